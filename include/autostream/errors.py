@@ -1,0 +1,66 @@
+"""The errors that autostream raises, each with the exit code of the command that ends by it.
+
+A message says what was wrong, with which value of which thing, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class AutostreamError(Exception):
+    """Base of all errors that a user is meant to read; ends a command with exit code 1."""
+
+    exit_code: int = 1
+
+
+class UsageError(AutostreamError):
+    """The caller asked for something that cannot be asked for: a bad argument, an unknown table."""
+
+    exit_code = 2
+
+
+class ConfigurationError(AutostreamError):
+    """A configured value, table property or connection is missing or wrong."""
+
+    exit_code = 2
+
+
+class UnsupportedTableError(ConfigurationError):
+    """The table uses a feature that autostream refuses to touch, such as format version 3."""
+
+
+class DataError(AutostreamError):
+    """A file of the table is missing, truncated or says what the table's metadata contradicts."""
+
+
+class ResourceError(AutostreamError):
+    """Memory, disk or another local resource did not suffice."""
+
+
+class ConflictError(AutostreamError):
+    """Another writer changed what this work was built on; nothing was changed by us."""
+
+    exit_code = 3
+
+
+class OutcomeUnknownError(AutostreamError):
+    """Whether a commit landed could not be found out; every file was kept."""
+
+    exit_code = 4
+
+
+class NotReadyError(AutostreamError):
+    """What was asked about is not ready, or not known, yet."""
+
+    exit_code = 4
+
+
+class DeniedError(AutostreamError):
+    """A budget or a permission forbids it."""
+
+    exit_code = 5
+
+
+class TimedOutError(AutostreamError):
+    """The allowed time passed first."""
+
+    exit_code = 124
