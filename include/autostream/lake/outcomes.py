@@ -1,0 +1,72 @@
+"""What became of the tables of a run: one outcome a table, and which of them somebody should look at. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+SUCCESSES = ("nothing-to-do", "planned", "committed")
+"""Statuses of a table about which nobody needs to do anything, the best first."""
+
+FAILURES = ("conflict", "unknown", "failed")
+"""Statuses of a table that somebody should look at, the worst last."""
+
+_SEVERITY = {status: rank for rank, status in enumerate((*SUCCESSES, *FAILURES))}
+_TOTALS = ("rows_read", "rows_deleted", "bytes_read", "bytes_written")
+
+
+def failed(row: Mapping[str, Any]) -> bool:
+    """Whether an outcome is one of `FAILURES`; a status that nobody knows is one."""
+    return row["status"] not in SUCCESSES
+
+
+def outcomes_by_table(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """One outcome a table, by name, where a table that was split has several.
+
+    The worst status counts, counts and seconds are summed, `before` is the earliest commit's and `after` the latest's,
+    and the errors stand together.
+
+    :param rows: outcomes as `CompactionResult.to_dict` gives them, with `error` where there is one.
+    """
+    tables: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        tables.setdefault(row["table"], []).append(row)
+    return tuple(_together(table, tables[table]) for table in sorted(tables))
+
+
+def _together(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if len(rows) == 1:
+        return dict(rows[0])
+    worst = max(rows, key=lambda row: _SEVERITY.get(row["status"], len(_SEVERITY)))
+    merged: dict[str, Any] = {"table": table, "status": worst["status"], "items": len(rows)}
+    for name in ("groups", "seconds"):
+        if found := [row[name] for row in rows if row.get(name)]:
+            merged[name] = _summed(found)
+    for name in _TOTALS:
+        if values := [row[name] for row in rows if _is_number(row.get(name))]:
+            merged[name] = sum(values)
+    # Items of one table commit one after the other, in any order: the most files were there before the first, and the
+    # fewest after the last.
+    if before := [row["before"] for row in rows if row.get("before")]:
+        merged["before"] = dict(max(before, key=_files))
+    if after := [row["after"] for row in rows if row.get("after")]:
+        merged["after"] = dict(min(after, key=_files))
+    if errors := sorted({str(row["error"]) for row in rows if row.get("error")}):
+        merged["error"] = " ".join(errors)
+    return merged
+
+
+def _summed(documents: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for document in documents:
+        for key, value in document.items():
+            total[key] = total.get(key, 0) + value
+    return total
+
+
+def _files(counts: Mapping[str, int]) -> int:
+    return sum(value for key, value in counts.items() if key.endswith("_files"))
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
