@@ -1,0 +1,1 @@
+"""Iceberg tables: scan, plan, rewrite, commit."""
