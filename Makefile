@@ -1,0 +1,62 @@
+# `make` prints what there is. Every target does its own set-up; doing it again costs nothing.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export VENV
+# `airflow standalone` starts `airflow` from PATH.
+export PATH := $(BIN):$(PATH)
+
+PYTEST_WORKERS ?= 2
+PYTEST_ARGS ?=
+SOAK_HISTORIES ?= 2000
+export SOAK_HISTORIES
+
+.PHONY: help setup demo up test test-integration soak lint format bench lock clean
+
+help: ## print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## create .venv from requirements.txt (Python 3.11); at once when nothing changed
+	@scripts/setup.sh
+
+demo: setup ## seed a small lakehouse, run the hourly compaction through Airflow, show what it did
+	@scripts/demo.sh
+
+up: setup ## start Airflow with the DAGs and the demo's lakehouse, ready to trigger; Ctrl-C ends it
+	@scripts/up.sh
+
+test: setup ## run all tests but the soak, with branch coverage of include/
+	@pytest -n $(PYTEST_WORKERS) -m "not soak" --cov --cov-report=term $(PYTEST_ARGS)
+
+test-integration: setup ## run only the tests against real services (skipped, with the reason, where one cannot be had)
+	@pytest -n $(PYTEST_WORKERS) -m "integration and not soak" $(PYTEST_ARGS)
+
+soak: setup ## run SOAK_HISTORIES (2000) random upsert histories against the model
+	@pytest -n $(PYTEST_WORKERS) -m soak $(PYTEST_ARGS)
+
+lint: setup ## check style, formatting, types and layers
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports
+
+format: setup ## mend what ruff can mend
+	@ruff check --fix .
+	@ruff format .
+
+bench: setup ## measure speed and memory; figures and method are in docs/performance.md
+	@python -m benchmarks
+
+lock: setup ## renew requirements.txt from requirements.in and pyproject.toml
+	@uv pip compile -q --upgrade --generate-hashes --python-version 3.11 --python-platform linux \
+		--no-emit-index-url --no-emit-find-links --no-emit-package autostream \
+		--custom-compile-command "make lock" --output-file requirements.txt requirements.in
+	@scripts/setup.sh
+
+clean: ## remove what the other targets made, .venv included
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
