@@ -47,10 +47,12 @@ def _together(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             merged[name] = sum(values)
     # Items of one table commit one after the other, in any order: the most files were there before the first, and the
     # fewest after the last.
-    if before := [row["before"] for row in rows if row.get("before")]:
-        merged["before"] = dict(max(before, key=_files))
-    if after := [row["after"] for row in rows if row.get("after")]:
-        merged["after"] = dict(min(after, key=_files))
+    before: list[Mapping[str, int]] = [row["before"] for row in rows if row.get("before")]
+    if before:
+        merged["before"] = max(before, key=_files)
+    after: list[Mapping[str, int]] = [row["after"] for row in rows if row.get("after")]
+    if after:
+        merged["after"] = min(after, key=_files)
     if errors := sorted({str(row["error"]) for row in rows if row.get("error")}):
         merged["error"] = " ".join(errors)
     return merged
