@@ -1,0 +1,134 @@
+"""`autostream config`: what is configured, where it came from, and whether it works."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from autostream.cli.output import JsonOption, emit, output_console
+from autostream.config import (
+    Settings,
+    configured_catalogs,
+    load_settings,
+    mask_passwords,
+    mask_secrets,
+    pyiceberg_catalogs,
+)
+from autostream.errors import AutostreamError, ConfigurationError
+
+app = typer.Typer(name="config", help="Show and check what is configured.", no_args_is_help=True)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found out about one configured thing."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+@app.command()
+def show(as_json: JsonOption = False) -> None:
+    """Print the effective configuration with the origin of each value; secrets are hidden."""
+    settings = load_settings()
+    catalogs = {
+        name: {key: mask_secrets(key, value) for key, value in sorted(properties.items())}
+        for name, properties in pyiceberg_catalogs().items()
+    }
+    document = {
+        "file": settings.file,
+        "values": [asdict(value) for value in settings.values()],
+        "catalogs": catalogs,
+    }
+    emit(document, as_json=as_json, render=lambda: _render_settings(settings, catalogs))
+
+
+@app.command()
+def check(
+    catalog: Annotated[
+        list[str] | None, typer.Option("--catalog", metavar="NAME", help="Check this catalog only; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that each configured catalog is reachable, and that the engine has room to spill.
+
+    Exit code 0: all is well; 1: something is not reachable; 2: the configuration itself is wrong.
+    """
+    settings = load_settings()
+    names = tuple(catalog or configured_catalogs(settings))
+    if not names:
+        raise ConfigurationError(
+            "No catalog is configured. Name one in .pyiceberg.yaml (or by the environment variables "
+            "PYICEBERG_CATALOG__NAME__TYPE and PYICEBERG_CATALOG__NAME__URI)."
+        )
+    checks = [_guarded("engine.spill_directory", partial(_check_spill_directory, settings.engine.spill_directory))]
+    checks += [_guarded(f"catalog {name}", partial(_check_catalog, name)) for name in names]
+    document = {"ok": all(item.ok for item in checks), "checks": [asdict(item) for item in checks]}
+    emit(document, as_json=as_json, render=lambda: _render_checks(checks))
+    if not document["ok"]:
+        raise typer.Exit(1)
+
+
+def _guarded(name: str, examine: Callable[[], str]) -> Check:
+    """One thing that is out of order must not hide the state of the others."""
+    try:
+        return Check(name, True, examine())
+    except AutostreamError as error:
+        return Check(name, False, mask_passwords(str(error)))
+    except Exception as error:
+        return Check(name, False, mask_passwords(f"{type(error).__name__}: {error}"))
+
+
+def _check_catalog(name: str) -> str:
+    from autostream.lake.catalogs import open_catalog
+
+    namespaces = open_catalog(name).list_namespaces()
+    return f"reachable, {len(namespaces)} {'namespace' if len(namespaces) == 1 else 'namespaces'}"
+
+
+def _check_spill_directory(configured: str) -> str:
+    directory = Path(configured or tempfile.gettempdir())
+    # What is missing is made by the engine: its nearest parent that exists must be writable.
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"{directory} cannot be written to: {error.strerror}. Set engine.spill_directory to a directory that can."
+        ) from error
+    return f"{directory} is writable"
+
+
+def _render_settings(settings: Settings, catalogs: Mapping[str, Mapping[str, str]]) -> None:
+    console = output_console()
+    table = Table("Key", "Value", "Origin", box=None, pad_edge=False, header_style="bold")
+    for value in settings.values():
+        table.add_row(f"{value.section}.{value.key}", _text(value.value), value.origin)
+    for name, properties in catalogs.items():
+        for key, text in properties.items():
+            table.add_row(f"catalog {name}: {key}", text, "PyIceberg's configuration")
+    console.print(table)
+    if settings.file is None:
+        console.print("There is no autostream.toml: these are the defaults and what the environment says.", style="dim")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return str(value) if value != "" else "-"
+
+
+def _render_checks(checks: list[Check]) -> None:
+    console = output_console()
+    for item in checks:
+        console.print("[green]ok    [/]" if item.ok else "[red]failed[/]", end=" ")
+        console.print(f"{item.name}: {item.message}", markup=False, soft_wrap=True)

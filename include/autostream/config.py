@@ -1,0 +1,298 @@
+"""What is configured, and where each value came from.
+
+Values come from defaults, then from `autostream.toml` (the file that AUTOSTREAM_CONFIG names, else the one in the
+working directory, if there is one), then from environment variables AUTOSTREAM_SECTION__KEY. Iceberg catalogs are not
+among them: PyIceberg's own configuration holds those.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+
+from autostream.errors import ConfigurationError
+
+FILE_NAME: Final = "autostream.toml"
+FILE_VARIABLE: Final = "AUTOSTREAM_CONFIG"
+VARIABLE_PREFIX: Final = "AUTOSTREAM_"
+MASK: Final = "********"
+
+_SECRET_KEY = re.compile(r"secret|password|passwd|token|credential|private|access[-_.]?key|sas[-_.]|api[-_.]?key", re.I)
+_URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@:\s]*:)[^/@\s]+@", re.I)
+
+
+def _split_list(value: object) -> object:
+    """Lets an environment variable hold a list: `lake, archive`."""
+    if isinstance(value, str):
+        return [item for item in (part.strip() for part in value.split(",")) if item]
+    return value
+
+
+NameList = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+SizeText = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([KMGT]i?)?B?\s*$")]
+
+
+class Section(BaseModel):
+    """Base of all sections of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class EngineSettings(Section):
+    """What the embedded engine (DuckDB) may use of the machine; per process."""
+
+    memory_limit: SizeText = Field(
+        default="640MB",
+        description="Memory that the engine may use before it spills to disk, such as 640MB or 2GiB. The whole process "
+        "takes some 300 MB more.",
+    )
+    threads: int = Field(default=0, ge=0, le=1024, description="Threads of the engine; 0: one for each core.")
+    spill_directory: str = Field(
+        default="", description="Where the engine spills to; empty: the system's directory for temporary files."
+    )
+
+
+class CompactionSettings(Section):
+    """How the hourly compaction workflow shares out its work. Tables choose themselves what is done to them."""
+
+    catalogs: NameList = Field(
+        default=(),
+        description="Names of the catalogs whose tables are looked through; empty: every catalog that PyIceberg's own "
+        "configuration names. In the environment: separated by commas.",
+    )
+    batch_size_bytes: int = Field(
+        default=1024**3,
+        ge=1,
+        description="Tables are put into one work item until their files to be rewritten reach this size.",
+    )
+    split_size_bytes: int = Field(
+        default=20 * 1024**3,
+        ge=1,
+        description="A table with more than this to rewrite is split by partition into several work items.",
+    )
+    max_work_items: int = Field(
+        default=256,
+        ge=1,
+        le=1024,
+        description="The most work items of one run; Airflow's `core.max_map_length` (1024) is the upper bound.",
+    )
+    table_timeout_seconds: int = Field(
+        default=3000, ge=1, description="A table that takes longer is given up, and fails the run at its end."
+    )
+
+
+@dataclass(frozen=True)
+class SettingValue:
+    """One effective value: what it is and where it came from.
+
+    Attributes:
+        section: Name of the section, such as `engine`.
+        key: Name within the section.
+        value: The value as a plain JSON value; masked when it is a secret.
+        origin: `default`, `file PATH` or `environment NAME`.
+        description: What it means.
+    """
+
+    section: str
+    key: str
+    value: Any
+    origin: str
+    description: str
+
+
+class Settings(BaseModel):
+    """All effective values; made by `load_settings`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    compaction: CompactionSettings = Field(default_factory=CompactionSettings)
+
+    _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was read, or None."""
+        return self._file
+
+    def origin(self, section: str, key: str) -> str:
+        """Where the value of `section.key` came from: `default`, `file PATH` or `environment NAME`."""
+        return self._origins.get((section, key), "default")
+
+    def values(self) -> Iterator[SettingValue]:
+        """All values, in the order in which they are documented, secrets masked."""
+        for section_name in type(self).model_fields:
+            section: Section = getattr(self, section_name)
+            for key, field in type(section).model_fields.items():
+                yield SettingValue(
+                    section=section_name,
+                    key=key,
+                    value=_plain(key, getattr(section, key)),
+                    origin=self.origin(section_name, key),
+                    description=field.description or "",
+                )
+
+
+def load_settings(*, environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
+    """Reads the configuration.
+
+    Args:
+        environ: Environment variables; those of the process when None.
+        directory: Where `autostream.toml` is looked for when AUTOSTREAM_CONFIG is not set; the working directory when
+            None.
+
+    Raises:
+        ConfigurationError: The file is missing or is no TOML, a section or key is unknown, or a value is not allowed.
+            The message names the key, the file or variable, and what is allowed.
+    """
+    variables = os.environ if environ is None else environ
+    file = find_file(variables, directory=directory)
+    values, origins = _from_file(file) if file else ({}, {})
+    for name, (section, key), text in _from_environment(variables):
+        values.setdefault(section, {})[key] = text
+        origins[section, key] = f"environment {name}"
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, origins)) from error
+    settings._origins = origins
+    settings._file = file
+    return settings
+
+
+def find_file(environ: Mapping[str, str], *, directory: Path | None = None) -> Path | None:
+    """The configuration file that counts, or None when there is none.
+
+    Raises:
+        ConfigurationError: AUTOSTREAM_CONFIG names a file that does not exist.
+    """
+    named = environ.get(FILE_VARIABLE, "").strip()
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise ConfigurationError(
+                f"{FILE_VARIABLE} names {path}, which is no file. Correct the path, or unset {FILE_VARIABLE}."
+            )
+        return path
+    path = (directory or Path.cwd()) / FILE_NAME
+    return path if path.is_file() else None
+
+
+def configured_catalogs(settings: Settings) -> tuple[str, ...]:
+    """Names of the catalogs to look through: those of `compaction.catalogs`, else all that PyIceberg's own has."""
+    return settings.compaction.catalogs or tuple(pyiceberg_catalogs())
+
+
+def pyiceberg_catalogs() -> dict[str, dict[str, str]]:
+    """The catalogs of PyIceberg's own configuration: name -> properties, secrets not masked.
+
+    Raises:
+        ConfigurationError: The configuration is no mapping of catalogs.
+    """
+    from pyiceberg.utils.config import Config
+
+    try:
+        catalogs = Config().config.get("catalog") or {}
+    except Exception as error:
+        raise ConfigurationError(
+            f"PyIceberg's configuration cannot be read: {error}. See .pyiceberg.yaml in PYICEBERG_HOME, the home "
+            "directory or the working directory."
+        ) from error
+    if not isinstance(catalogs, dict):
+        raise ConfigurationError("PyIceberg's configuration is wrong: `catalog` must map names to properties.")
+    return {
+        str(name): {str(key): str(value) for key, value in properties.items()}
+        for name, properties in sorted(catalogs.items())
+        if isinstance(properties, dict)
+    }
+
+
+def mask_secrets(key: str, value: str) -> str:
+    """`value` as it may be shown: hidden when `key` names a secret, without the password when it is a URL."""
+    if value and _SECRET_KEY.search(key):
+        return MASK
+    return mask_passwords(value)
+
+
+def mask_passwords(text: str) -> str:
+    """`text` with the passwords of the URLs in it hidden."""
+    return _URL_PASSWORD.sub(rf"\g<before>{MASK}@", text)
+
+
+def _plain(key: str, value: object) -> Any:
+    if isinstance(value, SecretStr):
+        return MASK if value.get_secret_value() else ""
+    if isinstance(value, tuple):
+        return [_plain(key, item) for item in value]
+    return mask_secrets(key, value) if isinstance(value, str) else value
+
+
+def _from_file(file: Path) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str]]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} is no TOML: {error}.") from error
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Correct its permissions.") from error
+    origins: dict[tuple[str, str], str] = {}
+    for section, content in document.items():
+        _require_known(section, None, where=str(file))
+        if not isinstance(content, dict):
+            raise ConfigurationError(f"`{section}` in {file} must be a section: write [{section}] above its keys.")
+        for key in content:
+            _require_known(section, key, where=str(file))
+            origins[section, key] = f"file {file}"
+    return document, origins
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str], str]]:
+    for name, text in sorted(environ.items()):
+        section, separator, key = name.removeprefix(VARIABLE_PREFIX).partition("__")
+        if not name.startswith(VARIABLE_PREFIX) or not separator:
+            continue  # AUTOSTREAM_CONFIG, AUTOSTREAM_LOG and what else needs no file
+        section, key = section.lower(), key.lower()
+        where = f"the environment variable {name}"
+        _require_known(section, None, where=where)
+        _require_known(section, key, where=where)
+        yield name, (section, key), text
+
+
+def _keys(section: str) -> list[str]:
+    model: Any = Settings.model_fields[section].annotation
+    return list(model.model_fields)
+
+
+def _require_known(section: str, key: str | None, *, where: str) -> None:
+    sections = list(Settings.model_fields)
+    if section not in sections:
+        raise ConfigurationError(f"Unknown section `{section}` in {where}.{_nearest(section, sections)}")
+    if key is not None and key not in _keys(section):
+        raise ConfigurationError(f"Unknown key `{section}.{key}` in {where}.{_nearest(key, _keys(section))}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    candidates = list(known)
+    near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
+    if near:
+        return f" Did you mean {' or '.join(f'`{item}`' for item in near)}?"
+    return f" There are: {', '.join(f'`{item}`' for item in candidates)}."
+
+
+def _explain(error: ValidationError, origins: Mapping[tuple[str, str], str]) -> str:
+    lines = []
+    for problem in error.errors():
+        section, key = (*(str(part) for part in problem["loc"]), "")[:2]
+        origin = origins.get((section, key), "default")
+        where = f" ({origin})" if origin != "default" else ""
+        shown = mask_secrets(key, str(problem["input"]))
+        lines.append(f"`{section}.{key}`{where} cannot be {shown!r}: {problem['msg']}.")
+    return " ".join(lines)
