@@ -1,0 +1,1 @@
+"""Airflow connections as the clients of the library."""

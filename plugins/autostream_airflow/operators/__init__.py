@@ -1,0 +1,1 @@
+"""The operators that the workflows in `dags/` are made of."""
