@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
+from autostream.errors import ConflictError, OutcomeUnknownError, ResourceError
+
 SUCCESSES = ("nothing-to-do", "planned", "committed")
 """Statuses of a table about which nobody needs to do anything, the best first."""
 
@@ -18,6 +20,34 @@ _TOTALS = ("rows_read", "rows_deleted", "bytes_read", "bytes_written")
 def failed(row: Mapping[str, Any]) -> bool:
     """Whether an outcome is one of `FAILURES`; a status that nobody knows is one."""
     return row["status"] not in SUCCESSES
+
+
+def outcome_of_error(table: str, error: BaseException) -> dict[str, Any]:
+    """The outcome of a table whose compaction ended by an error.
+
+    `repeat` says whether the kind of error passes by itself; `worth_repeating` looks at it.
+    """
+    status = "failed"
+    if isinstance(error, ConflictError):
+        status = "conflict"
+    elif isinstance(error, OutcomeUnknownError):
+        status = "unknown"
+    return {
+        "table": table,
+        "status": status,
+        "error": str(error) or type(error).__name__,
+        "error_type": type(error).__name__,
+        "repeat": isinstance(error, ResourceError | OSError) and not isinstance(error, FileNotFoundError | PermissionError),
+    }
+
+
+def worth_repeating(row: Mapping[str, Any]) -> bool:
+    """Whether the same work, done again a little later, may well succeed.
+
+    That is so after a conflict, when the outcome is unknown (the next plan sees what is there), and when a resource or
+    a connection was lacking. A wrong property, a missing file or a table that took too long stays what it is.
+    """
+    return row["status"] in ("conflict", "unknown") or bool(row.get("repeat"))
 
 
 def outcomes_by_table(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:

@@ -1,0 +1,96 @@
+"""Catalogs and tables by name, with errors that say what to configure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.table import Table
+
+from autostream.errors import AutostreamError, ConfigurationError, UsageError
+
+
+@dataclass(frozen=True, order=True)
+class TableName:
+    """A table as it is written everywhere: ``CATALOG.NAMESPACE.TABLE``; a namespace may have several levels."""
+
+    catalog: str
+    namespace: str
+    table: str
+
+    @classmethod
+    def parse(cls, text: str) -> TableName:
+        """Return the name that a text spells.
+
+        Raises:
+            UsageError: it has fewer than three parts, or an empty one.
+        """
+        parts = text.split(".")
+        if len(parts) < 3 or not all(parts):
+            raise UsageError(f"{text!r} does not name a table. Write CATALOG.NAMESPACE.TABLE, for example lake.db.orders.")
+        return cls(parts[0], ".".join(parts[1:-1]), parts[-1])
+
+    @property
+    def identifier(self) -> tuple[str, ...]:
+        """The name within the catalog, as PyIceberg takes it."""
+        return (*self.namespace.split("."), self.table)
+
+    def __str__(self) -> str:
+        """Return the name in full."""
+        return f"{self.catalog}.{self.namespace}.{self.table}"
+
+
+def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Catalog:
+    """Open a catalog by PyIceberg's own configuration, with ``properties`` on top.
+
+    Raises:
+        ConfigurationError: no such catalog is configured, or it cannot be opened.
+    """
+    try:
+        return load_catalog(name, **dict(properties or {}))
+    except Exception as error:  # each catalog type fails in its own way
+        raise ConfigurationError(
+            f"Catalog {name!r} cannot be opened: {error or type(error).__name__}. Configure it in .pyiceberg.yaml or by environment "
+            f"variables such as PYICEBERG_CATALOG__{name.upper()}__URI, or check that the service it names is up."
+        ) from error
+
+
+def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Table:
+    """Load a table by its full name.
+
+    Raises:
+        UsageError: the catalog has no such table.
+        ConfigurationError: the catalog cannot be opened or read.
+        AutostreamError: the table's metadata cannot be read.
+    """
+    name = TableName.parse(name) if isinstance(name, str) else name
+    catalog = catalog or open_catalog(name.catalog)
+    try:
+        return catalog.load_table(name.identifier)
+    except NoSuchTableError as error:
+        raise UsageError(
+            f"Table {name} does not exist in catalog {name.catalog!r}. "
+            f"'autostream table list {name.catalog}' shows the tables it has."
+        ) from error
+    except FileNotFoundError as error:
+        raise AutostreamError(
+            f"The metadata of table {name} cannot be read: {error}. The catalog points to a file that is missing; restore it, or point "
+            "the catalog to the newest metadata.json that exists."
+        ) from error
+    except Exception as error:
+        raise ConfigurationError(
+            f"Table {name} cannot be loaded from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the catalog's "
+            "connection and the table's metadata file."
+        ) from error
+
+
+def list_tables(catalog: Catalog, catalog_name: str) -> Iterator[TableName]:
+    """Yield the names of all tables of a catalog, namespaces of every level included."""
+    pending = sorted(catalog.list_namespaces())
+    while pending:
+        namespace = pending.pop(0)
+        for identifier in sorted(catalog.list_tables(namespace)):
+            yield TableName(catalog_name, ".".join(identifier[:-1]), identifier[-1])
+        pending.extend(child for child in catalog.list_namespaces(namespace) if len(child) > len(namespace))

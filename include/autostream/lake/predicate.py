@@ -1,0 +1,253 @@
+"""``--where``: an expression as PyIceberg parses it, as a test of partitions and files and as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression, BoundTerm
+from pyiceberg.expressions.literals import Literal
+from pyiceberg.expressions.parser import parse
+from pyiceberg.expressions.visitors import (
+    BoundBooleanExpressionVisitor,
+    _InclusiveMetricsEvaluator,
+    bind,
+    expression_evaluator,
+    inclusive_projection,
+    visit,
+)
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.types import (
+    BinaryType,
+    DateType,
+    DecimalType,
+    FixedType,
+    IcebergType,
+    StringType,
+    TimestampType,
+    TimestamptzType,
+    TimeType,
+    UUIDType,
+)
+from pyiceberg.utils.datetime import days_to_date
+
+from autostream.errors import UsageError
+from autostream.lake.files import LiveFile
+from autostream.lake.manifests import partition_type
+from autostream.lake.state import is_unpartitioned
+
+FileTest = Callable[[LiveFile], bool]
+
+
+def parse_where(where: str | None) -> BooleanExpression:
+    """Return the expression that a ``--where`` spells; none selects everything.
+
+    Raises:
+        UsageError: it is no expression.
+    """
+    if where is None:
+        return AlwaysTrue()
+    try:
+        return parse(where)
+    except Exception as error:  # pyparsing's, and ValueError for literals
+        raise UsageError(
+            f"--where {where!r} is no expression: {error}. Write comparisons joined by AND, OR and NOT, for example "
+            "\"day >= '2026-11-23' AND region IN ('eu', 'us')\"."
+        ) from error
+
+
+def bind_where(expression: BooleanExpression, schema: Schema) -> BooleanExpression:
+    """Bind an expression to a schema.
+
+    Raises:
+        UsageError: it names a column that the table lacks, or compares one with a value of another type.
+    """
+    try:
+        return bind(schema, expression, case_sensitive=True)
+    except (ValueError, TypeError) as error:
+        columns = ", ".join(schema.column_names)
+        raise UsageError(f"--where {expression} does not fit the table: {error}. Its columns are: {columns}.") from error
+
+
+def may_match(expression: BooleanExpression, metadata: TableMetadata) -> FileTest:
+    """Return a test that is false only for data files in which no row can match, by partition and by column bounds."""
+    if isinstance(expression, AlwaysTrue):
+        return lambda _: True
+    bind_where(expression, metadata.schema())
+    by_partition = partition_may_match(expression, metadata)
+    by_metrics = _InclusiveMetricsEvaluator(metadata.schema(), expression, case_sensitive=True)
+    return lambda file: by_partition(file) and (file.entry is None or by_metrics.eval(file.entry))
+
+
+def partition_may_match(expression: BooleanExpression, metadata: TableMetadata) -> FileTest:
+    """Return a test that is false only for files in whose partition no row can match."""
+    evaluators: dict[int, Callable[[Any], bool]] = {}
+
+    def test(file: LiveFile) -> bool:
+        if file.spec_id not in evaluators:
+            evaluators[file.spec_id] = _partition_evaluator(expression, metadata, metadata.specs()[file.spec_id])
+        return file.entry is None or evaluators[file.spec_id](file.entry.partition)
+
+    return test
+
+
+def _partition_evaluator(
+    expression: BooleanExpression, metadata: TableMetadata, spec: PartitionSpec
+) -> Callable[[Any], bool]:
+    if is_unpartitioned(spec):
+        return lambda _: True
+    projected = inclusive_projection(metadata.schema(), spec, case_sensitive=True)(expression)
+    struct = Schema(*partition_type(metadata, spec).fields)
+    return expression_evaluator(struct, projected, case_sensitive=True)
+
+
+def require_partition_columns(expression: BooleanExpression, metadata: TableMetadata) -> None:
+    """Refuse an expression that is not about partition columns only: compaction works on whole partitions.
+
+    Raises:
+        UsageError: it names another column.
+    """
+    if isinstance(expression, AlwaysTrue):
+        return
+    bound = bind_where(expression, metadata.schema())
+    named = visit(bound, _Columns())
+    sources = {field.source_id for spec in metadata.specs().values() for field in spec.fields}
+    foreign = {field_id: name for field_id, name in named.items() if field_id not in sources}
+    if foreign:
+        known = sorted({metadata.schema().find_column_name(i) or "" for i in sources} - {""})
+        raise UsageError(
+            f"--where names {', '.join(sorted(foreign.values()))}, by which the table is not partitioned: compaction takes whole "
+            f"partitions. It can be limited by {', '.join(known) or 'nothing, as the table has no partitions'}."
+        )
+
+
+class _Columns(BoundBooleanExpressionVisitor[dict[int, str]]):
+    """Collects the columns that an expression names."""
+
+    def _term(self, term: BoundTerm, literal: Any = None, literals: Any = None) -> dict[int, str]:
+        field = term.ref().field
+        return {field.field_id: field.name}
+
+    visit_in = visit_not_in = visit_equal = visit_not_equal = _term
+    visit_is_nan = visit_not_nan = visit_is_null = visit_not_null = _term
+    visit_greater_than_or_equal = visit_greater_than = visit_less_than = visit_less_than_or_equal = _term
+    visit_starts_with = visit_not_starts_with = _term
+
+    def visit_true(self) -> dict[int, str]:
+        return {}
+
+    visit_false = visit_true
+
+    def visit_not(self, child_result: dict[int, str]) -> dict[int, str]:
+        return child_result
+
+    def visit_and(self, left_result: dict[int, str], right_result: dict[int, str]) -> dict[int, str]:
+        return {**left_result, **right_result}
+
+    visit_or = visit_and
+
+
+def sql_literal(value: Any, field_type: IcebergType) -> str:
+    """Return a value, in the form PyIceberg keeps it, as an SQL literal of the column's type."""
+    match field_type:
+        case StringType():
+            return "'" + str(value).replace("'", "''") + "'"
+        case UUIDType():
+            return f"'{value}'::UUID" if not isinstance(value, bytes) else f"'{value.hex()}'::UUID"
+        case BinaryType() | FixedType():
+            return f"from_hex('{bytes(value).hex()}')"
+        case DateType():
+            return f"DATE '{days_to_date(value) if isinstance(value, int) else value}'"
+        case TimeType():
+            return f"(TIME '00:00:00' + to_microseconds({int(value)}))"
+        case TimestampType():
+            return f"make_timestamp({int(value)})"
+        case TimestamptzType():
+            return f"make_timestamptz({int(value)})"
+        case DecimalType():
+            return f"{value}::DECIMAL({field_type.precision},{field_type.scale})"
+        case _:
+            return f"{value!r}".upper() if isinstance(value, bool) else f"'{value}'::DOUBLE" if isinstance(value, float) else str(value)
+
+
+class SqlFilter(BoundBooleanExpressionVisitor[str]):
+    """Turns a bound expression into an SQL condition with Iceberg's meaning of NULL and NaN."""
+
+    def __init__(self, column: Callable[[int], str]) -> None:
+        """``column`` gives the SQL of a column by its field id."""
+        self._column = column
+
+    def _of(self, term: BoundTerm) -> tuple[str, IcebergType]:
+        field = term.ref().field
+        return self._column(field.field_id), field.field_type
+
+    def _compare(self, term: BoundTerm, operator: str, literal: Literal[Any]) -> str:
+        column, field_type = self._of(term)
+        return f"coalesce({column} {operator} {sql_literal(literal.value, field_type)}, false)"
+
+    def visit_in(self, term: BoundTerm, literals: set[Any]) -> str:
+        column, field_type = self._of(term)
+        values = ", ".join(sorted(sql_literal(value, field_type) for value in literals))
+        return f"coalesce({column} IN ({values}), false)"
+
+    def visit_not_in(self, term: BoundTerm, literals: set[Any]) -> str:
+        return f"NOT {self.visit_in(term, literals)}"
+
+    def visit_is_nan(self, term: BoundTerm) -> str:
+        return f"coalesce(isnan({self._of(term)[0]}), false)"
+
+    def visit_not_nan(self, term: BoundTerm) -> str:
+        return f"NOT {self.visit_is_nan(term)}"
+
+    def visit_is_null(self, term: BoundTerm) -> str:
+        return f"{self._of(term)[0]} IS NULL"
+
+    def visit_not_null(self, term: BoundTerm) -> str:
+        return f"{self._of(term)[0]} IS NOT NULL"
+
+    def visit_equal(self, term: BoundTerm, literal: Literal[Any]) -> str:
+        return self._compare(term, "=", literal)
+
+    def visit_not_equal(self, term: BoundTerm, literal: Literal[Any]) -> str:
+        return f"NOT {self._compare(term, '=', literal)}"
+
+    def visit_greater_than_or_equal(self, term: BoundTerm, literal: Literal[Any]) -> str:
+        return self._compare(term, ">=", literal)
+
+    def visit_greater_than(self, term: BoundTerm, literal: Literal[Any]) -> str:
+        return self._compare(term, ">", literal)
+
+    def visit_less_than(self, term: BoundTerm, literal: Literal[Any]) -> str:
+        return self._compare(term, "<", literal)
+
+    def visit_less_than_or_equal(self, term: BoundTerm, literal: Literal[Any]) -> str:
+        return self._compare(term, "<=", literal)
+
+    def visit_starts_with(self, term: BoundTerm, literal: Literal[Any]) -> str:
+        column, field_type = self._of(term)
+        return f"coalesce(starts_with({column}, {sql_literal(literal.value, field_type)}), false)"
+
+    def visit_not_starts_with(self, term: BoundTerm, literal: Literal[Any]) -> str:
+        return f"NOT {self.visit_starts_with(term, literal)}"
+
+    def visit_true(self) -> str:
+        return "true"
+
+    def visit_false(self) -> str:
+        return "false"
+
+    def visit_not(self, child_result: str) -> str:
+        return f"NOT ({child_result})"
+
+    def visit_and(self, left_result: str, right_result: str) -> str:
+        return f"({left_result} AND {right_result})"
+
+    def visit_or(self, left_result: str, right_result: str) -> str:
+        return f"({left_result} OR {right_result})"
+
+
+def sql_where(expression: BooleanExpression, schema: Schema, column: Callable[[int], str]) -> str:
+    """Return an expression as an SQL condition that is never NULL."""
+    return visit(bind_where(expression, schema), SqlFilter(column))

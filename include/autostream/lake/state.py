@@ -1,0 +1,129 @@
+"""The live files of one snapshot with the index of its deletes: what every decision about a table starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote_plus
+
+from pyiceberg.manifest import ManifestFile
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.transforms import VoidTransform
+
+from autostream.errors import DataError, UnsupportedTableError, UsageError
+from autostream.lake.deletes import DeleteIndex
+from autostream.lake.files import Content, LiveFile, PartitionKey
+from autostream.lake.manifests import ManifestReader, field_type, is_deletion_vector, partition_type
+
+
+def is_unpartitioned(spec: PartitionSpec) -> bool:
+    """Say whether a spec partitions by nothing: no field, or only void ones as v1 tables keep for dropped fields."""
+    return all(isinstance(field.transform, VoidTransform) for field in spec.fields)
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table as of one snapshot (None for a table without one).
+
+    Attributes:
+        metadata: the table metadata that the state was read with.
+        snapshot: the snapshot.
+        manifests: the snapshot's manifests.
+        data: live data files, by path.
+        deletes: live delete files, by path.
+    """
+
+    metadata: TableMetadata
+    snapshot: Snapshot | None
+    manifests: Sequence[ManifestFile]
+    data: dict[str, LiveFile]
+    deletes: dict[str, LiveFile]
+
+    @property
+    def snapshot_id(self) -> int | None:
+        """The snapshot's id."""
+        return self.snapshot.snapshot_id if self.snapshot else None
+
+    @property
+    def sequence_number(self) -> int:
+        """The snapshot's sequence number; 0 in v1 tables and tables without a snapshot."""
+        return (self.snapshot.sequence_number or 0) if self.snapshot else 0
+
+    @cached_property
+    def index(self) -> DeleteIndex:
+        """Which deletes apply to which data file."""
+        return DeleteIndex(
+            self.deletes.values(),
+            unpartitioned_specs=frozenset(i for i, spec in self.metadata.specs().items() if is_unpartitioned(spec)),
+            types=lambda field_id: field_type(self.metadata, field_id),
+        )
+
+    def partition_name(self, key: PartitionKey) -> str:
+        """Return a partition for people and for ``--partition``: ``spec=1/day=2026-11-23/id_bucket=3``."""
+        return f"spec={key[0]}" + "".join(f"/{part}" for part in self.partition_path(key))
+
+    def partition_path(self, key: PartitionKey) -> list[str]:
+        """Return the ``name=value`` parts of a partition's path, escaped as Iceberg's own writers do."""
+        spec = self.metadata.specs()[key[0]]
+        record = next(f.entry.partition for f in self._by_partition[key] if f.entry is not None)
+        return [
+            f"{quote_plus(part.name, safe='')}={quote_plus(part.transform.to_human_string(typed.field_type, record[i]), safe='')}"
+            for i, (part, typed) in enumerate(zip(spec.fields, partition_type(self.metadata, spec).fields, strict=True))
+        ]
+
+    @cached_property
+    def _by_partition(self) -> dict[PartitionKey, list[LiveFile]]:
+        found: dict[PartitionKey, list[LiveFile]] = {}
+        for file in (*self.data.values(), *self.deletes.values()):
+            found.setdefault(file.partition, []).append(file)
+        return found
+
+
+def read_state(
+    table: Table, *, snapshot_id: int | None = None, reader: ManifestReader | None = None, name: str = ""
+) -> TableState:
+    """Read the live files of a table's current snapshot, or of the one named.
+
+    Raises:
+        UnsupportedTableError: the table is of a format version above 2, or holds deletion vectors.
+        UsageError: the table has no such snapshot.
+        DataError: a manifest or the manifest list is missing or damaged.
+    """
+    metadata = table.metadata
+    label = name or ".".join(table.name())
+    if metadata.format_version > 2:
+        raise UnsupportedTableError(
+            f"Table {label} is of format version {metadata.format_version}; versions 1 and 2 are supported. Nothing was touched. "
+            "Deletion vectors and row lineage of version 3 would be lost, so compact it with an engine that writes them."
+        )
+    snapshot = metadata.current_snapshot() if snapshot_id is None else metadata.snapshot_by_id(snapshot_id)
+    if snapshot_id is not None and snapshot is None:
+        known = ", ".join(str(s.snapshot_id) for s in metadata.snapshots[-5:]) or "none"
+        raise UsageError(f"Table {label} has no snapshot {snapshot_id}. The newest it has are: {known}.")
+    if snapshot is None:
+        return TableState(metadata, None, (), {}, {})
+    try:
+        manifests = snapshot.manifests(table.io)
+    except Exception as error:
+        raise DataError(
+            f"The manifest list {snapshot.manifest_list} of snapshot {snapshot.snapshot_id} of table {label} cannot be read "
+            f"({type(error).__name__}: {error}). Restore the file, or roll the table back to a snapshot whose list exists."
+        ) from error
+    files = (reader or ManifestReader(table.io)).live_files(manifests)
+    for file in files:
+        if file.content != Content.DATA and file.entry is not None and is_deletion_vector(file.entry):
+            raise UnsupportedTableError(
+                f"Table {label} holds the deletion vector {file.path}, a feature of format version 3. Nothing was touched. "
+                "Compact the table with an engine that supports deletion vectors."
+            )
+    return TableState(
+        metadata=metadata,
+        snapshot=snapshot,
+        manifests=manifests,
+        data={f.path: f for f in files if f.content == Content.DATA},
+        deletes={f.path: f for f in files if f.content != Content.DATA},
+    )
