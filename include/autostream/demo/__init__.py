@@ -1,0 +1,1 @@
+"""The demonstration lakehouse: writers, sample tables and what `autostream demo` shows."""
