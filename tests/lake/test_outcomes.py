@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from autostream.lake.outcomes import failed, outcomes_by_table
+from autostream.errors import (
+    AutostreamError,
+    ConflictError,
+    DataError,
+    OutcomeUnknownError,
+    ResourceError,
+    TimedOutError,
+)
+from autostream.lake.outcomes import failed, outcome_of_error, outcomes_by_table, worth_repeating
 
 COMMITTED = {
     "table": "lake.db.orders",
@@ -68,3 +76,36 @@ def test_the_worst_status_counts_and_errors_stand_together(order: int) -> None:
 )
 def test_which_outcomes_somebody_should_look_at(status: str, *, expected: bool) -> None:
     assert failed({"table": "t", "status": status}) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "repeat"),
+    [
+        (ConflictError("Another compaction was faster."), "conflict", True),
+        (OutcomeUnknownError("The catalog did not answer."), "unknown", True),
+        (ResourceError("The disk is full."), "failed", True),
+        (ConnectionResetError("Connection reset by peer"), "failed", True),
+        (OSError(28, "No space left on device"), "failed", True),
+        (FileNotFoundError(2, "No such file"), "failed", False),
+        (PermissionError(13, "Permission denied"), "failed", False),
+        (DataError("A file is truncated."), "failed", False),
+        (TimedOutError("It took too long."), "failed", False),
+        (AutostreamError("Something else."), "failed", False),
+        (KeyError("a bug"), "failed", False),
+    ],
+)
+def test_what_an_error_makes_of_a_table(error: Exception, status: str, *, repeat: bool) -> None:
+    row = outcome_of_error("lake.db.orders", error)
+    assert (row["table"], row["status"], row["error"]) == ("lake.db.orders", status, str(error))
+    assert row["error_type"] == type(error).__name__
+    assert worth_repeating(row) is repeat
+    assert failed(row)
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert outcome_of_error("lake.db.orders", MemoryError())["error"] == "MemoryError"
+
+
+@pytest.mark.parametrize("status", ["committed", "nothing-to-do", "planned", "failed"])
+def test_what_is_done_or_broken_is_not_repeated(status: str) -> None:
+    assert not worth_repeating({"table": "t", "status": status})

@@ -37,7 +37,8 @@ def outcome_of_error(table: str, error: BaseException) -> dict[str, Any]:
         "status": status,
         "error": str(error) or type(error).__name__,
         "error_type": type(error).__name__,
-        "repeat": isinstance(error, ResourceError | OSError) and not isinstance(error, FileNotFoundError | PermissionError),
+        "repeat": isinstance(error, ResourceError | OSError)
+        and not isinstance(error, FileNotFoundError | PermissionError),
     }
 
 
@@ -56,7 +57,8 @@ def outcomes_by_table(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any]
     The worst status counts, counts and seconds are summed, `before` is the earliest commit's and `after` the latest's,
     and the errors stand together.
 
-    :param rows: outcomes as `CompactionResult.to_dict` gives them, with `error` where there is one.
+    Args:
+        rows: Outcomes as `CompactionResult.to_dict` gives them, with `error` where there is one.
     """
     tables: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:

@@ -24,9 +24,10 @@ A batch of very small tables would otherwise be filled by their number without e
 class PartitionWork:
     """One partition of a table that needs compaction.
 
-    :param key: the readable key of the partition, such as ``spec=0/day=2026-11-23``; ``spec=0`` when unpartitioned.
-    :param input_bytes: size of the files to rewrite.
-    :param input_files: number of the files to rewrite.
+    Attributes:
+        key: Readable key of the partition, such as `spec=0/day=2026-11-23`; `spec=0` when unpartitioned.
+        input_bytes: Size of the files to rewrite.
+        input_files: Number of the files to rewrite.
     """
 
     key: str
@@ -59,7 +60,8 @@ class TableWorkload:
 class WorkPart:
     """A table, or some of its partitions: what is compacted by one call.
 
-    :param partitions: keys of the partitions to compact, sorted; None stands for the whole table.
+    Attributes:
+        partitions: Keys of the partitions to compact, sorted; None stands for the whole table.
     """
 
     table: str
@@ -69,7 +71,7 @@ class WorkPart:
 
     @property
     def label(self) -> str:
-        """Readable name, such as ``lake.db.orders day=2026-11-23 (+3 more)``."""
+        """Readable name, such as `lake.db.orders day=2026-11-23 (+3 more)`."""
         if self.partitions is None:
             return self.table
         text = f"{self.table} {_readable(self.partitions[0])}"
@@ -139,11 +141,14 @@ def split_work(
     Nothing is lost and nothing done twice; the same workloads give the same items, whatever their order. Largest items
     come first, so that the long ones start first.
 
-    :param batch_size_bytes: small tables share an item up to this size, each counting at least `PART_OVERHEAD_BYTES`.
-    :param split_size_bytes: a table larger than this is cut into items of about this size; a single partition is
-        never cut.
-    :param max_items: the most items to return; the smallest are merged until there are no more than that.
-    :raises ValueError: when a limit is not positive.
+    Args:
+        workloads: What each table needs.
+        batch_size_bytes: Small tables share an item up to this size, each counting at least `PART_OVERHEAD_BYTES`.
+        split_size_bytes: A table larger than this is cut into items of about this size; a single partition never is.
+        max_items: The most items to return; the smallest are merged until there are no more than that.
+
+    Raises:
+        ValueError: A limit is not positive.
     """
     for name, limit in (
         ("batch_size_bytes", batch_size_bytes),

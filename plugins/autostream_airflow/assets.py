@@ -1,0 +1,22 @@
+"""What the workflows announce, for other workflows to wait for."""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset, AssetAlias
+
+COMPACTIONS = AssetAlias(name="autostream.compactions", group="autostream")
+"""Every compaction of every table; a workflow scheduled by it runs after each run that compacted anything."""
+
+
+def compaction_asset(table: str) -> Asset:
+    """What has an event whenever the table was compacted.
+
+    It is not the table itself: a compaction changes how rows are stored and never which rows there are, so who waits
+    for the table's data must not be woken by it.
+
+    Args:
+        table: The table's full name, such as `lake.db.orders`.
+    """
+    return Asset(
+        name=f"compaction:{table}", uri=f"autostream://compaction/{table.replace('.', '/')}", group="autostream"
+    )

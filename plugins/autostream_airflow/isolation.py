@@ -1,0 +1,169 @@
+"""Work on tables in a child process, so that a table that hangs, crashes or eats memory takes nothing else down."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autostream.errors import AutostreamError, ResourceError, TimedOutError
+
+_END = object()
+
+
+class WorkerError(AutostreamError):
+    """A request was not answered by its worker; `row` says what became of its table."""
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        super().__init__(row["error"])
+        self.row = row
+
+
+class TableWorker:
+    """A child process for one request after the other; started at the first, and again after it was lost.
+
+    Not safe for use by several threads. Use it as a context manager, or call `close`.
+
+    Args:
+        log: Gets each line that the child logs; called in the thread that calls `ask`.
+    """
+
+    def __init__(self, *, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+        self._output: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._readers: list[threading.Thread] = []
+
+    def __enter__(self) -> TableWorker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ask(self, request: Mapping[str, Any], *, timeout_seconds: float) -> Any:
+        """Returns what the child answers; see `autostream_airflow.worker.answer` for requests.
+
+        Raises:
+            WorkerError: The request failed, its time passed, or the child died; the next request is served by a new
+                child where need be.
+        """
+        process = self._process if self._process and self._process.poll() is None else self._start()
+        deadline = time.monotonic() + timeout_seconds
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:  # it died between the check and the request
+            raise self._lost(request) from None
+        while True:
+            try:
+                kind, line = self._output.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                self.close()
+                raise WorkerError(_row(request, _too_slow(request, timeout_seconds))) from None
+            if kind == "log":
+                self._log(line)
+            elif line is _END:
+                raise self._lost(request)
+            else:
+                answer = json.loads(line)
+                if "row" in answer:
+                    raise WorkerError(answer["row"])
+                return answer["value"]
+
+    def close(self) -> None:
+        """Ends the child now, whatever it does; a killed compaction leaves its table as it was."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._output = queue.SimpleQueue()  # what an earlier child said too late is not listened to
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "autostream_airflow.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            errors="replace",
+            env=os.environ | {"PYTHONPATH": _python_path()},
+        )
+        streams = (("answer", self._process.stdout), ("log", self._process.stderr))
+        self._readers = [
+            threading.Thread(target=_forward, args=(*stream, self._output), daemon=True) for stream in streams
+        ]
+        for reader in self._readers:
+            reader.start()
+        return self._process
+
+    def _lost(self, request: Mapping[str, Any]) -> WorkerError:
+        """The error for a child that ended without an answer."""
+        process = self._process
+        assert process is not None
+        code = process.wait()
+        for reader in self._readers:
+            reader.join()
+        self.close()
+        while not self._output.empty():  # its last words
+            kind, line = self._output.get()
+            if kind == "log":
+                self._log(line)
+        if code == -signal.SIGKILL:
+            message = (
+                "was killed (SIGKILL), most often because memory ran out. Lower `engine.memory_limit`, or give the "
+                "worker more memory."
+            )
+        elif code < 0:
+            message = (
+                f"was ended by signal {-code} ({signal.Signals(-code).name}). Its last lines are in the task's log."
+            )
+        else:
+            message = f"ended with exit code {code}. Its last lines are in the task's log."
+        return WorkerError(_row(request, ResourceError(f"The process that worked on {_subject(request)} {message}")))
+
+
+def _forward(kind: str, stream: Iterable[str], output: queue.SimpleQueue[tuple[str, Any]]) -> None:
+    for line in stream:
+        output.put((kind, line.rstrip("\n")))
+    if kind == "answer":
+        output.put((kind, _END))
+
+
+def _too_slow(request: Mapping[str, Any], timeout_seconds: float) -> TimedOutError:
+    return TimedOutError(
+        f"Work on {_subject(request)} was given up after {timeout_seconds:g} seconds; what was not committed by then "
+        "has no effect. Raise `compaction.table_timeout_seconds`, or look what takes so long: autostream table inspect."
+    )
+
+
+def _row(request: Mapping[str, Any], error: AutostreamError) -> dict[str, Any]:
+    from autostream.lake.outcomes import outcome_of_error
+
+    return outcome_of_error(request.get("table") or request["catalog"], error)
+
+
+def _subject(request: Mapping[str, Any]) -> str:
+    return f"table {request['table']}" if request.get("table") else f"catalog {request['catalog']}"
+
+
+def _python_path() -> str:
+    """Where the child finds these very packages, also when they are not installed but on the parent's path."""
+    import autostream
+
+    here = Path(__file__).resolve().parents[1]
+    library = Path(autostream.__path__[0]).resolve().parent
+    inherited = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join(dict.fromkeys(filter(None, (str(here), str(library), inherited))))

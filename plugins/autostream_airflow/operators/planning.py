@@ -1,0 +1,138 @@
+"""Which tables are compacted, and in which work items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from autostream_airflow.isolation import TableWorker, WorkerError
+from autostream_airflow.operators.base import ROWS, Row, TableOperator, option_texts, read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from autostream.config import Settings
+    from autostream.lake.workload import TableWorkload
+
+
+class PlanCompactionOperator(TableOperator):
+    """Finds the tables to compact, plans each, and returns the work items that `CompactionOperator` maps over.
+
+    The tables are those of the configured catalogs with the property `autostream.compaction.enabled`. The param
+    `tables` limits them by patterns such as `lake.db.*`; a table that it names in full is compacted whether enabled or
+    not. A catalog or table that cannot be planned stops no other: it is a row under the XCom key `rows`, and so is a
+    table that needs nothing.
+    """
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Plans.
+
+        Raises:
+            AirflowFailException: Options or settings are wrong, or there is no catalog to look through.
+        """
+        from autostream.lake.workload import split_work
+
+        _check_options(option_texts(context["params"]["options"] or {}))
+        settings = read_settings()
+        rows: list[Row] = []
+        with self.open_worker() as worker:
+            workloads = list(self._workloads(worker, context, settings=settings, rows=rows))
+        limits = settings.compaction
+        items = split_work(
+            workloads,
+            batch_size_bytes=limits.batch_size_bytes,
+            split_size_bytes=limits.split_size_bytes,
+            max_items=limits.max_work_items,
+        )
+        self.log.info("%d tables have work, in %d items", len(workloads), len(items))
+        context["ti"].xcom_push(key=ROWS, value=rows)
+        return [item.to_dict() for item in items]
+
+    def _workloads(
+        self, worker: TableWorker, context: Context, *, settings: Settings, rows: list[Row]
+    ) -> Iterator[TableWorkload]:
+        """What the tables with work need; the others become rows."""
+        from autostream.lake.workload import PartitionWork, TableWorkload
+
+        timeout = settings.compaction.table_timeout_seconds
+        for table, named in self._tables(worker, context, settings=settings, rows=rows):
+            catalog = table.partition(".")[0]
+            groups = self._ask(
+                worker, "plan", catalog, context=context, timeout=timeout, rows=rows, table=table, named=named
+            )
+            if groups is None:  # not enabled, or already a row
+                continue
+            workload = TableWorkload(table, tuple(PartitionWork(*group) for group in groups))
+            self.log.info("%s: %d files, %d bytes to rewrite", table, workload.input_files, workload.input_bytes)
+            if workload.partitions:
+                yield workload
+            else:
+                rows.append({"table": table, "status": "nothing-to-do"})
+
+    def _tables(
+        self, worker: TableWorker, context: Context, *, settings: Settings, rows: list[Row]
+    ) -> Iterator[tuple[str, bool]]:
+        """Each table to look at, and whether it was named in full."""
+        from autostream.config import configured_catalogs
+
+        wanted = dict.fromkeys(context["params"]["tables"] or [])
+        named = [name for name in wanted if not _is_pattern(name)]
+        patterns = [name for name in wanted if _is_pattern(name)]
+        yield from ((name, True) for name in named)
+        if named and not patterns:
+            return
+        catalogs = configured_catalogs(settings)
+        if not catalogs:
+            raise AirflowFailException(
+                "No catalog is configured. Name catalogs in `compaction.catalogs` (AUTOSTREAM_COMPACTION__CATALOGS), "
+                "each a connection of type `iceberg` or a catalog of PyIceberg's configuration."
+            )
+        timeout = settings.compaction.table_timeout_seconds
+        for catalog in catalogs:
+            for table in self._ask(worker, "list", catalog, context=context, timeout=timeout, rows=rows) or []:
+                if table not in named and (not patterns or any(fnmatchcase(table, pattern) for pattern in patterns)):
+                    yield table, False
+
+    def _ask(
+        self,
+        worker: TableWorker,
+        action: str,
+        catalog: str,
+        *,
+        context: Context,
+        timeout: float,
+        rows: list[Row],
+        **more: Any,
+    ) -> Any:
+        """The worker's answer; None, and a row of the failure, where it has none."""
+        from autostream.errors import AutostreamError
+        from autostream.lake.outcomes import outcome_of_error
+
+        try:
+            request = self.request(action, catalog, context=context, **more)
+            return worker.ask(request, timeout_seconds=timeout)
+        except WorkerError as error:
+            row = error.row
+        except AutostreamError as error:
+            row = outcome_of_error(more.get("table", catalog), error)
+        self.log.error("%s: %s", row["table"], row["error"])
+        rows.append(row)
+        return None
+
+
+def _check_options(options: dict[str, str]) -> None:
+    """Refuses options that no table could take, before any table is looked at."""
+    from autostream.errors import ConfigurationError
+    from autostream.lake.options import CompactionOptions
+
+    try:
+        CompactionOptions.from_properties({}, options)
+    except ConfigurationError as error:
+        raise AirflowFailException(f"The param `options` is wrong. {error}") from error
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")

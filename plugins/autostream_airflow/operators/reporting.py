@@ -1,0 +1,124 @@
+"""What became of the tables of a run, for people and for other workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from autostream_airflow.assets import COMPACTIONS, compaction_asset
+from autostream_airflow.operators.base import ROWS, Row, describe
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from autostream.lake.workload import WorkPart
+
+
+class CollectCompactionsOperator(BaseOperator):
+    """Returns one row a table of the run, and announces each compacted table by an asset event.
+
+    It succeeds whatever became of the tables, because only a task that succeeds may announce anything.
+
+    Args:
+        plan_task_id: The task of `PlanCompactionOperator`.
+        compact_task_id: The mapped task of `CompactionOperator`.
+        kwargs: What every operator takes.
+    """
+
+    def __init__(self, *, plan_task_id: str, compact_task_id: str, **kwargs: Any) -> None:
+        super().__init__(outlets=[COMPACTIONS], **kwargs)
+        self.plan_task_id = plan_task_id
+        self.compact_task_id = compact_task_id
+
+    def execute(self, context: Context) -> list[Row]:
+        """Collects."""
+        from autostream.lake.outcomes import outcomes_by_table
+        from autostream.lake.workload import WorkItem
+
+        task = context["ti"]
+        items = task.xcom_pull(task_ids=self.plan_task_id)
+        rows: list[Row] = list(task.xcom_pull(task_ids=self.plan_task_id, key=ROWS) or [])
+        if items is None:
+            error = f"Nothing was planned; see the log of {self.plan_task_id}."
+            rows.append({"table": "(all tables)", "status": "failed", "error": error})
+        for index, item in enumerate(items or []):
+            found = task.xcom_pull(task_ids=self.compact_task_id, key=ROWS, map_indexes=index)
+            rows += _unheard(WorkItem.from_dict(item).parts, index) if found is None else found
+        merged = outcomes_by_table(rows)
+        for row in merged:
+            if row["status"] == "committed":
+                context["outlet_events"][COMPACTIONS].add(compaction_asset(row["table"]), extra=row)
+        return list(merged)
+
+
+class JudgeCompactionsOperator(BaseOperator):
+    """Writes one line a table into its log, and fails the run when any of its tables failed, naming them.
+
+    Args:
+        rows: What `CollectCompactionsOperator` returned.
+        kwargs: What every operator takes.
+    """
+
+    template_fields: Sequence[str] = ("rows",)
+
+    def __init__(self, *, rows: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows = rows
+
+    def execute(self, context: Context) -> None:
+        """Judges.
+
+        Raises:
+            AirflowFailException: A table failed.
+        """
+        from autostream.lake.outcomes import failed
+
+        for line in as_lines(self.rows):
+            self.log.info("%s", line)
+        broken = [row for row in self.rows if failed(row)]
+        if broken:
+            raise AirflowFailException(f"{len(broken)} of {len(self.rows)} tables failed. {describe(broken)}")
+
+
+def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The rows as a table of text, its header first."""
+    cells = [("table", "status", "data files", "delete files", "bytes", "seconds", "error")]
+    cells += [_cells(row) for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    for line in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, str, str, str, str, str, str]:
+    before, after = row.get("before") or {}, row.get("after") or {}
+    return (
+        row["table"],
+        row["status"],
+        _change(before.get("data_files"), after.get("data_files")),
+        _change(_deletes(before), _deletes(after)),
+        _change(before.get("bytes"), after.get("bytes")),
+        f"{sum(row['seconds'].values()):.1f}" if row.get("seconds") else "",
+        row.get("error") or "",
+    )
+
+
+def _deletes(counts: Mapping[str, int]) -> int | None:
+    if not counts:
+        return None
+    return counts.get("equality_delete_files", 0) + counts.get("position_delete_files", 0)
+
+
+def _change(before: int | None, after: int | None) -> str:
+    if before is None:
+        return ""
+    return f"{before:,}" if after is None or after == before else f"{before:,} → {after:,}"
+
+
+def _unheard(parts: Iterable[WorkPart], index: int) -> Iterator[Row]:
+    """Rows of an item whose task ended without leaving any."""
+    for part in parts:
+        error = f"Its task ended without saying what became of it; see the log of compact, map index {index}."
+        yield {"table": part.table, "status": "unknown", "error": error}

@@ -1,0 +1,124 @@
+"""The child process in which tables are planned and compacted, one request after the other.
+
+Requests come as JSON lines on standard input, each is answered by one JSON line on what was standard output; whatever
+else is printed, and the log, goes to standard error. When standard input ends, because the parent closed it or died,
+the process ends at once: a compaction that is killed leaves its table as it was.
+
+Airflow is not imported here, which saves its two seconds and 100 MB.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+_catalogs: dict[str, Catalog] = {}
+
+
+def main() -> None:
+    """Answers requests until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a library that prints must not be taken for an answer
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
+    while True:
+        answers.write(json.dumps(answer(json.loads(requests.get()))) + "\n")
+        answers.flush()
+
+
+def _read(lines: Iterable[str], requests: queue.SimpleQueue[str]) -> None:
+    for line in lines:
+        requests.put(line)
+    os._exit(0)  # also in the middle of a request, which a regular exit would wait for
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Does what a request asks; returns `{"value": ...}`, or `{"row": ...}` with the failure.
+
+    Args:
+        request: `action` (`list`, `plan` or `compact`), `catalog`, `properties` (of the catalog, on top of PyIceberg's
+            configuration) and, but for `list`, `table`, `options` and `where`; to plan, whether the table was `named`;
+            to compact, `partitions` and `dry_run`.
+    """
+    from autostream.errors import AutostreamError
+    from autostream.lake.outcomes import outcome_of_error
+
+    try:
+        return {"value": _ACTIONS[request["action"]](request)}
+    except Exception as error:
+        if not isinstance(error, AutostreamError):  # nobody wrote its message for a reader
+            traceback.print_exc()
+        return {"row": outcome_of_error(request.get("table") or request["catalog"], error)}
+
+
+def _list(request: Mapping[str, Any]) -> list[str]:
+    """Names of all tables of the catalog."""
+    from autostream.lake.catalogs import list_tables
+
+    return [str(name) for name in list_tables(_catalog(request), request["catalog"])]
+
+
+def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
+    """`[partition, bytes, files]` of each group to rewrite, or None where the table is not to be compacted."""
+    from autostream.lake.catalogs import open_table
+    from autostream.lake.compact import plan_compaction
+    from autostream.lake.options import CompactionOptions
+
+    table = open_table(request["table"], catalog=_catalog(request))
+    options = CompactionOptions.from_properties(table.properties, request["options"])
+    if not options.enabled and not request["named"]:
+        return None
+    plan = plan_compaction(table, options=options, where=request["where"])
+    return [[group.partition, group.input_bytes, group.input_files] for group in plan.groups]
+
+
+def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of the compaction, as `autostream table compact --json` prints it."""
+    from autostream.config import load_settings
+    from autostream.lake.catalogs import TableName, open_table
+    from autostream.lake.compact import compact_table
+    from autostream.lake.options import CompactionOptions
+    from autostream.resources import EngineResources
+
+    name = TableName.parse(request["table"])
+    table = open_table(name, catalog=_catalog(request))
+    result = compact_table(
+        table,
+        name,
+        options=CompactionOptions.from_properties(table.properties, request["options"]),
+        where=request["where"],
+        partitions=request["partitions"],
+        dry_run=request["dry_run"],
+        resources=EngineResources.from_settings(load_settings()),
+        report_progress=lambda message: print(f"{name}: {message}", file=sys.stderr, flush=True),
+    )
+    document: dict[str, Any] = result.to_dict()
+    return document
+
+
+_ACTIONS = {"list": _list, "plan": _plan, "compact": _compact}
+
+
+def _catalog(request: Mapping[str, Any]) -> Catalog:
+    """The catalog of the request, opened once: opening costs as much as loading many tables."""
+    from autostream.lake.catalogs import open_catalog
+
+    name = request["catalog"]
+    if name not in _catalogs:
+        _catalogs[name] = open_catalog(name, request["properties"])
+    return _catalogs[name]
+
+
+if __name__ == "__main__":
+    main()
