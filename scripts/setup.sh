@@ -4,6 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Certificates of a company's own proxy are known to the system, not to uv.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
+
 venv=${VENV:-.venv}
 stamp=$venv/.autostream-setup
 inputs=(requirements.txt pyproject.toml scripts/setup.sh)
@@ -41,9 +44,15 @@ install_system_packages() {
     ((${#missing[@]})) || return 0
     if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
         say "installing the system packages ${missing[*]}"
-        apt-get update -qq >&2 || say "apt-get update failed; trying with the package lists there are"
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
-            die "apt-get could not install ${missing[*]}. Install them by hand, then run this again."
+        local log
+        log=$(mktemp)
+        if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+            "${missing[@]}"; } >"$log" 2>&1; then
+            tail -n 20 "$log" >&2
+            rm -f "$log"
+            die "apt-get could not install ${missing[*]} (see above). Install them by hand, then run this again."
+        fi
+        rm -f "$log"
     else
         die "the system packages ${missing[*]} (their names on Debian and Ubuntu) are missing, and only root may install" \
             "them. Run: sudo apt-get install ${missing[*]}   then run this again."
