@@ -37,7 +37,7 @@ def outcome_of_error(table: str, error: BaseException) -> dict[str, Any]:
         "status": status,
         "error": str(error) or type(error).__name__,
         "error_type": type(error).__name__,
-        "repeat": isinstance(error, ResourceError | OSError)
+        "repeat": isinstance(error, ResourceError | MemoryError | OSError)
         and not isinstance(error, FileNotFoundError | PermissionError),
     }
 

@@ -71,34 +71,40 @@ def bind_where(expression: BooleanExpression, schema: Schema) -> BooleanExpressi
         raise UsageError(f"--where {expression} does not fit the table: {error}. Its columns are: {columns}.") from error
 
 
-def may_match(expression: BooleanExpression, metadata: TableMetadata) -> FileTest:
-    """Return a test that is false only for data files in which no row can match, by partition and by column bounds."""
+def may_match(expression: BooleanExpression, metadata: TableMetadata, schema: Schema) -> FileTest:
+    """Return a test that is false only for data files in which no row can match, by partition and by column bounds.
+
+    ``schema`` is the one that the expression speaks of: that of the snapshot being read.
+    """
     if isinstance(expression, AlwaysTrue):
         return lambda _: True
-    bind_where(expression, metadata.schema())
-    by_partition = partition_may_match(expression, metadata)
-    by_metrics = _InclusiveMetricsEvaluator(metadata.schema(), expression, case_sensitive=True)
+    by_partition = partition_may_match(expression, metadata, schema)
+    by_metrics = _InclusiveMetricsEvaluator(schema, expression, case_sensitive=True)
     return lambda file: by_partition(file) and (file.entry is None or by_metrics.eval(file.entry))
 
 
-def partition_may_match(expression: BooleanExpression, metadata: TableMetadata) -> FileTest:
+def partition_may_match(
+    expression: BooleanExpression, metadata: TableMetadata, schema: Schema | None = None
+) -> FileTest:
     """Return a test that is false only for files in whose partition no row can match."""
     evaluators: dict[int, Callable[[Any], bool]] = {}
 
     def test(file: LiveFile) -> bool:
         if file.spec_id not in evaluators:
-            evaluators[file.spec_id] = _partition_evaluator(expression, metadata, metadata.specs()[file.spec_id])
+            evaluators[file.spec_id] = _partition_evaluator(
+                expression, metadata, metadata.specs()[file.spec_id], schema or metadata.schema()
+            )
         return file.entry is None or evaluators[file.spec_id](file.entry.partition)
 
     return test
 
 
 def _partition_evaluator(
-    expression: BooleanExpression, metadata: TableMetadata, spec: PartitionSpec
+    expression: BooleanExpression, metadata: TableMetadata, spec: PartitionSpec, schema: Schema
 ) -> Callable[[Any], bool]:
     if is_unpartitioned(spec):
         return lambda _: True
-    projected = inclusive_projection(metadata.schema(), spec, case_sensitive=True)(expression)
+    projected = inclusive_projection(schema, spec, case_sensitive=True)(expression)
     struct = Schema(*partition_type(metadata, spec).fields)
     return expression_evaluator(struct, projected, case_sensitive=True)
 

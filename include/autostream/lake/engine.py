@@ -1,0 +1,207 @@
+"""The DuckDB connection that merges: capped memory, spilling, no network, files through the table's FileIO."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+from pyiceberg.io import FileIO
+
+from autostream.errors import ResourceError
+from autostream.lake.files import normalize_path
+from autostream.resources import EngineResources, format_size
+
+SPILL_PREFIX = "autostream-spill-"
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """Return a string as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def sql_list(values: Iterable[str]) -> str:
+    """Return SQL values as an SQL list."""
+    return "[" + ", ".join(values) + "]"
+
+
+def is_local(path: str) -> bool:
+    """Say whether a path is on this machine's file system."""
+    return path.startswith("/") or path.startswith("file:")
+
+
+@dataclass(frozen=True)
+class PhysicalField:
+    """One field of a Parquet file's schema.
+
+    Attributes:
+        name: name in the file.
+        field_id: Iceberg field id, None where the file has none.
+        type: the type DuckDB reads it as.
+        kind: ``struct``, ``list``, ``map`` or ``primitive``.
+        children: fields of a struct; the element of a list; key and value of a map.
+    """
+
+    name: str
+    field_id: int | None
+    type: str
+    kind: str
+    children: tuple[PhysicalField, ...] = ()
+
+
+class Engine:
+    """A DuckDB session for one piece of work on one table.
+
+    Args:
+        io: the table's FileIO, by which files that are not on a local path are read and written.
+        resources: memory, threads and spill space.
+    """
+
+    def __init__(self, io: FileIO, resources: EngineResources) -> None:
+        """Prepare a session; nothing is opened before the ``with``."""
+        self.io = io
+        self.resources = resources
+        self.spill_directory = resources.spill_directory / f"{SPILL_PREFIX}{uuid.uuid4().hex[:12]}"
+        self._names = 0
+        self._schemes: set[str] = set()
+
+    def __enter__(self) -> Engine:
+        """Open the session and make its spill directory.
+
+        Raises:
+            ResourceError: the spill directory cannot be made.
+        """
+        try:
+            self.spill_directory.mkdir(parents=True)
+        except OSError as error:
+            raise ResourceError(
+                f"Spill directory {self.spill_directory} cannot be made: {error.strerror or error}. Set engine.spill_directory in "
+                "autostream.toml, or AUTOSTREAM_ENGINE__SPILL_DIRECTORY, to a directory with free space that this account may write."
+            ) from error
+        self.connection = duckdb.connect(
+            config={
+                "threads": self.resources.threads,
+                "memory_limit": f"{self.resources.memory_limit_bytes}B",
+                "temp_directory": str(self.spill_directory),
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                # Files are read once or twice: caching them would only take memory from the joins.
+                "enable_external_file_cache": False,
+            }
+        )
+        self.connection.execute("SET TimeZone = 'UTC'")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session and remove what it spilled."""
+        self.connection.close()
+        shutil.rmtree(self.spill_directory, ignore_errors=True)
+
+    def path(self, location: str) -> str:
+        """Return how the engine names a file of the table."""
+        if is_local(location):
+            return normalize_path(location)
+        scheme = location.split("://", 1)[0]
+        if scheme not in self._schemes:
+            from autostream.lake.filesystem import FileIOFileSystem
+
+            self.connection.register_filesystem(FileIOFileSystem(self.io, scheme))
+            self._schemes.add(scheme)
+        return location
+
+    def scratch(self, suffix: str) -> Path:
+        """Return a new path in the spill directory."""
+        self._names += 1
+        return self.spill_directory / f"{self._names}{suffix}"
+
+    def execute(self, sql: str) -> duckdb.DuckDBPyConnection:
+        """Run a statement."""
+        return self.connection.execute(sql)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query and return its rows."""
+        return self.connection.execute(sql).fetchall()
+
+    def schemas(self, paths: list[str]) -> list[tuple[tuple[PhysicalField, ...], list[str]]]:
+        """Return the distinct schemas of Parquet files, each with the files that have it."""
+        found = self.rows(
+            "SELECT elements, list(file_name) FROM (SELECT file_name, list(struct_pack(name := name, children := num_children,"
+            " converted := converted_type, logical := logical_type, id := field_id, type := duckdb_type) ORDER BY column_id)"
+            f" AS elements FROM parquet_schema({sql_list(map(text, paths))}) GROUP BY file_name) GROUP BY elements"
+        )
+        return [(_tree(elements), names) for elements, names in found]
+
+    def row_counts(self, paths: list[str]) -> dict[str, int]:
+        """Return the number of rows of Parquet files, by path, as their footers say."""
+        return dict(self.rows(f"SELECT file_name, num_rows FROM parquet_file_metadata({sql_list(map(text, paths))})"))
+
+    def explain_exhaustion(self, error: Exception) -> ResourceError | None:
+        """Return what to tell a user if an error means that memory or spill space has run out; else None."""
+        message = str(error)
+        disk = any(sign in message for sign in ("No space left", "max_temp_directory_size", "Disk quota", "File too large"))
+        if disk:
+            free = shutil.disk_usage(self.resources.spill_directory).free
+            return ResourceError(
+                f"The merge ran out of space in {self.resources.spill_directory} ({format_size(free)} free): {_first_line(message)} Free some "
+                "space, or set engine.spill_directory to a larger disk."
+            )
+        if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
+            return ResourceError(
+                f"The merge did not fit into {format_size(self.resources.memory_limit_bytes)} of memory, even in pieces: "
+                f"{_first_line(message)} Raise engine.memory_limit, or lower autostream.compaction.max-file-group-size-bytes."
+            )
+        return None
+
+
+def _first_line(message: str) -> str:
+    return message.strip().split("\n", 1)[0].rstrip(".") + "."
+
+
+def _tree(elements: list[dict[str, Any]]) -> tuple[PhysicalField, ...]:
+    """Return the fields of a schema that is given as Parquet does: depth first, each with its number of children."""
+    position = 0
+
+    def group(converted: str | None, logical: str | None) -> str:
+        for kind in ("list", "map"):
+            if (converted or "").startswith(kind.upper()) or (logical or "").lower().startswith(kind):
+                return kind
+        return "struct"
+
+    def field() -> PhysicalField:
+        nonlocal position
+        element = elements[position]
+        position += 1
+        count = element["children"] or 0
+        kind = group(element["converted"], element["logical"]) if count else "primitive"
+        children = tuple(field() for _ in range(count))
+        if kind == "list":
+            children = (_list_element(element["name"], children[0]),)
+        elif kind == "map":
+            children = children[0].children
+        return PhysicalField(element["name"], element["id"], element["type"] or "", kind, children)
+
+    return field().children
+
+
+def _list_element(list_name: str, repeated: PhysicalField) -> PhysicalField:
+    """Return the element of a list by Parquet's backward-compatibility rules."""
+    wrapped = repeated.kind == "struct" and len(repeated.children) == 1
+    if wrapped and repeated.name not in ("array", f"{list_name}_tuple"):
+        return repeated.children[0]
+    return repeated
+
+
+SchemaReader = Callable[[list[str]], list[tuple[tuple[PhysicalField, ...], list[str]]]]

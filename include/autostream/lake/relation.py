@@ -1,0 +1,232 @@
+"""Data and delete files as SQL relations.
+
+Columns of a data relation: ``c<id>`` for the table's columns, ``k<id>`` for equality keys, ``_file`` (index of the file), ``_pos`` (row number
+in it) and ``_seq`` (its data sequence number). Delete relations have ``k<id>`` and ``_seq``, or ``_file`` and ``_pos``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyiceberg.io import FileIO
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.types import IcebergType, LongType, NestedField, StringType
+
+from autostream.errors import DataError
+from autostream.lake.engine import Engine, PhysicalField, sql_list, text
+from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFile
+from autostream.lake.formats import convert_to_parquet
+from autostream.lake.manifests import field_type
+from autostream.lake.predicate import sql_literal
+from autostream.lake.projection import column, duckdb_type, has_ids, leaf, with_mapped_ids
+
+POSITION_DELETE_SCHEMA = Schema(
+    NestedField(FILE_PATH_FIELD_ID, "file_path", StringType(), required=True),
+    NestedField(POSITION_FIELD_ID, "pos", LongType(), required=True),
+)
+
+# Names under which DuckDB offers what it knows of a file; a column of the same name would hide it.
+_VIRTUAL_COLUMNS = frozenset({"file_index", "file_row_number", "filename"})
+
+
+@dataclass(frozen=True)
+class FileClass:
+    """Files of one physical schema: read by one expression per column."""
+
+    fields: tuple[PhysicalField, ...]
+    files: tuple[LiveFile, ...]
+    paths: tuple[str, ...]
+
+
+class Relations:
+    """Builds relations for the files of one table in one engine session."""
+
+    def __init__(self, engine: Engine, metadata: TableMetadata, io: FileIO) -> None:
+        """Read files of the table that ``metadata`` describes."""
+        self._engine = engine
+        self._metadata = metadata
+        self._io = io
+        self._mapping = metadata.name_mapping()
+        self._converted: dict[tuple[str, tuple[int, ...]], str] = {}
+
+    def key_type(self, field_id: int, delete: LiveFile) -> IcebergType:
+        """Return the type of an equality column, of a dropped one too.
+
+        Raises:
+            DataError: no schema of the table has had the column.
+        """
+        found = field_type(self._metadata, field_id)
+        if found is None:
+            raise DataError(
+                f"Equality-delete file {delete.path} deletes by field id {field_id}, which no schema of the table has or had. It was "
+                "written for another table, or the metadata lost a schema: remove the file from the table, or restore the metadata."
+            )
+        return found
+
+    def data(
+        self, files: Sequence[LiveFile], *, columns: Sequence[NestedField], keys: dict[int, IcebergType] | None = None
+    ) -> str:
+        """Return the relation of data files of one spec and partition."""
+        keys = keys or {}
+        wanted = Schema(
+            *(NestedField(c.field_id, f"c{c.field_id}", c.field_type, required=False) for c in columns),
+            *(
+                NestedField(i, f"k{i}", t, required=False)
+                for i, t in keys.items()
+                if i not in {c.field_id for c in columns}
+            ),
+        )
+        index = {file.path: i for i, file in enumerate(files)}
+        parts = []
+        for item in self._classes(files, wanted):
+            constants = self._identity_values(item.files[0])
+            selected = [
+                self._select(column(item.fields, c.field_id, c.field_type), c.field_id, c.field_type, constants)
+                + f" AS c{c.field_id}"
+                for c in columns
+            ]
+            selected += [
+                self._select(leaf(item.fields, i, t), i, t, constants) + f" AS k{i}" for i, t in keys.items()
+            ]
+            selected.append(_by_file([str(index[f.path]) for f in item.files]) + " AS _file")
+            selected.append("file_row_number AS _pos")
+            selected.append(_by_file([str(f.sequence_number) for f in item.files]) + " AS _seq")
+            parts.append(f"SELECT {', '.join(selected)} FROM read_parquet({sql_list(map(text, item.paths))})")
+        return "(" + " UNION ALL ".join(parts) + ")"
+
+    def equality_deletes(self, deletes: Sequence[LiveFile], ids: Sequence[int]) -> str:
+        """Return the relation of equality-delete files with one set of equality ids."""
+        types = {i: self.key_type(i, deletes[0]) for i in ids}
+        wanted = Schema(*(NestedField(i, f"k{i}", t, required=False) for i, t in types.items()))
+        parts = []
+        for item in self._classes(deletes, wanted):
+            selected = []
+            for i, key_type in types.items():
+                sql = leaf(item.fields, i, key_type)
+                if sql is None:
+                    raise DataError(
+                        f"Equality-delete file {item.files[0].path} lacks its equality column with field id {i}, so it cannot be told "
+                        "which rows it deletes. Its writer broke the Iceberg spec: remove the file from the table, or rewrite it."
+                    )
+                selected.append(f"{sql} AS k{i}")
+            selected.append(_by_file([str(f.sequence_number) for f in item.files]) + " AS _seq")
+            parts.append(f"SELECT {', '.join(selected)} FROM read_parquet({sql_list(map(text, item.paths))})")
+        return "(" + " UNION ALL ".join(parts) + ")"
+
+    def position_deletes(self, deletes: Sequence[LiveFile], files: Sequence[LiveFile]) -> str:
+        """Return the relation of the positions that delete files delete in the given data files."""
+        parts = []
+        for item in self._classes(deletes, POSITION_DELETE_SCHEMA):
+            path = column(_position_fields(item.fields), FILE_PATH_FIELD_ID, StringType())
+            position = column(_position_fields(item.fields), POSITION_FIELD_ID, LongType())
+            if path is None or position is None:
+                raise DataError(
+                    f"Position-delete file {item.files[0].path} lacks the columns file_path and pos, so it cannot be told which rows it "
+                    "deletes. Its writer broke the Iceberg spec: remove the file from the table, or rewrite it."
+                )
+            number = _by_file([str(f.sequence_number) for f in item.files])
+            parts.append(
+                f"SELECT regexp_replace({path}, '^file:/+', '/') AS path, {position} AS pos, {number} AS seq"
+                f" FROM read_parquet({sql_list(map(text, item.paths))})"
+            )
+        targets = ", ".join(f"({text(f.key)}, {i}, {f.sequence_number})" for i, f in enumerate(files))
+        return (
+            f"(SELECT t.i AS _file, d.pos AS _pos FROM ({' UNION ALL '.join(parts)}) d"
+            f" JOIN (VALUES {targets}) t(path, i, seq) ON d.path = t.path AND d.seq >= t.seq)"
+        )
+
+    def referenced_paths(self, delete: LiveFile) -> set[str]:
+        """Return the (normalised) paths of the data files in which a position-delete file deletes rows."""
+        (item,) = self._classes([delete], POSITION_DELETE_SCHEMA)
+        path = column(_position_fields(item.fields), FILE_PATH_FIELD_ID, StringType())
+        sql = f"SELECT DISTINCT regexp_replace({path}, '^file:/+', '/') FROM read_parquet({sql_list(map(text, item.paths))})"
+        return {row[0] for row in self._engine.rows(sql)}
+
+    def _select(self, sql: str | None, field_id: int, wanted: IcebergType, constants: dict[int, Any]) -> str:
+        if sql is not None:
+            return sql
+        value = constants.get(field_id)
+        return f"NULL::{duckdb_type(wanted)}" if value is None else f"CAST({sql_literal(value, wanted)} AS {duckdb_type(wanted)})"
+
+    def _identity_values(self, file: LiveFile) -> dict[int, Any]:
+        """Return the values of columns that a file may lack because its partition says them (R12)."""
+        if file.entry is None:
+            return {}
+        fields = self._metadata.specs()[file.spec_id].fields
+        return {
+            part.source_id: file.entry.partition[i]
+            for i, part in enumerate(fields)
+            if isinstance(part.transform, IdentityTransform)
+        }
+
+    def _classes(self, files: Sequence[LiveFile], wanted: Schema) -> list[FileClass]:
+        """Return the files by physical schema, each readable as Parquet."""
+        by_path = {self._readable(file, wanted): file for file in files}
+        self._check_row_counts(by_path)
+        classes = []
+        for fields, paths in self._engine.schemas(list(by_path)):
+            if _needs_renaming(fields):
+                moved = {self._convert(by_path[p], wanted): by_path[p] for p in paths}
+                for other, found in self._engine.schemas(list(moved)):
+                    classes.append(FileClass(other, tuple(moved[p] for p in found), tuple(found)))
+                continue
+            ordered = sorted(paths)
+            owned = tuple(by_path[p] for p in ordered)
+            classes.append(FileClass(self._identified(fields, owned[0], wanted), owned, tuple(ordered)))
+        return classes
+
+    def _identified(self, fields: tuple[PhysicalField, ...], file: LiveFile, wanted: Schema) -> tuple[PhysicalField, ...]:
+        if has_ids(fields) or wanted is POSITION_DELETE_SCHEMA or not wanted.fields:
+            return fields
+        if self._mapping is None:
+            raise DataError(
+                f"File {file.path} has no field ids and the table no name mapping, so its columns cannot be told apart. Set the table "
+                "property schema.name-mapping.default to a mapping of the file's column names to field ids."
+            )
+        return with_mapped_ids(fields, self._mapping)
+
+    def _readable(self, file: LiveFile, wanted: Schema) -> str:
+        return self._engine.path(file.path) if file.file_format == "parquet" else self._convert(file, wanted)
+
+    def _convert(self, file: LiveFile, wanted: Schema) -> str:
+        key = (file.path, tuple(f.field_id for f in wanted.fields))
+        if key not in self._converted:
+            target = str(self._engine.scratch(".parquet"))
+            convert_to_parquet(file, wanted, target, metadata=self._metadata, io=self._io)
+            self._converted[key] = target
+        return self._converted[key]
+
+    def _check_row_counts(self, by_path: dict[str, LiveFile]) -> None:
+        """Compare footers with manifests: a file that was swapped or cut must not pass as the one that was committed."""
+        for path, rows in self._engine.row_counts(list(by_path)).items():
+            file = by_path[path]
+            if rows != file.record_count:
+                raise DataError(
+                    f"File {file.path} holds {rows} rows, its manifest says {file.record_count}. The file was changed after its commit: "
+                    "restore it, or roll the table back to a snapshot without it."
+                )
+
+
+def _by_file(values: Iterable[str]) -> str:
+    """Return the SQL of a constant per file of the scanned list."""
+    listed = list(values)
+    return listed[0] if len(set(listed)) == 1 else f"{sql_list(listed)}[file_index::BIGINT + 1]"
+
+
+def _needs_renaming(fields: Sequence[PhysicalField]) -> bool:
+    """Say whether DuckDB cannot tell a file's columns apart by name: it ignores case and knows virtual columns."""
+    names = [field.name.lower() for field in fields]
+    return len(set(names)) != len(names) or not _VIRTUAL_COLUMNS.isdisjoint(names)
+
+
+def _position_fields(fields: Iterable[PhysicalField]) -> list[PhysicalField]:
+    """Return a position-delete file's fields with the ids that the spec reserves, where the writer left them out."""
+    ids = {"file_path": FILE_PATH_FIELD_ID, "pos": POSITION_FIELD_ID}
+    return [
+        PhysicalField(f.name, ids.get(f.name) if f.field_id is None else f.field_id, f.type, f.kind, f.children)
+        for f in fields
+    ]

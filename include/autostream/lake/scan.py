@@ -1,0 +1,207 @@
+"""Reading upsert tables: deletes applied, in bounded memory, at any snapshot."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.types import NestedField
+
+from autostream.errors import AutostreamError, UsageError
+from autostream.lake.damage import explain_failure
+from autostream.lake.engine import Engine
+from autostream.lake.files import LiveFile, PartitionKey
+from autostream.lake.merge import find_dead_rows, live_rows
+from autostream.lake.predicate import bind_where, may_match, parse_where, sql_where
+from autostream.lake.relation import Relations
+from autostream.lake.state import TableState, read_state
+from autostream.resources import EngineResources
+
+BATCH_ROWS = 65_536
+
+Item = TypeVar("Item")
+
+
+class TableScan:
+    """The rows of a table at one snapshot, with a filter and a projection.
+
+    Partitions are read one after the other, so memory is bounded by the engine's cap whatever the table's size.
+    """
+
+    def __init__(
+        self, table: Table, state: TableState, *, schema: Schema, where: str | None, selected: Schema, resources: EngineResources
+    ) -> None:
+        """Use :func:`scan_table`."""
+        self._table = table
+        self._state = state
+        self._schema = schema
+        self._where = parse_where(where)
+        self._resources = resources
+        self.schema = selected
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The schema of the batches."""
+        return schema_to_pyarrow(self.schema, include_field_ids=False)
+
+    def to_batches(self) -> pa.RecordBatchReader:
+        """Return the rows as Arrow batches, read as they are asked for."""
+        return pa.RecordBatchReader.from_batches(self.arrow_schema, self._batches())
+
+    def to_arrow(self) -> pa.Table:
+        """Return all rows in memory."""
+        return self.to_batches().read_all()
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        if isinstance(self._where, AlwaysTrue) and not self._state.deletes:
+            return sum(file.record_count for file in self._state.data.values())
+        return sum(self._each_partition((), lambda engine, rows: engine.rows(f"SELECT count(*) FROM {rows}")[0]))
+
+    def to_parquet(self, path: str | Path) -> int:
+        """Write the rows to one Parquet file with field ids and return their number; a failure leaves no file behind.
+
+        Raises:
+            UsageError: the file cannot be made there.
+        """
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.partial")
+        written = 0
+        try:
+            with pq.ParquetWriter(partial, schema_to_pyarrow(self.schema), compression="zstd") as writer:
+                for batch in self._batches():
+                    writer.write_batch(batch.cast(writer.schema))
+                    written += batch.num_rows
+            partial.replace(target)
+        except OSError as error:
+            raise UsageError(f"{target} cannot be written: {error.strerror or error}. Name a file in a directory that exists.") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return written
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        arrow = self.arrow_schema
+        names = ", ".join(f"c{c.field_id}" for c in self.schema.fields)
+
+        def read(engine: Engine, rows: str) -> Iterator[pa.RecordBatch]:
+            for batch in engine.connection.sql(f"SELECT {names} FROM {rows}").to_arrow_reader(BATCH_ROWS):
+                yield as_arrow(batch, arrow)
+
+        return self._each_partition(self.schema.fields, read)
+
+    def _each_partition(
+        self, columns: Sequence[NestedField], read: Callable[[Engine, str], Iterable[Item]]
+    ) -> Iterator[Item]:
+        """Yield what ``read`` makes of the relation of each partition's rows."""
+        by_partition: dict[PartitionKey, list[LiveFile]] = defaultdict(list)
+        test = may_match(self._where, self._state.metadata, self._schema)
+        for file in self._state.data.values():
+            if test(file):
+                by_partition[file.partition].append(file)
+        condition, needed = self._condition(columns)
+        with Engine(self._table.io, self._resources) as engine:
+            relations = Relations(engine, self._state.metadata, self._table.io)
+            for files in by_partition.values():
+                try:
+                    dead = find_dead_rows(engine, relations, files, self._state.index.deletes)
+                    yield from read(engine, live_rows(relations, files, dead, columns=needed) + condition)
+                    if dead.table:
+                        engine.execute(f"DROP TABLE {dead.table}")
+                except (duckdb.Error, MemoryError, OSError) as error:
+                    raise self._explained(engine, files, error) from error
+
+    def _condition(self, columns: Sequence[NestedField]) -> tuple[str, list[NestedField]]:
+        """Return the WHERE clause, and the columns that it and the projection need."""
+        if isinstance(self._where, AlwaysTrue):
+            return "", list(columns)
+        tops: dict[int, NestedField] = {}
+
+        def sql(field_id: int) -> str:
+            path = (self._schema.find_column_name(field_id) or "").split(".")
+            for cut in range(len(path), 0, -1):  # names may hold dots: take the longest that is a column
+                top = next((f for f in self._schema.fields if f.name == ".".join(path[:cut])), None)
+                if top is not None:
+                    tops[top.field_id] = top
+                    parts = "".join(f".{part}" for part in path[cut:])
+                    return _struct_path(f"c{top.field_id}", path[cut:]) if parts else f"c{top.field_id}"
+            raise UsageError(f"--where names a field that cannot be filtered by: {'.'.join(path)}.")
+
+        condition = sql_where(self._where, self._schema, sql)
+        merged = {c.field_id: c for c in (*columns, *tops.values())}
+        return f" WHERE {condition}", list(merged.values())
+
+    def _explained(self, engine: Engine, files: Sequence[LiveFile], error: Exception) -> AutostreamError:
+        deletes = {d.path: d for f in files for d in self._state.index.deletes(f)}
+        return explain_failure(
+            engine, [*files, *deletes.values()], error, io=self._table.io, table=".".join(self._table.name())
+        )
+
+
+def _struct_path(column: str, path: Sequence[str]) -> str:
+    from autostream.lake.engine import text
+
+    for part in path:
+        column = f"struct_extract({column}, {text(part)})"
+    return column
+
+
+def as_arrow(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch of the engine with the names and types of an Iceberg Arrow schema."""
+    arrays = [_as_type(array, field.type) for array, field in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _as_type(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    if array.type == wanted:
+        return array
+    return pa.Table.from_arrays([array], names=["x"]).cast(pa.schema([("x", wanted)])).column(0).combine_chunks()
+
+
+def scan_table(
+    table: Table,
+    *,
+    where: str | None = None,
+    columns: Sequence[str] | None = None,
+    snapshot_id: int | None = None,
+    resources: EngineResources | None = None,
+) -> TableScan:
+    """Return the scan of a table.
+
+    Args:
+        table: the table.
+        where: filter, as PyIceberg's parser reads it.
+        columns: names of top-level columns, in the order wanted; all by default.
+        snapshot_id: the snapshot to read, with its own schema; the current one by default.
+        resources: memory, threads, spill space.
+
+    Raises:
+        UsageError: an unknown column or snapshot, or a filter that does not fit.
+        UnsupportedTableError: the table's format version is above 2.
+        DataError: a manifest is damaged.
+    """
+    state = read_state(table, snapshot_id=snapshot_id)
+    schema = table.schema()
+    if snapshot_id is not None and state.snapshot is not None and state.snapshot.schema_id is not None:
+        schema = table.schemas().get(state.snapshot.schema_id, schema)
+    selected = schema
+    if columns is not None:
+        by_name = {field.name: field for field in schema.fields}
+        unknown = [name for name in columns if name not in by_name]
+        if unknown:
+            raise UsageError(
+                f"Table {'.'.join(table.name())} has no column {', '.join(unknown)}. Its columns are: {', '.join(by_name)}."
+            )
+        selected = Schema(*(by_name[name] for name in columns))
+    bind_where(parse_where(where), schema)
+    return TableScan(
+        table, state, schema=schema, where=where, selected=selected, resources=resources or EngineResources()
+    )
