@@ -44,6 +44,8 @@ POSITION_DELETE_SCHEMA = Schema(
     NestedField(POSITION_FIELD_ID, "pos", LongType(), required=True),
 )
 
+_ROW_GROUP_LIMIT = ("write.parquet.row-group-limit", "1048576")
+
 # What a date or time is to Iceberg's transforms and manifests.
 _STORED_AS: dict[type, pa.DataType] = {
     DateType: pa.int32(),
@@ -179,16 +181,18 @@ class FileWriter:
         spec = self._spec(spec_id)
         properties = dict(self.table.properties)
         if content == DataFileContent.POSITION_DELETES:
-            # Whole paths as bounds: equal ones tie the delete file to its data file, whatever the table's metrics modes.
+            # Whole paths as bounds, whatever the table's metrics modes: equal ones tie the file to one data file.
             properties = {k: v for k, v in properties.items() if not k.startswith("write.metadata.metrics.")}
             properties["write.metadata.metrics.default"] = "full"
         name = f"{self._folder(spec, partition)}00000-{self._run}-{next(self._numbers):05d}.parquet"
         output = self.table.io.new_output(self.table.location_provider().new_data_location(name))
         collected: list[pq.FileMetaData] = []
         options = {"store_decimal_as_integer": True, **_get_parquet_writer_kwargs(properties)}
-        with output.create() as stream:
-            with pq.ParquetWriter(stream, rows.schema, metadata_collector=collected, **options) as writer:
-                writer.write(rows)
+        with (
+            output.create() as stream,
+            pq.ParquetWriter(stream, rows.schema, metadata_collector=collected, **options) as writer,
+        ):
+            writer.write(rows, row_group_size=int(properties.get(*_ROW_GROUP_LIMIT)))
         return data_file(
             spec_id=spec.spec_id,
             content=content,

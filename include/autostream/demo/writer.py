@@ -65,7 +65,7 @@ class UpsertWriter:
         """Write to ``table``.
 
         Job and operator ids, random where not given, go into snapshot summaries under Flink's names. With
-        ``whole_row_deletes``, equality-delete files hold whole rows, as a Flink job that is not in upsert mode leaves them.
+        ``whole_row_deletes``, equality-delete files hold whole rows, as those of a Flink job not in upsert mode do.
         """
         self.table = table
         self.files = FileWriter(table, whole_row_deletes=whole_row_deletes)

@@ -1,0 +1,60 @@
+"""Real services for tests, or the reason why they cannot be had.
+
+Each function starts or prepares something by a script of scripts/services, and skips the test with what the script said
+where that fails. What is fetched is kept in the cache of those scripts, so only the first run downloads.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SERVICES = Path(__file__).parents[2] / "scripts" / "services"
+_SETUP_TIMEOUT_SECONDS = 600
+
+
+def _skip(what: str, error: str) -> None:
+    last = [line for line in error.strip().splitlines() if line.strip()][-1:] or ["no reason given"]
+    pytest.skip(f"{what} cannot be had: {last[0][:300]}")
+
+
+def need_programs(what: str, *names: str) -> None:
+    """Skip the test where a program is missing."""
+    missing = [name for name in names if shutil.which(name) is None]
+    if missing:
+        _skip(what, f"{', '.join(missing)} is not installed")
+
+
+def set_up(what: str, script: str, *args: str) -> None:
+    """Run a set-up script, or skip the test with its last line of complaint."""
+    try:
+        subprocess.run(
+            [SERVICES / script, *args], check=True, capture_output=True, text=True, timeout=_SETUP_TIMEOUT_SECONDS
+        )
+    except subprocess.CalledProcessError as error:
+        _skip(what, error.stderr or error.stdout)
+    except subprocess.TimeoutExpired:
+        _skip(what, f"{script} did not finish within {_SETUP_TIMEOUT_SECONDS} s")
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run a throw-away PostgreSQL and give its SQLAlchemy URL."""
+    directory = tempfile.mkdtemp(prefix="autostream-postgres-")
+    os.chmod(directory, 0o755)  # the server may run as another user
+    try:
+        pytest.importorskip("psycopg2", reason="PostgreSQL cannot be had: the package psycopg2 is not installed")
+        started = subprocess.run([SERVICES / "postgres.sh", "start", directory], capture_output=True, text=True)
+        if started.returncode:
+            _skip("PostgreSQL", started.stderr)
+        try:
+            yield started.stdout.strip()
+        finally:
+            subprocess.run([SERVICES / "postgres.sh", "stop", directory], check=True)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
