@@ -217,7 +217,7 @@ def test_several_sets_of_equality_fields_in_one_checkpoint(lake: SqlCatalog) -> 
         (PartitionSpec(), ("id", "st.x")),
         (
             PartitionSpec(
-                PartitionField(1, 1000, BucketTransform(4), "b"), PartitionField(7, 1001, DayTransform(), "day")
+                PartitionField(1, 1000, BucketTransform(4), "id_bucket"), PartitionField(7, 1001, DayTransform(), "day")
             ),
             ("id", "tz"),
         ),
