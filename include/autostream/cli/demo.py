@@ -1,0 +1,65 @@
+"""`autostream demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autostream.cli.output import JsonOption, emit, output_console, progress
+from autostream.resources import format_size
+
+if TYPE_CHECKING:
+    from autostream.demo.run import Demonstration
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path, typer.Option(help="Where the lakehouse and Airflow's home are made; an earlier demo there is replaced.")
+    ] = Path(".demo"),
+    as_json: JsonOption = False,
+) -> None:
+    """Seed a small lakehouse, run the hourly compaction on it through Airflow, show what it did."""
+    from autostream.demo.run import demonstrate
+
+    with progress("demo") as report:
+        done = demonstrate(directory, report_progress=report)
+    emit(done.to_dict(), as_json=as_json, render=lambda: _render(done))
+
+
+def _render(done: Demonstration) -> None:
+    from rich.table import Table
+
+    console = output_console()
+    table = Table("table", box=None, pad_edge=False)
+    for heading in ("data files", "delete files", "size", "query", "rows", "contents"):
+        table.add_column(heading, justify="right")
+    for change in done.changes:
+        before, after = change.before, change.after
+        table.add_row(
+            change.table,
+            f"{before.data_files} → {after.data_files}",
+            f"{before.delete_files} → {after.delete_files}",
+            f"{format_size(before.size_bytes)} → {format_size(after.size_bytes)}",
+            f"{before.query_seconds * 1000:.0f} → {after.query_seconds * 1000:.0f} ms",
+            f"{after.rows:,}",
+            "the same",
+        )
+    console.print("\nThe DAG lake_compaction ran in Airflow on four tables that a job had upserted into:\n")
+    console.print(table)
+    spent = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in done.seconds.items())
+    console.print(f"\nTook: {spent}.", style="dim")
+    console.print(
+        f"""
+See for yourself:
+  make up                                                    Airflow with this DAG and this lakehouse
+  export PYICEBERG_HOME={done.directory}
+  autostream table list lake
+  autostream table inspect {done.changes[0].table}
+""",
+        soft_wrap=True,
+    )

@@ -1,0 +1,120 @@
+"""A local Airflow of the demo's own, driven from outside: its home, its environment, its commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autostream.demo.seed import CATALOG, catalog_properties
+from autostream.errors import AutostreamError, UsageError
+
+DAG_ID = "lake_compaction"
+POOL = "lake_compaction"
+POOL_SLOTS = 2
+
+
+@dataclass(frozen=True)
+class LocalAirflow:
+    """An Airflow with a SQLite database whose DAGs are this project's and whose lake is the demo's.
+
+    Attributes:
+        directory: The demo's directory; Airflow's home is below it.
+        project: The checkout that has `dags/` and `plugins/`.
+    """
+
+    directory: Path
+    project: Path
+
+    @property
+    def home(self) -> Path:
+        """Where Airflow keeps its database, configuration and logs."""
+        return self.directory.resolve() / "airflow"
+
+    def environment(self, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Variables that Airflow's processes run with; Airflow's and autostream's own of `inherited` are left out.
+
+        The lake is a connection of type `iceberg`, as it would be in a real deployment.
+        """
+        properties = catalog_properties(self.directory)
+        kept = {
+            name: value
+            for name, value in (os.environ if inherited is None else inherited).items()
+            if not name.startswith(("AIRFLOW_", "AUTOSTREAM_"))
+        }
+        bin_directory = str(Path(sys.executable).parent)
+        return kept | {
+            # `airflow standalone` starts `airflow` from PATH.
+            "PATH": os.pathsep.join((bin_directory, kept.get("PATH", os.defpath))),
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.project / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.project / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
+            "AIRFLOW_CONN_" + CATALOG.upper(): json.dumps({"conn_type": "iceberg", "extra": properties}),
+            "AUTOSTREAM_COMPACTION__CATALOGS": CATALOG,
+            # Small enough that the small tables of the demo make several work items.
+            "AUTOSTREAM_COMPACTION__BATCH_SIZE_BYTES": str(32 * 1024 * 1024),
+        }
+
+    def prepare(self) -> None:
+        """Makes the database and the pool, or brings them up to date."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.run("db", "migrate")
+        self.run("pools", "set", POOL, str(POOL_SLOTS), "Work items of lake_compaction that run at a time")
+
+    def run(self, *arguments: str) -> str:
+        """Runs one `airflow` command and returns what it printed.
+
+        Raises:
+            AutostreamError: It failed; the message has its last lines and names the log.
+        """
+        output = self._run(arguments)
+        if output.returncode != 0:
+            log = self.home / "failed-command.log"
+            log.write_text(output.stdout, encoding="utf-8")
+            tail = "\n".join(output.stdout.splitlines()[-15:])
+            raise AutostreamError(
+                f"`airflow {' '.join(arguments)}` failed with exit code {output.returncode}. Its output, in {log}, "
+                f"ends with:\n{tail}"
+            )
+        return output.stdout
+
+    def run_dag(self, params: Mapping[str, object] | None = None) -> str:
+        """Runs the compaction workflow once, to its end, and returns its log.
+
+        Raises:
+            AutostreamError: The run failed.
+        """
+        return self.run("dags", "test", DAG_ID, "--conf", json.dumps(params or {}))
+
+    def _run(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+
+
+def find_project() -> Path:
+    """The checkout that this package runs from.
+
+    Raises:
+        UsageError: It was installed without one, so that there are no DAGs.
+    """
+    project = Path(__file__).resolve().parents[3]
+    if not (project / "dags" / f"{DAG_ID}.py").exists():
+        raise UsageError(
+            f"There is no dags/{DAG_ID}.py in {project}. The demo needs a checkout of the project: clone it, and run "
+            "`make demo` there."
+        )
+    return project

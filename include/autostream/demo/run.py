@@ -1,0 +1,126 @@
+"""The demonstration: a lakehouse that needs compaction, the hourly workflow run on it, and what that changed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autostream.demo.airflow import LocalAirflow, find_project
+from autostream.demo.measure import Figures, measure
+from autostream.demo.seed import CATALOG, STREAMS, open_demo_catalog, seed
+from autostream.errors import AutostreamError, UsageError
+
+_MARKER = ".autostream-demo"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the workflow did to one table."""
+
+    table: str
+    before: Figures
+    after: Figures
+
+
+@dataclass
+class Demonstration:
+    """What was done and seen.
+
+    Attributes:
+        directory: Where the lakehouse and Airflow's home are.
+        changes: One per table.
+        seconds: Wall time by phase: `seed`, `setup` of Airflow, `workflow`, `measure`.
+    """
+
+    directory: Path
+    changes: list[Change] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of `autostream demo --json`."""
+        return {
+            "directory": str(self.directory),
+            "catalog": CATALOG,
+            "tables": [
+                {
+                    "table": change.table,
+                    "before": asdict(change.before),
+                    "after": asdict(change.after),
+                    "same_contents": change.before.same_contents(change.after),
+                }
+                for change in self.changes
+            ],
+            "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
+        }
+
+
+def demonstrate(directory: Path, *, report_progress: Callable[[str], None]) -> Demonstration:
+    """Seeds the lakehouse anew, runs the workflow through Airflow, and measures before and after.
+
+    Raises:
+        UsageError: The directory holds something else, or there is no checkout of the project.
+        AutostreamError: The workflow failed, or a table's contents are not what they were.
+    """
+    demo = Demonstration(directory.resolve())
+    airflow = LocalAirflow(demo.directory, find_project())
+    clear(directory)
+    with _timed(demo, "seed"):
+        seed(directory, report_progress=lambda step: report_progress(f"seeding {step}"))
+    report_progress("measuring the tables as they are")
+    with _timed(demo, "measure"):
+        before = _figures(directory)
+    report_progress(f"making Airflow's database in {airflow.home}")
+    with _timed(demo, "setup"):
+        airflow.prepare()
+    report_progress("running the DAG lake_compaction")
+    with _timed(demo, "workflow"):
+        airflow.run_dag()
+    report_progress("measuring the tables as they are now")
+    with _timed(demo, "measure"):
+        after = _figures(directory)
+    demo.changes = [Change(table, before[table], after[table]) for table in before]
+    if changed := [c.table for c in demo.changes if not c.before.same_contents(c.after)]:
+        raise AutostreamError(
+            f"The contents of {', '.join(changed)} changed by compaction, which must never happen: please report it, "
+            f"with {demo.directory} as it is."
+        )
+    return demo
+
+
+def clear(directory: Path) -> None:
+    """Makes the directory hold no lakehouse; Airflow's home in it stays.
+
+    Raises:
+        UsageError: It holds files that are not the demo's.
+    """
+    marker = directory / _MARKER
+    if directory.exists() and any(directory.iterdir()) and not marker.exists():
+        raise UsageError(
+            f"{directory} is not empty and was not made by the demo, which would overwrite it. Name another directory."
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    (directory / "catalog.db").unlink(missing_ok=True)
+    shutil.rmtree(directory / "warehouse", ignore_errors=True)
+
+
+def _figures(directory: Path) -> dict[str, Figures]:
+    catalog = open_demo_catalog(directory)
+    return {
+        str(stream.name): measure(
+            catalog.load_table(stream.name.identifier), columns=stream.columns, question=stream.question
+        )
+        for stream in STREAMS
+    }
+
+
+@contextmanager
+def _timed(demo: Demonstration, phase: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    demo.seconds[phase] = demo.seconds.get(phase, 0.0) + time.monotonic() - started
