@@ -158,3 +158,12 @@ def test_a_wrong_pyiceberg_configuration_is_explained(tmp_path: Path, monkeypatc
     (tmp_path / ".pyiceberg.yaml").write_text("catalog: [lake\n")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         pyiceberg_catalogs()
+
+
+def test_the_documentation_lists_every_setting_with_its_default_and_meaning(tmp_path: Path) -> None:
+    documented = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
+
+    for value in load(tmp_path).values():
+        default = ", ".join(value.value) if isinstance(value.value, list) else value.value
+        shown = f"`{default}`" if default != "" else "–"
+        assert f"| `{value.section}.{value.key}` | {shown} | {value.description} |" in documented
