@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyiceberg.io import FileIO
 
 from autostream.errors import AutostreamError, DataError
-from autostream.lake.engine import Engine, text
+from autostream.lake.engine import Engine, read_parquet
 from autostream.lake.files import Content, LiveFile
 
 
@@ -34,7 +34,7 @@ def find_damage(engine: Engine, file: LiveFile, io: FileIO) -> str | None:
         return f"is {size} bytes long, its manifest says {file.size_bytes}"
     if file.file_format == "parquet":
         try:
-            engine.rows(f"SELECT count(COLUMNS(*)) FROM read_parquet({text(engine.path(file.path))})")
+            engine.rows(f"SELECT count(COLUMNS(*)) FROM {read_parquet([engine.path(file.path)])}")
         except Exception as error:  # whatever the reader says is the answer
             return f"cannot be read: {str(error).strip().splitlines()[0]}"
     return None

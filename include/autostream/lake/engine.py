@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,11 @@ def text(value: str) -> str:
 def sql_list(values: Iterable[str]) -> str:
     """Return SQL values as an SQL list."""
     return "[" + ", ".join(values) + "]"
+
+
+def read_parquet(paths: Iterable[str]) -> str:
+    """Return the SQL that reads Parquet files as they are: folders called ``day=...`` add or change no column."""
+    return f"read_parquet({sql_list(map(text, paths))}, hive_partitioning = false)"
 
 
 def is_local(path: str) -> bool:
@@ -202,6 +207,3 @@ def _list_element(list_name: str, repeated: PhysicalField) -> PhysicalField:
     if wrapped and repeated.name not in ("array", f"{list_name}_tuple"):
         return repeated.children[0]
     return repeated
-
-
-SchemaReader = Callable[[list[str]], list[tuple[tuple[PhysicalField, ...], list[str]]]]

@@ -220,16 +220,11 @@ class ManifestWriter:
         }
         if version > 1:
             meta["content"] = "data" if content == ManifestContent.DATA else "deletes"
-        read = StructType(
-            *(
-                NestedField(102, "partition", partition, required=True) if f.field_id == 102 else f
-                for f in (*DATA_FILE_TYPE[2].fields, _REFERENCED_DATA_FILE)
-            )
-        )
+        held = _written_data_file(2, partition)  # DataFiles in memory are laid out as in version 2
         self._writer = AvroOutputFile[ManifestEntry](
             output_file=self._output,
             file_schema=_entry_schema(version, _written_data_file(version, partition)),
-            record_schema=_entry_schema(2, read),
+            record_schema=_entry_schema(2, held),
             schema_name="manifest_entry",
             metadata=meta,
         )

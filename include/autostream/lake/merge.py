@@ -79,9 +79,8 @@ def _insert_by_keys(
 ) -> None:
     keys: dict[int, IcebergType] = {i: relations.key_type(i, deletes[0]) for i in ids}
     touched = [(i, file) for i, file in enumerate(files) if file.path in reached]
-    data = relations.data([file for _, file in touched], columns=(), keys=keys)
+    data = relations.data([file for _, file in touched], columns=(), keys=keys, indexes=[i for i, _ in touched])
     dead = relations.equality_deletes(deletes, ids)
-    index = "[" + ", ".join(str(i) for i, _ in touched) + "][d._file + 1]" if len(touched) < len(files) else "d._file"
     same = " AND ".join(f"x.k{i} IS NOT DISTINCT FROM d.k{i}" for i in ids)
     names = ", ".join(f"k{i}" for i in ids)
     for parts in _PARTS:  # a part that was done before the memory ran out is done again: dead twice is dead
@@ -89,7 +88,7 @@ def _insert_by_keys(
             for part in range(parts):
                 cut = f" WHERE hash({names}) % {parts} = {part}" if parts > 1 else ""
                 engine.execute(
-                    f"INSERT INTO {table} SELECT {index}, d._pos FROM (SELECT * FROM {data}{cut}) d"
+                    f"INSERT INTO {table} SELECT d._file, d._pos FROM (SELECT * FROM {data}{cut}) d"
                     f" SEMI JOIN (SELECT {names}, max(_seq) AS _seq FROM {dead}{cut} GROUP BY {names}) x"
                     f" ON {same} AND x._seq > d._seq"
                 )
@@ -101,10 +100,19 @@ def _insert_by_keys(
 
 
 def live_rows(
-    relations: Relations, files: Sequence[LiveFile], dead: DeadRows, *, columns: Sequence[NestedField]
+    relations: Relations,
+    files: Sequence[LiveFile],
+    dead: DeadRows,
+    *,
+    columns: Sequence[NestedField],
+    chosen: Sequence[int] | None = None,
 ) -> str:
-    """Return the relation of the rows of data files that are not dead, with columns ``c<id>``."""
-    data = relations.data(files, columns=columns)
+    """Return the relation of the rows of data files that are not dead, with columns ``c<id>``.
+
+    ``chosen`` limits it to some of the files, by their index.
+    """
+    indexes = range(len(files)) if chosen is None else chosen
+    data = relations.data([files[i] for i in indexes], columns=columns, indexes=indexes)
     if dead.table is None:
         return f"(SELECT * FROM {data} d)"
     return f"(SELECT d.* FROM {data} d ANTI JOIN {dead.table} x ON x._file = d._file AND x._pos = d._pos)"

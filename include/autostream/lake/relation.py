@@ -17,7 +17,7 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import IcebergType, LongType, NestedField, StringType
 
 from autostream.errors import DataError
-from autostream.lake.engine import Engine, PhysicalField, sql_list, text
+from autostream.lake.engine import Engine, PhysicalField, read_parquet, sql_list, text
 from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFile
 from autostream.lake.formats import convert_to_parquet
 from autostream.lake.manifests import field_type
@@ -68,9 +68,14 @@ class Relations:
         return found
 
     def data(
-        self, files: Sequence[LiveFile], *, columns: Sequence[NestedField], keys: dict[int, IcebergType] | None = None
+        self,
+        files: Sequence[LiveFile],
+        *,
+        columns: Sequence[NestedField],
+        keys: dict[int, IcebergType] | None = None,
+        indexes: Sequence[int],
     ) -> str:
-        """Return the relation of data files of one spec and partition."""
+        """Return the relation of data files of one spec and partition; ``indexes`` are their numbers in ``_file``."""
         keys = keys or {}
         wanted = Schema(
             *(NestedField(c.field_id, f"c{c.field_id}", c.field_type, required=False) for c in columns),
@@ -80,7 +85,7 @@ class Relations:
                 if i not in {c.field_id for c in columns}
             ),
         )
-        index = {file.path: i for i, file in enumerate(files)}
+        index = {file.path: i for i, file in zip(indexes, files, strict=True)}
         parts = []
         for item in self._classes(files, wanted):
             constants = self._identity_values(item.files[0])
@@ -95,7 +100,7 @@ class Relations:
             selected.append(_by_file([str(index[f.path]) for f in item.files]) + " AS _file")
             selected.append("file_row_number AS _pos")
             selected.append(_by_file([str(f.sequence_number) for f in item.files]) + " AS _seq")
-            parts.append(f"SELECT {', '.join(selected)} FROM read_parquet({sql_list(map(text, item.paths))})")
+            parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
         return "(" + " UNION ALL ".join(parts) + ")"
 
     def equality_deletes(self, deletes: Sequence[LiveFile], ids: Sequence[int]) -> str:
@@ -114,7 +119,7 @@ class Relations:
                     )
                 selected.append(f"{sql} AS k{i}")
             selected.append(_by_file([str(f.sequence_number) for f in item.files]) + " AS _seq")
-            parts.append(f"SELECT {', '.join(selected)} FROM read_parquet({sql_list(map(text, item.paths))})")
+            parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
         return "(" + " UNION ALL ".join(parts) + ")"
 
     def position_deletes(self, deletes: Sequence[LiveFile], files: Sequence[LiveFile]) -> str:
@@ -131,7 +136,7 @@ class Relations:
             number = _by_file([str(f.sequence_number) for f in item.files])
             parts.append(
                 f"SELECT regexp_replace({path}, '^file:/+', '/') AS path, {position} AS pos, {number} AS seq"
-                f" FROM read_parquet({sql_list(map(text, item.paths))})"
+                f" FROM {read_parquet(item.paths)}"
             )
         targets = ", ".join(f"({text(f.key)}, {i}, {f.sequence_number})" for i, f in enumerate(files))
         return (
@@ -143,7 +148,7 @@ class Relations:
         """Return the (normalised) paths of the data files in which a position-delete file deletes rows."""
         (item,) = self._classes([delete], POSITION_DELETE_SCHEMA)
         path = column(_position_fields(item.fields), FILE_PATH_FIELD_ID, StringType())
-        sql = f"SELECT DISTINCT regexp_replace({path}, '^file:/+', '/') FROM read_parquet({sql_list(map(text, item.paths))})"
+        sql = f"SELECT DISTINCT regexp_replace({path}, '^file:/+', '/') FROM {read_parquet(item.paths)}"
         return {row[0] for row in self._engine.rows(sql)}
 
     def _select(self, sql: str | None, field_id: int, wanted: IcebergType, constants: dict[int, Any]) -> str:

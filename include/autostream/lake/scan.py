@@ -17,8 +17,9 @@ from pyiceberg.table import Table
 from pyiceberg.types import NestedField
 
 from autostream.errors import AutostreamError, UsageError
+from autostream.lake.arrow import as_arrow
 from autostream.lake.damage import explain_failure
-from autostream.lake.engine import Engine
+from autostream.lake.engine import Engine, text
 from autostream.lake.files import LiveFile, PartitionKey
 from autostream.lake.merge import find_dead_rows, live_rows
 from autostream.lake.predicate import bind_where, may_match, parse_where, sql_where
@@ -147,23 +148,9 @@ class TableScan:
 
 
 def _struct_path(column: str, path: Sequence[str]) -> str:
-    from autostream.lake.engine import text
-
     for part in path:
         column = f"struct_extract({column}, {text(part)})"
     return column
-
-
-def as_arrow(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return a batch of the engine with the names and types of an Iceberg Arrow schema."""
-    arrays = [_as_type(array, field.type) for array, field in zip(batch.columns, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _as_type(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    if array.type == wanted:
-        return array
-    return pa.Table.from_arrays([array], names=["x"]).cast(pa.schema([("x", wanted)])).column(0).combine_chunks()
 
 
 def scan_table(

@@ -1,0 +1,283 @@
+"""Column metrics of a Parquet file, exact, in the modes that the table asks for."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyiceberg.schema import Schema
+from pyiceberg.types import (
+    BinaryType,
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FixedType,
+    FloatType,
+    IcebergType,
+    IntegerType,
+    ListType,
+    LongType,
+    MapType,
+    PrimitiveType,
+    StringType,
+    StructType,
+    UUIDType,
+)
+
+from autostream.errors import ConfigurationError
+
+DEFAULT_MODE = "write.metadata.metrics.default"
+COLUMN_MODE = "write.metadata.metrics.column."
+MAX_INFERRED = "write.metadata.metrics.max-inferred-column-defaults"
+
+_TRUNCATE = re.compile(r"^truncate\((\d+)\)$")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A primitive field of a schema.
+
+    Attributes:
+        field_id: its id.
+        path: its path in a Parquet file.
+        engine_path: its path as the engine's COPY statistics name it.
+        name: its full name, as column properties name it.
+        type: its type.
+        repeated: whether it is inside a list or map, where bounds mean nothing.
+    """
+
+    field_id: int
+    path: str
+    engine_path: str
+    name: str
+    type: PrimitiveType
+    repeated: bool
+
+
+def leaves(schema: Schema) -> Iterator[Leaf]:
+    """Yield the primitive fields of a schema in its order."""
+
+    def below(
+        field_type: IcebergType, field_id: int, parquet: tuple[str, ...], names: tuple[str, ...], repeated: bool
+    ) -> Iterator[Leaf]:
+        match field_type:
+            case StructType():
+                for f in field_type.fields:
+                    yield from below(f.field_type, f.field_id, (*parquet, f.name), (*names, f.name), repeated)
+            case ListType():
+                inner = (*parquet, "list", "element")
+                yield from below(field_type.element_type, field_type.element_id, inner, (*names, "element"), True)
+            case MapType():
+                for part, i, t in (
+                    ("key", field_type.key_id, field_type.key_type),
+                    ("value", field_type.value_id, field_type.value_type),
+                ):
+                    yield from below(t, i, (*parquet, "key_value", part), (*names, part), True)
+            case PrimitiveType():
+                engine = ".".join('"' + name.replace('"', '""') + '"' for name in names)
+                yield Leaf(field_id, ".".join(parquet), engine, ".".join(names), field_type, repeated)
+
+    for field in schema.fields:
+        yield from below(field.field_type, field.field_id, (field.name,), (field.name,), False)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How much is kept of a column: nothing, counts, or counts and bounds (cut to ``length`` characters or bytes)."""
+
+    counts: bool
+    bounds: bool
+    length: int | None = None
+
+
+def parse_mode(text: str, key: str) -> Mode:
+    """Return the mode that a property spells.
+
+    Raises:
+        ConfigurationError: it is none of none, counts, truncate(N), full.
+    """
+    lowered = text.strip().lower()
+    if match := _TRUNCATE.match(lowered):
+        if int(match[1]) > 0:
+            return Mode(counts=True, bounds=True, length=int(match[1]))
+    elif lowered in ("none", "counts", "full"):
+        return Mode(counts=lowered != "none", bounds=lowered == "full")
+    raise ConfigurationError(f"Table property {key} is {text!r}: it must be none, counts, truncate(N) or full.")
+
+
+def column_modes(schema: Schema, properties: Mapping[str, str]) -> dict[int, Mode]:
+    """Return the mode of each primitive field, as Iceberg's MetricsConfig decides it.
+
+    Without an explicit default only the first 100 columns (by property) have bounds inferred; the rest has none.
+    """
+    found = list(leaves(schema))
+    default = parse_mode(properties.get(DEFAULT_MODE, "truncate(16)"), DEFAULT_MODE)
+    inferred = len(found) if DEFAULT_MODE in properties else int(properties.get(MAX_INFERRED, "100"))
+    modes = {
+        leaf.field_id: default if i < inferred else Mode(counts=False, bounds=False) for i, leaf in enumerate(found)
+    }
+    for leaf in found:
+        key = COLUMN_MODE + leaf.name
+        if key in properties:
+            modes[leaf.field_id] = parse_mode(properties[key], key)
+    return modes
+
+
+@dataclass(frozen=True)
+class FloatStatistics:
+    """What a footer does not say of a floating-point column: NaN values, and bounds of the others."""
+
+    nan_count: int
+    lower: float | None
+    upper: float | None
+
+
+def file_metrics(
+    footer: pq.FileMetaData, schema: Schema, modes: Mapping[int, Mode], floats: Mapping[int, FloatStatistics]
+) -> dict[str, Any]:
+    """Return the metrics fields of a DataFile: record count, sizes, counts, bounds and split offsets.
+
+    Args:
+        footer: the Parquet footer.
+        schema: the schema that the file was written by.
+        modes: metrics mode by field id.
+        floats: statistics of floating-point columns by field id.
+    """
+    by_path = {leaf.path: leaf for leaf in leaves(schema)}
+    sizes: dict[int, int] = {}
+    values: dict[int, int] = {}
+    nulls: dict[int, int] = {}
+    unknown: set[int] = set()
+    bounds: dict[int, list[bytes]] = {}
+    offsets = []
+    for group in range(footer.num_row_groups):
+        row_group = footer.row_group(group)
+        offsets.append(_offset(row_group.column(0)))
+        for position in range(row_group.num_columns):
+            chunk = row_group.column(position)
+            leaf = by_path[chunk.path_in_schema]
+            i, mode = leaf.field_id, modes[leaf.field_id]
+            if not mode.counts:
+                continue
+            sizes[i] = sizes.get(i, 0) + chunk.total_compressed_size
+            values[i] = values.get(i, 0) + chunk.num_values
+            statistics = chunk.statistics
+            if statistics is None or not statistics.has_null_count:
+                unknown.add(i)
+                continue
+            nulls[i] = nulls.get(i, 0) + statistics.null_count
+            if statistics.has_min_max:
+                raw = (_single_value(statistics.min_raw, leaf.type), _single_value(statistics.max_raw, leaf.type))
+                bounds.setdefault(i, []).extend(raw)
+            elif statistics.null_count < chunk.num_values:
+                unknown.add(i)
+    lower, upper = {}, {}
+    for leaf in by_path.values():
+        i, mode = leaf.field_id, modes[leaf.field_id]
+        if not mode.bounds or leaf.repeated:
+            continue
+        if i in floats:
+            low, high = _float_bounds(floats[i], leaf.type)
+        elif i in bounds and i not in unknown:
+            ordered = sorted(bounds[i], key=lambda value, t=leaf.type: _order(value, t))  # type: ignore[misc]
+            low = _cut_lower(ordered[0], leaf.type, mode.length)
+            high = _cut_upper(ordered[-1], leaf.type, mode.length)
+        else:
+            continue
+        if low is not None:
+            lower[i] = low
+        if high is not None:
+            upper[i] = high
+    return {
+        "record_count": footer.num_rows,
+        "column_sizes": sizes,
+        "value_counts": values,
+        "null_value_counts": {i: n for i, n in nulls.items() if i not in unknown or i in bounds},
+        "nan_value_counts": {i: s.nan_count for i, s in floats.items() if modes[i].counts},
+        "lower_bounds": lower,
+        "upper_bounds": upper,
+        "split_offsets": offsets,
+    }
+
+
+def _offset(chunk: Any) -> int:
+    first = chunk.data_page_offset
+    return min(first, chunk.dictionary_page_offset) if chunk.dictionary_page_offset else first
+
+
+def _single_value(raw: Any, field_type: PrimitiveType) -> bytes:
+    """Return a footer's physical value in Iceberg's single-value serialization."""
+    match field_type:
+        case BooleanType():
+            return b"\x01" if raw else b"\x00"
+        case DecimalType():
+            unscaled = raw if isinstance(raw, int) else int.from_bytes(raw, "big", signed=True)
+            return unscaled.to_bytes((unscaled + (unscaled < 0)).bit_length() // 8 + 1, "big", signed=True)
+        case IntegerType() | DateType():
+            return struct.pack("<i", raw)
+        case FloatType():
+            return struct.pack("<f", raw)
+        case DoubleType():
+            return struct.pack("<d", raw)
+        case StringType() | BinaryType() | FixedType() | UUIDType():
+            return bytes(raw)
+        case LongType() | _:
+            return struct.pack("<q", raw)
+
+
+def _order(value: bytes, field_type: PrimitiveType) -> Any:
+    match field_type:
+        case StringType() | BinaryType() | FixedType() | UUIDType() | BooleanType():
+            return value
+        case DecimalType():
+            return int.from_bytes(value, "big", signed=True)
+        case FloatType():
+            return struct.unpack("<f", value)[0]
+        case DoubleType():
+            return struct.unpack("<d", value)[0]
+    return int.from_bytes(value, "little", signed=True)
+
+
+def _float_bounds(statistics: FloatStatistics, field_type: PrimitiveType) -> tuple[bytes | None, bytes | None]:
+    """Return bounds that hold for both zeros: readers order -0.0 before 0.0, engines call them equal."""
+    if statistics.lower is None or statistics.upper is None:
+        return None, None
+    code = "<f" if isinstance(field_type, FloatType) else "<d"
+    lower = -0.0 if statistics.lower == 0 else statistics.lower
+    upper = 0.0 if statistics.upper == 0 else statistics.upper
+    return struct.pack(code, lower), struct.pack(code, upper)
+
+
+def _cut_lower(value: bytes, field_type: PrimitiveType, length: int | None) -> bytes | None:
+    if length is None:
+        return value
+    if isinstance(field_type, StringType):
+        return value.decode(errors="ignore")[:length].encode()
+    return value[:length] if isinstance(field_type, BinaryType) else value
+
+
+def _cut_upper(value: bytes, field_type: PrimitiveType, length: int | None) -> bytes | None:
+    """Return the shortest value of the length that is not below; None where there is none."""
+    if length is None:
+        return value
+    if isinstance(field_type, StringType):
+        characters = value.decode(errors="replace")
+        if len(characters) <= length:
+            return value
+        for end in range(length, 0, -1):
+            following = ord(characters[end - 1]) + 1
+            following = 0xE000 if following == 0xD800 else following  # surrogates are no characters
+            if following <= 0x10FFFF:
+                return (characters[: end - 1] + chr(following)).encode()
+        return None
+    if isinstance(field_type, BinaryType):
+        if len(value) <= length:
+            return value
+        cut = value[:length].rstrip(b"\xff")
+        return cut[:-1] + bytes([cut[-1] + 1]) if cut else None
+    return value

@@ -1,0 +1,174 @@
+"""One file group merged into new data files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.table import Table
+from pyiceberg.typedef import Record
+
+from autostream.errors import AutostreamError
+from autostream.lake.damage import explain_failure
+from autostream.lake.engine import Engine, is_local
+from autostream.lake.files import LiveFile, normalize_path
+from autostream.lake.manifests import data_file
+from autostream.lake.merge import DeadRows, find_dead_rows, live_rows
+from autostream.lake.output import FILE_PREFIX, Target, WriteSettings, WrittenFile, delete_files, write_rows
+from autostream.lake.plan import CompactionPlan, FileGroup
+from autostream.lake.relation import Relations
+from autostream.lake.sorting import order_by
+
+
+@dataclass(frozen=True)
+class RewrittenGroup:
+    """A group whose outputs are written, not yet committed.
+
+    ``outputs`` may be empty: every row of the group may be deleted.
+    """
+
+    group: FileGroup
+    outputs: tuple[DataFile, ...]
+
+    @property
+    def rows_written(self) -> int:
+        """Rows that are left."""
+        return sum(file.record_count for file in self.outputs)
+
+    @property
+    def rows_deleted(self) -> int:
+        """Rows that deletes removed."""
+        return self.group.input_rows - self.rows_written
+
+    @property
+    def bytes_read(self) -> int:
+        """Size of the data and delete files that were merged."""
+        return self.group.input_bytes + sum(delete.size_bytes for delete in self.group.deletes)
+
+    @property
+    def bytes_written(self) -> int:
+        """Size of the outputs."""
+        return sum(file.file_size_in_bytes for file in self.outputs)
+
+
+@dataclass(frozen=True)
+class _PartitionPath:
+    """What a location provider asks of a partition: PyIceberg's own cannot name one whose column was dropped."""
+
+    path: str
+
+    def to_path(self) -> str:
+        return self.path
+
+
+class GroupRewriter:
+    """Merges the groups of one plan, in one engine session.
+
+    Args:
+        engine: an open session.
+        table: the table, for its locations and files.
+        plan: the plan that the groups are of.
+        run_id: part of the outputs' names.
+    """
+
+    def __init__(self, engine: Engine, table: Table, plan: CompactionPlan, run_id: str) -> None:
+        """Prepare what all groups share.
+
+        Raises:
+            ConfigurationError: a write property of the table has a wrong value.
+        """
+        self._engine = engine
+        self._table = table
+        self._plan = plan
+        self._run_id = run_id
+        self._metadata = plan.state.metadata
+        self._schema = self._metadata.schema()
+        self._settings = WriteSettings.from_properties(self._metadata.properties, self._schema)
+        self._order_id = self._metadata.default_sort_order_id
+        order = self._metadata.sort_order_by_id(self._order_id)
+        self._order_by = order_by(engine, order, self._schema) if order and order.fields else ""
+
+    def rewrite(self, group: FileGroup) -> RewrittenGroup:
+        """Merge a group. A failure leaves no output behind, but for what cannot be deleted now.
+
+        Raises:
+            DataError: a file of the group is missing or damaged; it is named.
+            ResourceError: memory or disk did not suffice.
+        """
+        target = self._target(group)
+        written: list[WrittenFile] = []
+        relations = Relations(self._engine, self._metadata, self._table.io)
+        try:
+            dead = find_dead_rows(self._engine, relations, group.files, self._plan.state.index.deletes)
+            self._write(relations, group.files, dead, target, written)
+            if dead.table:
+                self._engine.execute(f"DROP TABLE {dead.table}")
+        except BaseException as error:
+            self._delete_outputs(target, written)
+            if isinstance(error, duckdb.Error | MemoryError | OSError):
+                raise self._explained(group, error) from error
+            raise
+        return RewrittenGroup(group, tuple(self._data_file(group, file) for file in written))
+
+    def _write(
+        self,
+        relations: Relations,
+        files: Sequence[LiveFile],
+        dead: DeadRows,
+        target: Target,
+        written: list[WrittenFile],
+        subset: Callable[[int], bool] | None = None,
+    ) -> None:
+        """Write the live rows; where that does not fit into memory, one half of the files after the other."""
+        chosen = [i for i in range(len(files)) if subset is None or subset(i)]
+        rows = live_rows(relations, files, dead, columns=self._schema.fields, chosen=chosen)
+        try:
+            written += write_rows(self._engine, rows, self._schema, target, self._settings, order_by=self._order_by)
+        except duckdb.OutOfMemoryException:
+            if len(chosen) < 2:
+                raise
+            middle = chosen[len(chosen) // 2]
+            for half in (lambda i: i < middle, lambda i: i >= middle):
+                self._write(relations, files, dead, target, written, lambda i, half=half: half(i) and i in chosen)  # type: ignore[misc]
+
+    def _target(self, group: FileGroup) -> Target:
+        path = "/".join(self._plan.state.partition_path(group.partition_key))
+        name = f"{FILE_PREFIX}{self._run_id}-{group.number:05d}-"
+        location = self._table.location_provider().new_data_location(name, _PartitionPath(path) if path else None)  # type: ignore[arg-type]
+        directory, prefix = location.rsplit("/", 1)
+        return Target(
+            directory=directory,
+            prefix=prefix,
+            expected_bytes=group.input_bytes,
+            expected_rows=group.input_rows,
+            file_bytes=self._plan.options.target_file_size_bytes,
+        )
+
+    def _data_file(self, group: FileGroup, file: WrittenFile) -> DataFile:
+        first = group.files[0].entry
+        return data_file(
+            spec_id=group.partition_key[0],
+            content=DataFileContent.DATA,
+            file_path=file.location,
+            file_format=FileFormat.PARQUET,
+            partition=first.partition if first is not None else Record(),
+            file_size_in_bytes=file.size_bytes,
+            key_metadata=None,
+            equality_ids=None,
+            sort_order_id=self._order_id if self._order_by else 0,
+            **file.metrics,
+        )
+
+    def _delete_outputs(self, target: Target, written: Sequence[WrittenFile]) -> None:
+        delete_files(self._engine.io, [file.location for file in written])
+        if is_local(target.directory):
+            for left in Path(normalize_path(target.directory)).glob(f"{target.prefix}*"):
+                left.unlink(missing_ok=True)
+
+    def _explained(self, group: FileGroup, error: Exception) -> AutostreamError:
+        return explain_failure(
+            self._engine, [*group.files, *group.deletes], error, io=self._table.io, table=".".join(self._table.name())
+        )
