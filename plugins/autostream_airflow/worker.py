@@ -17,10 +17,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+
+    from autostream.resources import EngineResources
 
 _catalogs: dict[str, Catalog] = {}
 
@@ -70,7 +74,10 @@ def _list(request: Mapping[str, Any]) -> list[str]:
 
 
 def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
-    """`[partition, bytes, files]` of each group to rewrite, or None where the table is not to be compacted."""
+    """`[partition, bytes, files]` of each group to rewrite, or None where the table is not to be compacted.
+
+    Where nothing is to be rewritten but deletes are to go, that is a group without files.
+    """
     from autostream.lake.catalogs import open_table
     from autostream.lake.compact import plan_compaction
     from autostream.lake.options import CompactionOptions
@@ -80,16 +87,15 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
     if not options.enabled and not request["named"]:
         return None
     plan = plan_compaction(table, options=options, where=request["where"])
-    return [[group.partition, group.input_bytes, group.input_files] for group in plan.groups]
+    groups = [[group.partition, group.input_bytes, group.input_files] for group in plan.groups]
+    return groups or ([["(deletes only)", 0, 0]] if plan.has_work else [])
 
 
 def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
     """The result of the compaction, as `autostream table compact --json` prints it."""
-    from autostream.config import load_settings
     from autostream.lake.catalogs import TableName, open_table
     from autostream.lake.compact import compact_table
     from autostream.lake.options import CompactionOptions
-    from autostream.resources import EngineResources
 
     name = TableName.parse(request["table"])
     table = open_table(name, catalog=_catalog(request))
@@ -100,11 +106,25 @@ def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
         where=request["where"],
         partitions=request["partitions"],
         dry_run=request["dry_run"],
-        resources=EngineResources.from_settings(load_settings()),
-        report_progress=lambda message: print(f"{name}: {message}", file=sys.stderr, flush=True),
+        resources=_resources(),
+        report_progress=lambda message: print(message, file=sys.stderr, flush=True),
     )
     document: dict[str, Any] = result.to_dict()
     return document
+
+
+def _resources() -> EngineResources:
+    """What the configuration lets the engine of this process use."""
+    from autostream.config import load_settings
+    from autostream.resources import EngineResources, parse_size
+
+    engine = load_settings().engine
+    resources = EngineResources(memory_limit_bytes=parse_size(engine.memory_limit))
+    if engine.threads:
+        resources = replace(resources, threads=engine.threads)
+    if engine.spill_directory:
+        resources = replace(resources, spill_directory=Path(engine.spill_directory))
+    return resources
 
 
 _ACTIONS = {"list": _list, "plan": _plan, "compact": _compact}

@@ -77,8 +77,8 @@ def option_texts(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe(rows: list[Row]) -> str:
-    """What became of tables, in one line."""
-    return " ".join(f"{row['table']}: {summary(row)}" for row in rows)
+    """What became of tables, one line each."""
+    return "\n".join(f"{row['table']}: {summary(row)}" for row in rows)
 
 
 def summary(row: Row) -> str:

@@ -59,7 +59,7 @@ class CompactionOperator(TableOperator):
         context["ti"].xcom_push(key=ROWS, value=rows)
         broken = [row for row in rows if failed(row)]
         if any(worth_repeating(row) for row in broken) and context["ti"].try_number <= context["ti"].max_tries:
-            raise AirflowException(f"To be tried again. {describe(broken)}")
+            raise AirflowException(f"To be tried again:\n{describe(broken)}")
         done.forget()
         if broken:
             raise AirflowFailException(describe(broken))

@@ -80,7 +80,7 @@ class JudgeCompactionsOperator(BaseOperator):
             self.log.info("%s", line)
         broken = [row for row in self.rows if failed(row)]
         if broken:
-            raise AirflowFailException(f"{len(broken)} of {len(self.rows)} tables failed. {describe(broken)}")
+            raise AirflowFailException(f"{len(broken)} of {len(self.rows)} tables failed:\n{describe(broken)}")
 
 
 def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:

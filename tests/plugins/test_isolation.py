@@ -1,0 +1,137 @@
+"""The child process: answers, failures, time-outs, crashes, and an end with its parent. All of it for real."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
+
+from autostream_airflow.isolation import TableWorker, WorkerError
+
+LIST = {"action": "list", "catalog": "lake", "properties": {}}
+
+
+@pytest.fixture
+def log() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def worker(log: list[str]) -> Iterator[TableWorker]:
+    with TableWorker(log=log.append) as worker:
+        yield worker
+
+
+@contextmanager
+def silent_server(on_connection: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:
+    """The request to list a REST catalog that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = []
+
+        def accept() -> None:
+            connections.append(server.accept()[0])
+            on_connection()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        yield {"action": "list", "catalog": "silent", "properties": {"type": "rest", "uri": uri}}
+        for connection in connections:
+            connection.close()
+
+
+def test_one_child_answers_many_requests(worker: TableWorker, make_table: Callable[..., Table]) -> None:
+    make_table("a", checkpoints=1)
+    make_table("b", checkpoints=1)
+    assert worker.ask(LIST, timeout_seconds=60) == ["lake.db.a", "lake.db.b"]
+    child = worker._process
+    assert worker.ask(LIST, timeout_seconds=60) == ["lake.db.a", "lake.db.b"]
+    assert worker._process is child
+
+
+def test_a_failure_is_a_row_and_the_child_goes_on(worker: TableWorker, lake: SqlCatalog) -> None:
+    request = {**LIST, "action": "plan", "table": "lake.db.nowhere", "options": {}, "where": None, "named": True}
+    with pytest.raises(WorkerError, match=r"Table lake\.db\.nowhere does not exist") as raised:
+        worker.ask(request, timeout_seconds=60)
+    row = raised.value.row
+    assert (row["table"], row["status"], row["error_type"], row["repeat"]) == (
+        "lake.db.nowhere",
+        "failed",
+        "UsageError",
+        False,
+    )
+    assert worker.ask(LIST, timeout_seconds=60) == []
+
+
+def test_a_table_that_hangs_is_given_up_alone(worker: TableWorker, lake: SqlCatalog) -> None:
+    with silent_server() as request:
+        with pytest.raises(WorkerError, match=r"catalog silent was given up after 2 seconds") as raised:
+            worker.ask(request, timeout_seconds=2)
+        assert raised.value.row["error_type"] == "TimedOutError"
+        assert not raised.value.row["repeat"]
+    assert worker.ask(LIST, timeout_seconds=60) == []
+
+
+def test_a_child_that_is_killed_costs_only_its_table(worker: TableWorker, lake: SqlCatalog) -> None:
+    def kill() -> None:
+        assert worker._process is not None
+        os.kill(worker._process.pid, signal.SIGKILL)
+
+    with (
+        silent_server(on_connection=kill) as request,
+        pytest.raises(WorkerError, match=r"was killed \(SIGKILL\), most often because memory ran out") as raised,
+    ):
+        worker.ask(request, timeout_seconds=60)
+    assert raised.value.row["repeat"]
+    assert worker.ask(LIST, timeout_seconds=60) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "message"), [("exit 3", "ended with exit code 3"), ("kill -ABRT $$", r"ended by signal 6 \(SIGABRT\)")]
+)
+def test_a_child_that_breaks_down_leaves_its_last_words(
+    script: str, message: str, worker: TableWorker, log: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nread request\necho no luck today >&2\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(WorkerError, match=message):
+        worker.ask(LIST, timeout_seconds=60)
+    assert log == ["no luck today"]
+
+
+def test_the_child_ends_when_its_parent_is_gone_even_in_the_middle_of_a_request() -> None:
+    arrived = threading.Event()
+    with silent_server(on_connection=arrived.set) as request:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "autostream_airflow.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert child.stdin is not None
+        child.stdin.write(json.dumps(request).encode() + b"\n")
+        child.stdin.flush()
+        assert arrived.wait(60)
+        child.stdin.close()  # as the kernel does for a parent that died
+        assert child.wait(60) == 0
+
+
+def test_closing_ends_the_child(worker: TableWorker, lake: SqlCatalog) -> None:
+    worker.ask(LIST, timeout_seconds=60)
+    child = worker._process
+    assert child is not None
+    worker.close()
+    assert child.poll() == -signal.SIGKILL
+    worker.close()
