@@ -1,8 +1,5 @@
 """The writer commits what Flink's sink would commit: judged by the model, a naive reader and the files themselves."""
 
-import datetime as dt
-import decimal
-import random
 import uuid
 from typing import Any
 
@@ -11,32 +8,21 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.conversions import from_bytes
-from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform, TruncateTransform
+from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import (
     BinaryType,
-    BooleanType,
     DateType,
-    DecimalType,
-    DoubleType,
-    FixedType,
-    FloatType,
-    IntegerType,
-    ListType,
     LongType,
-    MapType,
     NestedField,
     StringType,
-    StructType,
     TimestampType,
     TimestamptzType,
     TimeType,
-    UUIDType,
 )
 
 from autostream.demo.writer import Changes, UpsertWriter
@@ -44,37 +30,12 @@ from autostream.errors import UsageError
 from tests.support.model import UpsertModel
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows
+from tests.support.upserts import EVERYTHING, SHAPES, random_upserts
 
 SIMPLE = Schema(
     NestedField(1, "id", LongType(), required=True),
     NestedField(2, "region", StringType()),
     NestedField(3, "v", LongType()),
-)
-EVERYTHING = Schema(
-    NestedField(1, "id", LongType(), required=True),
-    NestedField(2, "u", UUIDType()),
-    NestedField(3, "f", FixedType(5)),
-    NestedField(4, "d", DateType()),
-    NestedField(5, "t", TimeType()),
-    NestedField(6, "ts", TimestampType()),
-    NestedField(7, "tz", TimestamptzType()),
-    NestedField(8, "small", DecimalType(9, 2)),
-    NestedField(9, "big", DecimalType(38, 4)),
-    NestedField(10, "s", StringType()),
-    NestedField(11, "b", BinaryType()),
-    NestedField(12, "yes", BooleanType()),
-    NestedField(13, "real", FloatType()),
-    NestedField(14, "double", DoubleType()),
-    NestedField(15, "i", IntegerType()),
-    NestedField(
-        16,
-        "st",
-        StructType(
-            NestedField(17, "x", IntegerType(), required=False),
-            NestedField(18, "l", ListType(19, StringType(), element_required=False), required=False),
-        ),
-    ),
-    NestedField(20, "m", MapType(21, StringType(), 22, LongType(), value_required=False)),
 )
 
 
@@ -86,37 +47,6 @@ def live_files(table: Table) -> list[DataFile]:
     snapshot = table.current_snapshot()
     assert snapshot is not None
     return [e.data_file for m in snapshot.manifests(table.io) for e in m.fetch_manifest_entry(table.io)]
-
-
-def some_row(pick: random.Random, key: int) -> dict[str, Any]:
-    def maybe(value: Any) -> Any:
-        return None if pick.random() < 0.1 else value
-
-    day = dt.timedelta(days=pick.randrange(4))
-    return {
-        "id": key,
-        "u": maybe(uuid.UUID(int=pick.randrange(3) << 120).bytes),
-        "f": maybe(bytes([pick.randrange(2)] * 5)),
-        "d": maybe(dt.date(1969, 12, 30) + day),
-        "t": maybe(dt.time(pick.randrange(2), 0, 0, 5)),
-        "ts": maybe(dt.datetime(1969, 12, 31, 23, 0, 0, 7) + day),
-        "tz": maybe(dt.datetime(1969, 12, 31, pick.randrange(24), tzinfo=dt.UTC) + day),
-        "small": maybe(decimal.Decimal(pick.randrange(-20000, 20000)).scaleb(-2)),
-        "big": maybe(decimal.Decimal(pick.randrange(-(10**30), 10**30)).scaleb(-4)),
-        "s": maybe(pick.choice(["ab", "abc", "žluťoučký kůň příliš žluťoučký", "", chr(0x10FFFF) * 20])),
-        "b": maybe(pick.choice([b"", b"\xff" * 20, b"a"])),
-        "yes": maybe(pick.random() < 0.5),
-        "real": maybe(pick.choice([float("nan"), -0.0, 0.0, 1.5, float("inf")])),
-        "double": maybe(pick.choice([float("nan"), -0.0, 0.0, -1.5])),
-        "i": maybe(pick.randrange(-5, 5)),
-        "st": maybe({"x": maybe(pick.randrange(2)), "l": maybe(["q", None])}),
-        "m": maybe([("k", 1), ("j", None)]),
-    }
-
-
-def everything_table(rows: list[dict[str, Any]]) -> pa.Table:
-    types = schema_to_pyarrow(EVERYTHING, include_field_ids=False)
-    return pa.Table.from_pylist(rows, pa.schema([(f.name, pa.binary(16) if f.name == "u" else f.type) for f in types]))
 
 
 def test_a_checkpoint_is_one_snapshot_of_data_equality_and_position_deletes(lake: SqlCatalog) -> None:
@@ -211,49 +141,10 @@ def test_several_sets_of_equality_fields_in_one_checkpoint(lake: SqlCatalog) -> 
     assert_same_rows(read_table(table), rows_of((7, "a", 1)))
 
 
-@pytest.mark.parametrize(
-    ("spec", "key"),
-    [
-        (PartitionSpec(), ("id", "st.x")),
-        (
-            PartitionSpec(
-                PartitionField(1, 1000, BucketTransform(4), "id_bucket"), PartitionField(7, 1001, DayTransform(), "day")
-            ),
-            ("id", "tz"),
-        ),
-        (
-            PartitionSpec(
-                PartitionField(2, 1000, IdentityTransform(), "u"),
-                PartitionField(4, 1001, IdentityTransform(), "d"),
-                PartitionField(10, 1002, TruncateTransform(2), "s_start"),
-                PartitionField(8, 1003, TruncateTransform(100), "hundreds"),
-                PartitionField(5, 1004, IdentityTransform(), "t"),
-                PartitionField(3, 1005, IdentityTransform(), "f"),
-                PartitionField(6, 1006, IdentityTransform(), "ts"),
-                PartitionField(11, 1007, BucketTransform(3), "b_bucket"),
-                PartitionField(17, 1008, IdentityTransform(), "st_x"),
-            ),
-            ("u", "d", "s", "small", "t", "f", "ts", "b", "st.x"),
-        ),
-    ],
-    ids=["unpartitioned", "bucket-day", "nine-fields"],
-)
-def test_every_type_as_value_key_and_partition(lake: SqlCatalog, spec: PartitionSpec, key: tuple[str, ...]) -> None:
-    table = lake.create_table("db.t", EVERYTHING, partition_spec=spec)
-    writer = UpsertWriter(table)
-    pick = random.Random(len(key))
-    expected: dict[Any, dict[str, Any]] = {}
-
-    def key_of(row: dict[str, Any]) -> Any:
-        return tuple(row["st"] and row["st"]["x"] if name == "st.x" else row[name] for name in key)
-
-    for _ in range(3):
-        rows = [some_row(pick, pick.randrange(30)) for _ in range(40)]
-        writer.checkpoint(Changes(key, upserts=everything_table(rows), deletes=everything_table(rows[:5])))
-        expected.update({key_of(row): row for row in rows})
-        for row in rows[:5]:
-            expected.pop(key_of(row), None)
-    assert_same_rows(read_table(table), list(expected.values()))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_type_as_value_key_and_partition(lake: SqlCatalog, shape: str) -> None:
+    table, expected = random_upserts(lake, "db.t", SHAPES[shape])
+    assert_same_rows(read_table(table), expected)
     for file in live_files(table):
         assert_true_metrics(table, file)
 

@@ -1,0 +1,35 @@
+"""Iceberg's own readers, in Java, read what the writer and the compaction wrote."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+
+from tests.support.flink_tables import FLINK_TABLES, FlinkTable
+from tests.support.java import need_java, read_by_java
+from tests.support.reader import read_table
+from tests.support.rows import assert_same_rows
+from tests.support.upserts import SHAPES, random_upserts
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("java")]
+
+
+@pytest.fixture(autouse=True)
+def _java() -> None:
+    need_java("iceberg")
+
+
+def test_tables_of_the_writer(lake: SqlCatalog, tmp_path: Path) -> None:
+    written = [random_upserts(lake, f"db.{name}", shape) for name, shape in SHAPES.items()]
+    read = read_by_java([table for table, _ in written], tmp_path / "java")
+    for (table, expected), rows in zip(written, read, strict=True):
+        assert_same_rows(rows, expected, context=f"{table.name()} by Java")
+        assert_same_rows(read_table(table), expected, context=f"{table.name()} by the naive reader")
+
+
+def test_flink_tables_as_they_are(flink_table: Callable[[str], FlinkTable], tmp_path: Path) -> None:
+    copies = [flink_table(name) for name in FLINK_TABLES]
+    read = read_by_java([copy.table for copy in copies], tmp_path / "java")
+    for copy, rows in zip(copies, read, strict=True):
+        assert_same_rows(rows, copy.expected, context=f"{copy.name} by Java")
