@@ -73,7 +73,8 @@ class Shape:
     key: tuple[str, ...]
 
 
-# No fixed column as a partition: Java (Iceberg 1.11) fails on manifests with one, whoever wrote them.
+# Java (Iceberg 1.11) fails on manifests with a fixed column as partition, and makes a null struct one of nulls where a
+# column in it is the partition; so neither is here.
 SHAPES = {
     "unpartitioned": Shape(PartitionSpec(), ("id", "st.x")),
     "bucket_day": Shape(
@@ -82,7 +83,7 @@ SHAPES = {
         ),
         ("id", "tz"),
     ),
-    "eight_fields": Shape(
+    "seven_fields": Shape(
         PartitionSpec(
             PartitionField(2, 1000, IdentityTransform(), "u"),
             PartitionField(4, 1001, IdentityTransform(), "d"),
@@ -91,7 +92,6 @@ SHAPES = {
             PartitionField(5, 1004, IdentityTransform(), "t"),
             PartitionField(6, 1006, IdentityTransform(), "ts"),
             PartitionField(11, 1007, BucketTransform(3), "b_bucket"),
-            PartitionField(17, 1008, IdentityTransform(), "st_x"),
         ),
         ("u", "d", "s", "small", "t", "ts", "b", "st.x"),
     ),
