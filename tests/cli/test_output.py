@@ -6,8 +6,9 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
-from autostream.cli.output import configure_logging, emit, print_error, progress
+from autostream.cli.output import configure_logging, emit, output_console, print_error, progress
 from autostream.errors import UsageError
 
 
@@ -49,6 +50,18 @@ def test_without_json_only_people_are_served(capsys: pytest.CaptureFixture[str])
     emit({"a": 1}, as_json=False, render=lambda: print("for people"))
 
     assert capsys.readouterr().out == "for people\n"
+
+
+def test_names_are_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    row = Table(box=None, show_header=False)
+    row.add_row("a" * 90, "b" * 60)
+
+    output_console().print(row)
+    assert ["a" * 90, "b" * 60] == capsys.readouterr().out.split()
+
+    monkeypatch.setenv("COLUMNS", "40")
+    assert output_console().width == 40
 
 
 @pytest.mark.parametrize("value", [b"bytes", object()])

@@ -22,6 +22,7 @@ from autostream.config import mask_passwords
 from autostream.errors import UsageError
 
 LOG_VARIABLE: Final = "AUTOSTREAM_LOG"
+PIPE_COLUMNS: Final = 200
 LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -37,7 +38,11 @@ _logger = logging.getLogger("autostream")
 
 def output_console() -> Console:
     """The console that `render` functions print tables and text to: stdout, as it is at this moment."""
-    return Console(file=sys.stdout, highlight=False)
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        # In a pipe or a log there is no edge to fit in: names must not be cut.
+        console.width = PIPE_COLUMNS
+    return console
 
 
 def log_console() -> Console:
