@@ -58,7 +58,7 @@ def test_names_are_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str], monkeyp
     row.add_row("a" * 90, "b" * 60)
 
     output_console().print(row)
-    assert ["a" * 90, "b" * 60] == capsys.readouterr().out.split()
+    assert capsys.readouterr().out.split() == ["a" * 90, "b" * 60]
 
     monkeypatch.setenv("COLUMNS", "40")
     assert output_console().width == 40
