@@ -29,7 +29,9 @@ class TableName:
         """
         parts = text.split(".")
         if len(parts) < 3 or not all(parts):
-            raise UsageError(f"{text!r} does not name a table. Write CATALOG.NAMESPACE.TABLE, for example lake.db.orders.")
+            raise UsageError(
+                f"{text!r} does not name a table. Write CATALOG.NAMESPACE.TABLE, for example lake.db.orders."
+            )
         return cls(parts[0], ".".join(parts[1:-1]), parts[-1])
 
     @property
@@ -52,8 +54,9 @@ def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Cata
         return load_catalog(name, **dict(properties or {}))
     except Exception as error:  # each catalog type fails in its own way
         raise ConfigurationError(
-            f"Catalog {name!r} cannot be opened: {error or type(error).__name__}. Configure it in .pyiceberg.yaml or by environment "
-            f"variables such as PYICEBERG_CATALOG__{name.upper()}__URI, or check that the service it names is up."
+            f"Catalog {name!r} cannot be opened: {error or type(error).__name__}. Configure it in .pyiceberg.yaml or "
+            f"by environment variables such as PYICEBERG_CATALOG__{name.upper()}__URI, or check that the service it "
+            "names is up."
         ) from error
 
 
@@ -76,13 +79,13 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
         ) from error
     except FileNotFoundError as error:
         raise AutostreamError(
-            f"The metadata of table {name} cannot be read: {error}. The catalog points to a file that is missing; restore it, or point "
-            "the catalog to the newest metadata.json that exists."
+            f"The metadata of table {name} cannot be read: {error}. The catalog points to a file that is missing; "
+            "restore it, or point the catalog to the newest metadata.json that exists."
         ) from error
     except Exception as error:
         raise ConfigurationError(
-            f"Table {name} cannot be loaded from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the catalog's "
-            "connection and the table's metadata file."
+            f"Table {name} cannot be loaded from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the "
+            "catalog's connection and the table's metadata file."
         ) from error
 
 

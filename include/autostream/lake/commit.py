@@ -1,4 +1,4 @@
-"""The commit of a compaction: a replace snapshot, validated before every attempt, with an outcome that is known or said to be unknown."""
+"""The commit of a compaction: a replace snapshot, validated before every attempt, never left in doubt unsaid."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyiceberg.exceptions import (
     AuthorizationExpiredError,
@@ -28,7 +29,14 @@ from autostream import __version__
 from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DeniedError, OutcomeUnknownError
 from autostream.lake.deletes import removable
 from autostream.lake.files import Content, LiveFile, partition_key
-from autostream.lake.manifests import ManifestContent, ManifestReader, ManifestWriter, Status, write_list
+from autostream.lake.manifests import (
+    ManifestContent,
+    ManifestReader,
+    ManifestWriter,
+    Status,
+    partition_values,
+    write_list,
+)
 from autostream.lake.output import delete_files
 from autostream.lake.rewrite import RewrittenGroup
 from autostream.lake.state import TableState, read_state
@@ -84,11 +92,11 @@ class RetryPolicy:
     def wait_seconds(self, attempt: int) -> float:
         """Return how long to wait after an attempt (from 0), with jitter so that writers do not meet again."""
         wait = min(self.min_wait_ms * 2**attempt, self.max_wait_ms)
-        return (wait + random.uniform(0, 0.1 * wait)) / 1000
+        return float(wait + random.uniform(0, 0.1 * wait)) / 1000
 
     def status_wait_seconds(self, attempt: int) -> float:
         """Return how long to wait before asking for the outcome again."""
-        return min(self.status_min_wait_ms * 2**attempt, self.status_max_wait_ms) / 1000
+        return float(min(self.status_min_wait_ms * 2**attempt, self.status_max_wait_ms)) / 1000
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,8 @@ class _Attempt:
 class ReplaceCommit:
     """Commits rewritten groups as one replace snapshot.
 
-    All attempts carry one snapshot id, so an attempt whose answer was lost is found again by it, and repeating is safe: of two attempts upon one base at
-    most one can win the catalog's compare-and-swap.
+    All attempts carry one snapshot id, so an attempt whose answer was lost is found again by it, and repeating is
+    safe: of two attempts upon one base at most one can win the catalog's compare-and-swap.
 
     Attributes:
         table: the table; it is refreshed before each attempt.
@@ -151,6 +159,7 @@ class ReplaceCommit:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     _attempts: list[_Attempt] = field(default_factory=list)
+    _last_error: Exception | None = None
 
     def commit(self, rewritten: Sequence[RewrittenGroup]) -> Committed:
         """Commit the groups that the table's present state allows.
@@ -163,47 +172,56 @@ class ReplaceCommit:
         """
         self._snapshot_id = self.planned.metadata.new_snapshot_id()
         started = self.clock()
-        last: Exception | None = None
         for number in range(self.policy.retries + 1):
             if number:
                 if (self.clock() - started) * 1000 >= self.policy.total_timeout_ms:
                     break
                 self.sleep(self.policy.wait_seconds(number - 1))
-            try:
-                base = self._refresh()
-            except AutostreamError:
-                if self._unknown():  # the catalog is down: the next try may find out
-                    continue
-                raise
-            if (landed := self._landed()) is not None:
-                return self._finish(landed)
-            outcome = self._decide(base, rewritten, number + 1)
-            if outcome.snapshot_id is None:
-                self._abandon()
-                return outcome
-            attempt = self._prepare(outcome)
-            transaction = self._stage(attempt)
-            try:
-                transaction.commit_transaction()
-            except CommitFailedException as error:
-                last = error
-                logger.info("Commit to %s was overtaken (attempt %d): %s", self.name, number + 1, error)
-                continue
-            except _REFUSALS as error:
-                self._abandon()
-                raise DeniedError(
-                    f"The catalog refused the compaction of {self.name}: {error}. Nothing was changed. Give this account the right "
-                    "to write to the table."
-                ) from error
-            except Exception as error:  # anything else may have been raised after the catalog took the commit
-                attempt.outcome_known = False
-                last = error
-                logger.warning("The answer to a commit to %s was lost (%s); asking the catalog.", self.name, error)
-                if not self._ask():
-                    continue
-            self.on_step(Step.SWAPPED)
-            return self._finish(attempt)
-        return self._give_up(last)
+            if (done := self._try(rewritten, number + 1)) is not None:
+                return done
+        return self._give_up()
+
+    def _try(self, rewritten: Sequence[RewrittenGroup], number: int) -> Committed | None:
+        """Make one attempt; None if it has to be repeated."""
+        try:
+            base = self._refresh()
+        except AutostreamError:
+            if self._unknown():  # the catalog is down: the next try may find out
+                return None
+            raise
+        if (landed := self._landed()) is not None:
+            return self._finish(landed)
+        outcome = self._decide(base, rewritten, number)
+        if outcome.snapshot_id is None:
+            self._abandon()
+            return outcome
+        attempt = self._prepare(outcome)
+        if not self._send(attempt):
+            return None
+        self.on_step(Step.SWAPPED)
+        return self._finish(attempt)
+
+    def _send(self, attempt: _Attempt) -> bool:
+        """Ask the catalog to take an attempt; whether it is known to have done so."""
+        transaction = self._stage(attempt)
+        try:
+            transaction.commit_transaction()
+        except CommitFailedException as error:
+            self._last_error = error
+            logger.info("Commit %d to %s was overtaken: %s", attempt.outcome.attempts, self.name, error)
+            return False
+        except _REFUSALS as error:
+            self._abandon()
+            raise DeniedError(
+                f"The catalog refused the compaction of {self.name}: {error}. Nothing was changed. Give this account "
+                "the right to write to the table."
+            ) from error
+        except Exception as error:  # anything else may have been raised after the catalog took the commit
+            attempt.outcome_known = False
+            self._last_error = error
+            logger.warning("The answer to a commit to %s was lost (%s); asking the catalog.", self.name, error)
+            return self._ask()
+        return True
 
     def _decide(self, base: TableState, rewritten: Sequence[RewrittenGroup], attempt: int) -> Committed:
         """Return what may be committed upon a state: no snapshot if there is nothing left."""
@@ -213,20 +231,21 @@ class ReplaceCommit:
         nothing = not chosen and (rewritten or not removed)
         return Committed(None if nothing else self._snapshot_id, chosen, conflicts, removed, base, attempt)
 
-    def _give_up(self, last: Exception | None) -> Committed:
+    def _give_up(self) -> Committed:
         """End after the last attempt: it may have landed after all, have failed, or stay unknown."""
+        last = self._last_error
         if self._unknown() and self._ask() and (landed := self._landed()) is not None:
             return self._finish(landed)
         if self._unknown():
             raise OutcomeUnknownError(
-                f"Whether the compaction of {self.name} was committed is not known: {last}. Every file was kept. Look for snapshot "
-                f"{self._snapshot_id} in the table; if it is absent once the catalog answers again, the commit failed, and the orphan "
-                "sweep removes what it left."
+                f"Whether the compaction of {self.name} was committed is not known: {last}. Every file was kept. Look "
+                f"for snapshot {self._snapshot_id} in the table; if it is absent once the catalog answers again, the "
+                "commit failed, and the orphan sweep removes what it left."
             ) from last
         self._abandon()
         raise ConflictError(
-            f"The compaction of {self.name} was overtaken by other commits {len(self._attempts)} times: {last}. Nothing was changed. Run it "
-            "again, or raise the table's commit.retry.num-retries."
+            f"The compaction of {self.name} was overtaken by other commits {len(self._attempts)} times: {last}. "
+            "Nothing was changed. Run it again, or raise the table's commit.retry.num-retries."
         ) from last
 
     def _refresh(self) -> TableState:
@@ -234,11 +253,13 @@ class ReplaceCommit:
             self.table.refresh()
         except NoSuchTableError as error:
             self._abandon()
-            raise ConflictError(f"Table {self.name} was dropped while it was compacted. Nothing was changed.") from error
+            raise ConflictError(
+                f"Table {self.name} was dropped while it was compacted. Nothing was changed."
+            ) from error
         except Exception as error:  # each catalog fails in its own way
             raise AutostreamError(
-                f"Table {self.name} cannot be re-read for the commit: {error}. Nothing was changed by this attempt. Check the catalog, then "
-                "run the compaction again."
+                f"Table {self.name} cannot be re-read for the commit: {error}. Nothing was changed by this attempt. "
+                "Check the catalog, then run the compaction again."
             ) from error
         base = read_state(self.table, reader=self.reader, name=self.name)
         for attempt in self._attempts:  # one that was built upon another head can no longer land
@@ -309,8 +330,8 @@ class ReplaceCommit:
             delete_files(self.table.io, files)
             self._abandon()
             raise AutostreamError(
-                f"The manifests of the compaction of {self.name} cannot be written: {error}. Nothing was changed. Check the space and "
-                f"permissions of {self.table.location()}."
+                f"The manifests of the compaction of {self.name} cannot be written: {error}. Nothing was changed. "
+                f"Check the space and permissions of {self.table.location()}."
             ) from error
         self.on_step(Step.MANIFEST_LIST_WRITTEN)
         snapshot = Snapshot(
@@ -365,7 +386,7 @@ def _live(file: DataFile, sequence_number: int) -> LiveFile:
         content=Content.DATA,
         path=file.file_path,
         file_format=file.file_format.value.lower(),
-        partition=partition_key(file.spec_id, file.partition),
+        partition=partition_key(file.spec_id, partition_values(file)),
         record_count=file.record_count,
         size_bytes=file.file_size_in_bytes,
         sequence_number=sequence_number,
@@ -399,15 +420,18 @@ class _ManifestFiles:
             manifest
             for spec_id, files in by_spec.items()
             for manifest in self._write(
-                spec_id, ManifestContent.DATA, [lambda w, f=f, n=n: w.add(f, sequence_number=n) for f, n in files]
+                spec_id,
+                ManifestContent.DATA,
+                [partial(ManifestWriter.add, file=f, sequence_number=n) for f, n in files],
             )
         ]
 
     def carried_over(self, base: TableState, reader: ManifestReader, gone: set[str]) -> list[ManifestFile]:
         """Return the base's manifests without the files that go.
 
-        A manifest that lists none of them is kept as it is; one without live files is dropped, as Java drops it. Of the others, what stays and
-        what goes is gathered by spec and content: kept apart, so that the next commit need not rewrite what stays.
+        A manifest that lists none of them is kept as it is; one without live files is dropped, as Java drops it. Of
+        the others, what stays and what goes is gathered by spec and content: kept apart, so that the next commit need
+        not rewrite what stays.
         """
         manifests: list[ManifestFile] = []
         kept: dict[tuple[int, ManifestContent], list[Callable[[ManifestWriter], None]]] = {}
@@ -422,9 +446,9 @@ class _ManifestFiles:
                 if entry.status == Status.DELETED:
                     continue
                 if entry.data_file.file_path in gone:
-                    dropped.setdefault(key, []).append(lambda w, e=entry: w.delete(e))
+                    dropped.setdefault(key, []).append(partial(ManifestWriter.delete, entry=entry))
                 else:
-                    kept.setdefault(key, []).append(lambda w, e=entry: w.keep(e))
+                    kept.setdefault(key, []).append(partial(ManifestWriter.keep, entry=entry))
         for entries in (kept, dropped):
             for (spec_id, content), writes in entries.items():
                 manifests += self._write(spec_id, content, writes)
@@ -452,9 +476,7 @@ class _ManifestFiles:
         return manifests
 
 
-def summarize(
-    base: TableState, groups: Sequence[RewrittenGroup], removed: Collection[LiveFile]
-) -> dict[str, str]:
+def summarize(base: TableState, groups: Sequence[RewrittenGroup], removed: Collection[LiveFile]) -> dict[str, str]:
     """Return the summary of a replace snapshot: what it changes, and totals counted from the live files themselves."""
     outputs = [file for item in groups for file in item.outputs]
     inputs = [file for item in groups for file in item.group.files]

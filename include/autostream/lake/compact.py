@@ -79,7 +79,8 @@ class CompactionResult:
 
     Attributes:
         table: full name.
-        status: ``committed`` if anything was; ``conflict`` if only other writers' commits prevented it; ``planned`` for a dry run.
+        status: ``committed`` if anything was; ``conflict`` if only other writers' commits prevented it; ``planned``
+            for a dry run.
         plan: what was planned; None if planning itself failed.
         conflicts: why groups were dropped, by group number.
         failures: what went wrong with groups, by group number.
@@ -204,7 +205,8 @@ def compact_table(
     """
     if options.engine != "duckdb":
         raise ConfigurationError(
-            f"Table {name} asks for engine {options.engine!r} (autostream.compaction.engine), which this version does not have. Set it to duckdb."
+            f"Table {name} asks for engine {options.engine!r} (autostream.compaction.engine), which this version does "
+            "not have. Set it to duckdb."
         )
     run = _Run(table, str(name), options, resources or EngineResources(), report_progress or logger.info, on_step)
     return run.execute(where, partitions, dry_run=dry_run)
@@ -277,7 +279,7 @@ class _Run:
         try:
             for group in batch:
                 self.say(
-                    f"{self.name}: merging {group.input_files} files ({format_size(group.input_bytes)}) of {group.partition}, "
+                    f"merging {group.input_files} files ({format_size(group.input_bytes)}) of {group.partition}, "
                     f"group {group.number + 1} of {len(made.groups)}"
                 )
                 try:
@@ -379,5 +381,6 @@ class _Run:
             first = next(iter(result.conflicts.values()))
             result.status, result.exit_code = "conflict", ConflictError.exit_code
             result.error = result.error or (
-                f"Every group of {self.name} was overtaken by another writer: {first}. Nothing was changed. Run it again."
+                f"Every group of {self.name} was overtaken by another writer: {first}. Nothing was changed. Run it "
+                "again."
             )

@@ -14,15 +14,19 @@ from autostream.lake.files import Content, LiveFile
 def explain_failure(
     engine: Engine, files: Sequence[LiveFile], error: Exception, *, io: FileIO, table: str
 ) -> AutostreamError:
-    """Return what to tell a user about an error of the engine: the resource that ran out, or the file that is damaged."""
+    """Return what to tell a user about an engine's error: the resource that ran out, or the damaged file."""
     if exhausted := engine.explain_exhaustion(error):
         return exhausted
     for file in files:
         if damage := find_damage(engine, file, io):
             return DataError(
-                f"Table {table}: {_kind(file)} file {file.path} {damage}. Restore it, or roll the table back to a snapshot without it."
+                f"Table {table}: {_kind(file)} file {file.path} {damage}. Restore it, or roll the table back to a "
+                "snapshot without it."
             )
-    return DataError(f"Table {table} cannot be read: {error}. No file of it is missing or cut short; see the log for the failed step.")
+    return DataError(
+        f"Table {table} cannot be read: {error}. No file of it is missing or cut short; see the log for the failed "
+        "step."
+    )
 
 
 def find_damage(engine: Engine, file: LiveFile, io: FileIO) -> str | None:
@@ -41,6 +45,8 @@ def find_damage(engine: Engine, file: LiveFile, io: FileIO) -> str | None:
 
 
 def _kind(file: LiveFile) -> str:
-    return {Content.DATA: "data", Content.POSITION_DELETES: "position-delete", Content.EQUALITY_DELETES: "equality-delete"}[
-        file.content
-    ]
+    return {
+        Content.DATA: "data",
+        Content.POSITION_DELETES: "position-delete",
+        Content.EQUALITY_DELETES: "equality-delete",
+    }[file.content]

@@ -217,7 +217,8 @@ def removable(
         deletes: all delete files that are live in the snapshot being committed upon, by path.
         index: the index of those.
         remaining: data files live in that snapshot which the commit does not replace.
-        applied: paths of the delete files that the outputs were written against, that is, those of the planned snapshot.
+        applied: paths of the delete files that the outputs were written against, that is, those of the planned
+            snapshot.
         outputs: data files that the commit adds.
     """
     needed = set(applicable(index, remaining))

@@ -42,7 +42,7 @@ def read_parquet(paths: Iterable[str]) -> str:
 
 def is_local(path: str) -> bool:
     """Say whether a path is on this machine's file system."""
-    return path.startswith("/") or path.startswith("file:")
+    return path.startswith(("/", "file:"))
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ class Engine:
             self.spill_directory.mkdir(parents=True)
         except OSError as error:
             raise ResourceError(
-                f"Spill directory {self.spill_directory} cannot be made: {error.strerror or error}. Set engine.spill_directory in "
-                "autostream.toml, or AUTOSTREAM_ENGINE__SPILL_DIRECTORY, to a directory with free space that this account may write."
+                f"Spill directory {self.spill_directory} cannot be made: {error.strerror or error}. Set "
+                "engine.spill_directory in autostream.toml, or AUTOSTREAM_ENGINE__SPILL_DIRECTORY, to a directory "
+                "with free space that this account may write."
             ) from error
         self.connection = duckdb.connect(
             config={
@@ -143,9 +144,10 @@ class Engine:
     def schemas(self, paths: list[str]) -> list[tuple[tuple[PhysicalField, ...], list[str]]]:
         """Return the distinct schemas of Parquet files, each with the files that have it."""
         found = self.rows(
-            "SELECT elements, list(file_name) FROM (SELECT file_name, list(struct_pack(name := name, children := num_children,"
-            " converted := converted_type, logical := logical_type, id := field_id, type := duckdb_type) ORDER BY column_id)"
-            f" AS elements FROM parquet_schema({sql_list(map(text, paths))}) GROUP BY file_name) GROUP BY elements"
+            "SELECT elements, list(file_name) FROM (SELECT file_name, list(struct_pack(name := name, children := "
+            "num_children, converted := converted_type, logical := logical_type, id := field_id, type := duckdb_type) "
+            f"ORDER BY column_id) AS elements FROM parquet_schema({sql_list(map(text, paths))}) GROUP BY file_name) "
+            "GROUP BY elements"
         )
         return [(_tree(elements), names) for elements, names in found]
 
@@ -156,17 +158,20 @@ class Engine:
     def explain_exhaustion(self, error: Exception) -> ResourceError | None:
         """Return what to tell a user if an error means that memory or spill space has run out; else None."""
         message = str(error)
-        disk = any(sign in message for sign in ("No space left", "max_temp_directory_size", "Disk quota", "File too large"))
+        disk = any(
+            sign in message for sign in ("No space left", "max_temp_directory_size", "Disk quota", "File too large")
+        )
         if disk:
             free = shutil.disk_usage(self.resources.spill_directory).free
             return ResourceError(
-                f"The merge ran out of space in {self.resources.spill_directory} ({format_size(free)} free): {_first_line(message)} Free some "
-                "space, or set engine.spill_directory to a larger disk."
+                f"The merge ran out of space in {self.resources.spill_directory} ({format_size(free)} free): "
+                f"{_first_line(message)} Free some space, or set engine.spill_directory to a larger disk."
             )
         if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
             return ResourceError(
-                f"The merge did not fit into {format_size(self.resources.memory_limit_bytes)} of memory, even in pieces: "
-                f"{_first_line(message)} Raise engine.memory_limit, or lower autostream.compaction.max-file-group-size-bytes."
+                f"The merge did not fit into {format_size(self.resources.memory_limit_bytes)} of memory, even in "
+                f"pieces: {_first_line(message)} Raise engine.memory_limit, or lower "
+                "autostream.compaction.max-file-group-size-bytes."
             )
         return None
 

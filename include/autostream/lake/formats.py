@@ -30,7 +30,8 @@ def convert_to_parquet(file: LiveFile, schema: Schema, target: str, *, metadata:
 
     Args:
         file: a data or delete file in ORC, Avro or Parquet.
-        schema: the columns wanted, by field id; columns that the file lacks become null, or its identity-partition value.
+        schema: the columns wanted, by field id; columns that the file lacks become null, or its identity-partition
+            value.
         target: path of the Parquet file.
         metadata: the table's metadata, for its name mapping and specs.
         io: the table's FileIO.
@@ -45,8 +46,8 @@ def convert_to_parquet(file: LiveFile, schema: Schema, target: str, *, metadata:
                 writer.write_batch(batch)
     except Exception as error:
         raise DataError(
-            f"{file.file_format.upper()} file {file.path} cannot be read ({type(error).__name__}: {error}). Restore the file, or roll the "
-            "table back to a snapshot without it."
+            f"{file.file_format.upper()} file {file.path} cannot be read ({type(error).__name__}: {error}). Restore "
+            "the file, or roll the table back to a snapshot without it."
         ) from error
 
 

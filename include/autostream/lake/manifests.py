@@ -1,8 +1,8 @@
 """Manifests and manifest lists, read and written so that every Iceberg implementation understands them.
 
-PyIceberg's own classes are used for the Avro encoding, not for the schemas: its v2 schema types ``equality_ids`` as longs, which
-makes Java readers fail, lacks ``referenced_data_file`` (field 143), which rewriting would then lose, and its writer
-cannot write delete manifests at all.
+PyIceberg's own classes are used for the Avro encoding, not for the schemas: its v2 schema types ``equality_ids`` as
+longs, which makes Java readers fail, lacks ``referenced_data_file`` (field 143), which rewriting would then lose, and
+its writer cannot write delete manifests at all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pyiceberg.avro.file import AvroFile, AvroOutputFile
-from pyiceberg.exceptions import ValidationError
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import (
     DATA_FILE_TYPE,
@@ -108,8 +107,9 @@ def _inherit(entry: ManifestEntry, manifest: ManifestFile) -> None:
         entry.file_sequence_number = manifest.sequence_number
     if entry.sequence_number is None:
         raise DataError(
-            f"Manifest {manifest.manifest_path} lists {entry.data_file.file_path} as {entry.status.name.lower()} without "
-            "a sequence number, which the Iceberg spec forbids: it cannot be told which deletes apply. Rewrite the manifest."
+            f"Manifest {manifest.manifest_path} lists {entry.data_file.file_path} as {entry.status.name.lower()} "
+            "without a sequence number, which the Iceberg spec forbids: it cannot be told which deletes apply. "
+            "Rewrite the manifest."
         )
     entry.data_file.spec_id = manifest.partition_spec_id
 
@@ -127,18 +127,26 @@ def referenced_data_file(file: DataFile) -> str | None:
 
 def is_deletion_vector(file: DataFile) -> bool:
     """Say whether a delete file is a v3 deletion vector in a Puffin file."""
-    return file.file_format == FileFormat.PUFFIN or (len(file) > _OFFSET_POSITION and file[_OFFSET_POSITION] is not None)
+    return file.file_format == FileFormat.PUFFIN or (
+        len(file) > _OFFSET_POSITION and file[_OFFSET_POSITION] is not None
+    )
+
+
+def partition_values(file: DataFile) -> tuple[Any, ...]:
+    """Return a file's partition values in the order of its spec's fields."""
+    return tuple(file.partition[i] for i in range(len(file.partition)))
 
 
 def to_live_file(entry: ManifestEntry, manifest_path: str) -> LiveFile:
     """Return the value that decisions are made on for a live entry."""
     file = entry.data_file
     content = Content(int(file.content))
+    assert entry.sequence_number is not None  # read_entries has seen to it
     return LiveFile(
         content=content,
         path=file.file_path,
         file_format=file.file_format.value.lower(),
-        partition=partition_key(file.spec_id, file.partition),
+        partition=partition_key(file.spec_id, partition_values(file)),
         record_count=file.record_count,
         size_bytes=file.file_size_in_bytes,
         sequence_number=entry.sequence_number,
@@ -182,7 +190,7 @@ def partition_type(metadata: TableMetadata, spec: PartitionSpec) -> StructType:
 
 
 def _schema_with_sources(metadata: TableMetadata, spec: PartitionSpec) -> Schema:
-    """Return a schema in which each source column of the spec can be found: what manifest summaries look types up in."""
+    """Return a schema with each source column of the spec: what manifest summaries look types up in."""
     known = {f.source_id: field_type(metadata, f.source_id) for f in spec.fields}
     return Schema(*(NestedField(i, f"c{i}", t, required=False) for i, t in known.items() if t is not None))
 
@@ -195,7 +203,14 @@ class ManifestWriter:
     """
 
     def __init__(
-        self, io: FileIO, path: str, *, metadata: TableMetadata, spec_id: int, content: ManifestContent, snapshot_id: int
+        self,
+        io: FileIO,
+        path: str,
+        *,
+        metadata: TableMetadata,
+        spec_id: int,
+        content: ManifestContent,
+        snapshot_id: int,
     ) -> None:
         """Open the manifest at ``path`` for entries of the given spec and content."""
         self._metadata = metadata
@@ -359,9 +374,7 @@ class ManifestReader:
         """Return the live files of a manifest."""
         path = manifest.manifest_path
         if path not in self._live:
-            self._live[path] = [
-                to_live_file(e, path) for e in self.entries(manifest) if e.status != Status.DELETED
-            ]
+            self._live[path] = [to_live_file(e, path) for e in self.entries(manifest) if e.status != Status.DELETED]
         return self._live[path]
 
     def live_files(self, manifests: Iterable[ManifestFile]) -> list[LiveFile]:
@@ -378,11 +391,11 @@ __all__ = [
     "ManifestReader",
     "ManifestWriter",
     "Status",
-    "ValidationError",
     "data_file",
     "field_type",
     "is_deletion_vector",
     "partition_type",
+    "partition_values",
     "read_entries",
     "referenced_data_file",
     "to_live_file",

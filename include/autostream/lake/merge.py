@@ -1,8 +1,9 @@
 """Deletes applied to data: the merge-on-read join, in bounded memory.
 
-Two passes. The first reads only key columns and finds the dead rows: ``data SEMI JOIN deletes`` on the key (NULL matches NULL) and a larger
-sequence number, for each set of equality ids, and the positions that position deletes name. The second reads all columns and anti-joins the dead rows by file
-and row number. Both joins spill, and the first can be cut by the hash of the key, so no set of deletes is too large.
+Two passes. The first reads only key columns and finds the dead rows: ``data SEMI JOIN deletes`` on the key (NULL
+matches NULL) and a larger sequence number, for each set of equality ids, and the positions that position deletes name.
+The second reads all columns and anti-joins the dead rows by file and row number. Both joins spill, and the first can
+be cut by the hash of the key, so no set of deletes is too large.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ _PARTS = (1, 8, 64)
 
 @dataclass(frozen=True)
 class DeadRows:
-    """The rows of some data files that deletes remove: a temporary table of ``_file`` and ``_pos``, None if there are none."""
+    """The rows that deletes remove: a temporary table of ``_file`` and ``_pos``; None if there are none."""
 
     table: str | None
     count: int
 
 
 def find_dead_rows(
-    engine: Engine, relations: Relations, files: Sequence[LiveFile], deletes_of: Callable[[LiveFile], Sequence[LiveFile]]
+    engine: Engine,
+    relations: Relations,
+    files: Sequence[LiveFile],
+    deletes_of: Callable[[LiveFile], Sequence[LiveFile]],
 ) -> DeadRows:
     """Find the rows of data files of one spec and partition that deletes remove.
 
@@ -63,7 +67,9 @@ def find_dead_rows(
     for ids, (applied, reached) in sorted(by_ids.items()):
         _insert_by_keys(engine, relations, table, files, reached, list(applied.values()), ids)
     if positions:
-        engine.execute(f"INSERT INTO {table} SELECT * FROM {relations.position_deletes(list(positions.values()), files)}")
+        engine.execute(
+            f"INSERT INTO {table} SELECT * FROM {relations.position_deletes(list(positions.values()), files)}"
+        )
     (count,) = engine.rows(f"SELECT count(*) FROM {table}")[0]
     return DeadRows(table if count else None, count)
 

@@ -149,64 +149,69 @@ def file_metrics(
         floats: statistics of floating-point columns by field id.
     """
     by_path = {leaf.path: leaf for leaf in leaves(schema)}
-    sizes: dict[int, int] = {}
-    values: dict[int, int] = {}
-    nulls: dict[int, int] = {}
-    unknown: set[int] = set()
-    bounds: dict[int, list[bytes]] = {}
+    collected: dict[int, _Collected] = {}
     offsets = []
-    for group in range(footer.num_row_groups):
-        row_group = footer.row_group(group)
+    for position in range(footer.num_row_groups):
+        row_group = footer.row_group(position)
         offsets.append(_offset(row_group.column(0)))
-        for position in range(row_group.num_columns):
-            chunk = row_group.column(position)
+        for chunk in map(row_group.column, range(row_group.num_columns)):
             leaf = by_path[chunk.path_in_schema]
-            i, mode = leaf.field_id, modes[leaf.field_id]
-            if not mode.counts:
-                continue
-            sizes[i] = sizes.get(i, 0) + chunk.total_compressed_size
-            values[i] = values.get(i, 0) + chunk.num_values
-            statistics = chunk.statistics
-            if statistics is None or not statistics.has_null_count:
-                unknown.add(i)
-                continue
-            nulls[i] = nulls.get(i, 0) + statistics.null_count
-            if statistics.has_min_max:
-                raw = (_single_value(statistics.min_raw, leaf.type), _single_value(statistics.max_raw, leaf.type))
-                bounds.setdefault(i, []).extend(raw)
-            elif statistics.null_count < chunk.num_values:
-                unknown.add(i)
-    lower, upper = {}, {}
-    for leaf in by_path.values():
-        i, mode = leaf.field_id, modes[leaf.field_id]
-        if not mode.bounds or leaf.repeated:
-            continue
-        if i in floats:
-            low, high = _float_bounds(floats[i], leaf.type)
-        elif i in bounds and i not in unknown:
-            ordered = sorted(bounds[i], key=lambda value, t=leaf.type: _order(value, t))  # type: ignore[misc]
-            low = _cut_lower(ordered[0], leaf.type, mode.length)
-            high = _cut_upper(ordered[-1], leaf.type, mode.length)
-        else:
-            continue
-        if low is not None:
-            lower[i] = low
-        if high is not None:
-            upper[i] = high
+            if modes[leaf.field_id].counts:
+                collected.setdefault(leaf.field_id, _Collected(leaf)).add(chunk)
+    bounds = {i: found.limits(modes[i], floats.get(i)) for i, found in collected.items()}
     return {
         "record_count": footer.num_rows,
-        "column_sizes": sizes,
-        "value_counts": values,
-        "null_value_counts": {i: n for i, n in nulls.items() if i not in unknown or i in bounds},
+        "column_sizes": {i: found.size for i, found in collected.items()},
+        "value_counts": {i: found.values for i, found in collected.items()},
+        "null_value_counts": {i: found.nulls for i, found in collected.items() if found.nulls is not None},
         "nan_value_counts": {i: s.nan_count for i, s in floats.items() if modes[i].counts},
-        "lower_bounds": lower,
-        "upper_bounds": upper,
+        "lower_bounds": {i: lower for i, (lower, _) in bounds.items() if lower is not None},
+        "upper_bounds": {i: upper for i, (_, upper) in bounds.items() if upper is not None},
         "split_offsets": offsets,
     }
 
 
+class _Collected:
+    """What the row groups of a file say of one column."""
+
+    def __init__(self, leaf: Leaf) -> None:
+        self._leaf = leaf
+        self.size = 0
+        self.values = 0
+        self.nulls: int | None = 0
+        self._bounded = True
+        self._bounds: list[bytes] = []
+
+    def add(self, chunk: pq.ColumnChunkMetaData) -> None:
+        self.size += chunk.total_compressed_size
+        self.values += chunk.num_values
+        statistics = chunk.statistics
+        if statistics is None or not statistics.has_null_count:
+            self.nulls, self._bounded = None, False
+            return
+        if self.nulls is not None:
+            self.nulls += statistics.null_count
+        if statistics.has_min_max:
+            self._bounds += [_single_value(raw, self._leaf.type) for raw in (statistics.min_raw, statistics.max_raw)]
+        elif statistics.null_count < chunk.num_values:
+            self._bounded = False  # a row group with values whose range is not known
+
+    def limits(self, mode: Mode, floats: FloatStatistics | None) -> tuple[bytes | None, bytes | None]:
+        if not mode.bounds or self._leaf.repeated:
+            return None, None
+        if floats is not None:
+            return _float_bounds(floats, self._leaf.type)
+        if not self._bounds or not self._bounded:
+            return None, None
+        ordered = sorted(self._bounds, key=lambda value: _order(value, self._leaf.type))
+        return (
+            _cut_lower(ordered[0], self._leaf.type, mode.length),
+            _cut_upper(ordered[-1], self._leaf.type, mode.length),
+        )
+
+
 def _offset(chunk: Any) -> int:
-    first = chunk.data_page_offset
+    first: int = chunk.data_page_offset
     return min(first, chunk.dictionary_page_offset) if chunk.dictionary_page_offset else first
 
 

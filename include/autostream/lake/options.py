@@ -79,9 +79,10 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 class CompactionOptions:
     """Selection of files and groups, and how they are committed.
 
-    Names and defaults are those of Iceberg's RewriteDataFiles, but for one: ``delete_file_threshold`` is 10 where Iceberg's
-    is off. Iceberg's action counts on deletes being few; a Flink upsert job adds an equality-delete file to every partition it touches at
-    each checkpoint, and each reader of the partition has to hold all of them, so a file that ten apply to is worth its rewrite.
+    Names and defaults are those of Iceberg's RewriteDataFiles, but for one: ``delete_file_threshold`` is 10 where
+    Iceberg's is off. Iceberg's action counts on deletes being few; a Flink upsert job adds an equality-delete file to
+    every partition it touches at each checkpoint, and each reader of the partition has to hold all of them, so a file
+    that ten apply to is worth its rewrite.
     """
 
     enabled: bool = False
@@ -129,7 +130,8 @@ class CompactionOptions:
         stated = {key.removeprefix(PREFIX): value for key, value in properties.items() if key.startswith(PREFIX)}
         for source, label in ((stated, f"Table property {PREFIX}"), (overrides or {}, "Option ")):
             for name, text in source.items():
-                values[_attribute(name, label)] = _parse(name, text, label + name)
+                attribute = _attribute(name, label)
+                values[attribute] = _parse(name, text, label + name)
         return cls(**values)
 
 

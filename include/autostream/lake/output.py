@@ -72,7 +72,8 @@ class WriteSettings:
         codec = properties.get("write.parquet.compression-codec", "zstd").lower()
         if codec not in _CODECS:
             raise ConfigurationError(
-                f"Table property write.parquet.compression-codec is {codec!r}: it must be one of {', '.join(sorted(_CODECS))}."
+                f"Table property write.parquet.compression-codec is {codec!r}: it must be one of "
+                f"{', '.join(sorted(_CODECS))}."
             )
         level = properties.get("write.parquet.compression-level")
         prefix = "write.parquet.bloom-filter-enabled.column."
@@ -142,8 +143,8 @@ def write_rows(
 ) -> list[WrittenFile]:
     """Write a relation with columns ``c<id>`` to data files; none if it has no rows.
 
-    The engine writes by itself what it writes as the spec says; a schema with fixed or wide decimal columns, which it would write
-    as other physical types, goes through PyArrow.
+    The engine writes by itself what it writes as the spec says; a schema with fixed or wide decimal columns, which it
+    would write as other physical types, goes through PyArrow.
     """
     if is_local(target.directory):
         Path(normalize_path(target.directory)).mkdir(parents=True, exist_ok=True)
@@ -170,7 +171,9 @@ def _engine_writes(schema: Schema) -> bool:
             case FixedType():
                 return False  # written as BYTE_ARRAY
             case DecimalType():
-                return field_type.precision <= 18 or field_type.precision > 36  # others in 16 bytes instead of the fewest
+                return (
+                    field_type.precision <= 18 or field_type.precision > 36
+                )  # others in 16 bytes instead of the fewest
             case StructType():
                 names = [f.name.lower() for f in field_type.fields]
                 return len(set(names)) == len(names) and all(exact(f.field_type) for f in field_type.fields)
@@ -225,7 +228,11 @@ def _copy(
         options.append(f"COMPRESSION_LEVEL {settings.level or 3}")
     directory = engine.path(target.directory)
     if target.rolls:
-        options += [f"FILE_SIZE_BYTES {target.roll_bytes}", f"FILENAME_PATTERN {text(target.prefix + '{uuid}')}", "APPEND"]
+        options += [
+            f"FILE_SIZE_BYTES {target.roll_bytes}",
+            f"FILENAME_PATTERN {text(target.prefix + '{uuid}')}",
+            "APPEND",
+        ]
         path = directory
     else:
         options += ["USE_TMP_FILE false"]
@@ -289,14 +296,16 @@ def _write_arrow(
         pending = next(batches, None)
         while pending is not None:
             locations.append(f"{base}/{target.prefix}{uuid.uuid4()}.parquet")
-            with engine.io.new_output(locations[-1]).create(overwrite=True) as sink:
-                with pq.ParquetWriter(sink, arrow, **options) as writer:
-                    while pending is not None and not (target.rolls and sink.tell() >= target.roll_bytes):
-                        group: list[pa.RecordBatch] = []
-                        while pending is not None and sum(b.num_rows for b in group) < row_group_rows:
-                            group.append(pending)
-                            pending = next(batches, None)
-                        writer.write_table(pa.Table.from_batches(group, arrow), row_group_size=row_group_rows)
+            with (
+                engine.io.new_output(locations[-1]).create(overwrite=True) as sink,
+                pq.ParquetWriter(sink, arrow, **options) as writer,
+            ):
+                while pending is not None and not (target.rolls and sink.tell() >= target.roll_bytes):
+                    group: list[pa.RecordBatch] = []
+                    while pending is not None and sum(b.num_rows for b in group) < row_group_rows:
+                        group.append(pending)
+                        pending = next(batches, None)
+                    writer.write_table(pa.Table.from_batches(group, arrow), row_group_size=row_group_rows)
     except BaseException:
         delete_files(engine.io, locations)
         raise

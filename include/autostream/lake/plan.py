@@ -125,8 +125,9 @@ class CompactionPlan:
 def view_files(state: TableState) -> list[DataFileView]:
     """Return every data file with its deletes and the estimated share of deleted rows.
 
-    Rows of a position-delete file count in full for the one file that it names. Rows of any other delete file are spread over the data files
-    that it can apply to, by their record counts: metadata does not tell which keys hit which file.
+    Rows of a position-delete file count in full for the one file that it names. Rows of any other delete file are
+    spread over the data files that it can apply to, by their record counts: metadata does not tell which keys hit
+    which file.
     """
     deletes = {path: tuple(state.index.deletes(file)) for path, file in state.data.items()}
     reached: dict[str, int] = defaultdict(int)
@@ -149,9 +150,9 @@ def plan(
 ) -> CompactionPlan:
     """Decide which files are merged, in which groups.
 
-    A file is a candidate for its size, the number of its deletes or the share of its deleted rows. The candidates of one spec and partition (rule 2) are
-    packed into groups; a group is worth merging if it has enough files, enough data, or a file with too many deletes, as in Iceberg's
-    SizeBasedFileRewritePlanner and BinPackRewriteFilePlanner.
+    A file is a candidate for its size, the number of its deletes or the share of its deleted rows. The candidates of
+    one spec and partition (rule 2) are packed into groups; a group is worth merging if it has enough files, enough
+    data, or a file with too many deletes, as in Iceberg's SizeBasedFileRewritePlanner and BinPackRewriteFilePlanner.
 
     Args:
         state: the table as of the snapshot that the plan is for.
@@ -198,7 +199,7 @@ def _has_too_many_deletes(view: DataFileView, options: CompactionOptions) -> boo
 
 
 def pack(views: Sequence[DataFileView], max_bytes: int) -> list[list[DataFileView]]:
-    """Pack files into bins of at most ``max_bytes``, in order of data sequence number; a larger file has a bin of its own.
+    """Pack files into bins of at most ``max_bytes``, by data sequence number; a larger file has a bin of its own.
 
     The order keeps files of one age together, so that an output's sequence number is close to those of its inputs.
     """
@@ -226,7 +227,9 @@ def _reason(views: Sequence[DataFileView], options: CompactionOptions) -> str:
     if len(views) > 1 and size > options.target_file_size_bytes:
         reasons.append(f"{format_size(size)} fill an output of {format_size(options.target_file_size_bytes)}")
     if size > options.max_file_size_bytes:
-        reasons.append(f"{format_size(size)} are more than one file may hold ({format_size(options.max_file_size_bytes)})")
+        reasons.append(
+            f"{format_size(size)} are more than one file may hold ({format_size(options.max_file_size_bytes)})"
+        )
     if many:
         reasons.append(f"{many} with {options.delete_file_threshold} or more delete files")
     if high:
@@ -238,7 +241,7 @@ def _why_not(views: Sequence[DataFileView], options: CompactionOptions) -> str:
     candidates = sum(_is_candidate(v, options) for v in views)
     deletes = max((len(v.deletes) for v in views), default=0)
     if not candidates:
-        return f"{len(views)} files are of good size, none with {options.delete_file_threshold} deletes (at most {deletes})"
+        return f"{len(views)} files of good size, none with {options.delete_file_threshold} deletes (at most {deletes})"
     return f"{candidates} of {len(views)} files could be merged, fewer than min-input-files {options.min_input_files}"
 
 

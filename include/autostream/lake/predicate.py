@@ -68,7 +68,9 @@ def bind_where(expression: BooleanExpression, schema: Schema) -> BooleanExpressi
         return bind(schema, expression, case_sensitive=True)
     except (ValueError, TypeError) as error:
         columns = ", ".join(schema.column_names)
-        raise UsageError(f"--where {expression} does not fit the table: {error}. Its columns are: {columns}.") from error
+        raise UsageError(
+            f"The filter (--where) does not fit the table: {error}. Its columns are: {columns}."
+        ) from error
 
 
 def may_match(expression: BooleanExpression, metadata: TableMetadata, schema: Schema) -> FileTest:
@@ -124,8 +126,9 @@ def require_partition_columns(expression: BooleanExpression, metadata: TableMeta
     if foreign:
         known = sorted({metadata.schema().find_column_name(i) or "" for i in sources} - {""})
         raise UsageError(
-            f"--where names {', '.join(sorted(foreign.values()))}, by which the table is not partitioned: compaction takes whole "
-            f"partitions. It can be limited by {', '.join(known) or 'nothing, as the table has no partitions'}."
+            f"--where names {', '.join(sorted(foreign.values()))}, by which the table is not partitioned: compaction "
+            "takes whole partitions. It can be limited by "
+            f"{', '.join(known) or 'nothing, as the table has no partitions'}."
         )
 
 
@@ -136,8 +139,8 @@ class _Columns(BoundBooleanExpressionVisitor[dict[int, str]]):
         field = term.ref().field
         return {field.field_id: field.name}
 
-    visit_in = visit_not_in = visit_equal = visit_not_equal = _term
-    visit_is_nan = visit_not_nan = visit_is_null = visit_not_null = _term
+    visit_in = visit_not_in = _term  # type: ignore[assignment]
+    visit_equal = visit_not_equal = visit_is_nan = visit_not_nan = visit_is_null = visit_not_null = _term
     visit_greater_than_or_equal = visit_greater_than = visit_less_than = visit_less_than_or_equal = _term
     visit_starts_with = visit_not_starts_with = _term
 
@@ -175,7 +178,13 @@ def sql_literal(value: Any, field_type: IcebergType) -> str:
         case DecimalType():
             return f"{value}::DECIMAL({field_type.precision},{field_type.scale})"
         case _:
-            return f"{value!r}".upper() if isinstance(value, bool) else f"'{value}'::DOUBLE" if isinstance(value, float) else str(value)
+            return (
+                f"{value!r}".upper()
+                if isinstance(value, bool)
+                else f"'{value}'::DOUBLE"
+                if isinstance(value, float)
+                else str(value)
+            )
 
 
 class SqlFilter(BoundBooleanExpressionVisitor[str]):

@@ -57,14 +57,18 @@ def duckdb_type(field_type: IcebergType) -> str:
         case DecimalType():
             return f"DECIMAL({field_type.precision},{field_type.scale})"
         case StructType():
-            return "STRUCT(" + ", ".join(f"{quoted(f.name)} {duckdb_type(f.field_type)}" for f in field_type.fields) + ")"
+            return (
+                "STRUCT(" + ", ".join(f"{quoted(f.name)} {duckdb_type(f.field_type)}" for f in field_type.fields) + ")"
+            )
         case ListType():
             return duckdb_type(field_type.element_type) + "[]"
         case MapType():
             return f"MAP({duckdb_type(field_type.key_type)}, {duckdb_type(field_type.value_type)})"
         case _ if type(field_type) in _TYPES:
             return _TYPES[type(field_type)]
-    raise UnsupportedTableError(f"Column type {field_type} is not one of format version 2. Compact the table with another engine.")
+    raise UnsupportedTableError(
+        f"Column type {field_type} is not one of format version 2. Compact the table with another engine."
+    )
 
 
 def with_mapped_ids(fields: Iterable[PhysicalField], mapping: NameMapping) -> tuple[PhysicalField, ...]:
@@ -75,9 +79,7 @@ def with_mapped_ids(fields: Iterable[PhysicalField], mapping: NameMapping) -> tu
         found = next((m for m in level if wanted in m.names), None)
         below = found.fields if found else ()
         names = {"list": ("element",), "map": ("key", "value")}.get(field.kind)
-        children = tuple(
-            mapped(child, below, names[i] if names else None) for i, child in enumerate(field.children)
-        )
+        children = tuple(mapped(child, below, names[i] if names else None) for i, child in enumerate(field.children))
         return PhysicalField(field.name, found.field_id if found else None, field.type, field.kind, children)
 
     return tuple(mapped(field, mapping.root) for field in fields)
@@ -116,7 +118,7 @@ def _convert(field: PhysicalField, target: IcebergType, sql: str, depth: int = 0
     """Return the SQL that turns a physical field into the target type, and whether that changes anything."""
     if isinstance(target, PrimitiveType):
         return _convert_primitive(field, target, sql)
-    kind = {StructType: "struct", ListType: "list", MapType: "map"}[type(target)]  # type: ignore[index]
+    kind = {StructType: "struct", ListType: "list", MapType: "map"}[type(target)]
     if field.kind != kind:
         raise DataError(f"Column {field.name!r} is a {field.kind} in the file and {target} in the table.")
     if isinstance(target, StructType):

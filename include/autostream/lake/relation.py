@@ -1,7 +1,8 @@
 """Data and delete files as SQL relations.
 
-Columns of a data relation: ``c<id>`` for the table's columns, ``k<id>`` for equality keys, ``_file`` (index of the file), ``_pos`` (row number
-in it) and ``_seq`` (its data sequence number). Delete relations have ``k<id>`` and ``_seq``, or ``_file`` and ``_pos``.
+Columns of a data relation: ``c<id>`` for the table's columns, ``k<id>`` for equality keys, ``_file`` (index of the
+file), ``_pos`` (row number in it) and ``_seq`` (its data sequence number). Delete relations have ``k<id>`` and
+``_seq``, or ``_file`` and ``_pos``.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ class Relations:
         found = field_type(self._metadata, field_id)
         if found is None:
             raise DataError(
-                f"Equality-delete file {delete.path} deletes by field id {field_id}, which no schema of the table has or had. It was "
-                "written for another table, or the metadata lost a schema: remove the file from the table, or restore the metadata."
+                f"Equality-delete file {delete.path} deletes by field id {field_id}, which no schema of the table has "
+                "or had. It was written for another table, or the metadata lost a schema: remove the file from the "
+                "table, or restore the metadata."
             )
         return found
 
@@ -94,9 +96,7 @@ class Relations:
                 + f" AS c{c.field_id}"
                 for c in columns
             ]
-            selected += [
-                self._select(leaf(item.fields, i, t), i, t, constants) + f" AS k{i}" for i, t in keys.items()
-            ]
+            selected += [self._select(leaf(item.fields, i, t), i, t, constants) + f" AS k{i}" for i, t in keys.items()]
             selected.append(_by_file([str(index[f.path]) for f in item.files]) + " AS _file")
             selected.append("file_row_number AS _pos")
             selected.append(_by_file([str(f.sequence_number) for f in item.files]) + " AS _seq")
@@ -114,8 +114,9 @@ class Relations:
                 sql = leaf(item.fields, i, key_type)
                 if sql is None:
                     raise DataError(
-                        f"Equality-delete file {item.files[0].path} lacks its equality column with field id {i}, so it cannot be told "
-                        "which rows it deletes. Its writer broke the Iceberg spec: remove the file from the table, or rewrite it."
+                        f"Equality-delete file {item.files[0].path} lacks its equality column with field id {i}, so "
+                        "it cannot be told which rows it deletes. Its writer broke the Iceberg spec: remove the file "
+                        "from the table, or rewrite it."
                     )
                 selected.append(f"{sql} AS k{i}")
             selected.append(_by_file([str(f.sequence_number) for f in item.files]) + " AS _seq")
@@ -130,8 +131,9 @@ class Relations:
             position = column(_position_fields(item.fields), POSITION_FIELD_ID, LongType())
             if path is None or position is None:
                 raise DataError(
-                    f"Position-delete file {item.files[0].path} lacks the columns file_path and pos, so it cannot be told which rows it "
-                    "deletes. Its writer broke the Iceberg spec: remove the file from the table, or rewrite it."
+                    f"Position-delete file {item.files[0].path} lacks the columns file_path and pos, so it cannot be "
+                    "told which rows it deletes. Its writer broke the Iceberg spec: remove the file from the table, "
+                    "or rewrite it."
                 )
             number = _by_file([str(f.sequence_number) for f in item.files])
             parts.append(
@@ -155,7 +157,11 @@ class Relations:
         if sql is not None:
             return sql
         value = constants.get(field_id)
-        return f"NULL::{duckdb_type(wanted)}" if value is None else f"CAST({sql_literal(value, wanted)} AS {duckdb_type(wanted)})"
+        return (
+            f"NULL::{duckdb_type(wanted)}"
+            if value is None
+            else f"CAST({sql_literal(value, wanted)} AS {duckdb_type(wanted)})"
+        )
 
     def _identity_values(self, file: LiveFile) -> dict[int, Any]:
         """Return the values of columns that a file may lack because its partition says them (R12)."""
@@ -184,13 +190,16 @@ class Relations:
             classes.append(FileClass(self._identified(fields, owned[0], wanted), owned, tuple(ordered)))
         return classes
 
-    def _identified(self, fields: tuple[PhysicalField, ...], file: LiveFile, wanted: Schema) -> tuple[PhysicalField, ...]:
+    def _identified(
+        self, fields: tuple[PhysicalField, ...], file: LiveFile, wanted: Schema
+    ) -> tuple[PhysicalField, ...]:
         if has_ids(fields) or wanted is POSITION_DELETE_SCHEMA or not wanted.fields:
             return fields
         if self._mapping is None:
             raise DataError(
-                f"File {file.path} has no field ids and the table no name mapping, so its columns cannot be told apart. Set the table "
-                "property schema.name-mapping.default to a mapping of the file's column names to field ids."
+                f"File {file.path} has no field ids and the table no name mapping, so its columns cannot be told "
+                "apart. Set the table property schema.name-mapping.default to a mapping of the file's column names to "
+                "field ids."
             )
         return with_mapped_ids(fields, self._mapping)
 
@@ -206,13 +215,13 @@ class Relations:
         return self._converted[key]
 
     def _check_row_counts(self, by_path: dict[str, LiveFile]) -> None:
-        """Compare footers with manifests: a file that was swapped or cut must not pass as the one that was committed."""
+        """Compare footers with manifests: a swapped or cut file must not pass as the committed one."""
         for path, rows in self._engine.row_counts(list(by_path)).items():
             file = by_path[path]
             if rows != file.record_count:
                 raise DataError(
-                    f"File {file.path} holds {rows} rows, its manifest says {file.record_count}. The file was changed after its commit: "
-                    "restore it, or roll the table back to a snapshot without it."
+                    f"File {file.path} holds {rows} rows, its manifest says {file.record_count}. The file was changed "
+                    "after its commit: restore it, or roll the table back to a snapshot without it."
                 )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -39,7 +39,14 @@ class TableScan:
     """
 
     def __init__(
-        self, table: Table, state: TableState, *, schema: Schema, where: str | None, selected: Schema, resources: EngineResources
+        self,
+        table: Table,
+        state: TableState,
+        *,
+        schema: Schema,
+        where: str | None,
+        selected: Schema,
+        resources: EngineResources,
     ) -> None:
         """Use :func:`scan_table`."""
         self._table = table
@@ -57,6 +64,20 @@ class TableScan:
     def to_batches(self) -> pa.RecordBatchReader:
         """Return the rows as Arrow batches, read as they are asked for."""
         return pa.RecordBatchReader.from_batches(self.arrow_schema, self._batches())
+
+    @property
+    def snapshot_id(self) -> int | None:
+        """The snapshot that is read; None for a table without one."""
+        return self._state.snapshot_id
+
+    def head(self, rows: int) -> list[dict[str, Any]]:
+        """Return the first rows, of whatever order, as dictionaries."""
+        found: list[dict[str, Any]] = []
+        batches = self._batches()
+        while len(found) < rows and (batch := next(batches, None)) is not None:
+            found += batch.slice(0, rows - len(found)).to_pylist()
+        batches.close()
+        return found
 
     def to_arrow(self) -> pa.Table:
         """Return all rows in memory."""
@@ -84,12 +105,14 @@ class TableScan:
                     written += batch.num_rows
             partial.replace(target)
         except OSError as error:
-            raise UsageError(f"{target} cannot be written: {error.strerror or error}. Name a file in a directory that exists.") from error
+            raise UsageError(
+                f"{target} cannot be written: {error.strerror or error}. Name a file in a directory that exists."
+            ) from error
         finally:
             partial.unlink(missing_ok=True)
         return written
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def _batches(self) -> Generator[pa.RecordBatch, None, None]:
         arrow = self.arrow_schema
         names = ", ".join(f"c{c.field_id}" for c in self.schema.fields)
 
@@ -101,7 +124,7 @@ class TableScan:
 
     def _each_partition(
         self, columns: Sequence[NestedField], read: Callable[[Engine, str], Iterable[Item]]
-    ) -> Iterator[Item]:
+    ) -> Generator[Item, None, None]:
         """Yield what ``read`` makes of the relation of each partition's rows."""
         by_partition: dict[PartitionKey, list[LiveFile]] = defaultdict(list)
         test = may_match(self._where, self._state.metadata, self._schema)
@@ -185,7 +208,8 @@ def scan_table(
         unknown = [name for name in columns if name not in by_name]
         if unknown:
             raise UsageError(
-                f"Table {'.'.join(table.name())} has no column {', '.join(unknown)}. Its columns are: {', '.join(by_name)}."
+                f"Table {'.'.join(table.name())} has no column {', '.join(unknown)}. Its columns are: "
+                f"{', '.join(by_name)}."
             )
         selected = Schema(*(by_name[name] for name in columns))
     bind_where(parse_where(where), schema)

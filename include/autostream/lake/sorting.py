@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from pyiceberg.schema import Schema
@@ -85,13 +87,15 @@ def _transformed(engine: Engine, field: SortField, sql: str, source: IcebergType
         case BucketTransform() as bucket:
             return _bucket(engine, bucket, sql, source)
     raise UnsupportedTableError(
-        f"The table's sort order uses transform {field.transform}, which is not known. Compact it with another engine, or change its sort order."
+        f"The table's sort order uses transform {field.transform}, which is not known. Compact it with another "
+        "engine, or change its sort order."
     )
 
 
 def _bucket(engine: Engine, transform: BucketTransform[int], sql: str, source: IcebergType) -> str:
     """Return the SQL of a bucket number, by PyIceberg's hash as a function of the session."""
     kind = type(source)
+    parse: Callable[[Any], Any]
     if kind in (DateType, TimeType, TimestampType, TimestamptzType):
         epoch = f"date_diff('day', DATE '1970-01-01', {sql})" if kind is DateType else f"epoch_us({sql})"
         argument, parameter, parse = epoch, "BIGINT", int

@@ -70,9 +70,14 @@ class TableState:
         """Return the ``name=value`` parts of a partition's path, escaped as Iceberg's own writers do."""
         spec = self.metadata.specs()[key[0]]
         record = next(f.entry.partition for f in self._by_partition[key] if f.entry is not None)
+        types = partition_type(self.metadata, spec).fields
+        values = [
+            part.transform.to_human_string(typed.field_type, record[position])
+            for position, (part, typed) in enumerate(zip(spec.fields, types, strict=True))
+        ]
         return [
-            f"{quote_plus(part.name, safe='')}={quote_plus(part.transform.to_human_string(typed.field_type, record[i]), safe='')}"
-            for i, (part, typed) in enumerate(zip(spec.fields, partition_type(self.metadata, spec).fields, strict=True))
+            f"{quote_plus(part.name, safe='')}={quote_plus(value, safe='')}"
+            for part, value in zip(spec.fields, values, strict=True)
         ]
 
     @cached_property
@@ -97,8 +102,9 @@ def read_state(
     label = name or ".".join(table.name())
     if metadata.format_version > 2:
         raise UnsupportedTableError(
-            f"Table {label} is of format version {metadata.format_version}; versions 1 and 2 are supported. Nothing was touched. "
-            "Deletion vectors and row lineage of version 3 would be lost, so compact it with an engine that writes them."
+            f"Table {label} is of format version {metadata.format_version}; versions 1 and 2 are supported. Nothing "
+            "was touched. Deletion vectors and row lineage of version 3 would be lost, so compact it with an engine "
+            "that writes them."
         )
     snapshot = metadata.current_snapshot() if snapshot_id is None else metadata.snapshot_by_id(snapshot_id)
     if snapshot_id is not None and snapshot is None:
@@ -110,15 +116,16 @@ def read_state(
         manifests = snapshot.manifests(table.io)
     except Exception as error:
         raise DataError(
-            f"The manifest list {snapshot.manifest_list} of snapshot {snapshot.snapshot_id} of table {label} cannot be read "
-            f"({type(error).__name__}: {error}). Restore the file, or roll the table back to a snapshot whose list exists."
+            f"The manifest list {snapshot.manifest_list} of snapshot {snapshot.snapshot_id} of table {label} cannot "
+            f"be read ({type(error).__name__}: {error}). Restore the file, or roll the table back to a snapshot whose "
+            "list exists."
         ) from error
     files = (reader or ManifestReader(table.io)).live_files(manifests)
     for file in files:
         if file.content != Content.DATA and file.entry is not None and is_deletion_vector(file.entry):
             raise UnsupportedTableError(
-                f"Table {label} holds the deletion vector {file.path}, a feature of format version 3. Nothing was touched. "
-                "Compact the table with an engine that supports deletion vectors."
+                f"Table {label} holds the deletion vector {file.path}, a feature of format version 3. Nothing was "
+                "touched. Compact the table with an engine that supports deletion vectors."
             )
     return TableState(
         metadata=metadata,

@@ -1,4 +1,4 @@
-"""What happened to a table between plan and commit, and whether it lets a group be committed (rule 5). Pure but for one question."""
+"""Whether what happened to a table since the plan lets a group be committed (rule 5); pure but for one question."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def find_conflicts(
 ) -> dict[int, str]:
     """Return why groups may not be committed upon ``base``, by group number.
 
-    Live files are compared, not snapshot histories: whatever was done in between, commits, rollbacks or expiry, a group may be
-    committed if its inputs are live with the numbers they had, all deletes that were applied to them are still there, and no delete that was not applied
-    is lost by replacing them. A new equality delete is not lost: its sequence number is above the outputs'.
+    Live files are compared, not snapshot histories: whatever was done in between, commits, rollbacks or expiry, a
+    group may be committed if its inputs are live with the numbers they had, all deletes that were applied to them are
+    still there, and no delete that was not applied is lost by replacing them. A new equality delete is not lost: its
+    sequence number is above the outputs'.
     """
     if planned.metadata.table_uuid != base.metadata.table_uuid:
         return {group.number: "the table was dropped and made anew" for group in groups}
@@ -44,22 +45,33 @@ def _conflict(
 ) -> str | None:
     if group.partition_key[0] not in base.metadata.specs():
         return f"partition spec {group.partition_key[0]} was removed from the table"
-    for file in group.files:
-        live = base.data.get(file.path)
-        if live is None:
-            return f"data file {file.path} was replaced or removed by another commit"
-        if live.sequence_number != file.sequence_number:
-            return f"data file {file.path} now has sequence number {live.sequence_number}, not {file.sequence_number}"
-        for delete in added.position_deletes(file):
-            if delete.referenced_path is not None or file.key in referenced_paths(delete):
-                return f"position-delete file {delete.path} was added, which deletes rows of data file {file.path}"
-        for delete in added.equality_deletes(file):
-            if delete.sequence_number <= group.sequence_number:
-                return (
-                    f"equality-delete file {delete.path} was added with the old sequence number {delete.sequence_number}, which would "
-                    f"not apply to outputs of sequence number {group.sequence_number}"
-                )
     for delete in group.deletes:
         if delete.path not in base.deletes:
             return f"delete file {delete.path}, which was applied, has left the table"
+    for file in group.files:
+        if reason := _changed(file, base) or _lost_delete(file, group, added, referenced_paths):
+            return reason
+    return None
+
+
+def _changed(file: LiveFile, base: TableState) -> str | None:
+    live = base.data.get(file.path)
+    if live is None:
+        return f"data file {file.path} was replaced or removed by another commit"
+    if live.sequence_number != file.sequence_number:
+        return f"data file {file.path} now has sequence number {live.sequence_number}, not {file.sequence_number}"
+    return None
+
+
+def _lost_delete(file: LiveFile, group: FileGroup, added: DeleteIndex, referenced_paths: ReferencedPaths) -> str | None:
+    """Name a delete file that was added since and that replacing the data file would make ineffective."""
+    for delete in added.position_deletes(file):
+        if delete.referenced_path is not None or file.key in referenced_paths(delete):
+            return f"position-delete file {delete.path} was added, which deletes rows of data file {file.path}"
+    for delete in added.equality_deletes(file):
+        if delete.sequence_number <= group.sequence_number:
+            return (
+                f"equality-delete file {delete.path} was added with the old sequence number {delete.sequence_number}, "
+                f"which would not apply to outputs of sequence number {group.sequence_number}"
+            )
     return None

@@ -1,0 +1,107 @@
+"""What a table is made of, what its deletes apply to, and what compaction would do about it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from autostream.lake.compact import FileCounts
+from autostream.lake.files import Content, LiveFile, PartitionKey
+from autostream.lake.plan import CompactionPlan, DataFileView, FileGroup, view_files
+
+
+def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
+    """Return a report on the snapshot that a plan was made on.
+
+    ``partitions`` has a row for each spec and partition with data or delete files; ``files`` one for each data file
+    with the names of the deletes that can apply to it; ``deletes`` one for each delete file with the number of data
+    files that it can apply to.
+    """
+    state = plan.state
+    views = view_files(state)
+    reach = Counter(delete.path for view in views for delete in view.deletes)
+    counts = FileCounts.of(state)
+    leaving = {file.path for file in plan.removed_deletes}
+    return {
+        "table": table,
+        "format_version": state.metadata.format_version,
+        "location": state.metadata.location,
+        "snapshot_id": state.snapshot_id,
+        "snapshot_timestamp_ms": state.snapshot.timestamp_ms if state.snapshot else None,
+        "sequence_number": state.sequence_number,
+        "snapshots": len(state.metadata.snapshots),
+        "schemas": len(state.metadata.schemas),
+        "partition_specs": {str(i): str(spec) for i, spec in sorted(state.metadata.specs().items())},
+        "counts": vars(counts),
+        "dangling_delete_files": sum(path not in reach for path in state.deletes),
+        "manifests": len(state.manifests),
+        "compaction": plan.to_dict(),
+        "partitions": _partitions(plan, views),
+        "files": [_file(view, plan) for view in views],
+        "deletes": [_delete(d, reach[d.path], plan, leaving) for d in state.deletes.values()],
+    }
+
+
+def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[str, Any]]:
+    state = plan.state
+    data: dict[PartitionKey, list[DataFileView]] = defaultdict(list)
+    deletes: dict[PartitionKey, list[LiveFile]] = defaultdict(list)
+    groups: dict[PartitionKey, list[FileGroup]] = defaultdict(list)
+    for view in views:
+        data[view.file.partition].append(view)
+    for delete in state.deletes.values():
+        deletes[delete.partition].append(delete)
+    for group in plan.groups:
+        groups[group.partition_key].append(group)
+    rows = []
+    for key in sorted({*data, *deletes}, key=lambda k: (k[0], str(k[1]))):
+        files = [view.file for view in data[key]]
+        numbers = [file.sequence_number for file in (*files, *deletes[key])]
+        records = sum(file.record_count for file in files)
+        name = state.partition_name(key)
+        rows.append(
+            {
+                "partition": name,
+                "data_files": len(files),
+                "bytes": sum(file.size_bytes for file in files),
+                "records": records,
+                "equality_delete_files": sum(d.content == Content.EQUALITY_DELETES for d in deletes[key]),
+                "position_delete_files": sum(d.content == Content.POSITION_DELETES for d in deletes[key]),
+                "delete_records": sum(d.record_count for d in deletes[key]),
+                "most_deletes_of_a_file": max((len(view.deletes) for view in data[key]), default=0),
+                "estimated_deleted_ratio": round(
+                    sum(v.deleted_ratio * v.file.record_count for v in data[key]) / records if records else 0.0, 4
+                ),
+                "sequence_numbers": [min(numbers), max(numbers)],
+                "groups": len(groups[key]),
+                "compaction": "; ".join(g.reason for g in groups[key]) or plan.skipped.get(name, "no data files"),
+            }
+        )
+    return rows
+
+
+def _file(view: DataFileView, plan: CompactionPlan) -> dict[str, Any]:
+    return {
+        "path": view.file.path,
+        "partition": plan.state.partition_name(view.file.partition),
+        "format": view.file.file_format,
+        "bytes": view.file.size_bytes,
+        "records": view.file.record_count,
+        "sequence_number": view.file.sequence_number,
+        "estimated_deleted_ratio": round(view.deleted_ratio, 4),
+        "deletes": [delete.path for delete in view.deletes],
+    }
+
+
+def _delete(delete: LiveFile, reach: int, plan: CompactionPlan, leaving: set[str]) -> dict[str, Any]:
+    return {
+        "path": delete.path,
+        "content": delete.content.name.lower().replace("_", "-"),
+        "partition": plan.state.partition_name(delete.partition),
+        "bytes": delete.size_bytes,
+        "records": delete.record_count,
+        "sequence_number": delete.sequence_number,
+        "equality_ids": list(delete.equality_ids),
+        "applies_to_data_files": reach,
+        "leaves_with_compaction": delete.path in leaving,
+    }
