@@ -8,6 +8,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from tests.support.flink_tables import FLINK_TABLES, FlinkTable
 from tests.support.java import need_java, read_by_java
+from tests.support.lakes import compact
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows
 from tests.support.upserts import SHAPES, random_upserts
@@ -28,8 +29,21 @@ def test_tables_of_the_writer(lake: SqlCatalog, tmp_path: Path) -> None:
         assert_same_rows(read_table(table), expected, context=f"{table.name()} by the naive reader")
 
 
-def test_flink_tables_as_they_are(flink_table: Callable[[str], FlinkTable], tmp_path: Path) -> None:
+def test_compacted_tables_of_the_writer(lake: SqlCatalog, tmp_path: Path) -> None:
+    written = [random_upserts(lake, f"db.{name}", shape) for name, shape in SHAPES.items()]
+    for table, _ in written:
+        assert compact(table, f"lake.{'.'.join(table.name())}").status == "committed"
+    read = read_by_java([lake.load_table(table.name()) for table, _ in written], tmp_path / "java")
+    for (table, expected), rows in zip(written, read, strict=True):
+        assert_same_rows(rows, expected, context=f"{table.name()} by Java")
+
+
+def test_flink_tables_before_and_after_compaction(flink_table: Callable[[str], FlinkTable], tmp_path: Path) -> None:
     copies = [flink_table(name) for name in FLINK_TABLES]
-    read = read_by_java([copy.table for copy in copies], tmp_path / "java")
-    for copy, rows in zip(copies, read, strict=True):
+    before = [copy.table.catalog.load_table(copy.table.name()) for copy in copies]
+    for copy in copies:
+        assert compact(copy.table, f"lab.db.{copy.name}").status == "committed", copy.name
+    after = [copy.table.catalog.load_table(copy.table.name()) for copy in copies]
+    read = read_by_java([*before, *after], tmp_path / "java")
+    for copy, rows in zip([*copies, *copies], read, strict=True):
         assert_same_rows(rows, copy.expected, context=f"{copy.name} by Java")

@@ -58,3 +58,17 @@ def postgres() -> Iterator[str]:
             subprocess.run([SERVICES / "postgres.sh", "stop", directory], check=True)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def rest_catalog() -> Iterator[tuple[str, str]]:
+    """Run Iceberg's own REST catalog server and give its URL and its warehouse."""
+    set_up("the REST catalog server", "java/java.sh", "setup", "iceberg")
+    with tempfile.TemporaryDirectory(prefix="autostream-rest-") as directory:
+        started = subprocess.run([SERVICES / "rest.sh", "start", directory], capture_output=True, text=True)
+        if started.returncode:
+            _skip("the REST catalog server", started.stderr)
+        try:
+            yield started.stdout.strip(), f"file://{directory}/warehouse"
+        finally:
+            subprocess.run([SERVICES / "rest.sh", "stop", directory], check=True)
