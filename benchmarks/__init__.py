@@ -1,0 +1,1 @@
+"""Speed and memory of compaction, measured as whole processes: `python -m benchmarks --help`."""
