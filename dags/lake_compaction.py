@@ -22,7 +22,7 @@ from autostream_airflow.operators.reporting import CollectCompactionsOperator, J
 PARAMS = {
     "tables": Param(
         [],
-        type="array",
+        type=["null", "array"],  # what the form sends when it is left empty differs
         items={"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"^[^.\s]+\.\S+$"},
         title="Tables",
         description="Names or patterns, one a line: `lake.db.orders`, `lake.db.*`. None: every enabled table. A table "
@@ -54,7 +54,8 @@ with DAG(
     max_active_runs=1,
     params=PARAMS,
     tags=["autostream", "lake"],
-    default_args={"owner": "autostream"},
+    # Tries that help against Airflow's own troubles; what is wrong with a table or a param fails at once.
+    default_args={"owner": "autostream", "retries": 2, "retry_delay": timedelta(minutes=1)},
     doc_md=__doc__,
 ):
     plan = PlanCompactionOperator(task_id="discover_and_plan")
@@ -62,8 +63,6 @@ with DAG(
         task_id="compact",
         pool=os.environ.get("AUTOSTREAM_COMPACTION_POOL", "lake_compaction"),
         map_index_template="{{ task.item['label'] }}",
-        retries=2,
-        retry_delay=timedelta(minutes=1),
         retry_exponential_backoff=True,
     ).expand(item=plan.output)
     collect = CollectCompactionsOperator(

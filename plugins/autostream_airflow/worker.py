@@ -107,7 +107,7 @@ def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
         partitions=request["partitions"],
         dry_run=request["dry_run"],
         resources=_resources(),
-        report_progress=lambda message: print(message, file=sys.stderr, flush=True),
+        report_progress=lambda message: print(f"{name}: {message}", file=sys.stderr, flush=True),
     )
     document: dict[str, Any] = result.to_dict()
     return document

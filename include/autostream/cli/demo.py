@@ -35,9 +35,10 @@ def _render(done: Demonstration) -> None:
     from rich.table import Table
 
     console = output_console()
+    console.width = max(console.width, 110)  # a table whose names are cut says nothing; let a narrow terminal wrap it
     table = Table("table", box=None, pad_edge=False)
     for heading in ("data files", "delete files", "size", "query", "rows", "contents"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for change in done.changes:
         before, after = change.before, change.after
         table.add_row(
@@ -49,16 +50,15 @@ def _render(done: Demonstration) -> None:
             f"{after.rows:,}",
             "the same",
         )
-    console.print("\nThe DAG lake_compaction ran in Airflow on four tables that a job had upserted into:\n")
+    console.print("\nThe DAG lake_compaction ran in Airflow on four tables that jobs had upserted into:\n")
     console.print(table)
     spent = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in done.seconds.items())
     console.print(f"\nTook: {spent}.", style="dim")
     console.print(
         f"""
 See for yourself:
-  make up                                                    Airflow with this DAG and this lakehouse
+  make up                                 Airflow with this DAG and this lakehouse, to trigger it by hand
   export PYICEBERG_HOME={done.directory}
-  autostream table list lake
   autostream table inspect {done.changes[0].table}
 """,
         soft_wrap=True,

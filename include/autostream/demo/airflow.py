@@ -48,7 +48,7 @@ class LocalAirflow:
         }
         bin_directory = str(Path(sys.executable).parent)
         return kept | {
-            # `airflow standalone` starts `airflow` from PATH.
+            # Airflow starts `airflow` from PATH here and there.
             "PATH": os.pathsep.join((bin_directory, kept.get("PATH", os.defpath))),
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.project / "dags"),

@@ -1,4 +1,7 @@
-"""`make up`: Airflow standalone with the project's DAGs and the demo's lakehouse, until it is interrupted."""
+"""`make up`: Airflow on this machine with the project's DAGs and the demo's lakehouse, until it is interrupted.
+
+As `airflow standalone` does, but in order: there, a scheduler that is up before the API server loses the first task.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from autostream.demo.airflow import LocalAirflow, find_project
 from autostream.errors import AutostreamError, UsageError
@@ -22,6 +27,8 @@ from autostream.errors import AutostreamError, UsageError
 DEFAULT_PORT = 8080
 _MORE_CHECKPOINTS = 12
 _STOP_SECONDS = 20.0
+_FIRST = "api-server"
+_OTHERS = ("scheduler", "dag-processor", "triggerer")
 
 
 class Interrupted(Exception):
@@ -59,27 +66,49 @@ def up(directory: Path, *, port: int) -> None:
     _say("Making Airflow's database.")
     airflow.prepare()
     password = _password(airflow.home)
-    log = airflow.home / "standalone.log"
-    _say(f"Starting Airflow; it logs to {log}.")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
-            env=airflow.environment() | _environment(airflow.home, port),
-            stdout=output,
+    environment = airflow.environment() | _environment(airflow.home, port)
+    started: dict[str, subprocess.Popen[bytes]] = {}
+    _say(f"Starting Airflow; it logs to {airflow.home}/*.log.")
+    try:
+        _start(_FIRST, airflow.home, environment, started)
+        _wait_until(lambda: bool(_health(port)), airflow.home, started)
+        for component in _OTHERS:
+            _start(component, airflow.home, environment, started)
+        _wait_until(lambda: _is_healthy(_health(port)), airflow.home, started)
+        _say(
+            f"Airflow is ready: http://localhost:{port}/dags/lake_compaction   user: admin   password: {password}\n"
+            "Trigger the DAG there, with params if you like. Ctrl-C ends Airflow."
+        )
+        _wait_until(lambda: False, airflow.home, started)
+    finally:
+        _stop(started.values())
+
+
+def _start(
+    component: str, home: Path, environment: Mapping[str, str], started: dict[str, subprocess.Popen[bytes]]
+) -> None:
+    with (home / f"{component}.log").open("wb") as log:
+        started[component] = subprocess.Popen(
+            [sys.executable, "-m", "airflow", component],
+            env=environment,
+            stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # so that a Ctrl-C of the terminal reaches us alone, and we can end all of it
         )
-        try:
-            _wait_until_ready(process, port, log)
-            _say(
-                f"Airflow is ready: http://localhost:{port}/dags/lake_compaction   user: admin   password: {password}\n"
-                "Trigger the DAG there, with params if you like. Ctrl-C ends Airflow."
-            )
-            code = process.wait()
-            raise AutostreamError(f"Airflow ended with exit code {code}. See {log}.")
-        finally:
-            _stop(process)
+
+
+def _wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """Waits; raises AutostreamError when one of the components ends meanwhile."""
+    while not condition():
+        for component, process in started.items():
+            if process.poll() is not None:
+                log = home / f"{component}.log"
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+                raise AutostreamError(
+                    f"Airflow's {component} ended with exit code {process.returncode}. The end of its log, {log}:\n{tail}"
+                )
+        time.sleep(1)
 
 
 def _make_work(directory: Path) -> None:
@@ -132,48 +161,48 @@ def _require_free(port: int) -> None:
             ) from error
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    while not _healthy(port):
-        if process.poll() is not None:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise AutostreamError(f"Airflow did not start. Its log {log} ends with:\n{tail}")
-        time.sleep(1)
-
-
-def _healthy(port: int) -> bool:
+def _health(port: int) -> dict[str, Any]:
+    """What the API server says of the components; nothing while it does not answer."""
     try:
-        with urllib.request.urlopen(f"http://localhost:{port}/api/v2/monitor/health", timeout=5) as answer:
-            health = json.load(answer)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5) as answer:
+            health: dict[str, Any] = json.load(answer)
+            return health
     except (OSError, ValueError):
-        return False
-    return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+        return {}
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends Airflow: first as Ctrl-C does, which lets tasks finish their heartbeat, then whatever is left of it."""
+def _is_healthy(health: Mapping[str, Any]) -> bool:
+    return all(
+        health.get(part, {}).get("status") == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")
+    )
+
+
+def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
+    """Ends Airflow: first as Ctrl-C does, then whatever is left of it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
-    if process.poll() is None:
-        _say("Stopping Airflow.")
+    _say("Stopping Airflow.")
+    deadline = time.monotonic() + _STOP_SECONDS
+    for process in processes:
         process.send_signal(signal.SIGINT)
+    for process in processes:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_STOP_SECONDS)
-    for pid in _session(process.pid):
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    for pid in _members({process.pid for process in processes}):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    process.wait()
+    for process in processes:
+        process.wait()
 
 
-def _session(session: int) -> list[int]:
-    """Processes of a session that are still there; Airflow's components make process groups of their own."""
+def _members(sessions: Collection[int]) -> list[int]:
+    """Processes of sessions that are still there; Airflow's components make process groups of their own."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
-                if os.getsid(int(entry.name)) == session:
+            with suppress(ProcessLookupError, PermissionError):
+                if os.getsid(int(entry.name)) in sessions:
                     found.append(int(entry.name))
-            except (ProcessLookupError, PermissionError):
-                continue
     return found
 
 

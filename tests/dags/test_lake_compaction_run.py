@@ -1,0 +1,151 @@
+"""The whole workflow on a real Airflow with a database of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.types import LongType, NestedField, StringType
+
+from autostream.demo.writer import Changes, UpsertWriter
+from autostream.lake.scan import scan_table
+from autostream.lake.state import read_state
+
+PROJECT = Path(__file__).parents[2]
+SCHEMA = Schema(NestedField(1, "id", LongType(), required=True), NestedField(2, "value", StringType()))
+
+pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+
+
+@dataclass
+class Lake:
+    """Tables, and what they were before anything ran."""
+
+    catalog: SqlCatalog
+    before: dict[str, Table]
+
+    def now(self, name: str) -> Table:
+        return self.catalog.load_table(("db", name))
+
+    def unchanged(self, name: str) -> bool:
+        return self.now(name).metadata_location == self.before[name].metadata_location
+
+
+def make_table(
+    catalog: SqlCatalog, name: str, *, enabled: bool = True, key: tuple[str, ...] = ("id",), checkpoints: int = 12
+) -> Table:
+    properties = {"format-version": "2"} | ({"autostream.compaction.enabled": "true"} if enabled else {})
+    table = catalog.create_table(("db", name), SCHEMA, properties=properties)
+    writer = UpsertWriter(table)
+    for checkpoint in range(checkpoints):
+        rows = [{"id": key, "value": f"{checkpoint}"} for key in range(10)]
+        writer.checkpoint(Changes(key, upserts=pa.Table.from_pylist(rows)))
+    return table
+
+
+def local(path: str) -> Path:
+    return Path(path.removeprefix("file://"))
+
+
+def first_data_file(table: Table) -> str:
+    return min(read_state(table).data)
+
+
+def rows_of(table: Table) -> list[dict[str, Any]]:
+    return sorted(scan_table(table).to_arrow().to_pylist(), key=lambda row: row["id"])
+
+
+@pytest.fixture
+def lake(lake: SqlCatalog) -> Lake:
+    """Two good tables, one that is not enabled, one with nothing to do, and two that are damaged."""
+    tables = {name: make_table(lake, name) for name in ("orders", "users", "truncated", "unreadable")}
+    tables["off"] = make_table(lake, "off", enabled=False)
+    tables["quiet"] = make_table(lake, "quiet", key=(), checkpoints=1)
+    damaged = local(first_data_file(tables["truncated"]))
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    local(tables["unreadable"].metadata_location).write_text("{")
+    return Lake(lake, tables)
+
+
+def run_workflow(directory: Path, *confs: Mapping[str, Any], **variables: str) -> list[dict[str, Any]]:
+    """What Airflow knows of the runs with these params."""
+    home = directory / "airflow"
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "AUTOSTREAM_"))
+    }
+    environment |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "PYTHONPATH": os.pathsep.join((str(PROJECT / "include"), str(PROJECT / "plugins"))),
+    }
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("run_workflow.py")), *(json.dumps(conf) for conf in confs)],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    runs: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])  # Airflow logs there, too
+    assert len(runs) == len(confs), done.stderr[-5000:]
+    return runs
+
+
+def test_one_broken_table_holds_up_no_other_and_fails_the_run(lake: Lake, tmp_path: Path) -> None:
+    expected = {name: rows_of(lake.before[name]) for name in ("orders", "users")}
+    # An item for each table: a batch holds no more than the least that a table counts.
+    dry, real = run_workflow(
+        tmp_path,
+        {"tables": ["lake.db.or*", "lake.db.off"], "dry_run": True},
+        {"options": {"min-input-files": 2}},
+        AUTOSTREAM_COMPACTION__BATCH_SIZE_BYTES="1",
+    )
+
+    assert dry["state"] == "success"
+    assert {row["table"]: row["status"] for row in dry["rows"]} == {
+        "lake.db.off": "planned",  # named in full, so it need not be enabled
+        "lake.db.orders": "planned",
+    }
+    assert dry["announced"] == []
+
+    assert real["state"] == "failed"
+    rows = {row["table"]: row for row in real["rows"]}
+    assert {table: row["status"] for table, row in rows.items()} == {
+        "lake.db.orders": "committed",
+        "lake.db.quiet": "nothing-to-do",
+        "lake.db.truncated": "failed",
+        "lake.db.unreadable": "failed",
+        "lake.db.users": "committed",
+    }
+    assert first_data_file(lake.before["truncated"]) in rows["lake.db.truncated"]["error"]
+    assert "lake.db.unreadable" in rows["lake.db.unreadable"]["error"]
+    assert rows["lake.db.orders"]["before"]["data_files"] == 12
+    assert rows["lake.db.orders"]["after"]["data_files"] == 1
+    assert real["announced"] == ["compaction:lake.db.orders", "compaction:lake.db.users"]
+    # Nothing that repeating would not mend was repeated.
+    assert real["tasks"] == [
+        ["collect", None, "success", 1],
+        ["compact", "lake.db.orders", "success", 1],
+        ["compact", "lake.db.truncated", "failed", 1],
+        ["compact", "lake.db.users", "success", 1],
+        ["discover_and_plan", None, "success", 1],
+        ["report", None, "failed", 1],
+    ]
+    for name, contents in expected.items():
+        assert rows_of(lake.now(name)) == contents
+        assert len(lake.now(name).metadata.snapshots) == 13, "one commit, of the second run"
+    assert lake.unchanged("truncated")
+    assert lake.unchanged("quiet")
+    assert lake.unchanged("off")
