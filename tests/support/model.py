@@ -59,6 +59,17 @@ class UpsertModel:
         """Return the rows as a reader of ``schema`` sees them; later columns are null in earlier rows."""
         return [{f.name: row.cells.get(f.field_id) for f in schema.fields} for row in self._rows.values()]
 
+    def delete_where(self, field_id: int, value: Any) -> None:
+        """Delete the rows with this value, whatever wrote them: what a position delete does."""
+        for key, row in list(self._rows.items()):
+            if row.cells.get(field_id) == value:
+                self._remove(key)
+
+    def _remove(self, key: int) -> None:
+        row = self._rows.pop(key)
+        for ids, index in self._index.items():
+            index[_key(row.cells, ids)].discard(key)
+
     def _add(self, row: _Row) -> None:
         key = next(self._ids)
         self._rows[key] = row
@@ -77,9 +88,7 @@ class UpsertModel:
             in_scope = scope is None or scope == row.scope
             own = row.checkpoint == checkpoint and row.equality_ids == ids and row.scope == scope
             if own or (row.checkpoint < checkpoint and in_scope):
-                del self._rows[key]
-                for other, index in self._index.items():
-                    index[_key(row.cells, other)].discard(key)
+                self._remove(key)
 
 
 def _cells(table: pa.Table | None, schema: Schema) -> list[Cells]:

@@ -26,7 +26,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 
-from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile, PartitionKey, normalize_path
+from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile, PartitionKey, normalize_path, path_form
 
 Bound = int | bytes
 
@@ -188,9 +188,11 @@ def _may_reference(delete: LiveFile, path: str) -> bool:
     lower, upper = delete.lower_bounds.get(FILE_PATH_FIELD_ID), delete.upper_bounds.get(FILE_PATH_FIELD_ID)
     if lower is None or upper is None:
         return True
-    low, high = normalize_path(lower.decode(errors="replace")), normalize_path(upper.decode(errors="replace"))
-    # A bound cut within the scheme or the first folder does not normalise as a whole path does: not to be trusted.
-    if low.count("/") < 2 or high.count("/") < 2:
+    ends = lower.decode(errors="replace"), upper.decode(errors="replace")
+    low, high = map(normalize_path, ends)
+    # Bounds order paths as they were written. Ends of different form (file:/t/a and /t/b), or cut within the scheme or
+    # the first folder, do not order the normalised ones.
+    if len({path_form(end) for end in ends}) > 1 or low.count("/") < 2 or high.count("/") < 2:
         return True
     return low <= path <= high
 

@@ -38,6 +38,12 @@ def normalize_path(path: str) -> str:
     return _LOCAL_SCHEME.sub("/", path)
 
 
+def path_form(path: str) -> str:
+    """Return in which of these forms a path is written: its scheme with the slashes that follow, empty for none."""
+    found = _LOCAL_SCHEME.match(path)
+    return found.group() if found else ""
+
+
 def canonical_value(value: Any) -> Any:
     """Return a hashable form of a partition value; floats by bit pattern, with one NaN (R8)."""
     if isinstance(value, float):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from autostream.errors import ConflictError, OutcomeUnknownError, ResourceError
@@ -37,9 +37,23 @@ def outcome_of_error(table: str, error: BaseException) -> dict[str, Any]:
         "status": status,
         "error": str(error) or type(error).__name__,
         "error_type": type(error).__name__,
-        "repeat": isinstance(error, ResourceError | MemoryError | OSError)
-        and not isinstance(error, FileNotFoundError | PermissionError),
+        "repeat": _passes_by_itself(error),
     }
+
+
+def _passes_by_itself(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return not isinstance(error, FileNotFoundError | PermissionError)
+    return isinstance(error, ResourceError | MemoryError) or any(
+        isinstance(cause, ConnectionError | TimeoutError) for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def worth_repeating(row: Mapping[str, Any]) -> bool:
