@@ -6,6 +6,7 @@ import pytest
 
 from autostream.errors import (
     AutostreamError,
+    ConfigurationError,
     ConflictError,
     DataError,
     OutcomeUnknownError,
@@ -100,6 +101,19 @@ def test_what_an_error_makes_of_a_table(error: Exception, status: str, *, repeat
     assert row["error_type"] == type(error).__name__
     assert worth_repeating(row) is repeat
     assert failed(row)
+
+
+def test_what_a_lost_connection_caused_may_pass() -> None:
+    def fail() -> None:
+        try:
+            raise ConnectionRefusedError(111, "Connection refused")
+        except OSError as error:
+            raise ConfigurationError("Catalog 'lake' cannot be opened.") from error
+
+    with pytest.raises(ConfigurationError) as raised:
+        fail()
+    assert worth_repeating(outcome_of_error("lake.db.orders", raised.value))
+    assert not worth_repeating(outcome_of_error("lake.db.orders", ConfigurationError("Catalog 'lake' has no uri.")))
 
 
 def test_an_error_without_words_is_named() -> None:

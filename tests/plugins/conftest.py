@@ -28,13 +28,13 @@ SCHEMA = Schema(
 def make_table(lake: SqlCatalog) -> Callable[..., Table]:
     """Makes `lake.db.NAME`, enabled, with so many checkpoints of ten upserts, all of the same keys."""
 
-    def make(name: str, *, checkpoints: int = 12, **properties: str) -> Table:
+    def make(name: str, *, checkpoints: int = 12, key: tuple[str, ...] = ("id",), **properties: str) -> Table:
         enabled = {"format-version": "2", "autostream.compaction.enabled": "true"}
         table = lake.create_table(("db", name), SCHEMA, properties=enabled | properties)
         writer = UpsertWriter(table)
         for checkpoint in range(checkpoints):
             rows = [{"id": key, "value": f"{checkpoint}"} for key in range(10)]
-            writer.checkpoint(Changes(("id",), upserts=pa.Table.from_pylist(rows)))
+            writer.checkpoint(Changes(key, upserts=pa.Table.from_pylist(rows)))
         return table
 
     return make

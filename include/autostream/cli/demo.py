@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,7 +60,13 @@ def _render(done: Demonstration) -> None:
 See for yourself:
   make up                                 Airflow with this DAG and this lakehouse, to trigger it by hand
   export PYICEBERG_HOME={done.directory}
-  autostream table inspect {done.changes[0].table}
+  {_command()} table inspect {done.changes[0].table}
 """,
         soft_wrap=True,
     )
+
+
+def _command() -> str:
+    """This very `autostream`, as it can be typed here."""
+    command = Path(sys.executable).with_name("autostream")
+    return str(command.relative_to(Path.cwd())) if command.is_relative_to(Path.cwd()) else str(command)

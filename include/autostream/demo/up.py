@@ -106,7 +106,7 @@ def _wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str,
                 log = home / f"{component}.log"
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
                 raise AutostreamError(
-                    f"Airflow's {component} ended with exit code {process.returncode}. The end of its log, {log}:\n{tail}"
+                    f"Airflow's {component} ended with exit code {process.returncode}. Its log, {log}, ends so:\n{tail}"
                 )
         time.sleep(1)
 
