@@ -2,6 +2,7 @@
 
 import sys
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 
@@ -23,6 +24,11 @@ def main(catalog: str, uri: str, warehouse: str, table: str) -> None:
         "'rewrite-all', 'true', 'delete-file-threshold', '1', 'remove-dangling-deletes', 'true'))"
     ).show(truncate=False)
     spark.stop()
+    # Wait for the JVM to end, so that what it used is counted as ours.
+    gateway = SparkContext._gateway
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait()
 
 
 if __name__ == "__main__":

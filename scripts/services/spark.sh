@@ -1,5 +1,6 @@
 #!/bin/bash
 # spark.sh setup          : Spark 4.1 from PyPI and the Iceberg runtime from Maven, into the cache (500 MB).
+# spark.sh ready          : exit status 0 if that was done.
 # spark.sh run FILE ARGS..: runs a Python file with them, on a local master. DRIVER_MEMORY: 4g
 # Cache: ${XDG_CACHE_HOME:-~/.cache}/autostream/services/spark. Needs JDK 17, Maven 3 and uv.
 set -euo pipefail
@@ -24,6 +25,7 @@ setup() {
 
 case ${1:-} in
 setup) setup ;;
+ready) [ -f "$TARGET/ready" ] ;;
 run)
   setup
   shift
@@ -31,5 +33,5 @@ run)
   JARS=$(echo "$TARGET"/jars/*.jar | tr ' ' :)
   export PYSPARK_SUBMIT_ARGS="--driver-memory ${DRIVER_MEMORY:-4g} --driver-class-path $JARS pyspark-shell"
   exec "$TARGET/venv/bin/python" "$@" ;;
-*) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
+*) sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac

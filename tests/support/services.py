@@ -42,6 +42,12 @@ def set_up(what: str, script: str, *args: str) -> None:
         _skip(what, f"{script} did not finish within {_SETUP_TIMEOUT_SECONDS} s")
 
 
+def need_fetched(what: str, script: str, *, size: str) -> None:
+    """Skip the test where the script was never asked to fetch what it needs: too much for a plain test run."""
+    if subprocess.run([SERVICES / script, "ready"], capture_output=True).returncode:
+        _skip(what, f"{size} are fetched only on request: run scripts/services/{script} setup")
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """Run a throw-away PostgreSQL and give its SQLAlchemy URL."""
