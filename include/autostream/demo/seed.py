@@ -27,6 +27,7 @@ from autostream.lake.catalogs import TableName, open_catalog
 
 CATALOG = "lake"
 NAMESPACE = "shop"
+EVOLVES_AT = 16
 
 _START = datetime(2026, 11, 17, tzinfo=UTC)
 _PROPERTIES = {"format-version": "2", "autostream.compaction.enabled": "true", "write.upsert.enabled": "true"}
@@ -49,7 +50,7 @@ class Stream:
         key: The equality fields.
         rows: Makes the rows of a checkpoint.
         checkpoints: How many checkpoints there are at first.
-        evolve: Changes the table half way, as its owner might.
+        evolve: Changes the table before checkpoint `EVOLVES_AT`, as its owner might.
         columns: What somebody asks about.
         question: What they ask, in SQL with `rows` for the table.
     """
@@ -106,13 +107,13 @@ def write_more(directory: Path, *, checkpoints: int) -> None:
     for stream in STREAMS:
         table = catalog.load_table((NAMESPACE, stream.table))
         first = len(table.metadata.snapshots)
-        _write(table, stream, range(first, first + checkpoints), evolve=False)
+        _write(table, stream, range(first, first + checkpoints))
 
 
-def _write(table: Table, stream: Stream, checkpoints: range, *, evolve: bool = True) -> None:
+def _write(table: Table, stream: Stream, checkpoints: range) -> None:
     writer = UpsertWriter(table, job_id=f"demo-{stream.table}", first_checkpoint_id=checkpoints.start + 1)
     for checkpoint in checkpoints:
-        if evolve and stream.evolve and checkpoint == stream.checkpoints // 2:
+        if stream.evolve and checkpoint == EVOLVES_AT:
             stream.evolve(table)
             table.refresh()
         upserts, deletes = stream.rows(random.Random(f"{stream.table} {checkpoint}"), checkpoint)
@@ -180,9 +181,9 @@ def _events(chance: random.Random, checkpoint: int) -> tuple[Rows, Rows]:
 
 
 def _payments(chance: random.Random, checkpoint: int) -> tuple[Rows, Rows]:
-    # From the 17th checkpoint on the table is partitioned by month, and only payments of that time are changed:
-    # deletes of a partitioned spec do not reach what was written before it.
-    evolved = checkpoint >= 16
+    # Once the table is partitioned by month, only payments of that time are changed: deletes of a partitioned spec do
+    # not reach what was written before it.
+    evolved = checkpoint >= EVOLVES_AT
     rows = []
     for _ in range(2_000):
         payment = chance.randrange(8_000)

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import secrets
+import select
 import signal
 import socket
 import subprocess
@@ -190,9 +191,19 @@ def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
             process.wait(timeout=max(0.0, deadline - time.monotonic()))
     for pid in _members({process.pid for process in processes}):
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
     for process in processes:
         process.wait()
+
+
+def _kill(pid: int) -> None:
+    """Kills a process that is not our child, and waits until it is gone."""
+    handle = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [], _STOP_SECONDS)
+    finally:
+        os.close(handle)
 
 
 def _members(sessions: Collection[int]) -> list[int]:

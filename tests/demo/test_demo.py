@@ -1,0 +1,161 @@
+"""The demonstration, all but Airflow itself: that runs in `make demo` and in tests/dags."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from autostream.cli import demo as command
+from autostream.demo import run, seed
+from autostream.demo.airflow import LocalAirflow, find_project
+from autostream.demo.measure import Figures, measure
+from autostream.errors import AutostreamError, UsageError
+from autostream.lake.compact import compact_table
+from autostream.lake.options import CompactionOptions
+from autostream.lake.state import read_state
+
+NAMES = ["lake.shop.orders", "lake.shop.users", "lake.shop.events", "lake.shop.payments"]
+
+
+@pytest.fixture(autouse=True)
+def _few_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = tuple(replace(stream, checkpoints=4) for stream in seed.STREAMS)
+    for module in (seed, run):
+        monkeypatch.setattr(module, "STREAMS", streams)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "demo"
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """In place of Airflow's processes: what was asked of them; the tables are compacted all the same."""
+    asked: list[str] = []
+
+    def run_dag(self: LocalAirflow) -> str:
+        asked.append("run_dag")
+        catalog = seed.open_demo_catalog(self.directory)
+        for stream in seed.STREAMS:
+            table = catalog.load_table(stream.name.identifier)
+            options = CompactionOptions.from_properties(table.properties, {"rewrite-all": "true"})
+            compact_table(table, stream.name, options=options)
+        return ""
+
+    monkeypatch.setattr(LocalAirflow, "prepare", lambda self: asked.append("prepare"))
+    monkeypatch.setattr(LocalAirflow, "run_dag", run_dag)
+    return asked
+
+
+def test_the_demo_shows_what_compaction_did(directory: Path, airflow: list[str]) -> None:
+    done = CliRunner().invoke(command.app, ["--directory", str(directory), "--json"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert [row["table"] for row in document["tables"]] == NAMES
+    for row in document["tables"]:
+        assert row["same_contents"]
+        assert row["after"]["delete_files"] == 0 < row["before"]["delete_files"]
+        assert row["after"]["data_files"] < row["before"]["data_files"]
+        assert row["after"]["size_bytes"] < row["before"]["size_bytes"]
+        assert row["after"]["rows"] == row["before"]["rows"] > 0
+    assert set(document["seconds"]) == {"seed", "measure", "setup", "workflow"}
+    assert airflow == ["prepare", "run_dag"]
+
+
+def test_the_demo_for_people_names_each_table_and_the_next_steps(directory: Path, airflow: list[str]) -> None:
+    done = CliRunner().invoke(command.app, ["--directory", str(directory)], env={"COLUMNS": "40"})
+    assert done.exit_code == 0, done.output
+    assert [name for name in NAMES if name not in done.stdout] == []
+    assert "4 → 1" in done.stdout
+    assert f"export PYICEBERG_HOME={directory}" in done.stdout
+    assert "make up" in done.stdout
+
+
+def test_contents_that_changed_are_a_failure(
+    directory: Path, airflow: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Figures, "same_contents", lambda self, other: False)
+    with pytest.raises(AutostreamError, match=r"The contents of lake\.shop\.orders, .* changed by compaction"):
+        run.demonstrate(directory, report_progress=lambda step: None)
+
+
+def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path, airflow: list[str]) -> None:
+    (tmp_path / "catalog.db").write_text("mine")
+    with pytest.raises(UsageError, match=r"is not empty and was not made by the demo"):
+        run.demonstrate(tmp_path, report_progress=lambda step: None)
+    assert (tmp_path / "catalog.db").read_text() == "mine"
+    assert airflow == []
+
+
+def test_streams_go_on_after_compaction_and_a_new_demo_replaces_them(directory: Path, airflow: list[str]) -> None:
+    first = run.demonstrate(directory, report_progress=lambda step: None)
+    assert seed.is_seeded(directory)
+    seed.write_more(directory, checkpoints=2)
+    catalog = seed.open_demo_catalog(directory)
+    for stream in seed.STREAMS:
+        table = catalog.load_table(stream.name.identifier)
+        assert len(table.metadata.snapshots) == stream.checkpoints + 1 + 2
+        assert read_state(table).deletes
+    second = run.demonstrate(directory, report_progress=lambda step: None)
+    assert [change.before.checksum for change in first.changes] == [change.before.checksum for change in second.changes]
+
+
+def test_the_payments_evolve(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seed, "STREAMS", (replace(seed.STREAMS[3], checkpoints=seed.EVOLVES_AT + 1),))
+    seed.seed(directory)
+    table = seed.open_demo_catalog(directory).load_table(("shop", "payments"))
+    assert [field.name for field in table.schema().fields] == ["payment_id", "paid_at", "cents", "currency"]
+    assert [len(spec.fields) for spec in table.specs().values()] == [0, 1]
+    assert {file.partition[0] for file in read_state(table).data.values()} == {0, 1}
+
+
+def test_figures_count_what_is_live(directory: Path) -> None:
+    seed.seed(directory)
+    catalog = seed.open_demo_catalog(directory)
+    orders = seed.STREAMS[0]
+    table = catalog.load_table(orders.name.identifier)
+    figures = measure(table, columns=orders.columns, question=orders.question, repetitions=1)
+    assert (figures.data_files, figures.delete_files) == (4, 8)
+    assert figures.same_contents(replace(figures, data_files=1, query_seconds=0.0))
+    assert not figures.same_contents(replace(figures, checksum="0"))
+    assert not figures.same_contents(replace(figures, rows=0))
+
+
+def test_airflow_sees_the_lake_and_nothing_of_another_airflow(directory: Path) -> None:
+    inherited = {
+        "HOME": "/home/me",
+        "AIRFLOW_HOME": "/other",
+        "AIRFLOW__CORE__EXECUTOR": "X",
+        "AUTOSTREAM_CONFIG": "/x",
+    }
+    environment = LocalAirflow(directory, find_project()).environment(inherited)
+    assert environment["HOME"] == "/home/me"
+    assert environment["AIRFLOW_HOME"] == f"{directory}/airflow"
+    assert "AIRFLOW__CORE__EXECUTOR" not in environment
+    assert "AUTOSTREAM_CONFIG" not in environment
+    connection: dict[str, Any] = json.loads(environment["AIRFLOW_CONN_LAKE"])
+    assert connection == {"conn_type": "iceberg", "extra": seed.catalog_properties(directory)}
+    assert Path(environment["AIRFLOW__CORE__DAGS_FOLDER"], "lake_compaction.py").exists()
+
+
+def test_an_airflow_command_that_fails_says_how_it_ended(directory: Path) -> None:
+    airflow = LocalAirflow(directory, find_project())
+    airflow.home.mkdir(parents=True)
+    with pytest.raises(
+        AutostreamError, match=r"`airflow no-such-command` failed with exit code 2. Its output, in .*, ends with:\n"
+    ) as raised:
+        airflow.run("no-such-command")
+    assert str(airflow.home / "failed-command.log") in str(raised.value)
+    assert "no-such-command" in (airflow.home / "failed-command.log").read_text()
+
+
+def test_without_a_checkout_there_is_no_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from autostream.demo import airflow
+
+    monkeypatch.setattr(airflow, "__file__", str(tmp_path / "a" / "b" / "c" / "airflow.py"))
+    with pytest.raises(UsageError, match="The demo needs a checkout"):
+        find_project()
