@@ -250,7 +250,7 @@ class ReplaceCommit:
 
     def _refresh(self) -> TableState:
         try:
-            self.table.refresh()
+            self._reload()
         except NoSuchTableError as error:
             self._abandon()
             raise ConflictError(
@@ -258,13 +258,17 @@ class ReplaceCommit:
             ) from error
         except Exception as error:  # each catalog fails in its own way
             raise AutostreamError(
-                f"Table {self.name} cannot be re-read for the commit: {error}. Nothing was changed by this attempt. "
-                "Check the catalog, then run the compaction again."
+                f"Table {self.name} cannot be re-read for the commit: {error}. Nothing was changed by this attempt. Check "
+                "the catalog, then run the compaction again."
             ) from error
         base = read_state(self.table, reader=self.reader, name=self.name)
         for attempt in self._attempts:  # one that was built upon another head can no longer land
             attempt.outcome_known |= attempt.outcome.base.snapshot_id != base.snapshot_id
         return base
+
+    def _reload(self) -> None:
+        # Not Table.refresh(), which fails on a table that was dropped and made anew: that is for validation to say.
+        self.table = self.table.catalog.load_table(self.table.name())
 
     def _unknown(self) -> bool:
         return any(not attempt.outcome_known for attempt in self._attempts)
@@ -282,7 +286,7 @@ class ReplaceCommit:
             if number:
                 self.sleep(self.policy.status_wait_seconds(number - 1))
             try:
-                self.table.refresh()
+                self._reload()
             except Exception as error:  # the catalog may be down for a while: that is what the back-off is for
                 logger.warning("Table %s cannot be re-read (%s), try %d.", self.name, error, number + 1)
                 continue

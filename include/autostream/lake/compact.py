@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
 from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DataError, OutcomeUnknownError
@@ -303,9 +304,11 @@ class _Run:
         """Say whether a group failed only since another writer replaced its files meanwhile; note what happened."""
         if isinstance(error, DataError):
             try:
-                self.table.refresh()
-                base = read_state(self.table, reader=self.reader, name=self.name)
+                present = self.table.catalog.load_table(self.table.name())
+                base = read_state(present, reader=self.reader, name=self.name)
                 conflict = find_conflicts(made.state, base, [group], self._referenced_paths).get(group.number)
+            except NoSuchTableError:
+                conflict = "the table was dropped"
             except Exception as reread:  # the first error is the one to tell
                 logger.warning("Table %s cannot be re-read after a failure: %s", self.name, reread)
                 conflict = None
