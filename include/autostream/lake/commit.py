@@ -234,7 +234,7 @@ class ReplaceCommit:
     def _give_up(self) -> Committed:
         """End after the last attempt: it may have landed after all, have failed, or stay unknown."""
         last = self._last_error
-        if self._unknown() and self._ask() and (landed := self._landed()) is not None:
+        if self._ask() and (landed := self._landed()) is not None:
             return self._finish(landed)
         if self._unknown():
             raise OutcomeUnknownError(
@@ -258,8 +258,8 @@ class ReplaceCommit:
             ) from error
         except Exception as error:  # each catalog fails in its own way
             raise AutostreamError(
-                f"Table {self.name} cannot be re-read for the commit: {error}. Nothing was changed by this attempt. Check "
-                "the catalog, then run the compaction again."
+                f"Table {self.name} cannot be re-read for the commit: {error}. Nothing was changed by this attempt. "
+                "Check the catalog, then run the compaction again."
             ) from error
         base = read_state(self.table, reader=self.reader, name=self.name)
         for attempt in self._attempts:  # one that was built upon another head can no longer land

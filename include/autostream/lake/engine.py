@@ -107,6 +107,8 @@ class Engine:
             }
         )
         self.connection.execute("SET TimeZone = 'UTC'")
+        # Into Arrow as what it is, not as text.
+        self.connection.execute("SET arrow_lossless_conversion = true")
         return self
 
     def __exit__(

@@ -175,15 +175,15 @@ def _engine_writes(schema: Schema) -> bool:
                     field_type.precision <= 18 or field_type.precision > 36
                 )  # others in 16 bytes instead of the fewest
             case StructType():
-                names = [f.name.lower() for f in field_type.fields]
-                return len(set(names)) == len(names) and all(exact(f.field_type) for f in field_type.fields)
+                return all(exact(f.field_type) for f in field_type.fields)
             case ListType():
                 return exact(field_type.element_type)
             case MapType():
                 return exact(field_type.key_type) and exact(field_type.value_type)
         return True
 
-    return exact(schema.as_struct())
+    names = {field.name.lower() for field in schema.fields}
+    return len(names) == len(schema.fields) and exact(schema.as_struct())
 
 
 def _field_ids(schema: Schema) -> str:

@@ -23,7 +23,9 @@ from pyiceberg.types import (
     BinaryType,
     DateType,
     DecimalType,
+    DoubleType,
     FixedType,
+    FloatType,
     IcebergType,
     StringType,
     TimestampType,
@@ -36,6 +38,7 @@ from pyiceberg.utils.datetime import days_to_date
 from autostream.errors import UsageError
 from autostream.lake.files import LiveFile
 from autostream.lake.manifests import partition_type
+from autostream.lake.projection import duckdb_type
 from autostream.lake.state import is_unpartitioned
 
 FileTest = Callable[[LiveFile], bool]
@@ -81,6 +84,10 @@ def may_match(expression: BooleanExpression, metadata: TableMetadata, schema: Sc
     if isinstance(expression, AlwaysTrue):
         return lambda _: True
     by_partition = partition_may_match(expression, metadata, schema)
+    named = visit(bind_where(expression, schema), _Columns())
+    if any(isinstance(schema.find_type(i), FloatType) for i in named):
+        # PyIceberg compares 32-bit bounds with the 64-bit literal: 1.1 is then outside of [1.1, 1.1].
+        return by_partition
     by_metrics = _InclusiveMetricsEvaluator(schema, expression, case_sensitive=True)
     return lambda file: by_partition(file) and (file.entry is None or by_metrics.eval(file.entry))
 
@@ -167,6 +174,8 @@ def sql_literal(value: Any, field_type: IcebergType) -> str:
             return f"'{value}'::UUID" if not isinstance(value, bytes) else f"'{value.hex()}'::UUID"
         case BinaryType() | FixedType():
             return f"from_hex('{bytes(value).hex()}')"
+        case FloatType() | DoubleType() | DecimalType():
+            return f"'{value}'::{duckdb_type(field_type)}"
         case DateType():
             return f"DATE '{days_to_date(value) if isinstance(value, int) else value}'"
         case TimeType():
@@ -175,16 +184,8 @@ def sql_literal(value: Any, field_type: IcebergType) -> str:
             return f"make_timestamp({int(value)})"
         case TimestamptzType():
             return f"make_timestamptz({int(value)})"
-        case DecimalType():
-            return f"{value}::DECIMAL({field_type.precision},{field_type.scale})"
-        case _:
-            return (
-                f"{value!r}".upper()
-                if isinstance(value, bool)
-                else f"'{value}'::DOUBLE"
-                if isinstance(value, float)
-                else str(value)
-            )
+        case _:  # booleans and whole numbers
+            return str(value)
 
 
 class SqlFilter(BoundBooleanExpressionVisitor[str]):
@@ -200,7 +201,10 @@ class SqlFilter(BoundBooleanExpressionVisitor[str]):
 
     def _compare(self, term: BoundTerm, operator: str, literal: Literal[Any]) -> str:
         column, field_type = self._of(term)
-        return f"coalesce({column} {operator} {sql_literal(literal.value, field_type)}, false)"
+        condition = f"{column} {operator} {sql_literal(literal.value, field_type)}"
+        if isinstance(field_type, FloatType | DoubleType):  # NaN compares with nothing; the engine orders it above all
+            condition += f" AND NOT isnan({column})"
+        return f"coalesce({condition}, false)"
 
     def visit_in(self, term: BoundTerm, literals: set[Any]) -> str:
         column, field_type = self._of(term)

@@ -18,6 +18,7 @@ from pyiceberg.types import (
     ListType,
     LongType,
     MapType,
+    NestedField,
     PrimitiveType,
     StringType,
     StructType,
@@ -71,16 +72,40 @@ def duckdb_type(field_type: IcebergType) -> str:
     )
 
 
+def refuse_twins(field: NestedField) -> None:
+    """Refuse a column with a struct whose field names differ by case only: to the engine they are one.
+
+    Raises:
+        UnsupportedTableError: it is such a column.
+    """
+    below: list[IcebergType] = [field.field_type]
+    while below:
+        match below.pop():
+            case StructType() as struct:
+                names = [f.name for f in struct.fields]
+                if len({name.lower() for name in names}) < len(names):
+                    raise UnsupportedTableError(
+                        f"Column {field.name!r} has struct fields that differ by case only ({', '.join(names)}), which "
+                        "the merge engine cannot tell apart. Nothing was touched. Rename one of them."
+                    )
+                below += [f.field_type for f in struct.fields]
+            case ListType() as items:
+                below.append(items.element_type)
+            case MapType() as entries:
+                below += [entries.key_type, entries.value_type]
+
+
 def with_mapped_ids(fields: Iterable[PhysicalField], mapping: NameMapping) -> tuple[PhysicalField, ...]:
     """Return a file's fields with the ids that a name mapping gives to their names."""
 
     def mapped(field: PhysicalField, level: Iterable[MappedField], name: str | None = None) -> PhysicalField:
         wanted = name or field.name
+        # Compared with None: a mapping without fields below it counts as false.
         found = next((m for m in level if wanted in m.names), None)
-        below = found.fields if found else ()
+        below = () if found is None else found.fields
         names = {"list": ("element",), "map": ("key", "value")}.get(field.kind)
         children = tuple(mapped(child, below, names[i] if names else None) for i, child in enumerate(field.children))
-        return PhysicalField(field.name, found.field_id if found else None, field.type, field.kind, children)
+        return PhysicalField(field.name, None if found is None else found.field_id, field.type, field.kind, children)
 
     return tuple(mapped(field, mapping.root) for field in fields)
 

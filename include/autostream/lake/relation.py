@@ -23,7 +23,7 @@ from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFil
 from autostream.lake.formats import convert_to_parquet
 from autostream.lake.manifests import field_type
 from autostream.lake.predicate import sql_literal
-from autostream.lake.projection import column, duckdb_type, has_ids, leaf, with_mapped_ids
+from autostream.lake.projection import column, duckdb_type, has_ids, leaf, refuse_twins, with_mapped_ids
 
 POSITION_DELETE_SCHEMA = Schema(
     NestedField(FILE_PATH_FIELD_ID, "file_path", StringType(), required=True),
@@ -79,6 +79,8 @@ class Relations:
     ) -> str:
         """Return the relation of data files of one spec and partition; ``indexes`` are their numbers in ``_file``."""
         keys = keys or {}
+        for field in columns:
+            refuse_twins(field)
         wanted = Schema(
             *(NestedField(c.field_id, f"c{c.field_id}", c.field_type, required=False) for c in columns),
             *(
@@ -231,10 +233,14 @@ def _by_file(values: Iterable[str]) -> str:
     return listed[0] if len(set(listed)) == 1 else f"{sql_list(listed)}[file_index::BIGINT + 1]"
 
 
-def _needs_renaming(fields: Sequence[PhysicalField]) -> bool:
+def _needs_renaming(fields: Sequence[PhysicalField], *, top: bool = True) -> bool:
     """Say whether DuckDB cannot tell a file's columns apart by name: it ignores case and knows virtual columns."""
     names = [field.name.lower() for field in fields]
-    return len(set(names)) != len(names) or not _VIRTUAL_COLUMNS.isdisjoint(names)
+    return (
+        len(set(names)) != len(names)
+        or (top and not _VIRTUAL_COLUMNS.isdisjoint(names))
+        or any(_needs_renaming(field.children, top=False) for field in fields)
+    )
 
 
 def _position_fields(fields: Iterable[PhysicalField]) -> list[PhysicalField]:

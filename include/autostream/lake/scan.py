@@ -211,6 +211,9 @@ def scan_table(
                 f"Table {'.'.join(table.name())} has no column {', '.join(unknown)}. Its columns are: "
                 f"{', '.join(by_name)}."
             )
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
+            raise UsageError(f"Column {', '.join(twice)} is asked for more than once. Name each column once.")
         selected = Schema(*(by_name[name] for name in columns))
     bind_where(parse_where(where), schema)
     return TableScan(
