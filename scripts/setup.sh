@@ -91,6 +91,9 @@ main() {
     # The build backend is locked too: nothing is downloaded outside the lock.
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . ||
         die "autostream itself could not be installed (the reason is above)."
+    # Compiled once here, not by every process anew where PYTHONDONTWRITEBYTECODE is set: Airflow starts many. Templates
+    # among the packages are no valid Python, hence no failure.
+    "$venv/bin/python" -m compileall -q -j 0 "$venv"/lib/python3.11/site-packages >/dev/null 2>&1 || true
     fingerprint >"$stamp"
     say "done: $("$venv/bin/autostream" --version 2>/dev/null || echo autostream) is in $venv/bin"
 }
