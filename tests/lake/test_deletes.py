@@ -320,8 +320,7 @@ def test_one_column_that_rules_out_is_enough() -> None:
 VALUES: dict[PrimitiveType, st.SearchStrategy[Any]] = {
     IntegerType(): st.integers(-3, 3) | st.integers(-(2**31), 2**31 - 1),
     LongType(): st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1),
-    DecimalType(38, 3): st.integers(-3, 3).map(lambda n: Decimal(n).scaleb(-3))
-    | st.integers(-(10**37), 10**37).map(lambda n: Decimal(n).scaleb(-3)),
+    DecimalType(38, 3): (st.integers(-3, 3) | st.integers(-(10**37), 10**37)).map(lambda n: Decimal(f"{n}E-3")),
     StringType(): st.text("ab\x7fé\U0010ffff", max_size=3),
     BinaryType(): st.binary(max_size=2),
     UUIDType(): st.integers(0, 2**128 - 1).map(lambda n: UUID(int=n).bytes),
