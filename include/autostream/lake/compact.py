@@ -13,7 +13,14 @@ from typing import Any, Literal
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
-from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DataError, OutcomeUnknownError
+from autostream.errors import (
+    AutostreamError,
+    ConfigurationError,
+    ConflictError,
+    DataError,
+    OutcomeUnknownError,
+    ResourceError,
+)
 from autostream.lake.catalogs import TableName
 from autostream.lake.commit import Committed, ReplaceCommit, RetryPolicy
 from autostream.lake.engine import Engine
@@ -87,6 +94,7 @@ class CompactionResult:
         failures: what went wrong with groups, by group number.
         error: the message, for ``conflict``, ``failed`` and ``unknown``.
         exit_code: of the command.
+        repeat: whether what failed may pass by itself, such as a lack of disk space.
     """
 
     table: str
@@ -106,6 +114,7 @@ class CompactionResult:
     commits: int = 0
     error: str | None = None
     exit_code: int = 0
+    repeat: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON carries it."""
@@ -140,6 +149,7 @@ class CompactionResult:
             ]
         if self.error:
             document["error"] = self.error
+            document["repeat"] = self.repeat
         return document
 
 
@@ -315,6 +325,7 @@ class _Run:
             if conflict is not None:
                 result.conflicts[group.number] = conflict
                 return True
+        result.repeat |= isinstance(error, ResourceError)
         result.failures[group.number] = str(error)
         result.error = result.error or str(error)
         result.exit_code = result.exit_code or error.exit_code

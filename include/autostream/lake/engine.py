@@ -107,6 +107,8 @@ class Engine:
             }
         )
         self.connection.execute("SET TimeZone = 'UTC'")
+        # It would draw on stdout, between the lines of a report.
+        self.connection.execute("SET enable_progress_bar = false")
         # Into Arrow as what it is, not as text.
         self.connection.execute("SET arrow_lossless_conversion = true")
         return self
@@ -169,13 +171,18 @@ class Engine:
                 f"The merge ran out of space in {self.resources.spill_directory} ({format_size(free)} free): "
                 f"{_first_line(message)} Free some space, or set engine.spill_directory to a larger disk."
             )
-        if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
+        if is_out_of_memory(error):
             return ResourceError(
                 f"The merge did not fit into {format_size(self.resources.memory_limit_bytes)} of memory, even in "
                 f"pieces: {_first_line(message)} Raise engine.memory_limit, or lower "
                 "autostream.compaction.max-file-group-size-bytes."
             )
         return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that the memory limit was reached; Arrow readers pass it on as an OSError."""
+    return isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "Out of Memory Error" in str(error)
 
 
 def _first_line(message: str) -> str:

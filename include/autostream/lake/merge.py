@@ -1,15 +1,18 @@
 """Deletes applied to data: the merge-on-read join, in bounded memory.
 
-Two passes. The first reads only key columns and finds the dead rows: ``data SEMI JOIN deletes`` on the key (NULL
-matches NULL) and a larger sequence number, for each set of equality ids, and the positions that position deletes name.
-The second reads all columns and anti-joins the dead rows by file and row number. Both joins spill, and the first can
-be cut by the hash of the key, so no set of deletes is too large.
+In two passes, whatever the size. The first reads only key columns and finds the dead rows: ``data SEMI JOIN deletes``
+on the key (NULL matches NULL) and a larger sequence number, for each set of equality ids, and the positions that
+position deletes name. The second reads all columns and anti-joins the dead rows. Both joins spill, and the first can be
+cut by the hash of the key, so no set of deletes is too large.
+
+In one pass where the deletes surely fit into memory: the data is read once and anti-joined with the deletes, collapsed
+to the largest sequence number of each key.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -21,23 +24,79 @@ from autostream.lake.relation import Relations
 
 logger = logging.getLogger(__name__)
 
+DeletesOf = Callable[[LiveFile], Sequence[LiveFile]]
+"""The delete files that can apply to a data file."""
+
 # Into how many parts, by hash of the key, the search for dead rows is cut when it does not fit into memory.
 _PARTS = (1, 8, 64)
 
 
 @dataclass(frozen=True)
 class DeadRows:
-    """The rows that deletes remove: a temporary table of ``_file`` and ``_pos``; None if there are none."""
+    """The rows that deletes remove: a temporary table of ``_row``; None if there are none."""
 
     table: str | None
     count: int
+
+
+@dataclass(frozen=True)
+class _Deletes:
+    """Delete files by set of equality ids, with the data files that they reach, and those by position."""
+
+    by_ids: dict[tuple[int, ...], list[LiveFile]]
+    reached: dict[tuple[int, ...], set[str]]
+    positions: list[LiveFile]
+
+    @classmethod
+    def of(cls, files: Sequence[LiveFile], deletes_of: DeletesOf) -> _Deletes:
+        by_ids: dict[tuple[int, ...], dict[str, LiveFile]] = {}
+        reached: dict[tuple[int, ...], set[str]] = {}
+        positions: dict[str, LiveFile] = {}
+        for file in files:
+            for delete in deletes_of(file):
+                if delete.content == Content.POSITION_DELETES:
+                    positions[delete.path] = delete
+                else:
+                    ids = tuple(sorted(delete.equality_ids))
+                    by_ids.setdefault(ids, {})[delete.path] = delete
+                    reached.setdefault(ids, set()).add(file.path)
+        return cls({ids: list(found.values()) for ids, found in by_ids.items()}, reached, list(positions.values()))
+
+
+def fits_at_once(deletes: Iterable[LiveFile], memory_limit_bytes: int) -> bool:
+    """Estimate whether the deletes of a merge fit into memory, so that one pass does.
+
+    A delete row takes about 32 bytes in a hash table, and what it takes in its file four times over.
+    """
+    return sum(32 * delete.record_count + 4 * delete.size_bytes for delete in deletes) <= memory_limit_bytes
+
+
+def live_rows_at_once(
+    relations: Relations, files: Sequence[LiveFile], deletes_of: DeletesOf, *, columns: Sequence[NestedField]
+) -> str:
+    """Return the relation of the rows that no delete removes, with columns ``c<id>``, read in one pass."""
+    deletes = _Deletes.of(files, deletes_of)
+    keys = {i: relations.key_type(i, found[0]) for ids, found in deletes.by_ids.items() for i in ids}
+    data = relations.data(files, columns=columns, keys=keys, indexes=range(len(files)))
+    joins = ""
+    for number, (ids, found) in enumerate(sorted(deletes.by_ids.items())):
+        names = ", ".join(f"k{i}" for i in ids)
+        newest = f"(SELECT {names}, max(_seq) AS _seq FROM {relations.equality_deletes(found, ids)} GROUP BY {names})"
+        joins += f" ANTI JOIN {newest} x{number} ON {_same_key(ids, f'x{number}')} AND x{number}._seq > d._seq"
+    if deletes.positions:
+        joins += f" ANTI JOIN {relations.position_deletes(deletes.positions, files)} p ON p._row = d._row"
+    return f"(SELECT d.* FROM {data} d{joins})"
+
+
+def _same_key(ids: Sequence[int], deletes: str) -> str:
+    return " AND ".join(f"{deletes}.k{i} IS NOT DISTINCT FROM d.k{i}" for i in ids)
 
 
 def find_dead_rows(
     engine: Engine,
     relations: Relations,
     files: Sequence[LiveFile],
-    deletes_of: Callable[[LiveFile], Sequence[LiveFile]],
+    deletes_of: DeletesOf,
 ) -> DeadRows:
     """Find the rows of data files of one spec and partition that deletes remove.
 
@@ -50,26 +109,15 @@ def find_dead_rows(
     Raises:
         duckdb.OutOfMemoryException: not even the smallest part fits.
     """
-    by_ids: dict[tuple[int, ...], tuple[dict[str, LiveFile], set[str]]] = {}
-    positions: dict[str, LiveFile] = {}
-    for file in files:
-        for delete in deletes_of(file):
-            if delete.content == Content.POSITION_DELETES:
-                positions[delete.path] = delete
-            else:
-                applied, reached = by_ids.setdefault(tuple(sorted(delete.equality_ids)), ({}, set()))
-                applied[delete.path] = delete
-                reached.add(file.path)
-    if not by_ids and not positions:
+    deletes = _Deletes.of(files, deletes_of)
+    if not deletes.by_ids and not deletes.positions:
         return DeadRows(None, 0)
     table = f"dead_{engine.scratch('').name}"
-    engine.execute(f"CREATE TEMP TABLE {table} (_file BIGINT, _pos BIGINT)")
-    for ids, (applied, reached) in sorted(by_ids.items()):
-        _insert_by_keys(engine, relations, table, files, reached, list(applied.values()), ids)
-    if positions:
-        engine.execute(
-            f"INSERT INTO {table} SELECT * FROM {relations.position_deletes(list(positions.values()), files)}"
-        )
+    engine.execute(f"CREATE TEMP TABLE {table} (_row BIGINT)")
+    for ids, applied in sorted(deletes.by_ids.items()):
+        _insert_by_keys(engine, relations, table, files, deletes.reached[ids], applied, ids)
+    if deletes.positions:
+        engine.execute(f"INSERT INTO {table} SELECT * FROM {relations.position_deletes(deletes.positions, files)}")
     (count,) = engine.rows(f"SELECT count(*) FROM {table}")[0]
     return DeadRows(table if count else None, count)
 
@@ -87,16 +135,15 @@ def _insert_by_keys(
     touched = [(i, file) for i, file in enumerate(files) if file.path in reached]
     data = relations.data([file for _, file in touched], columns=(), keys=keys, indexes=[i for i, _ in touched])
     dead = relations.equality_deletes(deletes, ids)
-    same = " AND ".join(f"x.k{i} IS NOT DISTINCT FROM d.k{i}" for i in ids)
     names = ", ".join(f"k{i}" for i in ids)
     for parts in _PARTS:  # a part that was done before the memory ran out is done again: dead twice is dead
         try:
             for part in range(parts):
                 cut = f" WHERE hash({names}) % {parts} = {part}" if parts > 1 else ""
                 engine.execute(
-                    f"INSERT INTO {table} SELECT d._file, d._pos FROM (SELECT * FROM {data}{cut}) d"
-                    f" SEMI JOIN (SELECT {names}, max(_seq) AS _seq FROM {dead}{cut} GROUP BY {names}) x"
-                    f" ON {same} AND x._seq > d._seq"
+                    f"INSERT INTO {table} SELECT d._row FROM (SELECT * FROM {data}{cut}) d"
+                    f" SEMI JOIN (SELECT * FROM {dead}{cut}) x"
+                    f" ON {_same_key(ids, 'x')} AND x._seq > d._seq"
                 )
             return
         except duckdb.OutOfMemoryException:
@@ -121,4 +168,4 @@ def live_rows(
     data = relations.data([files[i] for i in indexes], columns=columns, indexes=indexes)
     if dead.table is None:
         return f"(SELECT * FROM {data} d)"
-    return f"(SELECT d.* FROM {data} d ANTI JOIN {dead.table} x ON x._file = d._file AND x._pos = d._pos)"
+    return f"(SELECT d.* FROM {data} d ANTI JOIN {dead.table} x ON x._row = d._row)"

@@ -117,7 +117,7 @@ def column_modes(schema: Schema, properties: Mapping[str, str]) -> dict[int, Mod
     """
     found = list(leaves(schema))
     default = parse_mode(properties.get(DEFAULT_MODE, "truncate(16)"), DEFAULT_MODE)
-    inferred = len(found) if DEFAULT_MODE in properties else int(properties.get(MAX_INFERRED, "100"))
+    inferred = len(found) if DEFAULT_MODE in properties else _max_inferred(properties)
     modes = {
         leaf.field_id: default if i < inferred else Mode(counts=False, bounds=False) for i, leaf in enumerate(found)
     }
@@ -126,6 +126,13 @@ def column_modes(schema: Schema, properties: Mapping[str, str]) -> dict[int, Mod
         if key in properties:
             modes[leaf.field_id] = parse_mode(properties[key], key)
     return modes
+
+
+def _max_inferred(properties: Mapping[str, str]) -> int:
+    text = properties.get(MAX_INFERRED, "100")
+    if not text.strip().isdigit():
+        raise ConfigurationError(f"Table property {MAX_INFERRED} is {text!r}: it must be a whole number, 0 or more.")
+    return int(text)
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,15 @@ from autostream.errors import ConfigurationError
 from autostream.lake.engine import Engine, is_local, quoted, read_parquet, text
 from autostream.lake.files import normalize_path
 from autostream.lake.metrics import FloatStatistics, Leaf, Mode, column_modes, file_metrics, leaves
-from autostream.resources import MIB
 
 # Part of the name of every file that a compaction writes: by it the orphan sweep knows what a killed one left behind.
 FILE_PREFIX = "autostream-compact-"
+
+_ROW_GROUP_BYTES = "write.parquet.row-group-size-bytes"
+
+# Rows of a row group where the table does not say: the engine's own size. Larger ones are no smaller on disk and take
+# it up to twice the time to write.
+_ROW_GROUP_ROWS = 122_880
 
 _CODECS = {"zstd", "gzip", "snappy", "brotli", "lz4", "lz4_raw", "uncompressed", "none"}
 _VECTOR_ROWS = 2048
@@ -49,7 +54,7 @@ class WriteSettings:
     Attributes:
         codec: compression codec, as the engine names it.
         level: compression level, None for the codec's own.
-        row_group_bytes: target size of a row group.
+        row_group_bytes: target size of a row group; None where the table does not say.
         row_group_rows: most rows of a row group.
         bloom_filter: whether some column asks for one.
         modes: metrics mode by field id.
@@ -57,7 +62,7 @@ class WriteSettings:
 
     codec: str
     level: int | None
-    row_group_bytes: int
+    row_group_bytes: int | None
     row_group_rows: int
     bloom_filter: bool
     modes: Mapping[int, Mode]
@@ -80,7 +85,7 @@ class WriteSettings:
         return cls(
             codec={"lz4": "lz4_raw", "none": "uncompressed"}.get(codec, codec),
             level=_integer(properties, "write.parquet.compression-level", 0) if level and level != "null" else None,
-            row_group_bytes=_integer(properties, "write.parquet.row-group-size-bytes", 128 * MIB),
+            row_group_bytes=_integer(properties, _ROW_GROUP_BYTES, 0) if _ROW_GROUP_BYTES in properties else None,
             row_group_rows=_integer(properties, "write.parquet.row-group-limit", 1 << 20),
             bloom_filter=any(k.startswith(prefix) and v.lower() == "true" for k, v in properties.items()),
             modes=column_modes(schema, properties),
@@ -146,6 +151,7 @@ def write_rows(
     The engine writes by itself what it writes as the spec says; a schema with fixed or wide decimal columns, which it
     would write as other physical types, goes through PyArrow.
     """
+    engine.execute(f"SET preserve_insertion_order = {str(bool(order_by)).lower()}")
     if is_local(target.directory):
         Path(normalize_path(target.directory)).mkdir(parents=True, exist_ok=True)
     row_group_rows = _row_group_rows(engine, target, settings)
@@ -159,8 +165,11 @@ def write_rows(
 def _row_group_rows(engine: Engine, target: Target, settings: WriteSettings) -> int:
     row_bytes = max(1.0, target.expected_bytes / max(1, target.expected_rows))
     buffer = engine.resources.memory_limit_bytes / (4 * engine.resources.threads * _EXPANSION)
-    fitting = min(settings.row_group_bytes, target.file_bytes, buffer) / row_bytes
-    return max(_VECTOR_ROWS, min(settings.row_group_rows, int(fitting)) // _VECTOR_ROWS * _VECTOR_ROWS)
+    # A file is closed after a row group: several to a file keep it close to its target.
+    share = target.roll_bytes / 4 if target.rolls else target.file_bytes
+    wanted = _ROW_GROUP_ROWS if settings.row_group_bytes is None else settings.row_group_bytes / row_bytes
+    fitting = min(wanted, share / row_bytes, buffer / row_bytes, settings.row_group_rows)
+    return max(_VECTOR_ROWS, int(fitting) // _VECTOR_ROWS * _VECTOR_ROWS)
 
 
 def _engine_writes(schema: Schema) -> bool:
@@ -237,12 +246,7 @@ def _copy(
     else:
         options += ["USE_TMP_FILE false"]
         path = f"{directory}/{target.prefix}{uuid.uuid4()}.parquet"
-    if order_by:
-        engine.execute("SET preserve_insertion_order = true")
-    try:
-        found = engine.rows(f"COPY (SELECT {names} FROM {rows}{order_by}) TO {text(path)} ({', '.join(options)})")
-    finally:
-        engine.execute("SET preserve_insertion_order = false")
+    found = engine.rows(f"COPY (SELECT {names} FROM {rows}{order_by}) TO {text(path)} ({', '.join(options)})")
     floats = [leaf for leaf in leaves(schema) if isinstance(leaf.type, FloatType | DoubleType)]
     base = target.directory.rstrip("/")
     written = []
@@ -284,8 +288,6 @@ def _write_arrow(
         "compression_level": settings.level if settings.codec in ("zstd", "gzip", "brotli") else None,
         "store_decimal_as_integer": True,
     }
-    if order_by:
-        engine.execute("SET preserve_insertion_order = true")
     base = target.directory.rstrip("/")
     locations: list[str] = []
     try:
@@ -309,8 +311,6 @@ def _write_arrow(
     except BaseException:
         delete_files(engine.io, locations)
         raise
-    finally:
-        engine.execute("SET preserve_insertion_order = false")
     return [(location, _read_float_statistics(engine, location, schema)) for location in locations]
 
 

@@ -1,8 +1,8 @@
 """Data and delete files as SQL relations.
 
-Columns of a data relation: ``c<id>`` for the table's columns, ``k<id>`` for equality keys, ``_file`` (index of the
-file), ``_pos`` (row number in it) and ``_seq`` (its data sequence number). Delete relations have ``k<id>`` and
-``_seq``, or ``_file`` and ``_pos``.
+Columns of a data relation: ``c<id>`` for the table's columns, ``k<id>`` for equality keys, ``_row`` (which row of
+which file: the file's number times 2^40 plus the row's number in it) and ``_seq`` (the file's data sequence number).
+Relations of equality deletes have ``k<id>`` and ``_seq``, those of position deletes ``_row``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ POSITION_DELETE_SCHEMA = Schema(
     NestedField(FILE_PATH_FIELD_ID, "file_path", StringType(), required=True),
     NestedField(POSITION_FIELD_ID, "pos", LongType(), required=True),
 )
+
+# More rows than a file can have; 2^23 files of that many fit into a BIGINT.
+ROWS = 1 << 40
 
 # Names under which DuckDB offers what it knows of a file; a column of the same name would hide it.
 _VIRTUAL_COLUMNS = frozenset({"file_index", "file_row_number", "filename"})
@@ -77,7 +80,7 @@ class Relations:
         keys: dict[int, IcebergType] | None = None,
         indexes: Sequence[int],
     ) -> str:
-        """Return the relation of data files of one spec and partition; ``indexes`` are their numbers in ``_file``."""
+        """Return the relation of data files of one spec and partition; ``indexes`` are their numbers in ``_row``."""
         keys = keys or {}
         for field in columns:
             refuse_twins(field)
@@ -99,9 +102,8 @@ class Relations:
                 for c in columns
             ]
             selected += [self._select(leaf(item.fields, i, t), i, t, constants) + f" AS k{i}" for i, t in keys.items()]
-            selected.append(_by_file([str(index[f.path]) for f in item.files]) + " AS _file")
-            selected.append("file_row_number AS _pos")
-            selected.append(_by_file([str(f.sequence_number) for f in item.files]) + " AS _seq")
+            selected.append(f"{_file_number([index[f.path] for f in item.files])} * {ROWS} + file_row_number AS _row")
+            selected.append(_by_file([f.sequence_number for f in item.files]) + " AS _seq")
             parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
         return "(" + " UNION ALL ".join(parts) + ")"
 
@@ -121,7 +123,7 @@ class Relations:
                         "from the table, or rewrite it."
                     )
                 selected.append(f"{sql} AS k{i}")
-            selected.append(_by_file([str(f.sequence_number) for f in item.files]) + " AS _seq")
+            selected.append(_by_file([f.sequence_number for f in item.files]) + " AS _seq")
             parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
         return "(" + " UNION ALL ".join(parts) + ")"
 
@@ -137,14 +139,14 @@ class Relations:
                     "told which rows it deletes. Its writer broke the Iceberg spec: remove the file from the table, "
                     "or rewrite it."
                 )
-            number = _by_file([str(f.sequence_number) for f in item.files])
+            number = _by_file([f.sequence_number for f in item.files])
             parts.append(
                 f"SELECT regexp_replace({path}, '^file:/+', '/') AS path, {position} AS pos, {number} AS seq"
                 f" FROM {read_parquet(item.paths)}"
             )
         targets = ", ".join(f"({text(f.key)}, {i}, {f.sequence_number})" for i, f in enumerate(files))
         return (
-            f"(SELECT t.i AS _file, d.pos AS _pos FROM ({' UNION ALL '.join(parts)}) d"
+            f"(SELECT t.i::BIGINT * {ROWS} + d.pos AS _row FROM ({' UNION ALL '.join(parts)}) d"
             f" JOIN (VALUES {targets}) t(path, i, seq) ON d.path = t.path AND d.seq >= t.seq)"
         )
 
@@ -187,7 +189,8 @@ class Relations:
                 for other, found in self._engine.schemas(list(moved)):
                     classes.append(FileClass(other, tuple(moved[p] for p in found), tuple(found)))
                 continue
-            ordered = sorted(paths)
+            same = set(paths)
+            ordered = [path for path in by_path if path in same]
             owned = tuple(by_path[p] for p in ordered)
             classes.append(FileClass(self._identified(fields, owned[0], wanted), owned, tuple(ordered)))
         return classes
@@ -227,10 +230,18 @@ class Relations:
                 )
 
 
-def _by_file(values: Iterable[str]) -> str:
-    """Return the SQL of a constant per file of the scanned list."""
-    listed = list(values)
-    return listed[0] if len(set(listed)) == 1 else f"{sql_list(listed)}[file_index::BIGINT + 1]"
+def _by_file(values: Sequence[int]) -> str:
+    """Return the SQL of a number per file of the scanned list."""
+    if len(set(values)) == 1:
+        return f"{values[0]}::BIGINT"
+    return f"{sql_list([str(value) for value in values])}[file_index::BIGINT + 1]::BIGINT"
+
+
+def _file_number(numbers: Sequence[int]) -> str:
+    """Return the SQL of the files' numbers; no look-up where they are in the order of the scanned list, as mostly."""
+    if list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"(file_index::BIGINT + {numbers[0]})"
+    return _by_file(numbers)
 
 
 def _needs_renaming(fields: Sequence[PhysicalField], *, top: bool = True) -> bool:

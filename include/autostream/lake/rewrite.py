@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,18 @@ from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 
 from autostream.errors import AutostreamError
+from autostream.lake.catalogs import full_name
 from autostream.lake.damage import explain_failure
-from autostream.lake.engine import Engine, is_local
+from autostream.lake.engine import Engine, is_local, is_out_of_memory
 from autostream.lake.files import LiveFile, normalize_path
 from autostream.lake.manifests import data_file
-from autostream.lake.merge import DeadRows, find_dead_rows, live_rows
+from autostream.lake.merge import DeadRows, find_dead_rows, fits_at_once, live_rows, live_rows_at_once
 from autostream.lake.output import FILE_PREFIX, Target, WriteSettings, WrittenFile, delete_files, write_rows
 from autostream.lake.plan import CompactionPlan, FileGroup
 from autostream.lake.relation import Relations
 from autostream.lake.sorting import order_by
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,16 +106,41 @@ class GroupRewriter:
         written: list[WrittenFile] = []
         relations = Relations(self._engine, self._metadata, self._table.io)
         try:
-            dead = find_dead_rows(self._engine, relations, group.files, self._plan.state.index.deletes)
-            self._write(relations, group.files, dead, target, written)
-            if dead.table:
-                self._engine.execute(f"DROP TABLE {dead.table}")
+            if not self._write_at_once(relations, group, target, written):
+                self._write_in_passes(relations, group, target, written)
         except BaseException as error:
             self._delete_outputs(target, written)
             if isinstance(error, duckdb.Error | MemoryError | OSError):
                 raise self._explained(group, error) from error
             raise
         return RewrittenGroup(group, tuple(self._data_file(group, file) for file in written))
+
+    def _write_at_once(
+        self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
+    ) -> bool:
+        """Write the live rows in one pass; whether that was possible."""
+        limit = self._engine.resources.memory_limit_bytes
+        if not fits_at_once(group.deletes, limit):
+            return False
+        deletes = self._plan.state.index.deletes
+        rows = live_rows_at_once(relations, group.files, deletes, columns=self._schema.fields)
+        try:
+            written += write_rows(self._engine, rows, self._schema, target, self._settings, order_by=self._order_by)
+        except (duckdb.OutOfMemoryException, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            logger.info("The deletes of %s do not fit into memory at once; going on in two passes.", group.partition)
+            self._delete_outputs(target, written)
+            return False
+        return True
+
+    def _write_in_passes(
+        self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
+    ) -> None:
+        dead = find_dead_rows(self._engine, relations, group.files, self._plan.state.index.deletes)
+        self._write(relations, group.files, dead, target, written)
+        if dead.table:
+            self._engine.execute(f"DROP TABLE {dead.table}")
 
     def _write(
         self,
@@ -127,8 +156,8 @@ class GroupRewriter:
         rows = live_rows(relations, files, dead, columns=self._schema.fields, chosen=chosen)
         try:
             written += write_rows(self._engine, rows, self._schema, target, self._settings, order_by=self._order_by)
-        except duckdb.OutOfMemoryException:
-            if len(chosen) < 2:
+        except (duckdb.OutOfMemoryException, OSError) as error:
+            if len(chosen) < 2 or not is_out_of_memory(error):
                 raise
             middle = chosen[len(chosen) // 2]
             for half in (lambda i: i < middle, lambda i: i >= middle):
@@ -170,5 +199,5 @@ class GroupRewriter:
 
     def _explained(self, group: FileGroup, error: Exception) -> AutostreamError:
         return explain_failure(
-            self._engine, [*group.files, *group.deletes], error, io=self._table.io, table=".".join(self._table.name())
+            self._engine, [*group.files, *group.deletes], error, io=self._table.io, table=full_name(self._table)
         )

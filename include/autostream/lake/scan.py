@@ -18,6 +18,7 @@ from pyiceberg.types import NestedField
 
 from autostream.errors import AutostreamError, UsageError
 from autostream.lake.arrow import as_arrow
+from autostream.lake.catalogs import full_name
 from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine, text
 from autostream.lake.files import LiveFile, PartitionKey
@@ -166,7 +167,7 @@ class TableScan:
     def _explained(self, engine: Engine, files: Sequence[LiveFile], error: Exception) -> AutostreamError:
         deletes = {d.path: d for f in files for d in self._state.index.deletes(f)}
         return explain_failure(
-            engine, [*files, *deletes.values()], error, io=self._table.io, table=".".join(self._table.name())
+            engine, [*files, *deletes.values()], error, io=self._table.io, table=full_name(self._table)
         )
 
 
@@ -208,8 +209,7 @@ def scan_table(
         unknown = [name for name in columns if name not in by_name]
         if unknown:
             raise UsageError(
-                f"Table {'.'.join(table.name())} has no column {', '.join(unknown)}. Its columns are: "
-                f"{', '.join(by_name)}."
+                f"Table {full_name(table)} has no column {', '.join(unknown)}. Its columns are: {', '.join(by_name)}."
             )
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:

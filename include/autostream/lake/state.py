@@ -15,6 +15,7 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.transforms import VoidTransform
 
 from autostream.errors import DataError, UnsupportedTableError, UsageError
+from autostream.lake.catalogs import full_name
 from autostream.lake.deletes import DeleteIndex
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.manifests import ManifestReader, field_type, is_deletion_vector, partition_type
@@ -99,7 +100,7 @@ def read_state(
         DataError: a manifest or the manifest list is missing or damaged.
     """
     metadata = table.metadata
-    label = name or ".".join(table.name())
+    label = name or full_name(table)
     if metadata.format_version > 2:
         raise UnsupportedTableError(
             f"Table {label} is of format version {metadata.format_version}; versions 1 and 2 are supported. Nothing "
