@@ -1,94 +1,281 @@
-"""ORC and Avro files as scratch Parquet files, row for row: the engine then reads every format in one way."""
+"""ORC, Avro and awkward Parquet files as scratch Parquet files, row for row: the engine then reads all in one way.
+
+A file is copied as it is, with its own types and field ids; what renames, promotions and missing columns mean is
+decided in one place for all formats, where the engine reads the copy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyiceberg.avro.file import AvroFile
-from pyiceberg.expressions import AlwaysTrue
+from pyarrow import orc
 from pyiceberg.io import FileIO
-from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
-from pyiceberg.schema import Schema
-from pyiceberg.table import FileScanTask
-from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.typedef import Record
-from pyiceberg.types import IcebergType, ListType, MapType, StructType
+from pyiceberg.table.name_mapping import MappedField, NameMapping
 
 from autostream.errors import DataError
 from autostream.lake.files import LiveFile
 
 _BATCH_ROWS = 10_000
+_FIELD_ID = b"PARQUET:field_id"
+
+Batches = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
+"""Reads batches of some of a file's columns, given by their positions."""
+
+Opened = tuple[pa.Schema, Batches]
 
 
-def convert_to_parquet(file: LiveFile, schema: Schema, target: str, *, metadata: TableMetadata, io: FileIO) -> None:
+def convert_to_parquet(
+    file: LiveFile, wanted: Collection[int], target: str, *, mapping: NameMapping | None, io: FileIO
+) -> None:
     """Write the rows of a file to a local Parquet file with field ids, in order, so that row numbers stay true.
 
     Args:
         file: a data or delete file in ORC, Avro or Parquet.
-        schema: the columns wanted, by field id; columns that the file lacks become null, or its identity-partition
-            value.
-        target: path of the Parquet file.
-        metadata: the table's metadata, for its name mapping and specs.
+        wanted: ids of the fields wanted, of any level; columns without any of them may be left out.
+        target: path of the Parquet file. Columns with an id get names that are unique whatever their case.
+        mapping: the table's name mapping, for files without field ids.
         io: the table's FileIO.
 
     Raises:
         DataError: the file cannot be read.
     """
-    arrow = schema_to_pyarrow(schema, include_field_ids=True)
     try:
-        with pq.ParquetWriter(target, arrow, compression="zstd", compression_level=1) as writer:
-            for batch in _batches(file, schema, arrow, metadata, io):
-                writer.write_batch(batch)
+        with io.new_input(file.path).open(seekable=True) as stream:
+            schema, read = _OPEN[file.file_format](stream)
+            if not any(map(_has_id, schema)):
+                schema = schema if mapping is None else _mapped(schema, mapping)
+                chosen = list(range(len(schema)))
+            else:
+                chosen = [i for i, field in enumerate(schema) if not _ids(field).isdisjoint(wanted)]
+            # A Parquet file without columns would have no rows.
+            chosen = chosen or [0]
+            written = pa.schema([_scratch(i, schema.field(i)) for i in chosen])
+            with pq.ParquetWriter(target, written, compression="zstd", compression_level=1) as writer:
+                for batch in read(chosen):
+                    named = pa.Table.from_batches([batch]).rename_columns(written.names)
+                    writer.write_table(named.cast(written))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # the scratch file did not fit: nothing is wrong with the one read
         raise DataError(
             f"{file.file_format.upper()} file {file.path} cannot be read ({type(error).__name__}: {error}). Restore "
             "the file, or roll the table back to a snapshot without it."
         ) from error
 
 
-def _batches(
-    file: LiveFile, schema: Schema, arrow: pa.Schema, metadata: TableMetadata, io: FileIO
-) -> Iterator[pa.RecordBatch]:
-    if file.file_format == "avro":
-        yield from _avro_batches(file.path, schema, arrow, io)
-        return
-    assert file.entry is not None
-    scan = ArrowScan(metadata, io, schema, AlwaysTrue())
-    for batch in scan.to_record_batches([FileScanTask(file.entry)]):
-        yield from pa.Table.from_batches([batch]).cast(arrow).to_batches()
+def _scratch(position: int, field: pa.Field) -> pa.Field:
+    return field.with_name(f"c{position}") if _id(field) is not None else field
 
 
-def _avro_batches(path: str, schema: Schema, arrow: pa.Schema, io: FileIO) -> Iterator[pa.RecordBatch]:
-    with AvroFile[Record](io.new_input(path), schema) as rows:
-        while chunk := list(islice(rows, _BATCH_ROWS)):
-            columns = [
-                pa.array([_plain(row[i], field.field_type) for row in chunk], type=_storage(arrow.field(i).type))
-                for i, field in enumerate(schema.fields)
+# ------------------------------------------------------------------------------------------------- field ids
+
+
+def _id(field: pa.Field) -> int | None:
+    value = (field.metadata or {}).get(_FIELD_ID)
+    return None if value is None or int(value) < 0 else int(value)
+
+
+def _children(kind: pa.DataType) -> list[pa.Field]:
+    if pa.types.is_struct(kind):
+        return list(kind)
+    if pa.types.is_map(kind):
+        return [kind.key_field, kind.item_field]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return [kind.value_field]
+    return []
+
+
+def _rebuilt(kind: pa.DataType, children: Sequence[pa.Field]) -> pa.DataType:
+    if pa.types.is_struct(kind):
+        return pa.struct(children)
+    if pa.types.is_map(kind):
+        return pa.map_(children[0].with_nullable(False), children[1])
+    return pa.list_(children[0]) if children else kind
+
+
+def _ids(field: pa.Field) -> set[int]:
+    own = _id(field)
+    return {i for child in _children(field.type) for i in _ids(child)} | ({own} if own is not None else set())
+
+
+def _has_id(field: pa.Field) -> bool:
+    return bool(_ids(field))
+
+
+def _with_id(field: pa.Field, field_id: int | str | None, kind: pa.DataType) -> pa.Field:
+    return pa.field(field.name, kind, True, None if field_id is None else {_FIELD_ID: str(field_id).encode()})
+
+
+def _mapped(schema: pa.Schema, mapping: NameMapping) -> pa.Schema:
+    """Return a schema with the ids that a name mapping gives to its names."""
+
+    def visit(field: pa.Field, level: Iterable[MappedField], name: str) -> pa.Field:
+        found = next((m for m in level if name in m.names), None)
+        below = () if found is None else found.fields
+        fixed = ("key", "value") if pa.types.is_map(field.type) else ("element",)
+        names = [f.name for f in _children(field.type)] if pa.types.is_struct(field.type) else fixed
+        children = [visit(c, below, n) for c, n in zip(_children(field.type), names, strict=False)]
+        return _with_id(field, None if found is None else found.field_id, _rebuilt(field.type, children))
+
+    return pa.schema([visit(field, mapping.root, field.name) for field in schema])
+
+
+# ------------------------------------------------------------------------------------------------- Parquet and ORC
+
+
+def _open_parquet(stream: BinaryIO) -> Opened:
+    source = pq.ParquetFile(stream)
+
+    def read(chosen: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        for batch in source.iter_batches(_BATCH_ROWS):
+            yield pa.RecordBatch.from_arrays([batch.column(i) for i in chosen], [str(i) for i in chosen])
+
+    return source.schema_arrow, read
+
+
+def _open_orc(stream: BinaryIO) -> Opened:
+    source = orc.ORCFile(stream)
+
+    def visit(field: pa.Field) -> pa.Field:
+        known = field.metadata or {}
+        children = [visit(child) for child in _children(field.type)]
+        kind = pa.time64("us") if known.get(b"iceberg.long-type") == b"TIME" else _rebuilt(field.type, children)
+        return _with_id(field, known[b"iceberg.id"].decode() if b"iceberg.id" in known else None, kind)
+
+    def read(chosen: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        for stripe in range(source.nstripes):
+            batch = source.read_stripe(stripe)
+            yield pa.RecordBatch.from_arrays([batch.column(i) for i in chosen], [str(i) for i in chosen])
+
+    return pa.schema([visit(field) for field in source.schema]), read
+
+
+# ------------------------------------------------------------------------------------------------- Avro
+
+_AVRO_TYPES: Mapping[str, pa.DataType] = {
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "bytes": pa.large_binary(),
+    "string": pa.large_string(),
+    "date": pa.date32(),
+    "time-millis": pa.time64("us"),
+    "time-micros": pa.time64("us"),
+    "timestamp-millis": pa.timestamp("us"),
+    "timestamp-micros": pa.timestamp("us"),
+    "local-timestamp-millis": pa.timestamp("us"),
+    "local-timestamp-micros": pa.timestamp("us"),
+    "uuid": pa.binary(16),
+}
+
+Plain = Callable[[Any], Any]
+"""Turns a value as fastavro gives it into one that PyArrow builds arrays from."""
+
+
+def _open_avro(stream: BinaryIO) -> Opened:
+    rows = fastavro.reader(stream)
+    named: dict[str, Any] = {}
+    record = rows.writer_schema
+    assert isinstance(record, dict)
+    columns = [_avro_field(field, named) for field in record["fields"]]
+
+    def read(chosen: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        source: Iterator[Any] = iter(rows)
+        while chunk := list(islice(source, _BATCH_ROWS)):
+            arrays = [
+                pa.array([plain(row[field.name]) for row in chunk], _without_ids(field.type))
+                for field, plain in (columns[i] for i in chosen)
             ]
-            plain = pa.schema([pa.field(f.name, c.type) for f, c in zip(arrow, columns, strict=True)])
-            yield from pa.Table.from_arrays(columns, schema=plain).cast(arrow).to_batches()
+            yield pa.RecordBatch.from_arrays(arrays, [str(i) for i in chosen])
+
+    return pa.schema([field for field, _ in columns]), read
 
 
-def _storage(arrow_type: pa.DataType) -> pa.DataType:
-    return arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type
+def _without_ids(kind: pa.DataType) -> pa.DataType:
+    return _rebuilt(kind, [pa.field(c.name, _without_ids(c.type), c.nullable) for c in _children(kind)])
 
 
-def _plain(value: Any, field_type: IcebergType) -> Any:
-    """Return an Avro value as PyArrow builds arrays from it."""
-    if value is None:
-        return None
-    match field_type:
-        case StructType():
-            return {f.name: _plain(value[i], f.field_type) for i, f in enumerate(field_type.fields)}
-        case ListType():
-            return [_plain(item, field_type.element_type) for item in value]
-        case MapType():
-            return [
-                (_plain(key, field_type.key_type), _plain(item, field_type.value_type)) for key, item in value.items()
-            ]
-    return value.bytes if isinstance(value, UUID) else value
+def _avro_field(field: Mapping[str, Any], named: dict[str, Any]) -> tuple[pa.Field, Plain]:
+    kind, plain = _avro_type(field["type"], named)
+    return _with_id(pa.field(field["name"], kind), field.get("field-id"), kind), plain
+
+
+def _avro_type(avro: Any, named: dict[str, Any]) -> tuple[pa.DataType, Plain]:
+    """Return the Arrow type of an Avro schema, field ids included, and how its values are made plain."""
+    if isinstance(avro, list):
+        (some,) = [part for part in avro if part != "null"]  # Iceberg knows no other unions
+        kind, inner = _avro_type(some, named)
+        return kind, lambda value: None if value is None else inner(value)
+    if isinstance(avro, str):
+        return _avro_type(named[avro], named) if avro in named else (_AVRO_TYPES[avro], _same)
+    if "name" in avro:
+        named[avro["name"]] = avro
+    nested = _AVRO_NESTED.get(avro["type"] if isinstance(avro["type"], str) else "")
+    return _avro_logical(avro) if nested is None else nested(avro, named)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _avro_logical(avro: Mapping[str, Any]) -> tuple[pa.DataType, Plain]:
+    logical = avro.get("logicalType", "")
+    if logical == "decimal":
+        return pa.decimal128(avro["precision"], avro.get("scale", 0)), _same
+    if logical == "timestamp-micros" and avro.get("adjust-to-utc"):
+        return pa.timestamp("us", "UTC"), _same
+    if logical == "uuid":
+        return _AVRO_TYPES[logical], lambda value: value.bytes if isinstance(value, UUID) else value
+    if avro["type"] == "fixed":
+        return pa.binary(avro["size"]), _same
+    return _AVRO_TYPES.get(logical, _AVRO_TYPES[avro["type"]]), _same
+
+
+def _avro_record(avro: Mapping[str, Any], named: dict[str, Any]) -> tuple[pa.DataType, Plain]:
+    parts = [_avro_field(field, named) for field in avro["fields"]]
+    return pa.struct([f for f, _ in parts]), lambda value: {f.name: plain(value[f.name]) for f, plain in parts}
+
+
+def _avro_array(avro: Mapping[str, Any], named: dict[str, Any]) -> tuple[pa.DataType, Plain]:
+    if avro.get("logicalType") == "map":
+        return _avro_pairs(avro, named)
+    kind, inner = _avro_type(avro["items"], named)
+    element = _with_id(pa.field("element", kind), avro.get("element-id"), kind)
+    return pa.list_(element), lambda value: [inner(item) for item in value]
+
+
+def _avro_map(avro: Mapping[str, Any], named: dict[str, Any]) -> tuple[pa.DataType, Plain]:
+    kind, inner = _avro_type(avro["values"], named)
+    built = _map(pa.large_string(), avro.get("key-id"), kind, avro.get("value-id"))
+    return built, lambda value: [(key, inner(item)) for key, item in value.items()]
+
+
+def _avro_pairs(avro: Mapping[str, Any], named: dict[str, Any]) -> tuple[pa.DataType, Plain]:
+    key, value = avro["items"]["fields"]
+    (key_type, plain_key), (value_type, plain_value) = (_avro_type(f["type"], named) for f in (key, value))
+    built = _map(key_type, key.get("field-id"), value_type, value.get("field-id"))
+    return built, lambda pairs: [(plain_key(p[key["name"]]), plain_value(p[value["name"]])) for p in pairs]
+
+
+_AVRO_NESTED: Mapping[str, Callable[[Mapping[str, Any], dict[str, Any]], tuple[pa.DataType, Plain]]] = {
+    "record": _avro_record,
+    "array": _avro_array,
+    "map": _avro_map,
+}
+
+
+def _map(key: pa.DataType, key_id: int | None, value: pa.DataType, value_id: int | None) -> pa.DataType:
+    ids = [None if i is None else {_FIELD_ID: str(i).encode()} for i in (key_id, value_id)]
+    return pa.map_(pa.field("key", key, False, ids[0]), pa.field("value", value, True, ids[1]))
+
+
+_OPEN: Mapping[str, Callable[[Any], Opened]] = {"parquet": _open_parquet, "orc": _open_orc, "avro": _open_avro}

@@ -186,8 +186,9 @@ class Relations:
         for fields, paths in self._engine.schemas(list(by_path)):
             if _needs_renaming(fields):
                 moved = {self._convert(by_path[p], wanted): by_path[p] for p in paths}
-                for other, found in self._engine.schemas(list(moved)):
-                    classes.append(FileClass(other, tuple(moved[p] for p in found), tuple(found)))
+                for other, copies in self._engine.schemas(list(moved)):
+                    own = tuple(moved[p] for p in copies)
+                    classes.append(FileClass(self._identified(other, own[0], wanted), own, tuple(copies)))
                 continue
             same = set(paths)
             ordered = [path for path in by_path if path in same]
@@ -215,7 +216,7 @@ class Relations:
         key = (file.path, tuple(f.field_id for f in wanted.fields))
         if key not in self._converted:
             target = str(self._engine.scratch(".parquet"))
-            convert_to_parquet(file, wanted, target, metadata=self._metadata, io=self._io)
+            convert_to_parquet(file, wanted.field_ids, target, mapping=self._mapping, io=self._io)
             self._converted[key] = target
         return self._converted[key]
 
