@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 from pyiceberg.types import (
     BinaryType,
@@ -93,6 +94,28 @@ def refuse_twins(field: NestedField) -> None:
                 below.append(items.element_type)
             case MapType() as entries:
                 below += [entries.key_type, entries.value_type]
+
+
+def field_path(schema: Schema, field_id: int) -> tuple[NestedField, ...]:
+    """Return the fields from a top-level column down through structs to a field; empty if it is not to be found so."""
+
+    def search(fields: Iterable[NestedField]) -> tuple[NestedField, ...]:
+        for field in fields:
+            if field.field_id == field_id:
+                return (field,)
+            if isinstance(field.field_type, StructType) and (below := search(field.field_type.fields)):
+                return (field, *below)
+        return ()
+
+    return search(schema.fields)
+
+
+def field_sql(path: Sequence[NestedField]) -> str:
+    """Return the SQL of a field, given by its path, over columns ``c<id>``."""
+    sql = f"c{path[0].field_id}"
+    for field in path[1:]:
+        sql = f"struct_extract({sql}, {text(field.name)})"
+    return sql
 
 
 def with_mapped_ids(fields: Iterable[PhysicalField], mapping: NameMapping) -> tuple[PhysicalField, ...]:

@@ -20,10 +20,11 @@ from autostream.errors import AutostreamError, UsageError
 from autostream.lake.arrow import as_arrow
 from autostream.lake.catalogs import full_name
 from autostream.lake.damage import explain_failure
-from autostream.lake.engine import Engine, text
+from autostream.lake.engine import Engine
 from autostream.lake.files import LiveFile, PartitionKey
 from autostream.lake.merge import find_dead_rows, live_rows
 from autostream.lake.predicate import bind_where, may_match, parse_where, sql_where
+from autostream.lake.projection import field_path, field_sql
 from autostream.lake.relation import Relations
 from autostream.lake.state import TableState, read_state
 from autostream.resources import EngineResources
@@ -151,14 +152,12 @@ class TableScan:
         tops: dict[int, NestedField] = {}
 
         def sql(field_id: int) -> str:
-            path = (self._schema.find_column_name(field_id) or "").split(".")
-            for cut in range(len(path), 0, -1):  # names may hold dots: take the longest that is a column
-                top = next((f for f in self._schema.fields if f.name == ".".join(path[:cut])), None)
-                if top is not None:
-                    tops[top.field_id] = top
-                    parts = "".join(f".{part}" for part in path[cut:])
-                    return _struct_path(f"c{top.field_id}", path[cut:]) if parts else f"c{top.field_id}"
-            raise UsageError(f"--where names a field that cannot be filtered by: {'.'.join(path)}.")
+            path = field_path(self._schema, field_id)
+            if not path:
+                name = self._schema.find_column_name(field_id)
+                raise UsageError(f"--where names {name}, which is inside a list or map: it cannot be filtered by.")
+            tops[path[0].field_id] = path[0]
+            return field_sql(path)
 
         condition = sql_where(self._where, self._schema, sql)
         merged = {c.field_id: c for c in (*columns, *tops.values())}
@@ -169,12 +168,6 @@ class TableScan:
         return explain_failure(
             engine, [*files, *deletes.values()], error, io=self._table.io, table=full_name(self._table)
         )
-
-
-def _struct_path(column: str, path: Sequence[str]) -> str:
-    for part in path:
-        column = f"struct_extract({column}, {text(part)})"
-    return column
 
 
 def scan_table(

@@ -34,6 +34,7 @@ from pyiceberg.types import (
 
 from autostream.errors import UnsupportedTableError
 from autostream.lake.engine import Engine, text
+from autostream.lake.projection import field_path, field_sql
 
 
 def order_by(engine: Engine, order: SortOrder, schema: Schema) -> str:
@@ -47,24 +48,14 @@ def order_by(engine: Engine, order: SortOrder, schema: Schema) -> str:
 
 
 def _term(engine: Engine, field: SortField, schema: Schema) -> str | None:
-    value = _transformed(engine, field, _column(schema, field.source_id), schema.find_type(field.source_id))
+    value = _transformed(
+        engine, field, field_sql(field_path(schema, field.source_id)), schema.find_type(field.source_id)
+    )
     if value is None:
         return None
     direction = "DESC" if field.direction == SortDirection.DESC else "ASC"
     nulls = "LAST" if field.null_order == NullOrder.NULLS_LAST else "FIRST"
     return f"{value} {direction} NULLS {nulls}"
-
-
-def _column(schema: Schema, field_id: int) -> str:
-    for top in schema.fields:
-        if top.field_id == field_id:
-            return f"c{top.field_id}"
-    name = schema.find_column_name(field_id) or ""
-    top = next(f for f in schema.fields if name.startswith(f.name + "."))
-    sql = f"c{top.field_id}"
-    for part in name.removeprefix(top.name + ".").split("."):
-        sql = f"struct_extract({sql}, {text(part)})"
-    return sql
 
 
 def _transformed(engine: Engine, field: SortField, sql: str, source: IcebergType) -> str | None:
@@ -82,8 +73,9 @@ def _transformed(engine: Engine, field: SortField, sql: str, source: IcebergType
             if isinstance(source, BinaryType | FixedType):
                 return f"left(hex({sql}), {2 * width})"
             if isinstance(source, DecimalType):  # truncated by its unscaled value
-                sql = f"CAST(replace(CAST({sql} AS VARCHAR), '.', '') AS HUGEINT)"
-            return f"({sql} - ((({sql} % {width}) + {width}) % {width}))"
+                sql = f"replace(CAST({sql} AS VARCHAR), '.', '')"
+            wide = f"CAST({sql} AS HUGEINT)"  # the least numbers truncate to below their type
+            return f"({wide} - ((({wide} % {width}) + {width}) % {width}))"
         case BucketTransform() as bucket:
             return _bucket(engine, bucket, sql, source)
     raise UnsupportedTableError(
