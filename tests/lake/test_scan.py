@@ -333,7 +333,7 @@ def test_columns_come_in_the_order_asked_for(simple: Table) -> None:
 
 
 def test_unknown_columns_are_named(simple: Table) -> None:
-    with pytest.raises(UsageError, match=r"Table db\.t has no column x, ID\. Its columns are: id, region, v\."):
+    with pytest.raises(UsageError, match=r"Table lake\.db\.t has no column x, ID\. Its columns are: id, region, v\."):
         scan_table(simple, columns=["id", "x", "ID"])
 
 
@@ -863,7 +863,7 @@ def test_folders_named_like_partitions_change_no_column(lake: SqlCatalog) -> Non
 def test_v3_tables_are_refused(lake: SqlCatalog) -> None:
     table = lake.create_table("db.t", SIMPLE, properties={"format-version": "2"})
     table.metadata = table.metadata.model_copy(update={"format_version": 3})
-    with pytest.raises(UnsupportedTableError, match=r"Table db\.t is of format version 3; versions 1 and 2"):
+    with pytest.raises(UnsupportedTableError, match=r"Table lake\.db\.t is of format version 3; versions 1 and 2"):
         scan_table(table)
 
 
@@ -887,7 +887,7 @@ def test_a_damaged_file_is_named(simple: Table, kind: int, damage: Callable[[Pat
     )
     damage(path)
     label = ["data", "position-delete", "equality-delete"][kind]
-    with pytest.raises(DataError, match=rf"Table db\.t: {label} file .*{re.escape(path.name)} {says}") as raised:
+    with pytest.raises(DataError, match=rf"Table lake\.db\.t: {label} file .*{re.escape(path.name)} {says}") as raised:
         scan_table(simple).to_arrow()
     assert "Restore it, or roll the table back" in str(raised.value)
 
