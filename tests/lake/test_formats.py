@@ -53,8 +53,6 @@ from autostream.lake.scan import scan_table
 from tests.support.lakes import compact
 from tests.support.rows import assert_same_rows
 
-pytestmark = pytest.mark.xfail(strict=False, reason="conversion loses columns of Avro and ORC files")
-
 SIMPLE = Schema(
     NestedField(1, "id", LongType(), required=True),
     NestedField(2, "region", StringType(), required=False),
