@@ -309,7 +309,7 @@ def test_a_sort_order_is_kept_inside_outputs(lake: SqlCatalog) -> None:
 
 
 def test_an_unpartitioned_delete_reaches_every_spec_and_leaves_last(lake: SqlCatalog) -> None:
-    """A global delete stays while an older file of any spec does (testRemoveDangledEqualityDeletesPartitionEvolution)."""
+    """A global delete stays while an older file of any spec does, and goes with the last of them."""
     orders = Orders(lake, "db.t", spec=BY_REGION)
     rows = [{"id": i, "v": 0, "s": "eu" if i % 2 else "us"} for i in range(10)]
     for _ in range(2):

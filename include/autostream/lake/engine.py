@@ -15,6 +15,7 @@ from pyiceberg.io import FileIO
 
 from autostream.errors import ResourceError
 from autostream.lake.files import normalize_path
+from autostream.lake.filesystem import FileIOFileSystem
 from autostream.resources import EngineResources, format_size
 
 SPILL_PREFIX = "autostream-spill-"
@@ -78,7 +79,7 @@ class Engine:
         self.resources = resources
         self.spill_directory = resources.spill_directory / f"{SPILL_PREFIX}{uuid.uuid4().hex[:12]}"
         self._names = 0
-        self._schemes: set[str] = set()
+        self._file_systems: dict[str, FileIOFileSystem] = {}
 
     def __enter__(self) -> Engine:
         """Open the session and make its spill directory.
@@ -124,13 +125,23 @@ class Engine:
         """Return how the engine names a file of the table."""
         if is_local(location):
             return normalize_path(location)
-        scheme = location.split("://", 1)[0]
-        if scheme not in self._schemes:
-            from autostream.lake.filesystem import FileIOFileSystem
-
-            self.connection.register_filesystem(FileIOFileSystem(self.io, scheme))
-            self._schemes.add(scheme)
+        self._file_system(location)
         return location
+
+    def directory(self, location: str) -> str:
+        """Return how the engine names a directory that files are written to; a local one is made."""
+        if is_local(location):
+            Path(normalize_path(location)).mkdir(parents=True, exist_ok=True)
+            return normalize_path(location)
+        self._file_system(location).directories.add(location.rstrip("/"))
+        return location
+
+    def _file_system(self, location: str) -> FileIOFileSystem:
+        scheme = location.split("://", 1)[0]
+        if scheme not in self._file_systems:
+            self._file_systems[scheme] = FileIOFileSystem(self.io, scheme)
+            self.connection.register_filesystem(self._file_systems[scheme])
+        return self._file_systems[scheme]
 
     def scratch(self, suffix: str) -> Path:
         """Return a new path in the spill directory."""
@@ -199,13 +210,14 @@ def _tree(elements: list[dict[str, Any]]) -> tuple[PhysicalField, ...]:
                 return kind
         return "struct"
 
-    def field() -> PhysicalField:
+    def field(*, plain: bool = False) -> PhysicalField:
         nonlocal position
         element = elements[position]
         position += 1
         count = element["children"] or 0
-        kind = group(element["converted"], element["logical"]) if count else "primitive"
-        children = tuple(field() for _ in range(count))
+        kind = ("struct" if plain else group(element["converted"], element["logical"])) if count else "primitive"
+        # What repeats in a map is key and value, though old writers annotate it as if it were a map itself.
+        children = tuple(field(plain=kind == "map") for _ in range(count))
         if kind == "list":
             children = (_list_element(element["name"], children[0]),)
         elif kind == "map":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fsspec import AbstractFileSystem
@@ -19,6 +20,7 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self._io = io
         self._scheme = scheme
         self.protocol = scheme
+        self.directories: set[str] = set()
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -50,8 +52,19 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return {"name": location, "size": len(file), "type": "file"}
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Say whether there is such a file."""
-        return self._io.new_input(self._location(path)).exists()
+        """Say whether there is such a file; a directory to be written to is none, whatever a store says of it."""
+        return path.rstrip("/") not in self.directories and self._io.new_input(self._location(path)).exists()
+
+    def isdir(self, path: str) -> bool:
+        """Say whether this is one of the directories to be written to."""
+        return path.rstrip("/") in self.directories
+
+    def modified(self, path: str) -> datetime:
+        """Return when a file was written: any constant will do, as the files of a table never change."""
+        return datetime.fromtimestamp(0, UTC)
+
+    def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
+        """Do nothing: writing a file makes what it needs."""
 
     def glob(self, path: str, **_: Any) -> list[str]:
         """Return the path itself: locations of a table are exact."""

@@ -6,7 +6,6 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -26,8 +25,7 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import ConfigurationError
-from autostream.lake.engine import Engine, is_local, quoted, read_parquet, text
-from autostream.lake.files import normalize_path
+from autostream.lake.engine import Engine, quoted, read_parquet, text
 from autostream.lake.metrics import FloatStatistics, Leaf, Mode, column_modes, file_metrics, leaves
 
 # Part of the name of every file that a compaction writes: by it the orphan sweep knows what a killed one left behind.
@@ -152,11 +150,10 @@ def write_rows(
     would write as other physical types, goes through PyArrow.
     """
     engine.execute(f"SET preserve_insertion_order = {str(bool(order_by)).lower()}")
-    if is_local(target.directory):
-        Path(normalize_path(target.directory)).mkdir(parents=True, exist_ok=True)
     row_group_rows = _row_group_rows(engine, target, settings)
+    directory = engine.directory(target.directory)
     if _engine_writes(schema):
-        written = _copy(engine, rows, schema, target, settings, order_by, row_group_rows)
+        written = _copy(engine, rows, schema, target, settings, order_by, row_group_rows, directory)
     else:
         written = _write_arrow(engine, rows, schema, target, settings, order_by, row_group_rows)
     return [_measured(engine.io, location, schema, settings, floats) for location, floats in written]
@@ -222,6 +219,7 @@ def _copy(
     settings: WriteSettings,
     order_by: str,
     row_group_rows: int,
+    directory: str,
 ) -> list[tuple[str, dict[int, FloatStatistics]]]:
     """Write by the engine's COPY; returns the files with what only COPY knows of floating-point columns."""
     names = ", ".join(f"c{f.field_id} AS {quoted(f.name)}" for f in schema.fields)
@@ -235,7 +233,6 @@ def _copy(
     ]
     if settings.codec == "zstd":
         options.append(f"COMPRESSION_LEVEL {settings.level or 3}")
-    directory = engine.path(target.directory)
     if target.rolls:
         options += [
             f"FILE_SIZE_BYTES {target.roll_bytes}",
