@@ -362,7 +362,6 @@ def test_schemas_of_writers_old_and_new(elements: list[dict[str, Any]], expected
     assert engine_module._tree([element("root", 1), *elements]) == (expected,)
 
 
-@pytest.mark.xfail(strict=True, reason="the inner group of the map is taken for a map")
 def test_maps_as_hive_annotates_them() -> None:
     inner = [element("map", 2, converted="MAP_KEY_VALUE"), element("key", type="VARCHAR"), element("x", type="INTEGER")]
     (field,) = engine_module._tree([element("root", 1), element("m", 1, converted="MAP"), *inner])

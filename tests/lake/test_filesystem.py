@@ -16,7 +16,6 @@ from tests.lake.remote import MemoryFileIO, remote_catalog, stored_paths
 from tests.support.lakes import BUCKETED, UNPARTITIONED, Orders, compact
 from tests.support.rows import assert_same_rows
 
-
 pytestmark = pytest.mark.xfail(strict=False, reason="the engine asks for more than the file system answers")
 
 

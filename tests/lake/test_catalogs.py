@@ -1,0 +1,97 @@
+"""Catalogs and tables by name, and what is said when they cannot be had."""
+
+from pathlib import Path
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.types import LongType, NestedField
+from pyiceberg.utils.config import Config
+
+from autostream.errors import AutostreamError, ConfigurationError, UsageError
+from autostream.lake.catalogs import TableName, list_tables, open_catalog, open_table
+
+IDS = Schema(NestedField(1, "id", LongType()))
+
+
+@pytest.fixture(autouse=True)
+def _configured(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyIceberg reads the environment when it is imported: have it read anew."""
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+
+
+def test_names_of_tables() -> None:
+    name = TableName.parse("lake.db.orders")
+    assert (name.catalog, name.namespace, name.table) == ("lake", "db", "orders")
+    assert (str(name), name.identifier) == ("lake.db.orders", ("db", "orders"))
+    nested = TableName.parse("lake.a.b.c.orders")
+    assert (nested.namespace, nested.identifier) == ("a.b.c", ("a", "b", "c", "orders"))
+    assert sorted([nested, name]) == [nested, name]
+
+
+@pytest.mark.parametrize("text", ["", "orders", "db.orders", "lake..orders", ".db.orders", "lake.db.", "lake.db..x"])
+def test_what_names_no_table(text: str) -> None:
+    with pytest.raises(UsageError, match=r"does not name a table\. Write CATALOG\.NAMESPACE\.TABLE, for example lake"):
+        TableName.parse(text)
+
+
+def test_a_catalog_that_is_not_configured_is_named_with_the_remedy() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        open_catalog("nowhere")
+    assert str(raised.value).startswith("Catalog 'nowhere' cannot be opened: ")
+    assert "PYICEBERG_CATALOG__NOWHERE__URI" in str(raised.value)
+
+
+def test_properties_are_laid_over_the_configuration(lake: SqlCatalog, tmp_path: Path) -> None:
+    opened = open_catalog("lake", {"uri": f"sqlite:///{tmp_path}/other.db"})
+    assert opened.properties["uri"] == f"sqlite:///{tmp_path}/other.db"
+    assert opened.properties["warehouse"] == lake.properties["warehouse"]
+    assert opened.list_namespaces() == []
+
+
+def test_a_catalog_that_is_down() -> None:
+    with pytest.raises(ConfigurationError, match=r"Catalog 'rest' cannot be opened: .*service it names is up"):
+        open_catalog("rest", {"type": "rest", "uri": "http://127.0.0.1:9"})
+
+
+def test_tables_are_opened_by_name(lake: SqlCatalog) -> None:
+    made = lake.create_table("db.t", IDS)
+    assert open_table("lake.db.t").metadata.table_uuid == made.metadata.table_uuid
+    assert open_table(TableName("lake", "db", "t"), catalog=lake).metadata_location == made.metadata_location
+
+
+@pytest.mark.parametrize("name", ["lake.db.nothing", "lake.nowhere.t", "lake.db.t.x"])
+def test_a_table_that_does_not_exist(lake: SqlCatalog, name: str) -> None:
+    lake.create_table("db.t", IDS)
+    with pytest.raises(UsageError) as raised:
+        open_table(name)
+    assert str(raised.value) == (
+        f"Table {name} does not exist in catalog 'lake'. 'autostream table list lake' shows the tables it has."
+    )
+
+
+def test_a_table_whose_metadata_is_gone(lake: SqlCatalog) -> None:
+    table = lake.create_table("db.t", IDS)
+    Path(table.metadata_location.removeprefix("file://")).unlink()
+    with pytest.raises(AutostreamError, match=r"The metadata of table lake\.db\.t cannot be read: ") as raised:
+        open_table("lake.db.t")
+    assert Path(table.metadata_location).name in str(raised.value)
+    assert raised.value.exit_code == 1
+
+
+def test_a_table_whose_metadata_is_no_metadata(lake: SqlCatalog) -> None:
+    table = lake.create_table("db.t", IDS)
+    Path(table.metadata_location.removeprefix("file://")).write_text("{}")
+    with pytest.raises(AutostreamError, match=r"Table lake\.db\.t cannot be loaded from catalog 'lake': "):
+        open_table("lake.db.t")
+
+
+def test_all_tables_of_all_namespaces_are_listed_once(lake: SqlCatalog) -> None:
+    lake.create_namespace(("a",))
+    lake.create_namespace(("a", "b"))
+    lake.create_namespace(("a", "b", "c"))
+    lake.create_namespace(("empty",))
+    for identifier in (("db", "t"), ("a", "x"), ("a", "b", "y"), ("a", "b", "c", "z"), ("db", "s")):
+        lake.create_table(identifier, IDS)
+    found = [str(name) for name in list_tables(lake, "lake")]
+    assert sorted(found) == ["lake.a.b.c.z", "lake.a.b.y", "lake.a.x", "lake.db.s", "lake.db.t"]
