@@ -43,6 +43,17 @@ def test_an_unchanged_table_is_no_conflict() -> None:
     assert conflict(*PLANNED) is None
 
 
+def test_deletes_that_were_applied_are_no_news() -> None:
+    applied = (
+        APPLIED,
+        equality("old", 4, spec=1, values=("eu",)),
+        position("named", 9, spec=1, values=("eu",), referenced_path="one"),
+        position("some", 9, spec=1, values=("eu",)),
+    )
+    planned = state(ONE, TWO, *applied)
+    assert find_conflicts(planned, state(ONE, TWO, *applied), [group(deletes=applied)], nothing) == {}
+
+
 @pytest.mark.parametrize(
     "added",
     [
