@@ -1,11 +1,27 @@
 """Processes, measured from their start to their end with all that they start."""
 
+import json
 import os
 import statistics
 import subprocess
-import time
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+# Linux passes the peak memory of the starting process on to what it starts, so a small one stands in between.
+_LAUNCHER = """
+import json, os, sys, time
+started = time.monotonic()
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print()
+print(json.dumps({
+    "exit_code": os.waitstatus_to_exitcode(status),
+    "wall_seconds": time.monotonic() - started,
+    "cpu_seconds": usage.ru_utime + usage.ru_stime,
+    "peak_bytes": usage.ru_maxrss * 1024,
+}))
+"""
 
 
 @dataclass(frozen=True)
@@ -27,16 +43,18 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None)
     Raises:
         RuntimeError: the command failed.
     """
-    started = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **(environment or {})}, text=True)
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}: {output[-2000:]}")
-    return Run(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024, output)
+    process = subprocess.run(
+        [sys.executable, "-S", "-c", _LAUNCHER, *command],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+        text=True,
+        check=False,
+    )
+    output, _, line = process.stdout.rstrip("\n").rpartition("\n")
+    measured = json.loads(line)
+    if measured["exit_code"]:
+        raise RuntimeError(f"{' '.join(command)} ended with exit code {measured['exit_code']}: {output[-2000:]}")
+    return Run(measured["cpu_seconds"], measured["wall_seconds"], measured["peak_bytes"], output)
 
 
 def spread(values: Iterable[float], *, digits: int = 1) -> str:
