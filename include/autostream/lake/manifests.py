@@ -7,10 +7,15 @@ its writer cannot write delete manifests at all.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
+from pyiceberg.avro.decoder import new_decoder
 from pyiceberg.avro.file import AvroFile, AvroOutputFile
+from pyiceberg.avro.reader import Reader
+from pyiceberg.avro.resolver import resolve_reader
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import (
     DATA_FILE_TYPE,
@@ -32,6 +37,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
 from pyiceberg.types import IcebergType, IntegerType, ListType, LongType, NestedField, StringType, StructType
 from pyiceberg.utils.concurrent import ExecutorFactory
+from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
 from autostream.errors import DataError
 from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile, partition_key
@@ -67,6 +73,28 @@ def _written_data_file(format_version: int, partition: StructType) -> StructType
     return StructType(*(replaced.get(f.field_id, f) for f in own))
 
 
+@lru_cache(maxsize=64)
+def _entry_reader(avro_schema: str) -> Reader:
+    written = AvroSchemaConversion().avro_to_iceberg(json.loads(avro_schema))
+    return resolve_reader(
+        written,
+        _READ_SCHEMA,
+        {-1: ManifestEntry, 2: DataFile},
+        {0: Status, 101: FileFormat, 134: DataFileContent},
+    )
+
+
+class _ManifestAvro(AvroFile[ManifestEntry]):
+    """An Avro file of manifest entries; a schema is resolved once, not for each of a table's thousands of manifests."""
+
+    def __enter__(self) -> _ManifestAvro:
+        with self.input_file.open() as stream:
+            self.decoder = new_decoder(stream.read())
+        self.header = self._read_header()
+        self.reader = _entry_reader(self.header.meta["avro.schema"])
+        return self
+
+
 def read_entries(io: FileIO, manifest: ManifestFile) -> list[ManifestEntry]:
     """Return all entries of a manifest, deleted ones too, with inherited numbers filled in (R1, R4).
 
@@ -75,12 +103,7 @@ def read_entries(io: FileIO, manifest: ManifestFile) -> list[ManifestEntry]:
     """
     path = manifest.manifest_path
     try:
-        with AvroFile[ManifestEntry](
-            io.new_input(path),
-            _READ_SCHEMA,
-            read_types={-1: ManifestEntry, 2: DataFile},
-            read_enums={0: Status, 101: FileFormat, 134: DataFileContent},
-        ) as reader:
+        with _ManifestAvro(io.new_input(path)) as reader:
             entries = list(reader)
     except FileNotFoundError as error:
         raise DataError(
