@@ -272,11 +272,10 @@ def test_zstd_is_the_default_and_its_level_is_the_tables(engine: Engine, tmp_pat
         ("write.metadata.metrics.default", "some", r"is 'some': it must be none, counts, truncate\(N\) or full"),
         ("write.metadata.metrics.default", "truncate(0)", r"it must be none, counts, truncate\(N\) or full"),
         ("write.metadata.metrics.column.s", "bounds", r"column\.s is 'bounds': it must be none"),
-        pytest.param(
+        (
             "write.metadata.metrics.max-inferred-column-defaults",
             "all",
             r"is 'all': it must be a whole number",
-            marks=pytest.mark.xfail(strict=True, reason="the value is not checked"),
         ),
     ],
 )
@@ -327,7 +326,6 @@ def test_bloom_filters_where_the_table_asks_for_them(engine: Engine, tmp_path: P
     assert (offset is not None) is (wanted == "true")
 
 
-@pytest.mark.xfail(strict=False, reason="row groups of nearly the target size make files of twice the target size")
 @pytest.mark.parametrize("files_wanted", [2, 4, 10])
 def test_files_near_the_target_size(engine: Engine, tmp_path: Path, writer: str, files_wanted: int) -> None:
     """None so large that the next run would split it again, and at most one small rest."""

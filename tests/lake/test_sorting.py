@@ -166,7 +166,6 @@ def test_each_transform_of_each_type(
     assert keys_as_sorted(engine, rows, order, schema) == sorted_by_hand(rows, order, schema)
 
 
-@pytest.mark.xfail(strict=True, reason="the subtraction overflows")
 @pytest.mark.parametrize("kind", [IntegerType(), LongType()])
 def test_truncating_the_least_number_fails_no_sort(engine: Engine, kind: IcebergType) -> None:
     schema = Schema(NestedField(1, "x", kind), NestedField(99, "n", LongType()))
@@ -204,7 +203,6 @@ def test_several_fields_in_their_order(engine: Engine) -> None:
     assert keys_as_sorted(engine, rows, order, schema) == sorted_by_hand(rows, order, schema)
 
 
-@pytest.mark.xfail(strict=True, reason="a dot within a name is taken for a level")
 def test_fields_of_structs_with_dots_in_names(engine: Engine) -> None:
     inner = StructType(NestedField(2, "a.b", StructType(NestedField(3, "x", LongType(), False)), False))
     schema = Schema(NestedField(1, "st", inner), NestedField(99, "n", LongType()))
