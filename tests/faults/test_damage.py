@@ -5,8 +5,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.transforms import IdentityTransform
 
 from autostream.lake.files import Content, LiveFile, normalize_path
 from autostream.lake.output import FILE_PREFIX
@@ -183,6 +185,25 @@ def test_no_room_to_spill(small_disk: Path, orders: Orders) -> None:
     assert "AUTOSTREAM_ENGINE__SPILL_DIRECTORY" in done.stderr
     assert str(small_disk) in done.stderr
     assert state_of(orders) == before
+
+
+def test_the_spill_directory_fills_up(small_disk: Path, lake: SqlCatalog) -> None:
+    """A sort of more than fits into memory, and nowhere to put it."""
+    orders = Orders(lake, "db.t")
+    with orders.load().update_sort_order() as update:
+        update.asc("s", IdentityTransform())
+    rows = pa.table(
+        {"id": range(100_000), "v": range(100_000), "s": [f"{i * 7919 % 100_000:0400d}" for i in range(100_000)]}
+    )
+    orders.writer.commit(data=orders.writer.files.write_data(rows))
+    tight = {"AUTOSTREAM_ENGINE__SPILL_DIRECTORY": str(small_disk), "AUTOSTREAM_ENGINE__MEMORY_LIMIT": "30MB"}
+    before = state_of(orders)
+    done = autostream("table", "compact", "lake.db.t", "--option", "rewrite-all=true", **tight)
+    assert done.exit_code == 1, done.stderr
+    assert f"ran out of space in {small_disk}" in done.stderr
+    assert "engine.spill_directory" in done.stderr
+    assert state_of(orders) == before
+    assert not list(small_disk.iterdir())
 
 
 def test_two_compactions_at_once(orders: Orders) -> None:

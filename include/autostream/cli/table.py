@@ -288,6 +288,8 @@ def compact(
             report_progress=report,
         )
     document = result.to_dict()
+    if dry_run and result.plan:
+        document["plan"] = result.plan.to_dict(files=True)
     emit(document, as_json=as_json, render=lambda: _render_result(document))
     if result.error and result.exit_code:
         from autostream.cli.output import print_error

@@ -55,6 +55,10 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Say whether there is such a file; a directory to be written to is none, whatever a store says of it."""
         return path.rstrip("/") not in self.directories and self._io.new_input(self._location(path)).exists()
 
+    def isfile(self, path: str) -> bool:
+        """Say whether there is such a file."""
+        return self.exists(path)
+
     def isdir(self, path: str) -> bool:
         """Say whether this is one of the directories to be written to."""
         return path.rstrip("/") in self.directories

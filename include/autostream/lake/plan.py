@@ -65,9 +65,9 @@ class FileGroup:
         """Rows in the data files, deleted ones included."""
         return sum(file.record_count for file in self.files)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what a report shows of the group."""
-        return {
+    def to_dict(self, *, files: bool = False) -> dict[str, Any]:
+        """Return what a report shows of the group; with ``files``, the paths of what it merges and applies too."""
+        document: dict[str, Any] = {
             "group": self.number,
             "partition": self.partition,
             "reason": self.reason,
@@ -78,6 +78,10 @@ class FileGroup:
             "position_delete_files": sum(d.content == Content.POSITION_DELETES for d in self.deletes),
             "data_sequence_number": self.sequence_number,
         }
+        if files:
+            document["merges"] = [file.path for file in self.files]
+            document["applies"] = [delete.path for delete in self.deletes]
+        return document
 
 
 @dataclass(frozen=True)
@@ -108,11 +112,11 @@ class CompactionPlan:
         """Whether there is anything to commit: files to merge, or deletes that no data file needs any more."""
         return bool(self.groups or self.removed_deletes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plan as ``--dry-run --json`` prints it."""
-        return {
+    def to_dict(self, *, files: bool = False) -> dict[str, Any]:
+        """Return the plan; with ``files``, as ``--dry-run --json`` prints it, all paths included."""
+        document: dict[str, Any] = {
             "snapshot_id": self.state.snapshot_id,
-            "groups": [group.to_dict() for group in self.groups],
+            "groups": [group.to_dict(files=files) for group in self.groups],
             "deletes": {
                 "applied": len(self.applied_deletes),
                 "removed": len(self.removed_deletes),
@@ -120,6 +124,9 @@ class CompactionPlan:
             },
             "skipped": self.skipped,
         }
+        if files:
+            document["deletes"]["lets_go"] = [delete.path for delete in self.removed_deletes]
+        return document
 
 
 def view_files(state: TableState) -> list[DataFileView]:
