@@ -1,0 +1,517 @@
+"""`autostream table ...`: text, documents, exit codes and messages."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.types import LongType, NestedField
+from pyiceberg.utils.config import Config
+
+from autostream.cli import main
+from autostream.demo.writer import Changes, UpsertWriter
+from tests.support.lakes import BUCKETED, Orders
+from tests.support.reader import read_table
+from tests.support.upserts import EVERYTHING, SHAPES, random_upserts
+
+# DESIGN 3.3: what other programs rely on.
+COMPACT_KEYS = [
+    "table",
+    "status",
+    "planned_snapshot_id",
+    "snapshot_id",
+    "groups",
+    "before",
+    "after",
+    "rows_read",
+    "rows_deleted",
+    "bytes_read",
+    "bytes_written",
+    "seconds",
+    "peak_memory_bytes",
+]
+COUNT_KEYS = ["data_files", "equality_delete_files", "position_delete_files", "bytes", "records"]
+
+
+@pytest.fixture(autouse=True)
+def _as_found(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The command sets up logging for its process; PyIceberg reads the environment when it is imported."""
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("AUTOSTREAM_CONFIG", "AUTOSTREAM_LOG"):
+        monkeypatch.delenv(name, raising=False)
+    root, own = logging.getLogger(), logging.getLogger("autostream")
+    before = root.handlers[:], root.level, own.level
+    yield
+    root.handlers[:], root.level, own.level = before
+
+
+class Command:
+    """`autostream ...` in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        self._capsys.readouterr()
+        self._monkeypatch.setattr(sys, "argv", ["autostream", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main.run()
+        out, err = self._capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    def document(self, *arguments: str, code: int = 0) -> Any:
+        """Run with --json and return the document."""
+        found, out, err = self(*arguments, "--json")
+        assert found == code, err
+        return json.loads(out)
+
+    def refused(self, *arguments: str) -> str:
+        """Run what is a usage or configuration error, with and without --json, and return the message."""
+        found, out, err = self(*arguments)
+        assert (found, out) == (2, "")
+        assert self(*arguments, "--json")[:2] == (2, "")
+        return " ".join(err.split())
+
+
+@pytest.fixture
+def autostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def orders(lake: SqlCatalog) -> Orders:
+    made = Orders(lake, "db.orders", spec=BUCKETED, **{"autostream.compaction.enabled": "true"})
+    made.checkpoint(3)
+    return made
+
+
+# ------------------------------------------------------------------------------------- list
+
+
+def test_list(autostream: Command, lake: SqlCatalog, orders: Orders) -> None:
+    lake.create_table("db.empty", Schema(NestedField(1, "id", LongType())))
+    lake.create_namespace(("db", "deep"))
+    lake.create_table(("db", "deep", "t"), Schema(NestedField(1, "id", LongType())))
+    document = autostream.document("table", "list", "lake")
+    by_name = {row["table"]: row for row in document["tables"]}
+    assert (document["catalog"], sorted(by_name)) == ("lake", ["lake.db.deep.t", "lake.db.empty", "lake.db.orders"])
+    assert by_name["lake.db.empty"] == {
+        "table": "lake.db.empty",
+        "format_version": 2,
+        "compaction_enabled": False,
+        "data_files": None,
+        "delete_files": None,
+        "bytes": None,
+        "records": None,
+    }
+    full = by_name["lake.db.orders"]
+    assert (full["compaction_enabled"], full["records"]) == (True, 75)
+    assert full["data_files"] > 3
+    assert full["bytes"] > 1000
+    code, out, _ = autostream("table", "list", "lake")
+    assert code == 0
+    (row,) = [line.split() for line in out.splitlines() if "lake.db.orders" in line]
+    assert row[:4] == ["lake.db.orders", "2", "enabled", str(full["data_files"])]
+    assert row[-1] == "75"
+    assert "lake.db.empty" in out
+
+
+def test_list_shows_broken_tables_beside_the_others(autostream: Command, lake: SqlCatalog, orders: Orders) -> None:
+    broken = lake.create_table("db.broken", Schema(NestedField(1, "id", LongType())))
+    Path(broken.metadata_location.removeprefix("file://")).unlink()
+    rows = {row["table"]: row for row in autostream.document("table", "list", "lake")["tables"]}
+    assert "cannot be read" in rows["lake.db.broken"]["error"]
+    assert rows["lake.db.orders"]["records"] == 75
+    code, out, _ = autostream("table", "list", "lake")
+    assert code == 0
+    assert "lake.db.broken" in out
+    assert "lake.db.orders" in out
+
+
+def test_list_of_an_unknown_catalog(autostream: Command) -> None:
+    message = autostream.refused("table", "list", "nowhere")
+    assert "Catalog 'nowhere' cannot be opened" in message
+    assert "PYICEBERG_CATALOG__NOWHERE__URI" in message
+
+
+# ------------------------------------------------------------------------------------- inspect
+
+
+def test_inspect(autostream: Command, orders: Orders) -> None:
+    table = orders.load()
+    report = autostream.document("table", "inspect", "lake.db.orders")
+    assert (report["table"], report["format_version"], report["sequence_number"]) == ("lake.db.orders", 2, 3)
+    assert report["snapshot_id"] == table.metadata.current_snapshot_id
+    assert report["snapshots"] == 3
+    assert set(report["counts"]) == set(COUNT_KEYS)
+    assert sum(row["data_files"] for row in report["partitions"]) == report["counts"]["data_files"]
+    assert sum(row["records"] for row in report["partitions"]) == report["counts"]["records"] == 75
+    assert {row["partition"] for row in report["partitions"]} == {f"spec=0/id_bucket={i}" for i in range(4)}
+    assert {row["groups"] for row in report["partitions"]} == {len(report["compaction"]["groups"]) // 4}
+    assert not {"files", "deletes"} & set(report)
+    code, out, _ = autostream("table", "inspect", "lake.db.orders")
+    assert code == 0
+    for said in (
+        "lake.db.orders  format version 2",
+        f"snapshot {report['snapshot_id']} (sequence number 3), 3 snapshots",
+        f"{report['counts']['data_files']} data files",
+        "spec=0/id_bucket=0",
+        "Compaction would merge",
+    ):
+        assert said in out
+
+
+def test_inspect_lists_files_and_what_applies_to_them(autostream: Command, orders: Orders) -> None:
+    report = autostream.document("table", "inspect", "lake.db.orders", "--files")
+    assert len(report["files"]) == report["counts"]["data_files"]
+    applied = {path for file in report["files"] for path in file["deletes"]}
+    reach = {delete["path"]: delete["applies_to_data_files"] for delete in report["deletes"]}
+    assert {path for path, count in reach.items() if count} == applied
+    assert report["dangling_delete_files"] == sum(count == 0 for count in reach.values()) > 0
+    assert {d["content"] for d in report["deletes"]} == {"equality-deletes", "position-deletes"}
+    for delete in report["deletes"]:
+        assert delete["equality_ids"] == ([1] if delete["content"] == "equality-deletes" else [])
+    code, out, _ = autostream("table", "inspect", "lake.db.orders", "--files")
+    assert code == 0
+    assert report["files"][0]["path"] in out
+    assert report["deletes"][0]["path"] in out
+
+
+@pytest.fixture
+def appended(lake: SqlCatalog) -> None:
+    """Three small files without deletes."""
+    writer = UpsertWriter(lake.create_table("db.appended", Schema(NestedField(1, "id", LongType()))))
+    for i in range(3):
+        writer.checkpoint(Changes((), upserts=pa.table({"id": [i]})))
+
+
+@pytest.mark.usefixtures("appended")
+def test_inspect_judges_by_the_options_given(autostream: Command) -> None:
+    (row,) = autostream.document("table", "inspect", "lake.db.appended")["partitions"]
+    assert (row["groups"], row["compaction"]) == (0, "3 of 3 files could be merged, fewer than min-input-files 5")
+    (row,) = autostream.document("table", "inspect", "lake.db.appended", "--option", "min-input-files=3")["partitions"]
+    assert (row["groups"], row["compaction"]) == (1, "3 files to merge (min-input-files 3)")
+    code, out, _ = autostream("table", "inspect", "lake.db.appended")
+    assert code == 0
+    assert "keep: 3 of 3 files could be merged" in out
+    code, out, _ = autostream("table", "inspect", "lake.db.appended", "--option", "min-input-files=2")
+    assert "merge: 3 files to merge (min-input-files 2)" in out
+
+
+def test_inspect_of_a_table_without_a_snapshot(autostream: Command, lake: SqlCatalog) -> None:
+    lake.create_table("db.empty", Schema(NestedField(1, "id", LongType())))
+    report = autostream.document("table", "inspect", "lake.db.empty", "--files")
+    assert (report["snapshot_id"], report["partitions"], report["files"], report["deletes"]) == (None, [], [], [])
+    assert autostream("table", "inspect", "lake.db.empty")[0] == 0
+
+
+# ------------------------------------------------------------------------------------- scan
+
+
+def test_scan_shows_the_first_rows(autostream: Command, orders: Orders) -> None:
+    document = autostream.document("table", "scan", "lake.db.orders", "--limit", "3")
+    assert (document["table"], document["columns"], len(document["first_rows"])) == (
+        "lake.db.orders",
+        ["id", "v", "s"],
+        3,
+    )
+    assert document["snapshot_id"] == orders.load().metadata.current_snapshot_id
+    assert all(row in orders.expected() for row in document["first_rows"])
+    some = max(orders.rows)
+    code, out, _ = autostream("table", "scan", "lake.db.orders", "--columns", "s, id", "--where", f"id = {some}")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines() if line.strip()]
+    assert lines == [["s", "id"], [*orders.rows[some]["s"].split(), str(some)]]
+
+
+def test_scan_counts(autostream: Command, orders: Orders) -> None:
+    assert autostream("table", "scan", "lake.db.orders", "--count")[:2] == (0, f"{len(orders.rows)}\n")
+    document = autostream.document("table", "scan", "lake.db.orders", "--count", "--where", "id < 10")
+    assert document["rows"] == sum(key < 10 for key in orders.rows)
+    first = orders.load().metadata.snapshots[0].snapshot_id
+    older = autostream.document("table", "scan", "lake.db.orders", "--count", "--snapshot", str(first))
+    assert (older["snapshot_id"], older["rows"]) == (first, len(read_table(orders.load(), snapshot_id=first)))
+
+
+def test_scan_writes_a_parquet_file(autostream: Command, orders: Orders, tmp_path: Path) -> None:
+    target = tmp_path / "out.parquet"
+    document = autostream.document(
+        "table", "scan", "lake.db.orders", "--columns", "id,v", "--output", str(target), "--where", "id >= 10"
+    )
+    wanted = [{"id": r["id"], "v": r["v"]} for r in orders.expected() if r["id"] >= 10]
+    assert document["rows"] == len(wanted)
+    assert document["output"] == str(target)
+    rows = pq.read_table(target).to_pylist()
+    assert sorted(rows, key=lambda r: r["id"]) == sorted(wanted, key=lambda r: r["id"])
+    code, out, _ = autostream("table", "scan", "lake.db.orders", "--output", str(target))
+    assert (code, out) == (0, f"{len(orders.rows)} rows in {target}\n")
+
+
+def test_scan_prints_every_type(autostream: Command, lake: SqlCatalog) -> None:
+    random_upserts(lake, "db.all", SHAPES["unpartitioned"])
+    document = autostream.document("table", "scan", "lake.db.all", "--limit", "100")
+    assert [f.name for f in EVERYTHING.fields] == document["columns"]
+    cells = {name: [row[name] for row in document["first_rows"]] for name in document["columns"]}
+    assert "00000000-0000-0000-0000-000000000000" in cells["u"]
+    assert "0101010101" in cells["f"]
+    assert "nan" in cells["double"]
+    assert "1969-12-31" in cells["d"]
+    assert any(isinstance(cell, dict) for cell in cells["st"])
+    code, out, _ = autostream("table", "scan", "lake.db.all")
+    assert code == 0
+    assert "NULL" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--where", "nothing = 1"], "does not fit the table"),
+        (["--where", "id ="], "--where 'id =' is no expression"),
+        (["--columns", "id,nothing"], "has no column nothing. Its columns are: id, v, s."),
+        (["--snapshot", "17"], "orders has no snapshot 17"),
+        (["--count", "--output", "x.parquet"], "--count and --output exclude each other"),
+        (["--output", "no/where.parquet"], "no/where.parquet cannot be written"),
+        (["--limit", "-1"], "--limit"),
+        (["--snapshot", "newest"], "--snapshot"),
+    ],
+)
+def test_scan_refuses(autostream: Command, orders: Orders, arguments: list[str], says: str) -> None:
+    assert says in autostream.refused("table", "scan", "lake.db.orders", *arguments)
+
+
+# ------------------------------------------------------------------------------------- compact
+
+
+def test_compact_prints_the_promised_document(autostream: Command, orders: Orders) -> None:
+    planned = orders.load().metadata.current_snapshot_id
+    document = autostream.document("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
+    assert list(document) == COMPACT_KEYS
+    assert list(document["groups"]) == ["planned", "committed", "conflicted", "failed"]
+    assert list(document["before"]) == list(document["after"]) == COUNT_KEYS
+    assert list(document["seconds"]) == ["plan", "rewrite", "commit"]
+    table = orders.load()
+    assert (document["table"], document["status"]) == ("lake.db.orders", "committed")
+    assert (document["planned_snapshot_id"], document["snapshot_id"]) == (planned, table.metadata.current_snapshot_id)
+    assert document["groups"] == {"planned": 4, "committed": 4, "conflicted": 0, "failed": 0}
+    assert (document["before"]["records"], document["after"]["records"]) == (75, len(orders.rows))
+    assert document["after"]["data_files"] == 4
+    assert (document["after"]["equality_delete_files"], document["after"]["position_delete_files"]) == (0, 0)
+    assert (document["rows_read"], document["rows_deleted"]) == (75, 75 - len(orders.rows))
+    assert document["bytes_written"] == document["after"]["bytes"]
+    assert document["peak_memory_bytes"] > 10**7
+
+
+def test_compact_tells_people_what_changed(autostream: Command, orders: Orders) -> None:
+    code, out, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
+    assert code == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == "lake.db.orders: committed"
+    assert any(line.startswith("data files ") and line.endswith("-> 4") for line in lines)
+    assert any(line.startswith("equality-delete files ") and line.endswith("-> 0") for line in lines)
+    assert any(line.startswith(f"4 of 4 groups, 75 rows read, {75 - len(orders.rows)} deleted") for line in lines)
+    assert "merging" in err
+
+
+def test_nothing_to_do(autostream: Command, orders: Orders) -> None:
+    autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
+    document = autostream.document("table", "compact", "lake.db.orders")
+    assert list(document) == COMPACT_KEYS
+    assert (document["status"], document["snapshot_id"]) == ("nothing-to-do", None)
+    assert document["before"] == document["after"]
+    assert autostream("table", "compact", "lake.db.orders")[:2] == (0, "lake.db.orders: nothing-to-do\n")
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(autostream: Command, orders: Orders) -> None:
+    before = orders.load().metadata_location
+    arguments = ("table", "compact", "lake.db.orders", "--dry-run", "--option", "rewrite-all=true")
+    document = autostream.document(*arguments)
+    assert (document["status"], len(document["plan"]["groups"])) == ("planned", 4)
+    code, out, _ = autostream(*arguments)
+    assert code == 0
+    for said in ("nothing was changed", "spec=0/id_bucket=3", "rewrite-all", "delete files would be applied"):
+        assert said in out
+    assert orders.load().metadata_location == before
+
+
+def test_compact_limits_itself_to_partitions(autostream: Command, orders: Orders) -> None:
+    one = ("--partition", "spec=0/id_bucket=1")
+    document = autostream.document(
+        "table", "compact", "lake.db.orders", *one, "--partition", "spec=0/id_bucket=2", "--option", "rewrite-all=true"
+    )
+    assert document["groups"]["committed"] == 2
+    planned = autostream.document(
+        "table", "compact", "lake.db.orders", "--where", "id = 1", "--dry-run", "--option", "rewrite-all=true"
+    )
+    assert len(planned["plan"]["groups"]) == 1
+
+
+@pytest.mark.usefixtures("appended")
+def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: Command, lake: SqlCatalog) -> None:
+    dry = ("table", "compact", "lake.db.appended", "--dry-run")
+    assert autostream.document(*dry)["plan"]["groups"] == []
+    with lake.load_table("db.appended").transaction() as transaction:
+        transaction.set_properties({"autostream.compaction.min-input-files": "2"})
+    assert len(autostream.document(*dry)["plan"]["groups"]) == 1
+    assert autostream.document(*dry, "--option", "min-input-files=9")["plan"]["groups"] == []
+    code, out, _ = autostream(*dry, "--option", "min-input-files = 9")
+    assert code == 0
+    assert "keep spec=0: 3 of 3 files could be merged, fewer than min-input-files 9" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--option", "rewrite-all"], "--option 'rewrite-all' is no KEY=VALUE pair. Write, for example, --option"),
+        (["--option", "=true"], "is no KEY=VALUE pair"),
+        (["--option", "rewrite-al=true"], "Option rewrite-al is unknown. Did you mean rewrite-all?"),
+        (["--option", "min-input-files=few"], "Option min-input-files is 'few'"),
+        (["--engine", "trino"], "Option engine is 'trino': it must be one of duckdb, spark"),
+        (["--engine", "spark"], "asks for engine 'spark'"),
+        (["--where", "v = 1"], "--where names v, by which the table is not partitioned"),
+        (["--where", "id >"], "is no expression"),
+        (["--where", "nothing = 1"], "nothing"),
+    ],
+)
+def test_compact_refuses(autostream: Command, orders: Orders, arguments: list[str], says: str) -> None:
+    before = orders.load().metadata_location
+    assert says in autostream.refused("table", "compact", "lake.db.orders", *arguments)
+    assert orders.load().metadata_location == before
+
+
+def test_a_wrong_property_of_the_table_is_named(autostream: Command, orders: Orders) -> None:
+    with orders.load().transaction() as transaction:
+        transaction.set_properties({"autostream.compaction.min-input-files": "few"})
+    message = autostream.refused("table", "compact", "lake.db.orders")
+    assert "Table property autostream.compaction.min-input-files is 'few'" in message
+
+
+def test_a_conflict_is_exit_code_3_and_changes_nothing(
+    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autostream.lake import compact
+
+    rewrite = compact.GroupRewriter.rewrite
+
+    def overtaken(self: Any, group: Any) -> Any:
+        done = rewrite(self, group)
+        if group.number == 3:
+            orders.writer.commit(remove=[f.entry for f in self._plan.state.data.values() if f.entry])
+        return done
+
+    monkeypatch.setattr(compact.GroupRewriter, "rewrite", overtaken)
+    files = set(Path(orders.load().location().removeprefix("file://")).rglob("*.parquet"))
+    code, out, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true", "--json")
+    document = json.loads(out)
+    assert code == 3, err
+    assert (document["status"], document["groups"]["conflicted"]) == ("conflict", 4)
+    assert "was replaced or removed by another commit" in document["problems"][0]["reason"]
+    assert "error:" in err
+    assert set(Path(orders.load().location().removeprefix("file://")).rglob("*.parquet")) == files
+
+
+def test_a_damaged_file_is_exit_code_1_with_its_name(autostream: Command, orders: Orders) -> None:
+    snapshot = orders.load().current_snapshot()
+    assert snapshot is not None
+    lost = Path(
+        next(
+            e.data_file.file_path
+            for m in snapshot.manifests(orders.load().io)
+            for e in m.fetch_manifest_entry(orders.load().io)
+        ).removeprefix("file://")
+    )
+    lost.unlink()
+    code, out, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true", "--json")
+    assert code == 1
+    document = json.loads(out)
+    assert (document["status"], document["groups"]["committed"]) == ("failed", 0)
+    assert f"{lost.name} is missing" in document["error"]
+    assert f"{lost.name} is missing" in err
+    code, out, err = autostream("table", "scan", "lake.db.orders", "--json")
+    assert (code, out) == (1, "")
+    assert f"{lost.name} is missing" in err
+
+
+# ------------------------------------------------------------------------------------- all
+
+
+@pytest.mark.parametrize("verb", ["inspect", "scan", "compact"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("orders", "'orders' does not name a table. Write CATALOG.NAMESPACE.TABLE"),
+        ("nowhere.db.orders", "Catalog 'nowhere' cannot be opened"),
+        ("lake.db.nothing", "Table lake.db.nothing does not exist in catalog 'lake'. 'autostream table list lake'"),
+    ],
+)
+def test_tables_that_cannot_be_had(autostream: Command, orders: Orders, verb: str, name: str, says: str) -> None:
+    assert says in autostream.refused("table", verb, name)
+
+
+@pytest.mark.parametrize("verb", ["inspect", "scan", "compact"])
+def test_version_3_is_refused(autostream: Command, lake: SqlCatalog, orders: Orders, verb: str) -> None:
+    path = Path(orders.load().metadata_location.removeprefix("file://"))
+    metadata = json.loads(path.read_text())
+    path.write_text(json.dumps(metadata | {"format-version": 3, "next-row-id": 0}))
+    assert "is of format version 3; versions 1 and 2 are supported" in autostream.refused(
+        "table", verb, "lake.db.orders"
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ([], ["list", "inspect", "scan", "compact"]),
+        (["list"], ["CATALOG", "--json"]),
+        (["inspect"], ["TABLE", "--files", "--option", "--json", "what compaction would do and why"]),
+        (["scan"], ["--where", "--columns", "--snapshot", "--output", "--count", "--limit", "--json"]),
+        (["compact"], ["--where", "--dry-run", "--option", "--engine", "--partition", "--json"]),
+    ],
+)
+def test_help(autostream: Command, verb: list[str], words: list[str]) -> None:
+    code, out, _ = autostream("table", *verb, "--help")
+    text = " ".join(out.replace("│", " ").split())
+    assert code == 0
+    assert [word for word in words if word not in text] == []
+
+
+def test_the_engine_is_given_what_is_configured(
+    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AUTOSTREAM_ENGINE__SPILL_DIRECTORY", str(tmp_path / "spill"))
+    monkeypatch.setenv("AUTOSTREAM_ENGINE__MEMORY_LIMIT", "123MB")
+    monkeypatch.setenv("AUTOSTREAM_ENGINE__THREADS", "1")
+    from autostream.cli.table import engine_resources
+
+    given = engine_resources()
+    assert (given.memory_limit_bytes, given.threads, given.spill_directory) == (123 * 10**6, 1, tmp_path / "spill")
+    assert autostream("table", "scan", "lake.db.orders", "--count")[0] == 0
+    assert (tmp_path / "spill").is_dir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AUTOSTREAM_ENGINE__SPILL_DIRECTORY", str(tmp_path / "file"))
+    code, _, err = autostream("table", "scan", "lake.db.orders")
+    assert code == 1
+    assert f"Spill directory {tmp_path}/file/" in err
+
+
+def test_long_reports_are_cut_for_people_only(autostream: Command, lake: SqlCatalog) -> None:
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.transforms import IdentityTransform
+
+    spec = PartitionSpec(PartitionField(1, 1000, IdentityTransform(), "id"))
+    table = lake.create_table("db.wide", Schema(NestedField(1, "id", LongType())), partition_spec=spec)
+    UpsertWriter(table).checkpoint(Changes((), upserts=pa.table({"id": range(50)})))
+    code, out, _ = autostream("table", "inspect", "lake.db.wide")
+    assert code == 0
+    assert "… and 10 more; --json has them all." in out
+    assert len(autostream.document("table", "inspect", "lake.db.wide")["partitions"]) == 50
+    code, out, _ = autostream("table", "compact", "lake.db.wide", "--dry-run", "--option", "rewrite-all=true")
+    assert "… and 10 more" in out
