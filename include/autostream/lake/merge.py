@@ -158,14 +158,10 @@ def live_rows(
     dead: DeadRows,
     *,
     columns: Sequence[NestedField],
-    chosen: Sequence[int] | None = None,
+    chosen: Sequence[int],
 ) -> str:
-    """Return the relation of the rows of data files that are not dead, with columns ``c<id>``.
-
-    ``chosen`` limits it to some of the files, by their index.
-    """
-    indexes = range(len(files)) if chosen is None else chosen
-    data = relations.data([files[i] for i in indexes], columns=columns, indexes=indexes)
+    """Return the relation of the rows that are not dead of the chosen files (by index), with columns ``c<id>``."""
+    data = relations.data([files[i] for i in chosen], columns=columns, indexes=chosen)
     if dead.table is None:
         return f"(SELECT * FROM {data} d)"
     return f"(SELECT d.* FROM {data} d ANTI JOIN {dead.table} x ON x._row = d._row)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +138,7 @@ class GroupRewriter:
         self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
     ) -> None:
         dead = find_dead_rows(self._engine, relations, group.files, self._plan.state.index.deletes)
-        self._write(relations, group.files, dead, target, written)
+        self._write(relations, group.files, dead, target, written, range(group.input_files))
         if dead.table:
             self._engine.execute(f"DROP TABLE {dead.table}")
 
@@ -149,19 +149,18 @@ class GroupRewriter:
         dead: DeadRows,
         target: Target,
         written: list[WrittenFile],
-        subset: Callable[[int], bool] | None = None,
+        chosen: Sequence[int],
     ) -> None:
-        """Write the live rows; where that does not fit into memory, one half of the files after the other."""
-        chosen = [i for i in range(len(files)) if subset is None or subset(i)]
+        """Write the live rows of the chosen files; where that does not fit into memory, one half after the other."""
         rows = live_rows(relations, files, dead, columns=self._schema.fields, chosen=chosen)
         try:
             written += write_rows(self._engine, rows, self._schema, target, self._settings, order_by=self._order_by)
         except (duckdb.OutOfMemoryException, OSError) as error:
             if len(chosen) < 2 or not is_out_of_memory(error):
                 raise
-            middle = chosen[len(chosen) // 2]
-            for half in (lambda i: i < middle, lambda i: i >= middle):
-                self._write(relations, files, dead, target, written, lambda i, half=half: half(i) and i in chosen)  # type: ignore[misc]
+            middle = len(chosen) // 2
+            for half in (chosen[:middle], chosen[middle:]):
+                self._write(relations, files, dead, target, written, half)
 
     def _target(self, group: FileGroup) -> Target:
         path = "/".join(self._plan.state.partition_path(group.partition_key))

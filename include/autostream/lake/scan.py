@@ -139,7 +139,9 @@ class TableScan:
             for files in by_partition.values():
                 try:
                     dead = find_dead_rows(engine, relations, files, self._state.index.deletes)
-                    yield from read(engine, live_rows(relations, files, dead, columns=needed) + condition)
+                    yield from read(
+                        engine, live_rows(relations, files, dead, columns=needed, chosen=range(len(files))) + condition
+                    )
                     if dead.table:
                         engine.execute(f"DROP TABLE {dead.table}")
                 except (duckdb.Error, MemoryError, OSError) as error:
