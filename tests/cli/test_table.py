@@ -46,7 +46,7 @@ def _as_found(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("AUTOSTREAM_CONFIG", "AUTOSTREAM_LOG"):
+    for name in ("AUTOSTREAM_CONFIG", "AUTOSTREAM_LOG", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     root, own = logging.getLogger(), logging.getLogger("autostream")
     before = root.handlers[:], root.level, own.level

@@ -44,7 +44,6 @@ def test_a_table_is_read_and_compacted(remote: SqlCatalog, spec: object) -> None
     assert all(path.startswith("mem://warehouse/") for path in live)
 
 
-@pytest.mark.xfail(strict=False, reason="the engine asks isfile of the directory")
 def test_several_outputs(remote: SqlCatalog) -> None:
     orders = Orders(remote, "db.t")
     orders.checkpoint(40)
