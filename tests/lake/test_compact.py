@@ -152,6 +152,20 @@ def test_the_snapshot(lake: SqlCatalog) -> None:
     assert table.metadata.refs["monday"].snapshot_id == before.metadata.current_snapshot_id
 
 
+def test_a_clock_behind_the_writers_does_not_turn_the_snapshot_log_back(
+    lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Java takes a log that goes back by more than a minute for a defect, and no longer reads the table."""
+    orders = Orders(lake, "db.t")
+    orders.checkpoint(2)
+    newest = orders.load().metadata.last_updated_ms
+    monkeypatch.setattr("autostream.lake.commit.time.time", lambda: newest / 1000 - 3600)
+    assert compact(orders.load()).status == "committed"
+    metadata = orders.load().metadata
+    assert [entry.timestamp_ms for entry in metadata.snapshot_log][-1] >= newest
+    assert metadata.last_updated_ms >= newest
+
+
 def test_manifests_without_replaced_files_are_kept_as_they_are(lake: SqlCatalog) -> None:
     orders = Orders(lake, "db.t", spec=BY_REGION)
     for region in ("eu", "us"):
