@@ -343,8 +343,8 @@ class ReplaceCommit:
             parent_snapshot_id=base.snapshot_id,
             manifest_list=path,
             sequence_number=sequence_number,
-            # Java refuses to read a table whose snapshot log goes back by more than a minute: a clock that is behind the
-            # writer's must not make it so.
+            # Java refuses to read a table whose snapshot log goes back by more than a minute: a clock that is behind
+            # the writer's must not make it so.
             timestamp_ms=max(int(time.time() * 1000), metadata.last_updated_ms),
             summary=Summary(Operation.REPLACE, **summarize(base, outcome.groups, removed.values())),
             schema_id=metadata.current_schema_id,
