@@ -613,6 +613,58 @@ def test_partition_evolution_global_and_scoped_deletes(lake: SqlCatalog) -> None
     assert_same_rows(scan_table(table).to_batches(), read_table(table))
 
 
+def test_an_older_snapshot_is_filtered_by_the_names_of_its_time(lake: SqlCatalog) -> None:
+    spec = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "region"))
+    table = lake.create_table("db.t", SIMPLE, partition_spec=spec)
+    writer = UpsertWriter(table)
+    first = writer.checkpoint(Changes((), upserts=rows_of((1, "a", 1), (2, "b", 2), (3, "a", 3))))
+    with table.update_spec() as respec:
+        respec.remove_field("region")
+    with table.update_schema() as update:
+        update.rename_column("v", "w")
+        update.delete_column("region")
+    with table.update_schema() as update:
+        update.add_column("v", StringType())
+    UpsertWriter(table).checkpoint(Changes((), upserts=pa.table({"id": [4], "w": [4], "v": ["x"]})))
+    assert ids(table, snapshot_id=first.snapshot_id, where="region = 'a' AND v > 1") == [3]
+    assert ids(table, where="w > 1") == [2, 3, 4]
+    assert ids(table, where="v = 'x'") == [4]
+    assert ids(table, where="v IS NULL") == [1, 2, 3]
+    with pytest.raises(UsageError, match="w"):
+        scan_table(table, snapshot_id=first.snapshot_id, where="w > 1").count()
+    with pytest.raises(UsageError, match="region"):
+        scan_table(table, where="region = 'a'").count()
+
+
+def test_a_table_that_was_of_version_1(lake: SqlCatalog) -> None:
+    """Its first files have no sequence numbers: every delete is later."""
+    table = lake.create_table("db.t", SIMPLE, properties={"format-version": "1"})
+    table.append(rows_of((1, "a", 1), (2, "b", 2), (3, None, 3)).cast(table.schema().as_arrow()))
+    assert ids(table) == [1, 2, 3]
+    with table.transaction() as transaction:
+        transaction.upgrade_table_version(2)
+    writer = UpsertWriter(table)
+    writer.checkpoint(Changes(("id",), upserts=rows_of((2, "c", 9)), deletes=pa.table({"id": [3]})))
+    assert_same_rows(scan_table(table).to_batches(), rows_of((1, "a", 1), (2, "c", 9)))
+    assert_same_rows(scan_table(table).to_batches(), read_table(table))
+
+
+def test_row_numbers_are_true_where_row_groups_are_skipped(lake: SqlCatalog) -> None:
+    properties = {"write.parquet.row-group-limit": "2048"}
+    table = lake.create_table("db.t", SIMPLE, properties=properties)
+    writer = UpsertWriter(table)
+    many = 20_000
+    (file,) = writer.files.write_data(pa.table({"id": range(many), "region": ["x"] * many, "v": range(many)}))
+    writer.commit([file])
+    gone = [0, 2047, 2048, 10_001, 19_998]
+    writer.commit(deletes=[writer.files.write_position_deletes([(file, gone)])])
+    writer.checkpoint(Changes(("id",), deletes=pa.table({"id": [10_003]})))
+    assert ids(table, where="id >= 10000 AND id < 10005") == [10_000, 10_002, 10_004]
+    assert ids(table, where="v > 19996") == [19_997, 19_999]
+    assert ids(table, where="id IN (2047, 2048, 2049)") == [2_049]
+    assert scan_table(table).count() == many - len(gone) - 1
+
+
 # ------------------------------------------------------------------------------------- files as others write them
 
 
