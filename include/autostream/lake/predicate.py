@@ -14,6 +14,7 @@ from pyiceberg.expressions.visitors import (
     bind,
     expression_evaluator,
     inclusive_projection,
+    rewrite_not,
     visit,
 )
 from pyiceberg.partitioning import PartitionSpec
@@ -45,7 +46,9 @@ FileTest = Callable[[LiveFile], bool]
 
 
 def parse_where(where: str | None) -> BooleanExpression:
-    """Return the expression that a ``--where`` spells; none selects everything.
+    """Return the expression that a ``--where`` spells, without NOT; none selects everything.
+
+    ``NOT a > 1`` is ``a <= 1``, which NULL is not: so PyIceberg judges files, and so rows have to be judged.
 
     Raises:
         UsageError: it is no expression.
@@ -53,7 +56,7 @@ def parse_where(where: str | None) -> BooleanExpression:
     if where is None:
         return AlwaysTrue()
     try:
-        return parse(where)
+        return rewrite_not(parse(where))
     except Exception as error:  # pyparsing's, and ValueError for literals
         raise UsageError(
             f"--where {where!r} is no expression: {error}. Write comparisons joined by AND, OR and NOT, for example "
