@@ -376,6 +376,21 @@ def test_orc_files_without_ids_are_read_by_the_name_mapping(lake: SqlCatalog) ->
     assert scan_table(table).to_arrow().to_pylist() == [{"id": 1, "region": "a", "v": 5}]
 
 
+def test_times_of_orc_are_numbers_by_another_name(lake: SqlCatalog) -> None:
+    table = lake.create_table(
+        "db.t", Schema(NestedField(1, "id", LongType(), required=True), NestedField(2, "t", TimeType()))
+    )
+    path = new_path(table, "orc")
+    attributes = {b"iceberg.id": b"2", b"iceberg.long-type": b"TIME"}
+    fields = [
+        pa.field("id", pa.int64(), metadata={b"iceberg.id": b"1"}),
+        pa.field("t", pa.int64(), metadata=attributes),
+    ]
+    orc.write_table(pa.table({"id": [1, 2], "t": [3_600_000_001, None]}).cast(pa.schema(fields)), path)
+    UpsertWriter(table).commit([describe(path, 2)])
+    assert_same_rows(scan_table(table).to_batches(), [{"id": 1, "t": dt.time(1, 0, 0, 1)}, {"id": 2, "t": None}])
+
+
 @FORMATS
 def test_a_file_without_ids_and_no_mapping_is_refused_by_name(lake: SqlCatalog, form: str) -> None:
     table = lake.create_table("db.t", SIMPLE)

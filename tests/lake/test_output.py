@@ -130,7 +130,14 @@ def nested(leaf: PrimitiveType) -> Schema:
     ("leaf", "value", "physical", "length", "logical"), TYPES, ids=lambda v: str(v).partition("(is")[0]
 )
 def test_every_type_is_stored_as_the_spec_says_at_every_level(
-    engine: Engine, tmp_path: Path, leaf: PrimitiveType, value: Any, physical: str, length: int, logical: str
+    engine: Engine,
+    tmp_path: Path,
+    writer: str,
+    leaf: PrimitiveType,
+    value: Any,
+    physical: str,
+    length: int,
+    logical: str,
 ) -> None:
     schema = nested(leaf)
     rows = [
@@ -564,6 +571,19 @@ def test_bounds_of_zero_hold_both_zeros(engine: Engine, tmp_path: Path, writer: 
     (file,) = write(engine, tmp_path / "out", schema, arrow_rows(schema, [{"d": z} for z in zeros]))
     assert file.metrics["lower_bounds"] == {1: struct.pack("<d", -0.0)}
     assert file.metrics["upper_bounds"] == {1: struct.pack("<d", 0.0)}
+
+
+@pytest.mark.parametrize("precision", [9, 18, 20, 38])
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [(0, "00"), (127, "7f"), (128, "0080"), (-1, "ff"), (-128, "80"), (-129, "ff7f"), (255, "00ff")],
+)
+def test_bounds_of_decimals_have_no_more_bytes_than_they_need(
+    engine: Engine, tmp_path: Path, precision: int, number: int, stored: str
+) -> None:
+    schema = Schema(NestedField(1, "d", DecimalType(precision, 2)))
+    (file,) = write(engine, tmp_path / "out", schema, arrow_rows(schema, [{"d": Decimal(f"{number}E-2")}]))
+    assert file.metrics["lower_bounds"][1].hex() == file.metrics["upper_bounds"][1].hex() == stored
 
 
 def test_sizes_and_offsets_are_those_of_the_footer(engine: Engine, tmp_path: Path, writer: str) -> None:

@@ -716,6 +716,14 @@ def test_files_without_field_ids_are_read_by_the_name_mapping(lake: SqlCatalog) 
     assert scan_table(table).to_arrow().to_pylist() == [{"id": 1, "region": None, "v": 7}]
 
 
+def test_a_name_mapping_tells_names_apart_by_case(lake: SqlCatalog) -> None:
+    table = lake.create_table("db.t", SIMPLE)
+    names = {1: "id", 2: "ID", 3: "iD"}
+    set_mapping(table, [{"field-id": field_id, "names": [name]} for field_id, name in names.items()])
+    replace_file(table, pa.table({"iD": [7], "ID": ["x"], "id": [1]}))
+    assert scan_table(table).to_arrow().to_pylist() == [{"id": 1, "region": "x", "v": 7}]
+
+
 def test_a_name_mapping_reaches_into_structs_lists_and_maps(lake: SqlCatalog) -> None:
     schema = Schema(
         NestedField(1, "id", LongType(), required=True),
