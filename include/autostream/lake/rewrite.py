@@ -158,6 +158,7 @@ class GroupRewriter:
         except (duckdb.OutOfMemoryException, OSError) as error:
             if len(chosen) < 2 or not is_out_of_memory(error):
                 raise
+            self._delete_partial_outputs(target, kept=written)
             middle = len(chosen) // 2
             for half in (chosen[:middle], chosen[middle:]):
                 self._write(relations, files, dead, target, written, half)
@@ -192,9 +193,15 @@ class GroupRewriter:
 
     def _delete_outputs(self, target: Target, written: Sequence[WrittenFile]) -> None:
         delete_files(self._engine.io, [file.location for file in written])
+        self._delete_partial_outputs(target, kept=())
+
+    def _delete_partial_outputs(self, target: Target, *, kept: Sequence[WrittenFile]) -> None:
+        """Delete what a failed write left behind, on a local disk; elsewhere it is left to the orphan sweep."""
         if is_local(target.directory):
+            whole = {normalize_path(file.location) for file in kept}
             for left in Path(normalize_path(target.directory)).glob(f"{target.prefix}*"):
-                left.unlink(missing_ok=True)
+                if str(left) not in whole:
+                    left.unlink(missing_ok=True)
 
     def _explained(self, group: FileGroup, error: Exception) -> AutostreamError:
         return explain_failure(
