@@ -149,6 +149,43 @@ def test_unknown_keeps_every_file(orders: Orders, monkeypatch: pytest.MonkeyPatc
     assert compact(orders.load()).status == "committed"
 
 
+def test_a_refusal_after_a_lost_answer_deletes_nothing(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first request may still arrive: then the table needs the outputs."""
+    held: list[Commit] = []
+
+    def hangs(commit: Commit) -> CommitTableResponse:
+        held.append(commit)
+        raise TimeoutError("no answer within 30 s")
+
+    with answers(monkeypatch, [hangs], refused):
+        result = compact(orders.load())
+    assert (result.status, result.exit_code) == ("unknown", 4)
+    assert "alice may not write to db.t" in str(result.error)
+    held.pop()()
+    assert_same_rows(read_table(orders.load()), orders.expected())
+    assert orders.load().current_snapshot().summary.operation.value == "replace"  # type: ignore[union-attr]
+
+
+def test_a_failure_to_write_after_a_lost_answer_deletes_nothing(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[Commit] = []
+
+    def no_space(*_: Any, **__: Any) -> None:
+        raise OSError("No space left on device")
+
+    def hangs(commit: Commit) -> CommitTableResponse:
+        held.append(commit)
+        patched.setattr("autostream.lake.commit.write_list", no_space)
+        raise TimeoutError("no answer within 30 s")
+
+    with monkeypatch.context() as patched, answers(monkeypatch, [hangs]):
+        result = compact(orders.load())
+    assert (result.status, result.exit_code) == ("unknown", 4)
+    held.pop()()
+    assert_same_rows(read_table(orders.load()), orders.expected())
+
+
 def test_a_pending_commit_may_land_after_its_answer_was_lost(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first request hangs in the network; it arrives while the second attempt is under way."""
     held: list[Commit] = []

@@ -15,7 +15,9 @@ from sqlalchemy import text
 
 from autostream.demo.writer import UpsertWriter
 from autostream.lake.compact import CompactionResult, compact_table
+from autostream.lake.files import normalize_path
 from autostream.lake.options import CompactionOptions
+from autostream.lake.output import FILE_PREFIX
 from autostream.lake.scan import scan_table
 from autostream.lake.state import read_state
 from autostream.lake.steps import Step
@@ -170,6 +172,24 @@ def test_somebody_commits(step: Step, kind: Callable[[Orders], None], spec: obje
         orders.checkpoint()
     assert compact(orders.load()).status in ("committed", "nothing-to-do")
     assert_same_rows(read_table(orders.load()), orders.expected(), context=f"compacted again after {context}")
+
+
+def test_a_new_position_delete_that_cannot_be_read_is_named(lake: SqlCatalog) -> None:
+    """Whether it deletes rows of an input cannot be told, so nothing is committed and nothing left behind."""
+    orders = Orders(lake, "db.t")
+    orders.checkpoint(3)
+    named: list[str] = []
+
+    def delete_and_lose_the_file() -> None:
+        delete_by_position_without_bounds(orders)
+        (new,) = [f for f in read_state(orders.load()).deletes.values() if not f.referenced_path and not f.equality_ids]
+        named.append(new.path)
+        Path(normalize_path(new.path)).unlink()
+
+    result = run(orders, Step.REWRITTEN, delete_and_lose_the_file)
+    assert (result.status, result.exit_code) == ("failed", 1)
+    assert f"position-delete file {named[0]} is missing" in str(result.error)
+    assert not list(Path(normalize_path(orders.load().location())).rglob(f"{FILE_PREFIX}*"))
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autostream.lake.files import LiveFile
 from autostream.lake.options import CompactionOptions
-from autostream.lake.plan import CompactionPlan, deletes_in_use, pack, plan, view_files
+from autostream.lake.plan import CompactionPlan, pack, plan, view_files
 from tests.lake.files import data, equality, path_bounds, position
 from tests.lake.states import state
 
@@ -302,7 +302,3 @@ def test_deletes_leave_that_no_file_needs_once_all_groups_are_committed() -> Non
         "deletes": {"applied": 2, "removed": 2, "kept": 2},
         "skipped": {"spec=1/region=us": "2 of 2 files could be merged, fewer than min-input-files 5"},
     }
-
-
-def test_deletes_in_use_are_those_that_apply_to_something() -> None:
-    assert deletes_in_use(state(data(sequence=5), *deletes(3), equality("old", 2))) == 3

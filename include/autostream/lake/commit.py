@@ -177,7 +177,13 @@ class ReplaceCommit:
                 if (self.clock() - started) * 1000 >= self.policy.total_timeout_ms:
                     break
                 self.sleep(self.policy.wait_seconds(number - 1))
-            if (done := self._try(rewritten, number + 1)) is not None:
+            try:
+                done = self._try(rewritten, number + 1)
+            except AutostreamError as error:
+                if self._unknown():  # whatever went wrong now, an earlier attempt may still land
+                    raise self._outcome_unknown(error) from error
+                raise
+            if done is not None:
                 return done
         return self._give_up()
 
@@ -193,6 +199,8 @@ class ReplaceCommit:
             return self._finish(landed)
         outcome = self._decide(base, rewritten, number)
         if outcome.snapshot_id is None:
+            if self._unknown():
+                raise ConflictError("; ".join(outcome.conflicts.values()))
             self._abandon()
             return outcome
         attempt = self._prepare(outcome)
@@ -237,16 +245,19 @@ class ReplaceCommit:
         if self._ask() and (landed := self._landed()) is not None:
             return self._finish(landed)
         if self._unknown():
-            raise OutcomeUnknownError(
-                f"Whether the compaction of {self.name} was committed is not known: {last}. Every file was kept. Look "
-                f"for snapshot {self._snapshot_id} in the table; if it is absent once the catalog answers again, the "
-                "commit failed, and the orphan sweep removes what it left."
-            ) from last
+            raise self._outcome_unknown(last) from last
         self._abandon()
         raise ConflictError(
             f"The compaction of {self.name} was overtaken by other commits {len(self._attempts)} times: {last}. "
             "Nothing was changed. Run it again, or raise the table's commit.retry.num-retries."
         ) from last
+
+    def _outcome_unknown(self, error: Exception | None) -> OutcomeUnknownError:
+        return OutcomeUnknownError(
+            f"Whether the compaction of {self.name} was committed is not known: {error}. Every file was kept. Look for "
+            f"snapshot {self._snapshot_id} in the table; if it is absent once the catalog answers again, the commit "
+            "failed, and the orphan sweep removes what it left."
+        )
 
     def _refresh(self) -> TableState:
         try:

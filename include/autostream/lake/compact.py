@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import duckdb
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
@@ -23,8 +24,9 @@ from autostream.errors import (
 )
 from autostream.lake.catalogs import TableName
 from autostream.lake.commit import Committed, ReplaceCommit, RetryPolicy
+from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine
-from autostream.lake.files import Content
+from autostream.lake.files import Content, LiveFile
 from autostream.lake.manifests import ManifestReader
 from autostream.lake.options import CompactionOptions
 from autostream.lake.output import delete_files
@@ -376,10 +378,13 @@ class _Run:
         """Delete outputs that are known not to be committed."""
         delete_files(self.table.io, [file.file_path for r in rewritten for file in r.outputs])
 
-    def _referenced_paths(self, delete: Any) -> set[str]:
+    def _referenced_paths(self, delete: LiveFile) -> set[str]:
         if delete.path not in self.referenced:
             relations = Relations(self.engine, self.table.metadata, self.table.io)
-            self.referenced[delete.path] = relations.referenced_paths(delete)
+            try:
+                self.referenced[delete.path] = relations.referenced_paths(delete)
+            except (duckdb.Error, OSError) as error:
+                raise explain_failure(self.engine, [delete], error, io=self.table.io, table=self.name) from error
         return self.referenced[delete.path]
 
     def _conclude(self, result: CompactionResult) -> None:

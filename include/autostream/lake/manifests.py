@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from pyiceberg.avro.decoder import new_decoder
 from pyiceberg.avro.file import AvroFile, AvroOutputFile
@@ -43,7 +43,6 @@ from autostream.errors import DataError
 from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile, partition_key
 
 Status = ManifestEntryStatus
-Codec = Literal["null", "deflate", "zstandard", "snappy", "bzip2"]
 
 # Entries a block: large enough to compress well, small enough to be decoded piece by piece.
 _BLOCK_ENTRIES = 1000

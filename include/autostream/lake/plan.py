@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autostream.lake.deletes import applicable, removable
+from autostream.lake.deletes import removable
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.options import CompactionOptions
 from autostream.lake.state import TableState
@@ -280,8 +280,3 @@ def _removed(state: TableState, groups: Sequence[FileGroup]) -> tuple[LiveFile, 
         deletes=state.deletes, index=state.index, remaining=remaining, applied=frozenset(state.deletes), outputs=()
     )
     return tuple(left.values())
-
-
-def deletes_in_use(state: TableState) -> int:
-    """Return how many delete files can apply to some data file of a snapshot."""
-    return len(applicable(state.index, state.data.values()))
