@@ -74,3 +74,16 @@ class EngineResources:
     memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES
     threads: int = field(default_factory=available_cpus)
     spill_directory: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+
+    @classmethod
+    def configured(cls, *, memory_limit: str, threads: int, spill_directory: str) -> EngineResources:
+        """Return what the configuration's section ``engine`` says: 0 threads are all, no directory is the system's.
+
+        Raises:
+            ConfigurationError: the memory limit is no size.
+        """
+        return cls(
+            memory_limit_bytes=parse_size(memory_limit),
+            threads=threads or available_cpus(),
+            spill_directory=Path(spill_directory or tempfile.gettempdir()),
+        )

@@ -17,8 +17,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -116,15 +114,9 @@ def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
 def _resources() -> EngineResources:
     """What the configuration lets the engine of this process use."""
     from autostream.config import load_settings
-    from autostream.resources import EngineResources, parse_size
+    from autostream.resources import EngineResources
 
-    engine = load_settings().engine
-    resources = EngineResources(memory_limit_bytes=parse_size(engine.memory_limit))
-    if engine.threads:
-        resources = replace(resources, threads=engine.threads)
-    if engine.spill_directory:
-        resources = replace(resources, spill_directory=Path(engine.spill_directory))
-    return resources
+    return EngineResources.configured(**load_settings().engine.model_dump())
 
 
 _ACTIONS = {"list": _list, "plan": _plan, "compact": _compact}

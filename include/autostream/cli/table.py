@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from autostream.cli.output import JsonOption, emit, log_console, output_console, progress
 from autostream.config import load_settings
 from autostream.errors import UsageError
-from autostream.resources import EngineResources, available_cpus, format_size, parse_size
+from autostream.resources import EngineResources, format_size
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -32,12 +31,7 @@ _MOST_ROWS = 40
 
 def engine_resources() -> EngineResources:
     """Return what the configuration lets the engine use."""
-    engine = load_settings().engine
-    return EngineResources(
-        memory_limit_bytes=parse_size(engine.memory_limit),
-        threads=engine.threads or available_cpus(),
-        spill_directory=Path(engine.spill_directory or tempfile.gettempdir()),
-    )
+    return EngineResources.configured(**load_settings().engine.model_dump())
 
 
 def _open(name: str) -> tuple[Table, TableName]:
