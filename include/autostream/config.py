@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 
@@ -89,6 +89,39 @@ class CompactionSettings(Section):
     )
 
 
+class ZooKeeperSettings(Section):
+    """The ZooKeeper ensemble that locks tables."""
+
+    hosts: str = Field(
+        default="", description="Servers as `host:port`, separated by commas; empty: there is no ZooKeeper."
+    )
+    root: str = Field(default="/autostream", pattern=r"^/[^/]+(/[^/]+)*$", description="Node below which all is kept.")
+    session_timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="A holder that the ensemble has not heard of for this long loses its locks.",
+    )
+    connect_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="How long a first connection is tried for."
+    )
+    username: str = Field(default="", description="Account of digest or SASL authentication.")
+    password: SecretStr = Field(default=SecretStr(""), description="Its password.")
+    sasl_mechanism: Literal["", "DIGEST-MD5", "GSSAPI"] = Field(
+        default="",
+        description="SASL: `GSSAPI` for Kerberos or `DIGEST-MD5`; empty: none, a username then is one of the digest scheme.",
+    )
+    sasl_service: str = Field(default="zookeeper", description="Kerberos service name of the servers.")
+    acl: Literal["creator", "open"] = Field(
+        default="creator", description="Who may change nodes: the account that made them, or anybody."
+    )
+    tls: bool = Field(default=False, description="Connect by TLS; certificate and host name are verified.")
+    tls_ca: str = Field(default="", description="File of the certificates that sign the servers'; empty: the system's.")
+    tls_certificate: str = Field(default="", description="File of the client's certificate.")
+    tls_key: str = Field(default="", description="File of the client's key.")
+    tls_key_password: SecretStr = Field(default=SecretStr(""), description="Password of the key.")
+
+
 @dataclass(frozen=True)
 class SettingValue:
     """One effective value: what it is and where it came from.
@@ -115,6 +148,7 @@ class Settings(BaseModel):
 
     engine: EngineSettings = Field(default_factory=EngineSettings)
     compaction: CompactionSettings = Field(default_factory=CompactionSettings)
+    zookeeper: ZooKeeperSettings = Field(default_factory=ZooKeeperSettings)
 
     _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)

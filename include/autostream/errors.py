@@ -42,6 +42,10 @@ class ConflictError(AutostreamError):
     exit_code = 3
 
 
+class LockLostError(ConflictError):
+    """The lock that protected a commit was lost before its swap: expired, broken, or its session is in doubt."""
+
+
 class OutcomeUnknownError(AutostreamError):
     """Whether a commit landed could not be found out; every file was kept."""
 
@@ -64,3 +68,14 @@ class TimedOutError(AutostreamError):
     """The allowed time passed first."""
 
     exit_code = 124
+
+
+class LockTimeoutError(TimedOutError):
+    """A lock was not got in the allowed time; says who holds it and who waits before us."""
+
+
+class ServiceError(AutostreamError):
+    """A service (HDFS, metastore, ZooKeeper, Flink) cannot be reached, or answers what it should not.
+
+    The message names the address, the operation and the remedy.
+    """
