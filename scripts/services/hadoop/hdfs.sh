@@ -53,7 +53,8 @@ configure() {
       dfs.web.authentication.kerberos.principal $web dfs.web.authentication.kerberos.keytab "$keytab"
       dfs.block.access.token.enable true ignore.secure.ports.for.testing true)
   fi
-  site fs.defaultFS "$URI" hadoop.tmp.dir "$DIR/tmp" \
+  # An idle connection notices only when it is used that a NameNode was restarted: close it before.
+  site fs.defaultFS "$URI" hadoop.tmp.dir "$DIR/tmp" ipc.client.connection.maxidletime 500 \
     hadoop.proxyuser.svc.hosts 127.0.0.1 hadoop.proxyuser.svc.groups '*' \
     hadoop.proxyuser.svcg.hosts 127.0.0.1 hadoop.proxyuser.svcg.groups analysts \
     hadoop.user.group.static.mapping.overrides "svc=svc;svcg=svcg;alice=analysts;bob=others;mallory=others;dr.who=" \
