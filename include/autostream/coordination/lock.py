@@ -1,0 +1,266 @@
+"""The lock on a table: fair, with a deadline, a name of its holder and a token that a commit checks before its swap."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+from autostream.coordination.client import Session, ZooKeeperClient
+from autostream.coordination.holder import Holder, iso_time
+from autostream.coordination.paths import LockKey, LockNode
+from autostream.coordination.queue import Place, touch
+from autostream.coordination.registry import broken_record
+from autostream.errors import AutostreamError, LockLostError, LockTimeoutError, UsageError
+
+DEFAULT_TIMEOUT_SECONDS: Final = 300.0
+# Who waits longer than this wants to know for whom.
+_QUIET_SECONDS: Final = 5.0
+# ZooKeeper tells when the one before leaves; looking again now and then costs nothing and trusts nobody.
+_LOOK_AGAIN_SECONDS: Final = 60.0
+_READ_TIMEOUT_SECONDS: Final = 2.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Tenure:
+    """What must stay as it was when the lock was got."""
+
+    place: Place
+    session: Session
+    interruptions: int
+    since: datetime
+
+
+class TableLock:
+    """The lock on one table, held by one session of one process; others wait in the order in which they came.
+
+        with TableLock(client, LockKey("lake", "db.orders"), what="commit", timeout_seconds=60) as lock:
+            ...
+            lock.verify()  # right before the swap
+            swap()
+
+    It is not re-entrant: each lock object, of whatever thread, waits for all that came before it. From the moment at
+    which the connection is lost the lock counts as lost, even if the session lives on: nobody can tell, while it is
+    away, whether another one holds the table by now.
+
+    Attributes:
+        key: The table.
+        what: What it is locked for.
+        timeout_seconds: How long `acquire` waits for its turn, in all.
+    """
+
+    def __init__(
+        self, client: ZooKeeperClient, key: LockKey, *, what: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        """Prepares a lock; `acquire` or `with` takes it.
+
+        Args:
+            client: Where it is kept.
+            key: The table.
+            what: What it is for, shown to those who wait, such as `compaction`.
+            timeout_seconds: How long to wait for it; 0: take it only if it is free. The servers themselves have
+                `zookeeper.connect_timeout_seconds` to answer, if that is longer.
+        """
+        self._client = client
+        self._mutex = threading.Lock()
+        self._tenure: _Tenure | None = None
+        self._lost: str | None = None
+        self.key = key
+        self.what = what
+        self.timeout_seconds = timeout_seconds
+
+    @property
+    def token(self) -> int:
+        """The fencing token: larger than that of every earlier holder of the table.
+
+        Raises:
+            LockLostError: The lock is not held.
+        """
+        return self._held().place.token
+
+    @property
+    def lost(self) -> str | None:
+        """Why the lock is lost, as far as this process knows without asking; None while it seems to be held."""
+        tenure = self._tenure
+        if self._lost is None and tenure is not None:
+            self._lost = self._known_loss(tenure)
+        return self._lost
+
+    def acquire(self) -> None:
+        """Waits until it is our turn.
+
+        Raises:
+            LockTimeoutError: It was not in time; the message says who holds the lock and how many come before us.
+            LockLostError: Somebody broke the lock just as it became ours.
+            ServiceError: ZooKeeper cannot be reached, or gave no answer in time.
+            DeniedError: The account may not lock the table.
+            UsageError: This object holds the lock already.
+        """
+        if not self._mutex.acquire(blocking=False) or self._tenure is not None:
+            raise UsageError(
+                f"This lock on table {self.key} is held already, or being waited for: it is not re-entrant. "
+                "Use another TableLock."
+            )
+        try:
+            self._lost = None
+            self._tenure = self._wait_in_queue()
+        finally:
+            self._mutex.release()
+
+    def _wait_in_queue(self) -> _Tenure:
+        start = time.monotonic()
+        deadline = start + self.timeout_seconds
+        answers_by = start + max(self.timeout_seconds, self._client.settings.connect_timeout_seconds)
+        me = Holder.of_this_process(self.what)
+        while True:
+            place = Place(self._client, self.key)
+            try:
+                place.enter(me.to_bytes(), deadline=answers_by)
+                tenure = self._wait_for_turn(place, deadline=deadline, answers_by=answers_by)
+                if tenure is not None:
+                    self._write_since(place, me, tenure)
+                    return tenure
+            except BaseException:
+                place.leave()
+                raise
+            _logger.info("the place in the queue for table %s was lost with its session: taking a new one", self.key)
+
+    def _wait_for_turn(self, place: Place, *, deadline: float, answers_by: float) -> _Tenure | None:
+        """Waits until a place is the first; None when it is in the queue no longer."""
+        told = False
+        while True:
+            session = self._client.session(answers_by - time.monotonic())
+            interruptions = session.interruptions
+            ahead = place.ahead(deadline=answers_by)
+            if ahead is None:
+                self._raise_if_broken(place)
+                return None
+            if not ahead:
+                if session.interruptions == interruptions and session is self._client.current_session():
+                    return _Tenure(place, session, interruptions, datetime.now(UTC))
+                continue
+            if time.monotonic() >= deadline:
+                raise self._timed_out(place, ahead)
+            changed = threading.Event()
+            if place.watch(ahead[-1], changed, deadline=answers_by):
+                left = max(0.0, deadline - time.monotonic())
+                quiet = min(left, _LOOK_AGAIN_SECONDS if told else _QUIET_SECONDS)
+                if not changed.wait(quiet) and quiet < left and not told:
+                    told = True
+                    _logger.info("waiting for the lock on table %s: %s", self.key, self._who(place, ahead))
+
+    def _write_since(self, place: Place, me: Holder, tenure: _Tenure) -> None:
+        """Tells, once it is our turn, since when; nobody waits for that to arrive."""
+        now_ms = round(tenure.since.timestamp() * 1000)
+        if me.since_ms is not None and now_ms - me.since_ms >= 1000:
+            tenure.session.kazoo.set_async(place.path, replace(me, since_ms=now_ms).to_bytes())
+
+    def _timed_out(self, place: Place, ahead: list[LockNode]) -> LockTimeoutError:
+        return LockTimeoutError(
+            f"Table {self.key} was not free within {self.timeout_seconds:g} s: {self._who(place, ahead)}. Try again "
+            f"later or wait longer. If the holder hangs, 'autostream lock break {self.key}' takes the lock from it; "
+            "one that died loses it by itself when its session ends."
+        )
+
+    def _who(self, place: Place, ahead: list[LockNode]) -> str:
+        try:
+            found = self._client.get(f"{place.queue}/{ahead[0].name}", timeout_seconds=_READ_TIMEOUT_SECONDS)
+        except AutostreamError as error:
+            return f"it is locked; by whom could not be read ({error})"
+        holder = Holder.from_bytes(found[0]) if found else Holder()
+        itself = ", which is this very process: the lock is not re-entrant" if holder.is_this_process() else ""
+        waiting = len(ahead) - 1
+        others = f"; {waiting} more {'waits' if waiting == 1 else 'wait'} before us" if waiting else ""
+        return f"it is locked by {holder}{itself}{others}"
+
+    def _raise_if_broken(self, place: Place) -> None:
+        record = broken_record(self._client, self.key, place.node.name) if place.node else None
+        if record is not None:
+            raise LockLostError(
+                f"The lock on table {self.key} was broken as soon as it was ours, by {record}. Nothing was changed. "
+                "Ask whoever broke it, then try again."
+            )
+
+    def verify(self, *, timeout_seconds: float | None = None) -> None:
+        """Makes sure, by asking a majority of the servers, that the lock is held; to be called right before the swap.
+
+        Args:
+            timeout_seconds: How long to wait for the answer; the session's time-out when None.
+
+        Raises:
+            LockLostError: It is not, or may not be; it stays so. The message says what happened.
+        """
+        tenure = self._held()
+        if self.lost is None:
+            timeout = self._client.settings.session_timeout_seconds if timeout_seconds is None else timeout_seconds
+            self._lost = self._loss(tenure, timeout)
+        if self._lost is not None:
+            raise self._lost_error(tenure)
+
+    def _held(self) -> _Tenure:
+        tenure = self._tenure
+        if tenure is None:
+            raise LockLostError(f"The lock on table {self.key} is not held: acquire it first. Nothing was changed.")
+        return tenure
+
+    def _lost_error(self, tenure: _Tenure) -> LockLostError:
+        return LockLostError(
+            f"The lock on table {self.key}, held for {self.what} since {_text(tenure.since)}, is lost: {self._lost}. "
+            "Nothing may be committed under it; run the operation again."
+        )
+
+    def _known_loss(self, tenure: _Tenure) -> str | None:
+        session = tenure.session
+        if session.pid != os.getpid():
+            return f"it belongs to process {session.pid}, of which this one, {os.getpid()}, is a child"
+        interruption = session.first_interruption_after(tenure.interruptions)
+        if interruption is None:
+            return None if session is self._client.current_session() else "the connection to ZooKeeper was closed"
+        return f"the ZooKeeper session was {interruption.state} at {_text(interruption.at)}"
+
+    def _loss(self, tenure: _Tenure, timeout_seconds: float) -> str | None:
+        place = tenure.place
+        try:
+            exists = touch(tenure.session, place.path, timeout_seconds=timeout_seconds)
+        except AutostreamError as error:
+            return self._known_loss(tenure) or f"whether it is still held could not be found out ({error})"
+        return self._known_loss(tenure) if exists else self._why_gone(place)
+
+    def _why_gone(self, place: Place) -> str:
+        gone = f"its node was gone when it was verified at {_text(datetime.now(UTC))}"
+        try:
+            record = broken_record(self._client, self.key, place.path.rpartition("/")[2])
+        except AutostreamError:
+            return gone
+        return f"it was broken by {record}" if record else f"{gone}: its session ended, or somebody removed it"
+
+    def release(self) -> None:
+        """Gives the lock up; does nothing where it is not held. Raises nothing of its own, whatever became of the lock.
+
+        Where ZooKeeper does not answer, the node is removed in the background, as soon as it does.
+        """
+        tenure, self._tenure = self._tenure, None
+        if tenure is not None and tenure.session.pid == os.getpid():
+            tenure.place.leave()
+
+    def __enter__(self) -> Self:
+        """Acquires it."""
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Releases it; an error of the block goes on as it is."""
+        self.release()
+
+
+def _text(time_: datetime) -> str:
+    return iso_time(round(time_.timestamp() * 1000)) or ""

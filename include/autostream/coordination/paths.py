@@ -1,0 +1,109 @@
+"""Where things are kept in ZooKeeper; the only place that knows."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from dataclasses import dataclass
+
+from autostream.errors import UsageError
+
+_NODE = re.compile(r"^lock-(?P<uuid>[0-9a-f]{32})-(?P<sequence>-?\d+)$")
+
+
+@dataclass(frozen=True, order=True)
+class LockKey:
+    """What is locked: a table of a catalog.
+
+    Two processes exclude each other only where both call the table by the same key, so the name of the catalog must be
+    the same for all its users, and a catalog that ignores case must be asked in one case (Hive: lower).
+
+    Attributes:
+        catalog: Name of the catalog, such as `lake`.
+        table: Name of the table within it, such as `db.orders`.
+    """
+
+    catalog: str
+    table: str
+
+    def __post_init__(self) -> None:
+        if not self.catalog or not self.table:
+            raise UsageError(f"There is no lock for catalog {self.catalog!r}, table {self.table!r}: name both.")
+
+    def __str__(self) -> str:
+        """The table as it is written everywhere."""
+        return f"{self.catalog}.{self.table}"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The nodes below the configured root.
+
+        ROOT/locks/CATALOG/TABLE/lock-UUID-SEQUENCE    ephemeral; the lowest sequence holds the lock, the others wait
+        ROOT/broken/CATALOG/TABLE/lock-UUID-SEQUENCE   who broke that lock, when and why
+
+    Attributes:
+        root: Node below which all is kept, without a slash at its end.
+    """
+
+    root: str
+
+    @property
+    def locks(self) -> str:
+        """Parent of the catalogs that have locked tables."""
+        return f"{self.root}/locks"
+
+    @property
+    def broken(self) -> str:
+        """Parent of the catalogs in which locks were broken."""
+        return f"{self.root}/broken"
+
+    def locks_of_catalog(self, catalog: str) -> str:
+        """Parent of the tables of a catalog that are locked; stays when none is."""
+        return f"{self.locks}/{quote(catalog)}"
+
+    def queue(self, key: LockKey) -> str:
+        """Parent of the lock nodes of a table; exists only while there is one."""
+        return f"{self.locks_of_catalog(key.catalog)}/{quote(key.table)}"
+
+    def broken_of(self, key: LockKey) -> str:
+        """Parent of the records of a table's broken locks."""
+        return f"{self.broken}/{quote(key.catalog)}/{quote(key.table)}"
+
+
+@dataclass(frozen=True, order=True)
+class LockNode:
+    """Name of a lock node, in the order in which they hold the lock.
+
+    Attributes:
+        sequence: What ZooKeeper numbered it by.
+        uuid: What its maker named it by; 32 hexadecimal digits.
+        name: The whole name.
+    """
+
+    sequence: int
+    uuid: str
+    name: str
+
+    @classmethod
+    def parse(cls, name: str) -> LockNode | None:
+        """The lock node that a name spells, or None: others may keep nodes there too."""
+        match = _NODE.match(name)
+        return cls(int(match["sequence"]), match["uuid"], name) if match else None
+
+
+def lock_prefix(uuid: str) -> str:
+    """What ZooKeeper is to append the sequence number to."""
+    return f"lock-{uuid}-"
+
+
+def quote(name: str) -> str:
+    """`name` as one part of a path: what is no letter, digit or one of `_.-~` is written as %XX of its UTF-8."""
+    if name in (".", ".."):  # ZooKeeper allows neither as a part
+        return name.replace(".", "%2E")
+    return urllib.parse.quote(name, safe="")
+
+
+def unquote(part: str) -> str:
+    """The name that `quote` made this part of."""
+    return urllib.parse.unquote(part)

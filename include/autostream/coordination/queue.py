@@ -1,0 +1,236 @@
+"""A place in the queue for a lock: one ephemeral node, certain to be there and certain to be removed.
+
+kazoo's own recipe swallows the errors of its clean-up, so that a waiter that gave up can leave a live node, which
+blocks the queue as long as its process lives. Here a node that could not be removed at once is removed in the background.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from typing import Any, Final
+
+from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
+
+from autostream.coordination.client import InterruptedSessionError, Session, ZooKeeperClient
+from autostream.coordination.paths import LockKey, LockNode, Paths, lock_prefix
+from autostream.errors import DeniedError
+
+_LEAVE_TIMEOUT_SECONDS: Final = 5.0
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+class Place:
+    """A place in the queue of a table: `enter`, `ahead`, `leave`. The first place holds the lock.
+
+    Attributes:
+        key: The table.
+        node: The node that stands for it, once there is one.
+        token: Its czxid: larger for each later place of the table, and for ever.
+    """
+
+    def __init__(self, client: ZooKeeperClient, key: LockKey) -> None:
+        self._client = client
+        self._paths = Paths(client.root)
+        self._uuid = uuid.uuid4().hex
+        self._sent: Any = None
+        self._session: Session | None = None
+        self.key = key
+        self.node: LockNode | None = None
+        self.token = 0
+
+    @property
+    def queue(self) -> str:
+        """Parent of all places of the table."""
+        return self._paths.queue(self.key)
+
+    @property
+    def path(self) -> str:
+        """The node that stands for it."""
+        return f"{self.queue}/{self.node.name if self.node else lock_prefix(self._uuid)}"
+
+    def enter(self, data: bytes, *, deadline: float) -> None:
+        """Makes the node, whatever is lost on the way there or back.
+
+        Args:
+            data: Content of the node.
+            deadline: Until when to try, on the monotonic clock.
+
+        Raises:
+            ServiceError: ZooKeeper gave no answer in time.
+            DeniedError: The account may not make nodes there.
+        """
+        while self.node is None:
+            session = self._session = self._client.session(deadline - time.monotonic())
+            try:
+                path, stat = session.request(
+                    f"creating a node below {self.queue}",
+                    lambda kazoo: self._send_create(kazoo, data),
+                    timeout_seconds=deadline - time.monotonic(),
+                )
+            except NoNodeError:
+                self._make_queue(deadline)
+                continue
+            except InterruptedSessionError:
+                if time.monotonic() >= deadline:
+                    raise
+                self._find(deadline)  # it may be there, only the answer was lost
+                continue
+            self._found(path.rpartition("/")[2], stat.czxid)
+
+    def _send_create(self, kazoo: Any, data: bytes) -> Any:
+        self._sent = kazoo.create_async(
+            f"{self.queue}/{lock_prefix(self._uuid)}", data, ephemeral=True, sequence=True, include_data=True
+        )
+        return self._sent
+
+    def _make_queue(self, deadline: float) -> None:
+        """The last one that leaves takes the queue's node away, perhaps at this very moment: hence the loop around."""
+        operation = f"creating {self.queue}"
+        try:
+            self._client.ask(
+                operation,
+                lambda kazoo: kazoo.create_async(self.queue),
+                timeout_seconds=deadline - time.monotonic(),
+            )
+        except NodeExistsError:
+            return
+        except NoNodeError:
+            parent = self._paths.locks_of_catalog(self.key.catalog)
+            self._client.ensure_path(parent, timeout_seconds=deadline - time.monotonic())
+
+    def _find(self, deadline: float) -> None:
+        """Looks for the own node, after everything that was sent before.
+
+        A server ends the old connection of a session before it accepts a new one, so what was sent over the old one
+        either has been carried out by now or never will be. The server asked may lag behind: `sync` makes it catch up.
+        """
+        path = self._paths.locks
+        self._client.ask("synchronising", lambda k: k.sync_async(path), timeout_seconds=deadline - time.monotonic())
+        for name in self._client.children(self.queue, timeout_seconds=deadline - time.monotonic()):
+            node = LockNode.parse(name)
+            if node is not None and node.uuid == self._uuid:
+                found = self._client.get(f"{self.queue}/{name}", timeout_seconds=deadline - time.monotonic())
+                if found is not None:
+                    self._found(name, found[1].czxid)
+
+    def _found(self, name: str, token: int) -> None:
+        self.node, self.token = LockNode.parse(name), token
+
+    def ahead(self, *, deadline: float) -> list[LockNode] | None:
+        """The places before this one, the first of all first; None when this one is no longer in the queue."""
+        names = self._client.children(self.queue, timeout_seconds=deadline - time.monotonic())
+        nodes = sorted(node for node in map(LockNode.parse, names) if node is not None)
+        if self.node not in nodes:
+            return None
+        return nodes[: nodes.index(self.node)]
+
+    def watch(self, other: LockNode, changed: threading.Event, *, deadline: float) -> bool:
+        """Has `changed` set when another place is given up or the session is interrupted.
+
+        Returns:
+            Whether the other place is still there.
+        """
+        path = f"{self.queue}/{other.name}"
+        try:
+            # A watch of its children, which it cannot have: fires when the node goes, not when its content changes.
+            self._client.ask(
+                f"watching {path}",
+                lambda kazoo: kazoo.get_children_async(path, watch=lambda event: changed.set()),
+                timeout_seconds=deadline - time.monotonic(),
+            )
+        except NoNodeError:
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Removes the node: at once where ZooKeeper answers, else in the background. Raises nothing of its own."""
+        done = False
+        try:
+            if self._gone_with_session():
+                done = True
+                return
+            self._remove(time.monotonic() + _LEAVE_TIMEOUT_SECONDS)
+            done = True
+        except Exception as error:
+            _logger.debug("%s is removed in the background: %s", self.path, error)
+        finally:
+            if not done:
+                threading.Thread(target=self._keep_removing, name="zookeeper-clean-up", daemon=True).start()
+
+    def _gone_with_session(self) -> bool:
+        """Whether the connection that the node was made by is closed for good: the servers remove it by themselves."""
+        return self._session is None or self._client.current_session() is not self._session
+
+    def _keep_removing(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._gone_with_session():
+            try:
+                self._remove(time.monotonic() + 2 * _LEAVE_TIMEOUT_SECONDS)
+                return
+            except DeniedError as error:
+                _logger.warning("%s stays until this process ends: %s", self.path, error)
+                return
+            except Exception as error:
+                _logger.debug("%s is not removed yet: %s", self.path, error)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _remove(self, deadline: float) -> None:
+        if self.node is None:
+            if self._sent is None:
+                return
+            # While kazoo may yet send it, a look around would prove nothing.
+            if not self._sent.wait(deadline - time.monotonic()):
+                raise InterruptedSessionError(f"ZooKeeper gave no answer yet to creating a node below {self.queue}.")
+            self._find(deadline)
+            if self.node is None:
+                return
+        session = self._client.session(deadline - time.monotonic())
+        # Both are sent at once, to wait for one answer only.
+        emptied = None
+
+        def remove(kazoo: Any) -> Any:
+            nonlocal emptied
+            removed = kazoo.delete_async(self.path)
+            emptied = kazoo.delete_async(self.queue)
+            return removed
+
+        try:
+            session.request(f"removing {self.path}", remove, timeout_seconds=deadline - time.monotonic())
+        except NoNodeError:
+            _logger.debug("%s was gone already", self.path)
+        # Others wait, or were here and left, or the queue is another account's: then it is not for us to remove.
+        with contextlib.suppress(NoNodeError, NotEmptyError, DeniedError):
+            session.request(
+                f"removing {self.queue}", lambda kazoo: emptied, timeout_seconds=deadline - time.monotonic()
+            )
+
+
+def touch(session: Session, path: str, *, timeout_seconds: float) -> bool:
+    """Whether a node exists at this moment, as a majority of the servers agrees.
+
+    It is asked as a transaction, which takes its turn among all changes: what a reader is told may be old, and a
+    server that is cut off from the others, or a leader that does not know yet that it no longer is, cannot answer.
+
+    Raises:
+        InterruptedSessionError: There was no answer.
+    """
+
+    def call(kazoo: Any) -> Any:
+        transaction = kazoo.transaction()
+        transaction.check(path, -1)
+        return transaction.commit_async()
+
+    (answer,) = session.request(f"checking {path}", call, timeout_seconds=timeout_seconds)
+    if isinstance(answer, NoNodeError):
+        return False
+    if isinstance(answer, Exception):
+        raise session.explain(f"checking {path}", answer) from answer
+    return True
