@@ -165,5 +165,5 @@ def test_the_documentation_lists_every_setting_with_its_default_and_meaning(tmp_
 
     for value in load(tmp_path).values():
         default = ", ".join(value.value) if isinstance(value.value, list) else value.value
-        shown = f"`{default}`" if default != "" else "–"
+        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "–"
         assert f"| `{value.section}.{value.key}` | {shown} | {value.description} |" in documented

@@ -15,6 +15,7 @@ from rich.table import Table
 from autostream.cli.output import JsonOption, emit, output_console
 from autostream.config import (
     Settings,
+    ZooKeeperSettings,
     configured_catalogs,
     load_settings,
     mask_passwords,
@@ -58,7 +59,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove that each configured catalog is reachable, and that the engine has room to spill.
+    """Prove that each configured catalog and ZooKeeper are reachable, and that the engine has room to spill.
 
     Exit code 0: all is well; 1: something is not reachable; 2: the configuration itself is wrong.
     """
@@ -70,6 +71,8 @@ def check(
             "PYICEBERG_CATALOG__NAME__TYPE and PYICEBERG_CATALOG__NAME__URI)."
         )
     checks = [_guarded("engine.spill_directory", partial(_check_spill_directory, settings.engine.spill_directory))]
+    if settings.zookeeper.hosts:
+        checks.append(_guarded("zookeeper", partial(_check_zookeeper, settings.zookeeper)))
     checks += [_guarded(f"catalog {name}", partial(_check_catalog, name)) for name in names]
     document = {"ok": all(item.ok for item in checks), "checks": [asdict(item) for item in checks]}
     emit(document, as_json=as_json, render=lambda: _render_checks(checks))
@@ -92,6 +95,12 @@ def _check_catalog(name: str) -> str:
 
     namespaces = open_catalog(name).list_namespaces()
     return f"reachable, {len(namespaces)} {'namespace' if len(namespaces) == 1 else 'namespaces'}"
+
+
+def _check_zookeeper(settings: ZooKeeperSettings) -> str:
+    from autostream.coordination.client import shared_client
+
+    return shared_client(settings).check()
 
 
 def _check_spill_directory(configured: str) -> str:

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+import uuid
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -19,10 +20,14 @@ from typing import Any, Final
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
     AuthFailedError,
+    BadVersionError,
     ConnectionLoss,
     InvalidACLError,
+    KazooException,
     NoAuthError,
+    NodeExistsError,
     NoNodeError,
+    NotEmptyError,
     OperationTimeoutError,
     RequestTimeoutError,
     SessionClosedRequireSaslError,
@@ -50,6 +55,7 @@ _IN_DOUBT: Final = (
     RequestTimeoutError,
     KazooTimeoutError,
 )
+_ABOUT_NODES: Final = (NoNodeError, NodeExistsError, NotEmptyError, BadVersionError)
 _REFUSED: Final = (AuthFailedError, SessionClosedRequireSaslError)
 
 _logger = logging.getLogger(__name__)
@@ -238,12 +244,15 @@ class Session:
             InterruptedSessionError: There was no answer; it may or may not have been carried out.
             DeniedError: The account may not do that.
             ConfigurationError: The account cannot restrict nodes to itself.
+            ServiceError: The server answered with another failure.
             ZookeeperError: As kazoo raises it, when the answer is about nodes (NoNodeError, NodeExistsError,
                 NotEmptyError, BadVersionError).
         """
         try:
             return call(self.kazoo).get(timeout=max(0.0, timeout_seconds))
-        except (*_IN_DOUBT, *_REFUSED, NoAuthError, InvalidACLError) as error:
+        except _ABOUT_NODES:
+            raise
+        except (KazooTimeoutError, KazooException) as error:
             raise self.explain(operation, error) from error
 
     def explain(self, operation: str, error: Exception) -> AutostreamError:
@@ -252,8 +261,8 @@ class Session:
         if isinstance(error, NoAuthError):
             return DeniedError(
                 f"ZooKeeper at {settings.hosts} forbids {operation} to {account(settings)}. Nodes belong to the "
-                "account that made them: set zookeeper.username and zookeeper.password to that account's (a wrong password of "
-                "the digest scheme shows only here), or have the nodes' ACL changed."
+                "account that made them: set zookeeper.username and zookeeper.password to that account's (a wrong "
+                "password of the digest scheme shows only here), or have the nodes' ACL changed."
             )
         if isinstance(error, InvalidACLError):
             return ConfigurationError(
@@ -262,6 +271,11 @@ class Session:
             )
         if isinstance(error, _REFUSED):
             return self._refused()
+        if not isinstance(error, _IN_DOUBT):
+            return ServiceError(
+                f"ZooKeeper at {settings.hosts} answered {type(error).__name__} to {operation}. Its log has "
+                "the reason."
+            )
         reason = "in time" if isinstance(error, KazooTimeoutError) else f"({type(error).__name__})"
         return InterruptedSessionError(
             f"ZooKeeper at {settings.hosts} gave no answer {reason} to {operation}. Check that a majority of its "
@@ -448,6 +462,22 @@ class ZooKeeperClient:
         except NoNodeError:
             return False
         return True
+
+    def check(self) -> str:
+        """Proves that locks can be made: connects, makes an ephemeral node below the root and removes it.
+
+        Returns:
+            What was found, for people.
+
+        Raises:
+            ServiceError: The ensemble cannot be reached.
+            DeniedError: The account was refused, or may not make nodes below the root.
+        """
+        self.ensure_path(self.root)
+        path = f"{self.root}/check-{uuid.uuid4().hex}"
+        self.ask(f"creating a node below {self.root}", lambda kazoo: kazoo.create_async(path, ephemeral=True))
+        self.delete(path)
+        return f"reachable at {self.settings.hosts}, {account(self.settings)} may lock below {self.root}"
 
     def close(self) -> None:
         """Ends the session of this process; the next use makes another."""

@@ -1,7 +1,8 @@
 """A place in the queue for a lock: one ephemeral node, certain to be there and certain to be removed.
 
 kazoo's own recipe swallows the errors of its clean-up, so that a waiter that gave up can leave a live node, which
-blocks the queue as long as its process lives. Here a node that could not be removed at once is removed in the background.
+blocks the queue as long as its process lives. Here a node that could not be removed at once is removed in the
+background.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from kazoo.exceptions import NoNodeError, RolledBackError, ZookeeperError
+from kazoo.exceptions import NodeExistsError, NoNodeError, RolledBackError
 
 from autostream.coordination.client import ZooKeeperClient
 from autostream.coordination.holder import Holder, iso_time
 from autostream.coordination.paths import LockKey, LockNode, Paths, unquote
-from autostream.errors import ConflictError, ServiceError
+from autostream.errors import ConflictError
 
 KEPT_RECORDS: Final = 100
 """How many broken locks of a table are remembered."""
@@ -202,15 +202,13 @@ def break_lock(client: ZooKeeperClient, lock: HeldLock, *, by: Holder, reason: s
     session = client.session()
     answers = session.request(operation, call, timeout_seconds=client.settings.connect_timeout_seconds)
     problem = next((a for a in answers if isinstance(a, Exception) and not isinstance(a, RolledBackError)), None)
-    if isinstance(problem, NoNodeError):
+    if isinstance(problem, (NoNodeError, NodeExistsError)):  # given up meanwhile, or broken already
         raise ConflictError(
             f"The lock on table {lock.key} that was to be broken ({lock.holder}) is no longer held; nothing was "
             f"broken. 'autostream lock show {lock.key}' tells who holds the table now."
         )
-    if isinstance(problem, ZookeeperError):
-        raise session.explain(operation, problem) from problem
     if problem is not None:
-        raise ServiceError(f"ZooKeeper at {client.settings.hosts} failed {operation}: {problem!r}.") from problem
+        raise session.explain(operation, problem) from problem
     _forget_oldest(client, lock.key)
     return record
 
