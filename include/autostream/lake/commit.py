@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -26,7 +25,15 @@ from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 
 from autostream import __version__
-from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DeniedError, OutcomeUnknownError
+from autostream.errors import (
+    AutostreamError,
+    ConfigurationError,
+    ConflictError,
+    DeniedError,
+    OutcomeUnknownError,
+    TimedOutError,
+)
+from autostream.lake.catalogs.swap import root_cause
 from autostream.lake.deletes import removable
 from autostream.lake.files import Content, LiveFile, partition_key
 from autostream.lake.manifests import (
@@ -38,6 +45,7 @@ from autostream.lake.manifests import (
     write_list,
 )
 from autostream.lake.output import delete_files
+from autostream.lake.retry import RetryPolicy
 from autostream.lake.rewrite import RewrittenGroup
 from autostream.lake.state import TableState, read_state
 from autostream.lake.steps import Step, StepObserver, no_observer
@@ -50,53 +58,6 @@ _REFUSALS = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError, BadRe
 
 # Entries a manifest: about 8 MB, Iceberg's commit.manifest.target-size-bytes, at the usual 400 bytes an entry.
 _MANIFEST_ENTRIES = 20_000
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often and how long a commit is tried, and its outcome asked after: the table's ``commit.*`` properties."""
-
-    retries: int = 4
-    min_wait_ms: int = 100
-    max_wait_ms: int = 60_000
-    total_timeout_ms: int = 1_800_000
-    status_retries: int = 3
-    status_min_wait_ms: int = 1_000
-    status_max_wait_ms: int = 60_000
-
-    @classmethod
-    def from_properties(cls, properties: Mapping[str, str]) -> RetryPolicy:
-        """Return the policy of a table.
-
-        Raises:
-            ConfigurationError: a value is no whole number, or below 0.
-        """
-        names = {
-            "retries": "commit.retry.num-retries",
-            "min_wait_ms": "commit.retry.min-wait-ms",
-            "max_wait_ms": "commit.retry.max-wait-ms",
-            "total_timeout_ms": "commit.retry.total-timeout-ms",
-            "status_retries": "commit.status-check.num-retries",
-            "status_min_wait_ms": "commit.status-check.min-wait-ms",
-            "status_max_wait_ms": "commit.status-check.max-wait-ms",
-        }
-        values = {}
-        for attribute, key in names.items():
-            if key in properties:
-                text = properties[key]
-                if not text.strip().isdigit():
-                    raise ConfigurationError(f"Table property {key} is {text!r}: it must be a whole number, 0 or more.")
-                values[attribute] = int(text)
-        return cls(**values)
-
-    def wait_seconds(self, attempt: int) -> float:
-        """Return how long to wait after an attempt (from 0), with jitter so that writers do not meet again."""
-        wait = min(self.min_wait_ms * 2**attempt, self.max_wait_ms)
-        return float(wait + random.uniform(0, 0.1 * wait)) / 1000
-
-    def status_wait_seconds(self, attempt: int) -> float:
-        """Return how long to wait before asking for the outcome again."""
-        return float(min(self.status_min_wait_ms * 2**attempt, self.status_max_wait_ms)) / 1000
 
 
 @dataclass(frozen=True)
@@ -216,6 +177,9 @@ class ReplaceCommit:
             transaction.commit_transaction()
         except CommitFailedException as error:
             self._last_error = error
+            if isinstance(cause := root_cause(error), (ConfigurationError, DeniedError, TimedOutError)):
+                self._abandon()
+                raise cause from error  # trying again would end the same way
             logger.info("Commit %d to %s was overtaken: %s", attempt.outcome.attempts, self.name, error)
             return False
         except _REFUSALS as error:

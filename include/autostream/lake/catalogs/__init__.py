@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Final
 
-from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog import Catalog, infer_catalog_type, load_catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
+from pyiceberg.utils.config import Config
 
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
+
+IMPLEMENTATIONS: Final = {
+    "hive": "autostream.lake.catalogs.hive.HiveCatalog",
+    "rest": "autostream.lake.catalogs.rest.RestCatalog",
+    "sql": "autostream.lake.catalogs.sql.SqlCatalog",
+}
+"""What opens each type of catalog: PyIceberg's own, with commits that are asked after and locked."""
+FILE_IO: Final = "py-io-impl"
+WEBHDFS_IO: Final = "autostream.hadoop.fileio.WebHdfsFileIO"
 
 
 @dataclass(frozen=True, order=True)
@@ -56,13 +68,39 @@ def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Cata
         ConfigurationError: no such catalog is configured, or it cannot be opened.
     """
     try:
-        return load_catalog(name, **dict(properties or {}))
+        return _open(name, dict(properties or {}))
+    except AutostreamError:
+        raise
     except Exception as error:  # each catalog type fails in its own way
         raise ConfigurationError(
             f"Catalog {name!r} cannot be opened: {error or type(error).__name__}. Configure it in .pyiceberg.yaml or "
             f"by environment variables such as PYICEBERG_CATALOG__{name.upper()}__URI, or check that the service it "
             "names is up."
         ) from error
+
+
+def _open(name: str, properties: dict[str, str]) -> Catalog:
+    """Open a catalog by our own implementation of its type where there is one, else by PyIceberg's."""
+    merged = {**(Config().get_catalog_config(name) or {}), **properties}
+    if FILE_IO not in merged and any(key.startswith("webhdfs.") for key in merged):
+        properties[FILE_IO] = merged[FILE_IO] = WEBHDFS_IO
+    implementation = merged.get("py-catalog-impl") or _implementation(name, merged)
+    if implementation is None:
+        return load_catalog(name, **properties)
+    module, _, attribute = str(implementation).rpartition(".")
+    catalog: Catalog = getattr(import_module(module), attribute)(name, **{k: str(v) for k, v in merged.items()})
+    return catalog
+
+
+def _implementation(name: str, properties: Mapping[str, object]) -> str | None:
+    """Return the class that opens a type of catalog; a type with a dot is a class itself."""
+    kind = str(properties.get("type") or "").lower()
+    if "." in kind:
+        return str(properties["type"])
+    if "uri" not in properties:  # PyIceberg's own message says what is missing
+        return None
+    inferred = None if kind else infer_catalog_type(name, properties)  # type: ignore[arg-type]
+    return IMPLEMENTATIONS.get(kind or (inferred.value if inferred else ""))
 
 
 def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Table:

@@ -1,0 +1,393 @@
+"""Hive Metastore over Thrift: the one place that knows its versions, its servers, and whose account it is asked by.
+
+Metastores from 2.3 to 4.x speak one protocol with changing calls: 4.0.1 took away ``get_table``, 4.1 more. Which call a
+server has is found out by what it answers, once a server.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import getpass
+import io
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+from urllib.parse import urlparse
+
+from hive_metastore.ThriftHiveMetastore import Client
+from hive_metastore.ttypes import (
+    AlterTableRequest,
+    CreateTableRequest,
+    Database,
+    EnvironmentContext,
+    FieldSchema,
+    GetDatabaseRequest,
+    GetTableRequest,
+    GetTablesRequest,
+    InvalidOperationException,
+    MetaException,
+    Table,
+)
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.Thrift import TApplicationException
+from thrift.transport.TSocket import TSocket
+from thrift.transport.TTransport import TBufferedTransport, TSaslClientTransport, TTransportException
+
+from autostream.errors import ConfigurationError, DeniedError, ServiceError
+from autostream.hadoop.accounts import refused_impersonation, short_name
+from autostream.hadoop.kerberos import KerberosIdentity, ensure_ticket, security_context
+from autostream.hadoop.sasl import GssapiTransport
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+DEFAULT_PORT: Final = 9083
+MODIFIED: Final = "The table has been modified"
+"""How a metastore with compare-and-swap (HIVE-26882) begins its answer to an expected value that is not there."""
+
+
+@dataclass(frozen=True)
+class MetastoreSettings:
+    """How a metastore is reached.
+
+    Attributes:
+        uris: its servers, ``thrift://host:port``, tried in turn.
+        kerberos: whether it asks for Kerberos (SASL GSSAPI).
+        service: first part of its Kerberos principal.
+        user: the service's own account, for simple mode; under Kerberos the ticket says it.
+        groups: groups of that account, for simple mode.
+        timeout_seconds: how long an answer is waited for; what takes longer counts as lost.
+        connect_timeout_seconds: how long a connection is tried for.
+        identity: the service's Kerberos principal, keytab and ticket cache.
+    """
+
+    uris: tuple[str, ...]
+    kerberos: bool = False
+    service: str = "hive"
+    user: str | None = None
+    groups: tuple[str, ...] = ()
+    timeout_seconds: float = 60.0
+    connect_timeout_seconds: float = 10.0
+    identity: KerberosIdentity = field(default_factory=KerberosIdentity)
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str]) -> MetastoreSettings:
+        """Return what a catalog's properties say: PyIceberg's own names, and ``hive.client-timeout-seconds``.
+
+        Raises:
+            ConfigurationError: there is no usable ``uri``, or a number is none.
+        """
+        uris = tuple(uri.strip() for uri in properties.get("uri", "").split(",") if uri.strip())
+        for uri in uris or ("",):
+            if urlparse(uri).scheme != "thrift" or not urlparse(uri).hostname:
+                raise ConfigurationError(
+                    f"Catalog property uri names {uri!r}, which is no metastore. Write thrift://HOST:{DEFAULT_PORT}, "
+                    "several separated by commas."
+                )
+        user, _, groups = properties.get("ugi", "").partition(":")
+        return cls(
+            uris=uris,
+            kerberos=properties.get("hive.kerberos-authentication", "false").lower() == "true",
+            service=properties.get("hive.kerberos-service-name", "hive"),
+            user=user or None,
+            groups=tuple(group for group in groups.split(",") if group),
+            timeout_seconds=_seconds(properties, "hive.client-timeout-seconds", cls.timeout_seconds),
+            connect_timeout_seconds=_seconds(properties, "hive.connect-timeout-seconds", cls.connect_timeout_seconds),
+        )
+
+    @property
+    def account(self) -> str:
+        """The service's account or principal: as configured, else that of the ticket or of this process."""
+        if not self.kerberos:
+            return self.user or getpass.getuser()
+        return self.identity.principal or ensure_ticket(self.identity).principal
+
+
+def _seconds(properties: Mapping[str, str], key: str, default: float) -> float:
+    text = properties.get(key, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"Catalog property {key} is {text!r}: it must be a number of seconds above 0.")
+    return seconds
+
+
+@dataclass
+class _Server:
+    """What was learnt about a server."""
+
+    missing: set[str] = field(default_factory=set)
+    compare_and_swap: bool | None = None
+
+
+class MetastoreClient(Client):  # type: ignore[misc]
+    """The Thrift client, with today's request-object calls where the server no longer has the old ones."""
+
+    def __init__(self, protocol: TBinaryProtocol, server: _Server) -> None:
+        super().__init__(protocol)
+        self._server = server
+
+    def _either(self, method: str, old: Callable[[], T], new: Callable[[], T]) -> T:
+        if method not in self._server.missing:
+            try:
+                return old()
+            except TApplicationException as error:
+                if error.type != TApplicationException.UNKNOWN_METHOD:
+                    raise
+                logger.debug("The metastore has no %s: its request-object call is used from now on.", method)
+                self._server.missing.add(method)
+        return new()
+
+    def get_table(self, dbname: str, tbl_name: str) -> Table:
+        """Return a table; NoSuchObjectException where there is none."""
+        return self._either(
+            "get_table",
+            lambda: super(MetastoreClient, self).get_table(dbname, tbl_name),
+            lambda: self.get_table_req(GetTableRequest(dbName=dbname, tblName=tbl_name)).table,
+        )
+
+    def get_table_objects_by_name(self, dbname: str, tbl_names: list[str]) -> list[Table]:
+        """Return the tables of these names that exist."""
+        return self._either(
+            "get_table_objects_by_name",
+            lambda: super(MetastoreClient, self).get_table_objects_by_name(dbname, tbl_names),
+            lambda: self.get_table_objects_by_name_req(GetTablesRequest(dbName=dbname, tblNames=tbl_names)).tables,
+        )
+
+    def get_database(self, name: str) -> Database:
+        """Return a database; NoSuchObjectException where there is none."""
+        return self._either(
+            "get_database",
+            lambda: super(MetastoreClient, self).get_database(name),
+            lambda: self.get_database_req(GetDatabaseRequest(name=name)),
+        )
+
+    def create_table(self, tbl: Table) -> None:
+        """Create a table; AlreadyExistsException where there is one."""
+        self._either(
+            "create_table",
+            lambda: super(MetastoreClient, self).create_table(tbl),
+            lambda: self.create_table_req(CreateTableRequest(table=tbl)),
+        )
+
+    def alter_table_with_environment_context(
+        self, dbname: str, tbl_name: str, new_tbl: Table, environment_context: EnvironmentContext
+    ) -> None:
+        """Replace a table's definition."""
+        self._either(
+            "alter_table_with_environment_context",
+            lambda: super(MetastoreClient, self).alter_table_with_environment_context(
+                dbname, tbl_name, new_tbl, environment_context
+            ),
+            lambda: (
+                self.alter_table_req(
+                    AlterTableRequest(
+                        dbName=dbname, tableName=tbl_name, table=new_tbl, environmentContext=environment_context
+                    )
+                )
+                and None
+            ),
+        )
+
+    def compares_and_swaps(self, table: Table) -> bool:
+        """Say whether the server compares and swaps a table parameter (HIVE-26882: 4.0, 2.3.10, and what was patched).
+
+        Asked once a server, by an alteration that none can carry out: it expects a value that is not there, and would
+        change the partition keys. A server with compare-and-swap says that the table has been modified, one without
+        that partition keys cannot be changed; neither changes anything.
+        """
+        if self._server.compare_and_swap is None:
+            self._server.compare_and_swap = self._probe(table)
+        return self._server.compare_and_swap
+
+    def _probe(self, table: Table) -> bool:
+        impossible = copy.deepcopy(table)
+        impossible.partitionKeys = [*(table.partitionKeys or []), FieldSchema("autostream_probe", "string", "")]
+        expected = {"expected_parameter_key": "metadata_location", "expected_parameter_value": "autostream-probe"}
+        try:
+            self.alter_table_with_environment_context(
+                table.dbName, table.tableName, impossible, EnvironmentContext(properties=expected)
+            )
+        except MetaException as error:
+            if MODIFIED in (error.message or ""):
+                return True
+            raise
+        except InvalidOperationException:
+            return False
+        raise ServiceError(
+            f"The metastore accepted a change of the partition keys of {table.dbName}.{table.tableName}, which it must "
+            "not. Set the catalog property autostream.hive.compare-and-swap to true or false, so that it is not asked."
+        )
+
+
+class _Session:
+    """One connection. No generator: contextlib sets attributes of exceptions, which Thrift's do not allow."""
+
+    def __init__(self, metastore: Metastore, account: str | None) -> None:
+        self._metastore, self._account = metastore, account
+        self._transport: Any = None
+
+    def __enter__(self) -> MetastoreClient:
+        client, self._transport = self._metastore.connect(self._account)
+        return client
+
+    def __exit__(self, *_: object) -> None:
+        self._transport.close()
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A delegation token as SASL DIGEST-MD5 takes it: both parts in base64."""
+
+    identifier: str
+    password: str = field(repr=False)
+
+
+class Metastore:
+    """Sessions with a metastore, as the service itself or as an account that it acts for; safe to share by threads.
+
+    In simple mode the account is told by ``set_ugi``, which the metastore believes. Under Kerberos it ignores that, so
+    the service asks it for a delegation token of the account and comes back with the token.
+    """
+
+    def __init__(self, settings: MetastoreSettings) -> None:
+        """Take the settings; nothing is connected yet."""
+        self.settings = settings
+        self._servers = {uri: _Server() for uri in settings.uris}
+        self._first = 0
+        self._tokens: dict[str, _Token] = {}
+        self._lock = threading.Lock()
+
+    def session(self, account: str | None = None) -> AbstractContextManager[MetastoreClient]:
+        """Return a connection as the service, or as an account that it acts for; entering it opens it.
+
+        Raises:
+            ServiceError: on entering: no server can be reached.
+            DeniedError: on entering: the service may not act for the account, or may not connect.
+        """
+        return _Session(self, None if account == self.settings.user else account)
+
+    def connect(self, account: str | None) -> tuple[MetastoreClient, Any]:
+        """Open a connection; the client and its transport, which the caller closes."""
+        settings = self.settings
+        transport, server = self._connect(account)
+        client = MetastoreClient(TBinaryProtocol(transport), server)
+        try:
+            if not settings.kerberos and (user := account or settings.user):
+                client.set_ugi(user, [] if account else list(settings.groups))
+        except BaseException:
+            transport.close()
+            raise
+        return client, transport
+
+    def _connect(self, account: str | None) -> tuple[Any, _Server]:
+        if not self.settings.kerberos:
+            return self._first_that_answers(lambda socket: TBufferedTransport(socket))
+        if account is None:
+            ticket = ensure_ticket(self.settings.identity)
+            return self._first_that_answers(
+                lambda socket: GssapiTransport(
+                    socket, security_context(ticket, service=self.settings.service, host=socket.host)
+                )
+            )
+        try:
+            return self._with_token(account)
+        except DeniedError:  # the token has expired, or a restarted server does not know it
+            with self._lock:
+                self._tokens.pop(account, None)
+            return self._with_token(account)
+
+    def _with_token(self, account: str) -> tuple[Any, _Server]:
+        token = self._token(account)
+        return self._first_that_answers(
+            lambda socket: TSaslClientTransport(
+                socket,
+                host="default",
+                service="null",
+                mechanism="DIGEST-MD5",
+                username=token.identifier,
+                password=token.password,
+            )
+        )
+
+    def _first_that_answers(self, wrap: Callable[[TSocket], Any]) -> tuple[Any, _Server]:
+        """Connect to the server that answered last, or else to the next that does."""
+        uris, failures = self.settings.uris, []
+        for turn in range(len(uris)):
+            index = (self._first + turn) % len(uris)
+            try:
+                transport = self._open(uris[index], wrap)
+            except (TTransportException, OSError) as error:
+                if "SASL" in str(error):  # it was reached, and did not want us
+                    raise self._not_let_in(uris[index], error) from error
+                failures.append(f"{uris[index]}: {error or type(error).__name__}")
+                continue
+            except Exception as error:  # of a security library: each has its own
+                raise self._not_let_in(uris[index], error) from error
+            self._first = index
+            return transport, self._servers[uris[index]]
+        raise ServiceError(
+            f"No metastore can be reached within {self.settings.connect_timeout_seconds:g} s ({'; '.join(failures)}). "
+            "Check the catalog property uri, that the metastore is up, and whether it wants Kerberos "
+            "(hive.kerberos-authentication)."
+        )
+
+    def _open(self, uri: str, wrap: Callable[[TSocket], Any]) -> Any:
+        parts = urlparse(uri)
+        socket = TSocket(parts.hostname, parts.port or DEFAULT_PORT)
+        socket.setTimeout(self.settings.connect_timeout_seconds * 1000)
+        try:
+            transport = wrap(socket)
+            transport.open()
+        except BaseException:
+            socket.close()
+            raise
+        socket.setTimeout(self.settings.timeout_seconds * 1000)
+        return transport
+
+    def _not_let_in(self, uri: str, error: Exception) -> DeniedError:
+        return DeniedError(
+            f"The metastore {uri} did not let {self.settings.account} in: {error}. It needs a valid ticket (klist), "
+            f"and the first part of its own principal as hive.kerberos-service-name (now {self.settings.service})."
+        )
+
+    def _token(self, account: str) -> _Token:
+        """Return a delegation token of an account, kept for as long as the metastore takes it."""
+        with self._lock:
+            if account not in self._tokens:
+                service = short_name(self.settings.account)
+                with self.session() as client:
+                    try:
+                        text = client.get_delegation_token(account, service)
+                    except MetaException as error:
+                        raise DeniedError(
+                            refused_impersonation(
+                                service=self.settings.account,
+                                proxy=account,
+                                server=f"The metastore {self.settings.uris[self._first]}",
+                                operation="get a delegation token",
+                                answer=error.message or "",
+                            )
+                        ) from error
+                self._tokens[account] = _decode_token(text)
+            return self._tokens[account]
+
+
+def _decode_token(text: str) -> _Token:
+    """Decode Hadoop's ``Token.encodeToUrlString``: identifier and password, each after its length as a vint."""
+    stream = io.BytesIO(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+    def part() -> str:
+        length = int.from_bytes(stream.read(1), "big", signed=True)
+        if length < -112:  # a vint of several bytes: this one says how many follow
+            length = int.from_bytes(stream.read(-112 - length), "big")
+        return base64.b64encode(stream.read(length)).decode()
+
+    return _Token(part(), part())

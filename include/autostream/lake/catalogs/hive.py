@@ -1,0 +1,413 @@
+"""A Hive catalog whose commits survive dead writers, lost answers and old metastores, and act by the team's account.
+
+Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.lake.catalogs.hive.HiveCatalog``.
+"""
+
+from __future__ import annotations
+
+import copy
+import getpass
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, Final
+
+from hive_metastore.ttypes import (
+    AlreadyExistsException,
+    EnvironmentContext,
+    InvalidObjectException,
+    InvalidOperationException,
+    MetaException,
+    NoSuchObjectException,
+)
+from hive_metastore.ttypes import Table as HiveTable
+from pyiceberg.catalog import hive as pyiceberg_hive
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import CommitTableResponse, StagedTable, Table
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
+from pyiceberg.table.update import TableRequirement, TableUpdate
+from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
+
+from autostream.errors import ConfigurationError, DeniedError, ServiceError
+from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
+from autostream.lake.catalogs.acting import ActingCatalog
+from autostream.lake.catalogs.hive_lock import HiveLock, HiveLockPolicy
+from autostream.lake.catalogs.locking import (
+    LOCK_TYPE,
+    AllOf,
+    LockType,
+    hive_lock_wanted,
+    holding,
+    lock_type,
+    zookeeper_lock,
+)
+from autostream.lake.catalogs.swap import (
+    CommitLock,
+    NotSentError,
+    PointerView,
+    RefusedError,
+    Swap,
+    SwapObserver,
+    SwapStep,
+    no_observer,
+    nothing_changed,
+    report_lost_updates,
+    write_and_swap,
+)
+from autostream.lake.retry import RetryPolicy
+
+METADATA_LOCATION: Final = "metadata_location"
+COMPARE_AND_SWAP: Final = "autostream.hive.compare-and-swap"
+
+_ALLOWED: Final = tuple(LockType)
+_NO_STATISTICS: Final = {pyiceberg_hive.DO_NOT_UPDATE_STATS: pyiceberg_hive.DO_NOT_UPDATE_STATS_DEFAULT}
+
+# What a metastore answers only without having changed the table. Any other MetaException may come after it did.
+_REFUSALS: Final[tuple[type[Exception], ...]] = (
+    AlreadyExistsException,
+    InvalidObjectException,
+    InvalidOperationException,
+    NoSuchObjectException,
+)
+_DENIAL: Final = re.compile(r"AccessControl|Permission denied|not allowed to|No privilege", re.I)
+
+
+class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
+    """PyIceberg's Hive catalog with commits of our own.
+
+    A commit locks the table (ZooKeeper, Hive or none), reads it again, writes ``metadata.json`` and swaps the pointer,
+    by comparison where the metastore can. Whatever becomes of the answer, the outcome is found out (see ``swap``).
+    Files and tables are made by the account that acts for the table: its property ``autostream.proxy-user``, else its
+    namespace's, else the catalog's.
+    """
+
+    def __init__(self, name: str, **properties: str) -> None:
+        """Open the catalog; nothing is connected yet.
+
+        Raises:
+            ConfigurationError: a property is missing or wrong.
+        """
+        self._metastore = Metastore(MetastoreSettings.from_properties(properties))
+        super().__init__(name, **properties)
+        self.observe: SwapObserver = no_observer
+        self._compare_and_swap = _flag(properties, COMPARE_AND_SWAP)
+
+    @staticmethod
+    def _create_hive_client(_properties: dict[str, str]) -> Any:
+        return None
+
+    @property  # type: ignore[override]
+    def _client(self) -> AbstractContextManager[MetastoreClient]:
+        """A connection of its own for each ``with``: PyIceberg shares one, which threads take from each other."""
+        return self._session()
+
+    @_client.setter
+    def _client(self, _: Any) -> None:
+        """The parent's constructor sets what is not used here."""
+
+    def _session(self) -> AbstractContextManager[MetastoreClient]:
+        return self._metastore.session(self._account)
+
+    def _namespace_parameters(self, namespace: str) -> Mapping[str, str]:
+        with self._acting_as(None), self._session() as client:
+            try:
+                return client.get_database(namespace).parameters or {}
+            except NoSuchObjectException as error:
+                raise NoSuchNamespaceError(f"Database does not exist: {namespace}") from error
+
+    def _convert_hive_into_iceberg(self, table: HiveTable) -> Table:
+        account = self.account_of(table.parameters or {}, table.dbName)
+        with self._acting_as(account):
+            return super()._convert_hive_into_iceberg(table)
+
+    def _convert_iceberg_into_hive(self, table: Table) -> HiveTable:
+        made = super()._convert_iceberg_into_hive(table)
+        if pyiceberg_hive.OWNER not in table.properties:
+            made.owner = self._account or self._metastore.settings.user or getpass.getuser()
+        return made
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def _read(self, database: str, name: str) -> HiveTable:
+        """Return the metastore's table.
+
+        Raises:
+            NoSuchTableError: there is none.
+        """
+        with self._acting_as(None), self._session() as client:
+            return self._get_hive_table(client, database, name)
+
+    def load_table(self, identifier: str | Identifier) -> Table:
+        """Load a table; it is read as the service, its files as the account that acts for it."""
+        database, name = self.identifier_to_database_and_table(identifier, NoSuchTableError)
+        return self._convert_hive_into_iceberg(self._read(database, name))
+
+    # ------------------------------------------------------------------------------------------- creation
+
+    def create_table(
+        self,
+        identifier: str | Identifier,
+        schema: Any,
+        location: str | None = None,
+        partition_spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+        sort_order: SortOrder = UNSORTED_SORT_ORDER,
+        properties: Properties = EMPTY_DICT,
+    ) -> Table:
+        """Create a table, by the account that will act for it.
+
+        Raises:
+            TableAlreadyExistsError: there is one of that name.
+            CommitStateUnknownException: whether it was created is not known.
+        """
+        database, name = self.identifier_to_database_and_table(identifier)
+        with self._acting_as(self.account_of(properties, database)):
+            staged = self._create_staged_table(
+                identifier=(database, name),
+                schema=schema,
+                location=location,
+                partition_spec=partition_spec,
+                sort_order=sort_order,
+                properties={**pyiceberg_hive.DEFAULT_PROPERTIES, **properties},
+            )
+            pointer = _Creation(self, self._convert_iceberg_into_hive(staged))
+            try:
+                self._swap(f"{self.name}.{database}.{name}", staged, pointer, base=None, lock=AllOf(()))
+            except CommitFailedException as error:
+                if pointer.exists_already:
+                    raise TableAlreadyExistsError(f"Table {database}.{name} already exists") from error
+                raise
+        return self.load_table((database, name))
+
+    def create_table_if_not_exists(
+        self, identifier: str | Identifier, schema: Schema, *args: Any, **kwargs: Any
+    ) -> Table:
+        """Create a table, or load the one that is there."""
+        try:
+            return self.create_table(identifier, schema, *args, **kwargs)
+        except TableAlreadyExistsError:
+            return self.load_table(identifier)
+
+    def drop_table(self, identifier: str | Identifier) -> None:
+        """Drop a table, by the account that acts for it."""
+        database, name = self.identifier_to_database_and_table(identifier, NoSuchTableError)
+        table = self._read(database, name)
+        with self._acting_as(self.account_of(table.parameters or {}, database)):
+            super().drop_table(identifier)
+
+    def rename_table(self, from_identifier: str | Identifier, to_identifier: str | Identifier) -> Table:
+        """Rename a table, by the account that acts for it."""
+        database, name = self.identifier_to_database_and_table(from_identifier, NoSuchTableError)
+        table = self._read(database, name)
+        with self._acting_as(self.account_of(table.parameters or {}, database)):
+            return super().rename_table(from_identifier, to_identifier)
+
+    # --------------------------------------------------------------------------------------------- commit
+
+    def commit_table(
+        self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
+    ) -> CommitTableResponse:
+        """Commit updates to a table.
+
+        Raises:
+            CommitFailedException: nothing was changed, and what was written for it is gone: a requirement does not
+                hold, another commit was faster, the lock was not got or was lost, or the metastore refused it.
+            CommitStateUnknownException: whether it was applied could not be found out; everything is kept.
+        """
+        database, name = self.identifier_to_database_and_table(table.name(), NoSuchTableError)
+        label = f"{self.name}.{database}.{name}"
+        self.observe(SwapStep.BEFORE_LOCK, "")
+        with ExitStack() as stack:
+            with nothing_changed(label):
+                locks = self._locks(database, name, table.metadata.properties)
+                lock = stack.enter_context(holding(locks))
+                self.observe(SwapStep.LOCKED, "")
+                current, hive_table = self._current(database, name)
+                stack.enter_context(
+                    self._acting_as(
+                        self.account_of(hive_table.parameters if hive_table else table.properties, database)
+                    )
+                )
+                staged = self._update_and_stage_table(current, table.name(), requirements, updates)
+                if current is not None and staged.metadata == current.metadata:
+                    return CommitTableResponse(metadata=current.metadata, metadata_location=current.metadata_location)
+                pointer = self._pointer(staged, current, hive_table)
+                if not pointer.compare_and_swap and not locks:
+                    raise ConfigurationError(
+                        f"Table {label} has lock type none, but its metastore does not compare when it swaps: commits "
+                        f"at the same time would be lost. Set {LOCK_TYPE} to zookeeper or hive, or bring the metastore "
+                        "to a version with HIVE-26882."
+                    )
+            self._swap(label, staged, pointer, base=current.metadata_location if current else None, lock=lock)
+        self.observe(SwapStep.UNLOCKED, staged.metadata_location)
+        return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
+
+    def _current(self, database: str, name: str) -> tuple[Table | None, HiveTable | None]:
+        try:
+            hive_table = self._read(database, name)
+        except NoSuchTableError:
+            return None, None
+        return self._convert_hive_into_iceberg(hive_table), hive_table
+
+    def _locks(self, database: str, name: str, properties: Mapping[str, str]) -> Sequence[CommitLock]:
+        """Return the locks of a table's commits, in the order in which they are taken."""
+        chosen = lock_type(properties, self.properties, default=LockType.HIVE, allowed=_ALLOWED)
+        locks: list[CommitLock] = []
+        if chosen is LockType.ZOOKEEPER:
+            locks.append(
+                zookeeper_lock(self.name, f"{database}.{name}".lower(), table=properties, catalog=self.properties)
+            )
+        if hive_lock_wanted(chosen, properties, self.properties):
+            policy = HiveLockPolicy.from_properties({**self.properties, **properties})
+            locks.append(HiveLock(self._metastore, database, name, policy, user=self._metastore.settings.account))
+        return locks
+
+    def _pointer(
+        self, staged: StagedTable, current: Table | None, hive_table: HiveTable | None
+    ) -> _Creation | _Alteration:
+        if current is None or hive_table is None:
+            return _Creation(self, self._convert_iceberg_into_hive(staged))
+        altered = self._altered(hive_table, current, staged)
+        return _Alteration(
+            self, altered, current.metadata_location, compare_and_swap=self._compares_and_swaps(hive_table)
+        )
+
+    def _swap(
+        self, label: str, staged: StagedTable, pointer: _Creation | _Alteration, *, base: str | None, lock: CommitLock
+    ) -> None:
+        swap = Swap(
+            table=label,
+            base=base,
+            new=staged.metadata_location,
+            pointer=pointer,
+            lock=lock,
+            policy=RetryPolicy.from_properties(staged.properties),
+            observe=self.observe,
+        )
+        write_and_swap(
+            swap,
+            write=lambda: self._write_metadata(staged.metadata, staged.io, staged.metadata_location),
+            io=staged.io,
+        )
+        if not pointer.compare_and_swap:
+            report_lost_updates(swap)
+
+    def _compares_and_swaps(self, table: HiveTable) -> bool:
+        if self._compare_and_swap is not None:
+            return self._compare_and_swap
+        with self._session() as client:
+            return client.compares_and_swaps(table)
+
+    def _altered(self, hive_table: HiveTable, current: Table, staged: StagedTable) -> HiveTable:
+        """Return the metastore's table as it is to be: parameters that are not Iceberg's stay."""
+        altered = copy.deepcopy(hive_table)
+        gone = current.properties.keys() - staged.properties.keys()
+        kept = {key: value for key, value in (hive_table.parameters or {}).items() if key not in gone}
+        altered.parameters = kept | pyiceberg_hive._construct_parameters(
+            metadata_location=staged.metadata_location,
+            previous_metadata_location=current.metadata_location,
+            metadata_properties=staged.properties,
+        )
+        altered.sd = pyiceberg_hive._construct_hive_storage_descriptor(
+            staged.schema(), staged.location(), _flag(self.properties, pyiceberg_hive.HIVE2_COMPATIBLE) or False
+        )
+        return altered
+
+    def _view(self, database: str, name: str) -> PointerView:
+        """Return where a table points to, with its history."""
+        try:
+            hive_table = self._read(database, name)
+        except NoSuchTableError:
+            return PointerView(None)
+        location = (hive_table.parameters or {}).get(METADATA_LOCATION)
+        if location is None:
+            return PointerView(None)
+        metadata = FromInputFile.table_metadata(self._load_file_io(location=location).new_input(location))
+        return PointerView(location, frozenset(entry.metadata_file for entry in metadata.metadata_log))
+
+
+class _Creation:
+    """The pointer of a table that does not exist yet: the metastore takes one creation of a name."""
+
+    compare_and_swap = True
+
+    def __init__(self, catalog: HiveCatalog, table: HiveTable) -> None:
+        self._catalog, self._table = catalog, table
+        self.exists_already = False
+
+    def swap(self) -> None:
+        """Create the table."""
+        try:
+            with self._catalog._client as client:
+                client.create_table(self._table)
+        except Exception as error:
+            self.exists_already = isinstance(error, AlreadyExistsException)
+            raise _classified(error) from error
+
+    def read(self) -> PointerView:
+        """Return where the table points to, if there is one."""
+        return self._catalog._view(self._table.dbName, self._table.tableName)
+
+
+class _Alteration:
+    """The pointer of a table in the metastore: its parameter ``metadata_location``."""
+
+    def __init__(self, catalog: HiveCatalog, altered: HiveTable, base: str, *, compare_and_swap: bool) -> None:
+        self._catalog, self._altered, self._base = catalog, altered, base
+        self.compare_and_swap = compare_and_swap
+
+    def swap(self) -> None:
+        """Alter the table, expecting the base; an old metastore ignores that, so it is looked right before."""
+        context = EnvironmentContext(
+            properties={
+                **_NO_STATISTICS,
+                "expected_parameter_key": METADATA_LOCATION,
+                "expected_parameter_value": self._base,
+            }
+        )
+        database, name = self._altered.dbName, self._altered.tableName
+        try:
+            with self._catalog._client as client:
+                if not self.compare_and_swap:
+                    found = (client.get_table(database, name).parameters or {}).get(METADATA_LOCATION)
+                    if found != self._base:
+                        raise RefusedError(f"{MODIFIED}: it points to {found}, not to {self._base}")
+                client.alter_table_with_environment_context(database, name, self._altered, context)
+        except Exception as error:
+            raise _classified(error) from error
+
+    def read(self) -> PointerView:
+        """Return where the table points to."""
+        return self._catalog._view(self._altered.dbName, self._altered.tableName)
+
+
+def _classified(error: Exception) -> Exception:
+    """Tell the answers that say that nothing was done from those that leave it open."""
+    message = str(getattr(error, "message", None) or error or type(error).__name__)
+    if isinstance(error, RefusedError):
+        return error
+    if isinstance(error, (ServiceError, DeniedError)):  # raised before there was a connection
+        return NotSentError(message)
+    refused = isinstance(error, _REFUSALS) or (
+        isinstance(error, MetaException) and (MODIFIED in message or _DENIAL.search(message))
+    )
+    return RefusedError(message) if refused else ServiceError(f"{type(error).__name__}: {message}")
+
+
+def _flag(properties: Mapping[str, str], key: str) -> bool | None:
+    """Return a property that is true or false; None where it is not set.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    text = (properties.get(key) or "").strip().lower()
+    if text not in ("", "true", "false"):
+        raise ConfigurationError(f"Catalog property {key} is {text!r}: it must be true or false.")
+    return text == "true" if text else None

@@ -1,0 +1,140 @@
+"""Which lock protects the commits of a table: ZooKeeper's, Hive's, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from typing import Final
+
+from autostream.config import ZooKeeperSettings, load_settings
+from autostream.coordination.client import shared_client
+from autostream.coordination.lock import TableLock
+from autostream.coordination.paths import LockKey
+from autostream.errors import ConfigurationError
+from autostream.lake.catalogs.swap import CommitLock
+
+LOCK_TYPE: Final = "autostream.lock.type"
+LOCK_TIMEOUT: Final = "autostream.lock.timeout-ms"
+LOCK_CATALOG: Final = "autostream.lock.catalog"
+ENGINE_HIVE_LOCK: Final = "engine.hive.lock-enabled"
+"""Iceberg's own table property: `false` makes its writers (1.3 and later) swap by comparison instead of locking."""
+_ZOOKEEPER: Final = "zookeeper."
+_DEFAULT_TIMEOUT_MS: Final = 180_000
+
+
+class LockType(StrEnum):
+    """What a commit is protected by, besides the catalog's own compare-and-swap."""
+
+    ZOOKEEPER = "zookeeper"
+    HIVE = "hive"
+    NONE = "none"
+
+
+def lock_type(
+    table: Mapping[str, str], catalog: Mapping[str, str], *, default: LockType, allowed: Sequence[LockType]
+) -> LockType:
+    """Return the lock type of a table: its own property's, else its catalog's, else the default.
+
+    Raises:
+        ConfigurationError: the value is none of the allowed ones; the message says whose it is.
+    """
+    for owner, properties in (("Table", table), ("Catalog", catalog)):
+        text = (properties.get(LOCK_TYPE) or "").strip().lower()
+        if text:
+            if text not in list(allowed):
+                raise ConfigurationError(
+                    f"{owner} property {LOCK_TYPE} is {text!r}. This catalog has {', '.join(allowed)}."
+                )
+            return LockType(text)
+    return default
+
+
+def hive_lock_wanted(chosen: LockType, table: Mapping[str, str], catalog: Mapping[str, str]) -> bool:
+    """Say whether a commit takes the Hive lock: where it is chosen, or where others may rely on it alone.
+
+    An unchanged Java writer that locks by Hive does not compare when it swaps: were only the ZooKeeper lock taken here,
+    it would overwrite what was committed since it looked. It does compare where ``engine.hive.lock-enabled`` is false.
+    """
+    if chosen is not LockType.ZOOKEEPER:
+        return chosen is LockType.HIVE
+    return (table.get(ENGINE_HIVE_LOCK) or catalog.get(ENGINE_HIVE_LOCK) or "true").lower() != "false"
+
+
+def zookeeper_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
+    """Return how ZooKeeper is reached: section ``zookeeper`` of the settings, a catalog's ``zookeeper.*`` on top.
+
+    Raises:
+        ConfigurationError: no ensemble is configured, or a value is not allowed.
+    """
+    settings = load_settings().zookeeper
+    own = {
+        key.removeprefix(_ZOOKEEPER).replace("-", "_"): value
+        for key, value in catalog.items()
+        if key.startswith(_ZOOKEEPER)
+    }
+    if own:
+        try:
+            settings = ZooKeeperSettings.model_validate({**settings.model_dump(exclude_unset=True), **own})
+        except ValueError as error:
+            raise ConfigurationError(f"Catalog properties {_ZOOKEEPER}*: {error}") from error
+    if not settings.hosts:
+        raise ConfigurationError(
+            f"{LOCK_TYPE} is zookeeper, but no ensemble is configured. Set zookeeper.hosts in autostream.toml, "
+            "AUTOSTREAM_ZOOKEEPER__HOSTS, or the catalog property zookeeper.hosts."
+        )
+    return settings
+
+
+def timeout_seconds(table: Mapping[str, str], catalog: Mapping[str, str]) -> float:
+    """Return how long a lock is waited for.
+
+    Raises:
+        ConfigurationError: the value is no whole number above 0.
+    """
+    text = (table.get(LOCK_TIMEOUT) or catalog.get(LOCK_TIMEOUT) or str(_DEFAULT_TIMEOUT_MS)).strip()
+    if not text.isdigit() or not int(text):
+        raise ConfigurationError(f"Property {LOCK_TIMEOUT} is {text!r}: it must be a whole number above 0.")
+    return int(text) / 1000
+
+
+def zookeeper_lock(
+    catalog_name: str, table_name: str, *, table: Mapping[str, str], catalog: Mapping[str, str]
+) -> TableLock:
+    """Return the ZooKeeper lock of a table, not yet taken.
+
+    Args:
+        catalog_name: the catalog's name here; the property ``autostream.lock.catalog`` goes before it, where its users
+            do not all call it the same.
+        table_name: ``namespace.table``, lower-cased where the catalog ignores case.
+        table: the table's properties.
+        catalog: the catalog's properties.
+
+    Raises:
+        ConfigurationError: no ensemble is configured.
+        ServiceError: it cannot be reached.
+    """
+    client = shared_client(zookeeper_settings(catalog))
+    key = LockKey(catalog.get(LOCK_CATALOG) or catalog_name, table_name)
+    return TableLock(client, key, what="commit", timeout_seconds=timeout_seconds(table, catalog))
+
+
+class AllOf:
+    """Several locks as one; of none, nothing has to be verified."""
+
+    def __init__(self, locks: Sequence[CommitLock]) -> None:
+        self._locks = locks
+
+    def verify(self) -> None:
+        """Verify each."""
+        for lock in self._locks:
+            lock.verify()
+
+
+@contextmanager
+def holding(locks: Sequence[CommitLock]) -> Iterator[CommitLock]:
+    """Take the locks, in this order, and leave them in the other."""
+    with ExitStack() as stack:
+        for lock in locks:
+            stack.enter_context(lock)  # type: ignore[arg-type]
+        yield AllOf(locks)

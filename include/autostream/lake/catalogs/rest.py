@@ -1,0 +1,199 @@
+"""A REST catalog whose commits are asked after when their answer is lost, and can be locked by ZooKeeper.
+
+Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.lake.catalogs.rest.RestCatalog``. The server writes
+``metadata.json`` and swaps the pointer; what can be done here is to find out whether it did.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, Final
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog import rest as pyiceberg_rest
+from pyiceberg.exceptions import (
+    AuthorizationExpiredError,
+    BadRequestError,
+    CommitFailedException,
+    CommitStateUnknownException,
+    ForbiddenError,
+    NoSuchTableError,
+    UnauthorizedError,
+)
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    AssertRefSnapshotId,
+    SetSnapshotRefUpdate,
+    TableRequirement,
+    TableUpdate,
+    update_table_metadata,
+)
+
+from autostream.lake.catalogs.acting import ActingCatalog, has_owners
+from autostream.lake.catalogs.locking import LockType, holding, lock_type, zookeeper_lock
+from autostream.lake.catalogs.swap import (
+    CommitLock,
+    SwapObserver,
+    SwapStep,
+    Verdict,
+    no_observer,
+    nothing_changed,
+)
+from autostream.lake.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+_ALLOWED: Final = (LockType.ZOOKEEPER, LockType.NONE)
+# What a server answers only without having done anything.
+_REFUSALS: Final = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError, BadRequestError, NoSuchTableError)
+
+Requirements = tuple[TableRequirement, ...]
+Updates = tuple[TableUpdate, ...]
+
+
+def is_applied(updates: Updates, metadata: TableMetadata) -> bool:
+    """Say whether a table shows the effects of updates: its new snapshots, or else all that they would change.
+
+    Updates without a snapshot bear no mark of who sent them, so another commit to the same effect counts as well.
+    """
+    snapshots = [update.snapshot.snapshot_id for update in updates if isinstance(update, AddSnapshotUpdate)]
+    if snapshots:
+        return all(metadata.snapshot_by_id(snapshot_id) is not None for snapshot_id in snapshots)
+    try:
+        again = update_table_metadata(metadata, updates)
+    except Exception:  # they cannot be made upon this state, as when a schema that they drop is gone
+        return False
+    return _comparable(again) == _comparable(metadata)
+
+
+def _comparable(metadata: TableMetadata) -> TableMetadata:
+    return metadata.model_copy(update={"last_updated_ms": 0, "metadata_log": []})
+
+
+def judge_rest(requirements: Requirements, updates: Updates, metadata: TableMetadata) -> Verdict:
+    """Say what became of a commit by the table as it is now: pending if the request could still be applied to it."""
+    if is_applied(updates, metadata):
+        return Verdict.COMMITTED
+    try:
+        for requirement in requirements:
+            requirement.validate(metadata)
+    except CommitFailedException:
+        return Verdict.FAILED
+    return Verdict.PENDING
+
+
+def is_repeatable(requirements: Requirements, updates: Updates) -> bool:
+    """Say whether a commit can be sent twice without being applied twice: where it breaks its own requirement.
+
+    A new snapshot moves the head of its branch, of which the commit requires that it has not moved.
+    """
+    required = {r.ref for r in requirements if isinstance(r, AssertRefSnapshotId)}
+    moved = {u.ref_name for u in updates if isinstance(u, SetSnapshotRefUpdate)}
+    return bool(moved & required) and any(isinstance(u, AddSnapshotUpdate) for u in updates)
+
+
+class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
+    """PyIceberg's REST catalog with the status check that its commits lack."""
+
+    def __init__(self, name: str, **properties: str) -> None:
+        """Open the catalog: the server is asked for its configuration."""
+        super().__init__(name, **properties)
+        self.observe: SwapObserver = no_observer
+        self.sleep: Callable[[float], None] = time.sleep
+        self.clock: Callable[[], float] = time.monotonic
+
+    def _response_to_table(self, identifier_tuple: tuple[str, ...], table_response: Any) -> Table:
+        account = None
+        if has_owners(table_response.metadata_location):
+            namespace = Catalog.namespace_to_string(identifier_tuple[:-1])
+            account = self.account_of(table_response.metadata.properties, namespace)
+        with self._acting_as(account):
+            return super()._response_to_table(identifier_tuple, table_response)
+
+    def commit_table(self, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
+        """Commit updates to a table.
+
+        Raises:
+            CommitFailedException: nothing was changed: a requirement does not hold, or the lock was not got or lost.
+            CommitStateUnknownException: whether it was applied could not be found out.
+            RESTError: the server refused it.
+        """
+        name = ".".join(table.name())
+        label = f"{self.name}.{name}"
+        self.observe(SwapStep.BEFORE_LOCK, "")
+        with ExitStack() as stack:
+            with nothing_changed(label):
+                lock = stack.enter_context(holding(self._locks(name, table)))
+                self.observe(SwapStep.LOCKED, "")
+                lock.verify()
+            self.observe(SwapStep.LOCK_VERIFIED, "")
+            answer = self._send(label, table, requirements, updates)
+            self.observe(SwapStep.SWAPPED, answer.metadata_location)
+        self.observe(SwapStep.UNLOCKED, answer.metadata_location)
+        return answer
+
+    def _locks(self, table_name: str, table: Table) -> Sequence[CommitLock]:
+        properties = table.metadata.properties
+        chosen = lock_type(properties, self.properties, default=LockType.NONE, allowed=_ALLOWED)
+        if chosen is LockType.NONE:
+            return ()
+        return (zookeeper_lock(self.name, table_name, table=properties, catalog=self.properties),)
+
+    def _send(self, label: str, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
+        try:
+            return self._commit_once(table, requirements, updates)
+        except _REFUSALS:
+            raise
+        except Exception as error:  # a conflict too: whoever repeated the request in between may have met its effect
+            return self._settle(label, table, requirements, updates, error)
+
+    def _commit_once(self, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
+        answer: CommitTableResponse = super().commit_table(table, requirements, updates)
+        return answer
+
+    def _settle(
+        self, label: str, table: Table, requirements: Requirements, updates: Updates, error: Exception
+    ) -> CommitTableResponse:
+        """Find out what became of a commit that was not answered by a success."""
+        policy = RetryPolicy.from_properties(table.metadata.properties)
+        conflict = isinstance(error, CommitFailedException)
+        started = self.clock()
+        for attempt in range(policy.status_retries + 1):
+            if attempt:
+                if (self.clock() - started) * 1000 >= policy.status_total_timeout_ms:
+                    break
+                self.sleep(policy.status_wait_seconds(attempt - 1))
+            try:
+                now = self.load_table(table.name())
+            except Exception as failure:  # the server may be down for a while: that is what the back-off is for
+                logger.warning("Table %s cannot be re-read after a commit: %s", label, failure)
+                continue
+            verdict = judge_rest(requirements, updates, now.metadata)
+            if verdict is Verdict.COMMITTED:
+                logger.info("The answer to a commit to %s was lost (%s); it was applied.", label, error)
+                return CommitTableResponse(metadata=now.metadata, metadata_location=now.metadata_location)
+            if verdict is Verdict.FAILED or conflict:
+                raise CommitFailedException(f"A commit to {label} was not applied: {error}") from error
+            if is_repeatable(requirements, updates):
+                try:
+                    return self._commit_once(table, requirements, updates)
+                except Exception as again:
+                    error = again
+        raise CommitStateUnknownException(
+            f"Whether a commit to {label} was applied is not known: {error or type(error).__name__}. Every file was "
+            f"kept. Look {_what_to_look_for(updates)} once the catalog answers again."
+        ) from error
+
+
+def _what_to_look_for(updates: Updates) -> str:
+    snapshots = [str(update.snapshot.snapshot_id) for update in updates if isinstance(update, AddSnapshotUpdate)]
+    if snapshots:
+        return f"whether the table has snapshot {', '.join(snapshots)}"
+    return "whether the table shows " + ", ".join(
+        sorted({getattr(update, "action", "the update") for update in updates})
+    )

@@ -1,0 +1,228 @@
+"""A SQL catalog (PostgreSQL, SQLite) whose commits survive lost answers, and can be locked by ZooKeeper.
+
+Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.lake.catalogs.sql.SqlCatalog``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Final
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog import sql as pyiceberg_sql
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import CommitTableResponse, StagedTable, Table, TableProperties
+from pyiceberg.table.locations import load_location_provider
+from pyiceberg.table.metadata import new_table_metadata
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
+from pyiceberg.table.update import TableRequirement, TableUpdate
+from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
+from sqlalchemy import and_, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from autostream.errors import ConfigurationError
+from autostream.lake.catalogs.acting import ActingCatalog
+from autostream.lake.catalogs.locking import AllOf, LockType, holding, lock_type, zookeeper_lock
+from autostream.lake.catalogs.swap import (
+    CommitLock,
+    PointerView,
+    RefusedError,
+    Swap,
+    SwapObserver,
+    SwapStep,
+    no_observer,
+    nothing_changed,
+    write_and_swap,
+)
+from autostream.lake.retry import RetryPolicy
+
+_ALLOWED: Final = (LockType.ZOOKEEPER, LockType.NONE)
+_TABLES: Final = pyiceberg_sql.IcebergTables
+
+
+class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
+    """PyIceberg's SQL catalog with commits of our own: the row's ``metadata_location`` is swapped by comparison."""
+
+    def __init__(self, name: str, **properties: str) -> None:
+        """Open the catalog and, where it is new, create its tables.
+
+        Raises:
+            ConfigurationError: the database does not count changed rows, so it cannot compare and swap.
+        """
+        super().__init__(name, **properties)
+        self.observe: SwapObserver = no_observer
+        dialect = self.engine.dialect
+        if not dialect.supports_sane_rowcount:
+            raise ConfigurationError(
+                f"Catalog {name}: a {dialect.name} database does not say how many rows an UPDATE changed, so commits "
+                "cannot be safe. Use PostgreSQL or SQLite."
+            )
+
+    def create_table(
+        self,
+        identifier: str | Identifier,
+        schema: Any,
+        location: str | None = None,
+        partition_spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+        sort_order: SortOrder = UNSORTED_SORT_ORDER,
+        properties: Properties = EMPTY_DICT,
+    ) -> Table:
+        """Create a table.
+
+        Raises:
+            TableAlreadyExistsError: there is one of that name.
+            NoSuchNamespaceError: there is no such namespace.
+            CommitStateUnknownException: whether it was created is not known.
+        """
+        namespace_identifier, name = Catalog.namespace_from(identifier), Catalog.table_name_from(identifier)
+        if not self.namespace_exists(namespace_identifier):
+            raise NoSuchNamespaceError(f"Namespace does not exist: {namespace_identifier}")
+        namespace = Catalog.namespace_to_string(namespace_identifier)
+        label = f"{self.name}.{namespace}.{name}"
+        with self._acting_as(self.account_of(properties, namespace)):
+            staged = self._staged(identifier, schema, location, partition_spec, sort_order, properties)
+            try:
+                self._swap(label, staged, base=None, lock=AllOf(()))
+            except CommitFailedException as error:
+                if self.table_exists(identifier):
+                    raise TableAlreadyExistsError(f"Table {namespace}.{name} already exists") from error
+                raise
+            return self.load_table(identifier)
+
+    def _staged(
+        self,
+        identifier: str | Identifier,
+        schema: Any,
+        location: str | None,
+        partition_spec: PartitionSpec,
+        sort_order: SortOrder,
+        properties: Properties,
+    ) -> StagedTable:
+        """Return a new table; unlike the parent's, of a namespace of any depth."""
+        namespace = Catalog.namespace_to_string(Catalog.namespace_from(identifier))
+        name = Catalog.table_name_from(identifier)
+        version = properties.get(TableProperties.FORMAT_VERSION, TableProperties.DEFAULT_FORMAT_VERSION)
+        location = self._resolve_table_location(location, namespace, name)
+        metadata_location = load_location_provider(location, properties).new_table_metadata_file_location()
+        metadata = new_table_metadata(
+            location=location,
+            schema=self._convert_schema_if_needed(schema, int(version)),  # type: ignore[arg-type]
+            partition_spec=partition_spec,
+            sort_order=sort_order,
+            properties=properties,
+        )
+        return StagedTable(
+            identifier=Catalog.identifier_to_tuple(identifier),
+            metadata=metadata,
+            metadata_location=metadata_location,
+            io=self._load_file_io(properties, metadata_location),
+            catalog=self,
+        )
+
+    def commit_table(
+        self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
+    ) -> CommitTableResponse:
+        """Commit updates to a table.
+
+        Raises:
+            CommitFailedException: nothing was changed, and what was written for it is gone.
+            CommitStateUnknownException: whether it was applied could not be found out; everything is kept.
+        """
+        identifier = table.name()
+        namespace = Catalog.namespace_to_string(Catalog.namespace_from(identifier))
+        label = f"{self.name}.{namespace}.{identifier[-1]}"
+        self.observe(SwapStep.BEFORE_LOCK, "")
+        with ExitStack() as stack:
+            with nothing_changed(label):
+                locks = self._locks(f"{namespace}.{identifier[-1]}", table.metadata.properties)
+                lock = stack.enter_context(holding(locks))
+                self.observe(SwapStep.LOCKED, "")
+                stack.enter_context(self._acting_as(self.account_of(table.properties, namespace)))
+                try:
+                    current = self.load_table(identifier)
+                except NoSuchTableError:
+                    current = None
+                staged = self._update_and_stage_table(current, identifier, requirements, updates)
+                if current is not None and staged.metadata == current.metadata:
+                    return CommitTableResponse(metadata=current.metadata, metadata_location=current.metadata_location)
+            self._swap(label, staged, base=current.metadata_location if current else None, lock=lock)
+        self.observe(SwapStep.UNLOCKED, staged.metadata_location)
+        return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
+
+    def _locks(self, table_name: str, properties: Mapping[str, str]) -> Sequence[CommitLock]:
+        chosen = lock_type(properties, self.properties, default=LockType.NONE, allowed=_ALLOWED)
+        if chosen is LockType.NONE:
+            return ()
+        return (zookeeper_lock(self.name, table_name, table=properties, catalog=self.properties),)
+
+    def _swap(self, label: str, staged: StagedTable, *, base: str | None, lock: CommitLock) -> None:
+        swap = Swap(
+            table=label,
+            base=base,
+            new=staged.metadata_location,
+            pointer=_Row(self, staged, base),
+            lock=lock,
+            policy=RetryPolicy.from_properties(staged.properties),
+            observe=self.observe,
+        )
+        write_and_swap(
+            swap,
+            write=lambda: self._write_metadata(staged.metadata, staged.io, staged.metadata_location),
+            io=staged.io,
+        )
+
+
+class _Row:
+    """The row of a table in the catalog's database."""
+
+    compare_and_swap = True
+
+    def __init__(self, catalog: SqlCatalog, staged: StagedTable, base: str | None) -> None:
+        self._catalog, self._staged, self._base = catalog, staged, base
+        self._namespace = Catalog.namespace_to_string(Catalog.namespace_from(staged.name()))
+        self._name = staged.name()[-1]
+
+    def _is_mine(self) -> Any:
+        return and_(
+            _TABLES.catalog_name == self._catalog.name,
+            _TABLES.table_namespace == self._namespace,
+            _TABLES.table_name == self._name,
+        )
+
+    def swap(self) -> None:
+        """Insert the row, or change it where it still has the base."""
+        new = self._staged.metadata_location
+        with Session(self._catalog.engine) as session:
+            if self._base is None:
+                row = self._catalog._create_table_row(self._namespace, self._name, new)
+                try:
+                    session.execute(insert(_TABLES).values(**row))
+                except IntegrityError as error:
+                    raise RefusedError(f"table {self._namespace}.{self._name} exists already") from error
+            else:
+                changed = session.execute(
+                    update(_TABLES)
+                    .where(self._is_mine(), _TABLES.metadata_location == self._base)
+                    .values(metadata_location=new, previous_metadata_location=self._base)
+                )
+                if changed.rowcount < 1:  # type: ignore[attr-defined]
+                    raise RefusedError(f"another commit was faster: it no longer points to {self._base}")
+            session.commit()
+
+    def read(self) -> PointerView:
+        """Return where the table points to, with its history."""
+        with Session(self._catalog.engine) as session:
+            location = session.scalar(select(_TABLES.metadata_location).where(self._is_mine()))
+        if location is None:
+            return PointerView(None)
+        metadata = FromInputFile.table_metadata(self._catalog._load_file_io(location=location).new_input(location))
+        return PointerView(location, frozenset(entry.metadata_file for entry in metadata.metadata_log))

@@ -1,0 +1,323 @@
+"""The swap of a table's metadata pointer, and how its outcome is found out whatever happens to the answer.
+
+A catalog that points to ``metadata.json`` files commits by swapping that pointer. The swap may be refused, or its
+answer may be lost, and then the table says what became of it: Iceberg's status check (``commit.status-check.*``), made
+stronger where the store compares and swaps. There the very same swap is sent again, which settles what a mere look
+cannot: of all copies of one swap at most one is ever applied.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
+from pyiceberg.io import FileIO
+
+from autostream.errors import AutostreamError, ConflictError, LockLostError
+from autostream.lake.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+
+class SwapStep(StrEnum):
+    """A point of a commit at which it may die without harm; tests kill it at each."""
+
+    BEFORE_LOCK = "before-lock"
+    LOCKED = "locked"
+    METADATA_WRITTEN = "metadata-written"
+    LOCK_VERIFIED = "lock-verified"
+    SWAPPED = "swapped"
+    UNLOCKED = "unlocked"
+
+
+SwapObserver = Callable[[SwapStep, str], None]
+"""Told each step, and the metadata location that the commit writes (empty before it is known)."""
+
+
+def no_observer(_step: SwapStep, _location: str) -> None:
+    """Observe nothing."""
+
+
+class Verdict(StrEnum):
+    """What is known of a swap."""
+
+    COMMITTED = "committed"
+    FAILED = "failed"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class PointerView:
+    """Where a table points to, as read just now.
+
+    Attributes:
+        location: its current ``metadata.json``; None if there is no such table.
+        previous: the metadata files before that one, as its metadata log has them.
+    """
+
+    location: str | None
+    previous: frozenset[str] = frozenset()
+
+
+def judge(view: PointerView, *, base: str | None, new: str, refused: bool, compare_and_swap: bool) -> Verdict:
+    """Say what became of the swap ``base`` -> ``new`` by what the table points to afterwards.
+
+    Args:
+        view: read after the swap was last sent.
+        base: the location that the swap replaces; None where it creates the table.
+        new: the location that it sets.
+        refused: every copy that was sent was answered by a refusal: none is under way.
+        compare_and_swap: the store applies a swap only where the table still points to ``base``.
+    """
+    if new == view.location or new in view.previous:
+        return Verdict.COMMITTED
+    if refused:
+        return Verdict.FAILED
+    # Metadata locations are never used twice, so a table that has left `base` does not come back to it, and the store
+    # turns down whatever copy may still arrive.
+    if compare_and_swap and view.location != base:
+        return Verdict.FAILED
+    return Verdict.PENDING
+
+
+class RefusedError(Exception):
+    """The store answered that it did not apply the swap, and why."""
+
+
+class NotSentError(RefusedError):
+    """The store was not even asked: there was no connection."""
+
+
+class Pointer(Protocol):
+    """A table's metadata pointer in a store.
+
+    Attributes:
+        compare_and_swap: whether ``swap`` is applied only where the table still points to the base.
+    """
+
+    compare_and_swap: bool
+
+    def swap(self) -> None:
+        """Send the swap.
+
+        Raises:
+            RefusedError: it was not applied.
+            Exception: anything else: whether it was applied is not known.
+        """
+
+    def read(self) -> PointerView:
+        """Return where the table points to now; any exception means that this cannot be told at present."""
+
+
+class CommitLock(Protocol):
+    """What protects a commit from others; entered before the table is read, left after the swap."""
+
+    def verify(self) -> None:
+        """Make sure that the lock is still held.
+
+        Raises:
+            LockLostError: it is not, or nobody can tell.
+        """
+
+
+@dataclass
+class Swap:
+    """One swap, from the lock's last check to a known outcome.
+
+    Attributes:
+        table: the table's name, for messages.
+        base: the location that it replaces; None where it creates the table.
+        new: the location that it sets.
+        pointer: the store.
+        lock: is verified right before each sending.
+        policy: how often and how long the outcome is asked after.
+        observe: told when the lock is verified and when the swap has been applied.
+        sleep: waits; replaced in tests.
+        clock: monotonic seconds; replaced in tests.
+    """
+
+    table: str
+    base: str | None
+    new: str
+    pointer: Pointer
+    lock: CommitLock
+    policy: RetryPolicy
+    observe: SwapObserver = no_observer
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def run(self) -> None:
+        """Swap the pointer.
+
+        Raises:
+            CommitFailedException: it was not applied, and never will be.
+            CommitStateUnknownException: nobody can tell; the new metadata file must be kept.
+        """
+        self._verify_lock()
+        self.observe(SwapStep.LOCK_VERIFIED, self.new)
+        error = self._send()
+        if error is not None:
+            self._settle(error)
+        self.observe(SwapStep.SWAPPED, self.new)
+
+    def _verify_lock(self) -> None:
+        try:
+            self.lock.verify()
+        except LockLostError as error:
+            raise CommitFailedException(str(error)) from error
+
+    def _send(self) -> Exception | None:
+        """Send the swap; what it raised, if anything."""
+        try:
+            self.pointer.swap()
+        except Exception as error:
+            return error
+        return None
+
+    def _settle(self, error: Exception) -> None:
+        """Find out what became of a swap that was not answered by a success."""
+        if isinstance(error, NotSentError):
+            raise CommitFailedException(f"A commit to {self.table} could not be sent: {error}") from error
+        started = self.clock()
+        refused = isinstance(error, RefusedError)
+        for attempt in range(self.policy.status_retries + 1):
+            if attempt:
+                if (self.clock() - started) * 1000 >= self.policy.status_total_timeout_ms:
+                    break
+                self.sleep(self.policy.status_wait_seconds(attempt - 1))
+            verdict = self._look(refused=refused)
+            if verdict is Verdict.PENDING and self.pointer.compare_and_swap:
+                again = self._send_again()
+                if again is None:
+                    return
+                error = again
+                verdict = self._look(refused=False)
+            if verdict is Verdict.COMMITTED:
+                logger.info("The answer to a commit to %s was lost (%s); it was applied.", self.table, error)
+                return
+            if verdict is Verdict.FAILED:
+                raise CommitFailedException(f"A commit to {self.table} was not applied: {error}") from error
+        raise CommitStateUnknownException(
+            f"Whether a commit to {self.table} was applied is not known: {_text(error)}. Every file was kept. Look "
+            f"whether the table's metadata_location, or the metadata log of the file that it names, has {self.new}: if "
+            "it does, the commit was applied; if not once the catalog answers again, it failed, and the file can go."
+        ) from error
+
+    def _look(self, *, refused: bool) -> Verdict:
+        """Return what the table says of the swap; pending where it cannot be asked."""
+        try:
+            view = self.pointer.read()
+        except Exception as error:  # the store may be down for a while: that is what the back-off is for
+            logger.warning("Table %s cannot be re-read after a commit: %s", self.table, _text(error))
+            return Verdict.PENDING
+        return judge(
+            view, base=self.base, new=self.new, refused=refused, compare_and_swap=self.pointer.compare_and_swap
+        )
+
+    def _send_again(self) -> Exception | None:
+        """Send the same swap once more, if the lock still stands."""
+        try:
+            self.lock.verify()
+        except LockLostError as lost:
+            return lost
+        return self._send()
+
+
+def write_and_swap(swap: Swap, *, write: Callable[[], None], io: FileIO) -> None:
+    """Write the new ``metadata.json`` and swap the pointer to it; the file goes only where the swap surely failed.
+
+    Args:
+        swap: the swap.
+        write: writes the file ``swap.new``.
+        io: deletes it.
+
+    Raises:
+        CommitFailedException: nothing was changed, and nothing is left.
+        CommitStateUnknownException: nobody can tell; the file was kept.
+    """
+    try:
+        write()
+    except Exception as error:
+        _remove(io, swap.new)
+        raise CommitFailedException(
+            f"The metadata file {swap.new} of {swap.table} cannot be written: {_text(error)}. Nothing was changed."
+        ) from error
+    swap.observe(SwapStep.METADATA_WRITTEN, swap.new)
+    try:
+        swap.run()
+    except CommitFailedException:
+        _remove(io, swap.new)
+        raise
+
+
+@contextmanager
+def nothing_changed(table: str) -> Iterator[None]:
+    """Tell PyIceberg that whatever goes wrong here leaves the table as it was: it then removes what it wrote."""
+    try:
+        yield
+    except (CommitFailedException, ValidationException):
+        raise
+    except Exception as error:
+        raise CommitFailedException(f"Nothing was changed in {table}: {_text(error)}") from error
+
+
+def report_lost_updates(swap: Swap) -> None:
+    """After a swap without comparison, look whether somebody swapped at the same time, and one of us is lost.
+
+    Raises:
+        CommitFailedException: ours was overwritten by a commit that had not seen it, so it has to be made again.
+    """
+    try:
+        view = swap.pointer.read()
+    except Exception as error:
+        logger.warning("Table %s cannot be re-read after a commit: %s", swap.table, _text(error))
+        return
+    if swap.new != view.location and swap.new not in view.previous and swap.base in view.previous:
+        message = (
+            f"A commit to {swap.table} was lost: {swap.new} was the table's metadata, and was overwritten by a commit "
+            f"upon {swap.base} that had not seen it; the table points to {view.location} now. All writers of the table "
+            "must use the same lock, as its metastore does not compare when it swaps."
+        )
+        logger.error("%s", message)
+        raise CommitFailedException(message) from ConflictError(message)
+    try:
+        swap.lock.verify()
+    except LockLostError as error:
+        logger.error(
+            "The lock of %s was lost while %s was swapped in, upon %s. Its metastore does not compare when it swaps: a "
+            "commit of the lock's next holder may have been overwritten (%s). Look for another metadata file upon the "
+            "same base.",
+            swap.table,
+            swap.new,
+            swap.base,
+            error,
+        )
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _remove(io: FileIO, location: str) -> None:
+    """Delete a metadata file that nothing refers to; a failure must not hide why it is deleted."""
+    try:
+        io.delete(location)
+    except FileNotFoundError:
+        return
+    except Exception as error:
+        logger.warning("The unused metadata file %s could not be deleted (%s); the orphan sweep will.", location, error)
+
+
+def root_cause(error: BaseException) -> AutostreamError | None:
+    """Return autostream's own error that a catalog's exception was raised from, if there is one."""
+    while (cause := error.__cause__) is not None:
+        if isinstance(cause, AutostreamError):
+            return cause
+        error = cause
+    return None
