@@ -1,0 +1,192 @@
+"""How HDFS is reached: the `webhdfs.*` properties of a catalog, a table or a connection."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+from autostream.errors import ConfigurationError
+from autostream.hadoop.accounts import acting_account, valid_account
+from autostream.hadoop.kerberos import KerberosIdentity
+
+SCHEMES: Final = frozenset({"hdfs", "webhdfs", "swebhdfs"})
+URLS: Final = "webhdfs.urls"
+
+# Iceberg escapes what is special in partition values: '?' and '#' in a location are part of the path.
+_LOCATION = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/]*)(?P<path>/.*)?", re.S)
+_LOCAL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<path>/.*)", re.S)
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A location taken apart; scheme and authority are empty in a plain path."""
+
+    scheme: str
+    authority: str
+    path: str
+
+
+@dataclass(frozen=True)
+class WebHdfsSettings:
+    """How one HDFS is reached, and as whom.
+
+    Attributes:
+        urls: base URLS such as `http://nn1:9870`, of the NameNodes of one HDFS or of one HttpFS; no slash at the end.
+        user: account that logs in where the authentication is simple.
+        proxy_user: account that acts, None: the one that logs in.
+        kerberos: who to be where the authentication is Kerberos; None: it is simple.
+        tls_verify: whether certificates and host names are verified.
+        tls_ca: file of the certificates that sign the servers'; empty: the system's.
+        connect_timeout_seconds: for a connection.
+        read_timeout_seconds: for any single wait for the server's bytes.
+        retries: how often all servers are tried again.
+    """
+
+    urls: tuple[str, ...]
+    user: str = ""
+    proxy_user: str | None = None
+    kerberos: KerberosIdentity | None = None
+    tls_verify: bool = True
+    tls_ca: str = ""
+    connect_timeout_seconds: float = 10.0
+    read_timeout_seconds: float = 60.0
+    retries: int = field(default=6)
+
+
+def parse_location(location: str) -> Location:
+    """Take a location apart: `hdfs://lake/warehouse/t`, `file:/tmp/x`, `/warehouse/t`."""
+    if match := _LOCATION.fullmatch(location):
+        return Location(match["scheme"].lower(), match["authority"], match["path"] or "/")
+    if match := _LOCAL.fullmatch(location):
+        return Location(match["scheme"].lower(), "", match["path"])
+    return Location("", "", location)
+
+
+def served(location: Location, properties: Mapping[str, str]) -> bool:
+    """Say whether a location is one of HDFS; a plain path is where `webhdfs.urls` says which HDFS that is."""
+    if location.scheme in SCHEMES:
+        return True
+    return not location.scheme and location.path.startswith("/") and bool(properties.get(URLS))
+
+
+def settings_for(properties: Mapping[str, str], location: Location) -> WebHdfsSettings:
+    """How the HDFS of a location is reached.
+
+    Raises:
+        ConfigurationError: a property is missing or wrong.
+    """
+    kerberos = _kerberos(properties)
+    user = str(properties.get("webhdfs.user") or "").strip()
+    if kerberos is None:
+        user = valid_account(user, where="property webhdfs.user") if user else _login_name()
+    return WebHdfsSettings(
+        urls=_urls(properties, location),
+        user=user if kerberos is None else "",
+        proxy_user=acting_account(properties),
+        kerberos=kerberos,
+        tls_verify=_flag(properties, "webhdfs.tls-verify", default=True),
+        tls_ca=str(properties.get("webhdfs.tls-ca") or ""),
+        connect_timeout_seconds=_seconds(properties, "webhdfs.connect-timeout-seconds", default=10.0),
+        read_timeout_seconds=_seconds(properties, "webhdfs.read-timeout-seconds", default=60.0),
+        retries=_count(properties, "webhdfs.retries", default=6),
+    )
+
+
+def _urls(properties: Mapping[str, str], location: Location) -> tuple[str, ...]:
+    host = location.authority.rsplit(":", 1)[0] if location.authority else ""
+    for key in (f"{URLS}.{location.authority}", f"{URLS}.{host}", URLS):
+        text = str(properties.get(key) or "").strip()
+        if text and not key.endswith("."):
+            return tuple(_base_url(part.strip(), key) for part in text.split(",") if part.strip())
+    if not location.authority:
+        raise ConfigurationError(
+            f"{location.path} says not on which HDFS it is, and {URLS} is not set. Set {URLS} to the NameNodes' HTTP "
+            "addresses, such as http://nn1:9870,http://nn2:9870."
+        )
+    if _AUTHORITY.fullmatch(location.authority) is None:
+        raise ConfigurationError(
+            f"{location.authority!r} in {location.scheme}://{location.authority}{location.path} is no host, host:port "
+            "or name of a name service."
+        )
+    # The port of hdfs:// is the one of RPC, the others' that of HTTP.
+    if location.scheme == "hdfs":
+        return (f"http://{host}:9870",)
+    protocol, port = ("https", 9871) if location.scheme == "swebhdfs" else ("http", 9870)
+    return (f"{protocol}://{location.authority}" if ":" in location.authority else f"{protocol}://{host}:{port}",)
+
+
+def _base_url(text: str, key: str) -> str:
+    wrong = ConfigurationError(
+        f"{key} cannot contain {_shown(text)!r}. Write base URLs such as http://nn1:9870, separated by commas; "
+        "no user, password or query."
+    )
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise wrong from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise wrong
+    path = parts.path.rstrip("/").removesuffix("/webhdfs/v1")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{path}"
+
+
+def _shown(text: str) -> str:
+    """Whatever stands before an @ may be a password."""
+    return re.sub(r"//[^/]*@", "//********@", text)
+
+
+def _kerberos(properties: Mapping[str, str]) -> KerberosIdentity | None:
+    how = str(properties.get("webhdfs.authentication") or "simple").strip().lower()
+    if how == "simple":
+        return None
+    if how != "kerberos":
+        raise ConfigurationError(f"webhdfs.authentication cannot be {how!r}. Write simple or kerberos.")
+    return KerberosIdentity(
+        principal=str(properties.get("webhdfs.principal") or ""),
+        keytab=str(properties.get("webhdfs.keytab") or ""),
+        cache=str(properties.get("webhdfs.credential-cache") or ""),
+    )
+
+
+@lru_cache(maxsize=1)
+def _login_name() -> str:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError) as error:
+        raise ConfigurationError("This process's user has no name to log in to HDFS by. Set webhdfs.user.") from error
+    return valid_account(name, where="login name; webhdfs.user is not set")
+
+
+def _flag(properties: Mapping[str, str], key: str, *, default: bool) -> bool:
+    text = str(properties.get(key, "")).strip().lower()
+    if text in ("", "true", "false"):
+        return text == "true" if text else default
+    raise ConfigurationError(f"{key} cannot be {text!r}. Write true or false.")
+
+
+def _seconds(properties: Mapping[str, str], key: str, *, default: float) -> float:
+    text = str(properties.get(key) or "").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 3600:  # NaN is none either
+        raise ConfigurationError(f"{key} cannot be {text!r}. Write a number of seconds above 0, up to 3600.")
+    return value
+
+
+def _count(properties: Mapping[str, str], key: str, *, default: int) -> int:
+    text = str(properties.get(key) or "").strip()
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) > 100:
+        raise ConfigurationError(f"{key} cannot be {text!r}. Write a whole number from 0 to 100.")
+    return int(text)

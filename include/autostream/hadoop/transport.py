@@ -1,0 +1,364 @@
+"""How requests get to WebHDFS servers and back: standby servers, lost answers, redirections, proof of identity."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+
+from autostream.errors import AutostreamError, ConfigurationError, ServiceError
+from autostream.hadoop.answers import (
+    Call,
+    Refusal,
+    Trouble,
+    error_of,
+    first_line,
+    parse_refusal,
+    stale_token,
+    trouble_of,
+    unreachable_error,
+)
+from autostream.hadoop.negotiate import Negotiator
+from autostream.hadoop.retries import decide, pause_seconds
+from autostream.hadoop.settings import WebHdfsSettings
+from autostream.hadoop.upload import tls_context
+
+PREFIX: Final = "/webhdfs/v1"
+
+_T = TypeVar("_T")
+
+
+class AnswerLostError(ServiceError):
+    """The request may have been carried out: nobody knows, and doing it twice is not doing it once."""
+
+
+class FailedTry(Exception):
+    """One try that got no answer; ``node`` is the DataNode that failed, empty where it was the NameNode."""
+
+    def __init__(self, trouble: Trouble, reason: str, *, node: str = "") -> None:
+        super().__init__(reason)
+        self.trouble, self.reason, self.node = trouble, reason, node
+
+
+class Transport:
+    """Requests to one HDFS, as one account. Threads may share it.
+
+    Args:
+        settings: where and as whom.
+        sleep: waits for a number of seconds.
+        jitter: random numbers of [0, 1).
+    """
+
+    def __init__(
+        self,
+        settings: WebHdfsSettings,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Prepare; nothing is connected before the first request."""
+        self.settings = settings
+        self._sleep, self._jitter = sleep, jitter
+        self._negotiator = Negotiator(settings.kerberos) if settings.kerberos else None
+        self._active = 0
+        self._session = _session(settings)
+
+    @property
+    def account(self) -> str:
+        """Who logs in: an account, or a Kerberos principal."""
+        if self._negotiator is None:
+            return self.settings.user
+        return self._negotiator.principal or "the owner of the Kerberos ticket"
+
+    def pause(self, failures: int) -> None:
+        """Wait before something is tried again."""
+        self._sleep(pause_seconds(failures, self._jitter()))
+
+    def json(
+        self,
+        method: str,
+        operation: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        repeatable: bool = True,
+        troubles: list[Trouble] | None = None,
+    ) -> dict[str, Any]:
+        """Ask the NameNode something; an answer without content is an empty document."""
+
+        def ask(base: str, call: Call, _: list[str]) -> dict[str, Any]:
+            response = self.ask(method, base, call, params or {})
+            if not response.content:
+                return {}
+            try:
+                document = response.json()
+            except ValueError:
+                document = None
+            if not isinstance(document, dict) or response.status_code >= 300:
+                raise error_of(Refusal(response.status_code, "", first_line(response.text[:1000])), call)
+            return document
+
+        return self.run(operation, path, ask, repeatable=repeatable, troubles=troubles)
+
+    def run(
+        self,
+        operation: str,
+        path: str,
+        attempt: Callable[[str, Call, list[str]], _T],
+        *,
+        repeatable: bool = True,
+        troubles: list[Trouble] | None = None,
+    ) -> _T:
+        """Try at one server after the other until one answers."""
+        excluded: list[str] = []
+        failures = 0
+        while True:
+            index = self._active
+            base = self.settings.urls[index % len(self.settings.urls)]
+            call = Call(operation, path, base, self.account, self.settings.proxy_user)
+            try:
+                return attempt(base, call, excluded)
+            except FailedTry as failed:
+                failures += 1
+                if troubles is not None:
+                    troubles.append(failed.trouble)
+                again = decide(
+                    failed.trouble,
+                    failures=failures,
+                    servers=len(self.settings.urls),
+                    retries=self.settings.retries,
+                    repeatable=repeatable,
+                    jitter=self._jitter(),
+                )
+                if again is None:
+                    raise self._final(failed, call, repeatable=repeatable) from failed.__cause__
+                if failed.node:
+                    excluded.append(failed.node)
+                elif self._active == index:  # else another thread has moved on already
+                    self._active = (index + 1) % len(self.settings.urls)
+                if again.pause_seconds:
+                    self._sleep(again.pause_seconds)
+
+    def _final(self, failed: FailedTry, call: Call, *, repeatable: bool) -> AutostreamError:
+        reason = f"DataNode {failed.node}: {failed.reason}" if failed.node else failed.reason
+        error = unreachable_error(call, self.settings.urls, failed.trouble, reason)
+        if failed.trouble is Trouble.LOST and not repeatable:
+            return AnswerLostError(str(error))
+        if failed.node and failed.trouble is Trouble.UNREACHABLE:
+            return ServiceError(
+                f"The DataNode {failed.node}, which the NameNode names, cannot be reached ({call}): {failed.reason}. "
+                "Its name must resolve and its HTTP port be open from here; else use HttpFS in webhdfs.urls."
+            )
+        return error
+
+    def ask(
+        self, method: str, base: str, call: Call, params: Mapping[str, str], *, stream: bool = False
+    ) -> requests.Response:
+        """One request to a NameNode or HttpFS: its answer, whatever it is but a refusal."""
+        url = self._address(base, call, params)
+        headers = self._negotiator.headers(base) if self._negotiator else {}
+        response = self._exchange(method, url, headers, stream=stream)
+        if self._negotiator:
+            for renew in (False, True):
+                if not _wants_proof(response):
+                    break
+                response.close()
+                response = self._exchange(method, url, self._negotiator.prove(base, renew=renew), stream=stream)
+            self._negotiator.remember(base, response)
+            call = Call(call.operation, call.path, call.url, self.account, call.proxy)
+        if response.status_code >= 400:
+            raise _failure(response, call)
+        return response
+
+    def _address(self, base: str, call: Call, params: Mapping[str, str]) -> str:
+        query = {"op": call.operation, **params}
+        if self._negotiator is None:
+            query["user.name"] = self.settings.user
+        if self.settings.proxy_user:
+            query["doas"] = self.settings.proxy_user
+        return f"{base}{PREFIX}{quote(call.path, safe='/')}?{urlencode(query, quote_via=quote)}"
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        stream: bool = False,
+        data: bytes | None = None,
+        node: str = "",
+    ) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                url,
+                headers=dict(headers),
+                data=data,
+                stream=stream,
+                allow_redirects=False,
+                timeout=(self.settings.connect_timeout_seconds, self.settings.read_timeout_seconds),
+                verify=_verify(self.settings),
+            )
+        except requests.exceptions.SSLError as error:
+            server = urlsplit(url).netloc
+            raise ServiceError(
+                f"TLS with {server} failed: {reason_of(error)}. Set webhdfs.tls-ca to the file of the certificates "
+                "that sign the cluster's, or correct the host name in webhdfs.urls."
+            ) from error
+        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            trouble = Trouble.UNREACHABLE if _never_connected(error) else Trouble.LOST
+            raise FailedTry(trouble, reason_of(error), node=node) from error
+        except requests.exceptions.Timeout as error:
+            raise FailedTry(Trouble.LOST, reason_of(error), node=node) from error
+        except OSError as error:
+            raise ConfigurationError(f"{url.split('?')[0]} cannot be asked: {reason_of(error)}.") from error
+
+    def creation_target(self, base: str, call: Call, excluded: list[str], *, overwrite: bool) -> str:
+        """Where the bytes of a new file are to be sent to. Nothing is created yet."""
+        params = {"overwrite": "true" if overwrite else "false", **excluding(excluded)}
+        try:
+            response = self.ask("PUT", base, call, params)
+        except FailedTry as failed:
+            # The answer to this one may be lost: it only names a DataNode.
+            trouble = Trouble.UNREACHABLE if failed.trouble is Trouble.LOST else failed.trouble
+            raise FailedTry(trouble, failed.reason, node=failed.node) from failed.__cause__
+        if not redirects(response):
+            raise error_of(Refusal(response.status_code, "", "no redirection to where the bytes go"), call)
+        return self.target(response, base, call)
+
+    def target(self, response: requests.Response, base: str, call: Call) -> str:
+        """Where a redirection leads to.
+
+        Raises:
+            ServiceError: to another scheme: whatever authorises there would go the wrong way.
+        """
+        target = response.headers.get("Location") or ""
+        response.close()
+        parts = urlsplit(target)
+        if parts.scheme != urlsplit(base).scheme or not parts.hostname:
+            leads = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "nowhere"
+            raise ServiceError(
+                f"{base} redirects to {leads} ({call}), which is not followed: tokens go over the scheme they were got "
+                "by. Set dfs.http.policy alike on NameNodes and DataNodes, or correct webhdfs.urls."
+            )
+        return target
+
+    def headers_for(self, target: str, base: str) -> dict[str, str]:
+        """What proves who we are where HttpFS redirects to itself; a DataNode finds a token in the URL."""
+        same = urlsplit(target).netloc == urlsplit(base).netloc
+        proof = self._negotiator.headers(base) if same and self._negotiator else {}
+        return {**proof, "Content-Type": "application/octet-stream"}
+
+    def fetch(self, target: str, base: str) -> requests.Response:
+        """The bytes that a redirection leads to, as they come."""
+        node = urlsplit(target).netloc
+        headers = self.headers_for(target, base)
+        return self._checked(self._exchange("GET", target, headers, stream=True, node=node), node)
+
+    def send(self, target: str, base: str, data: bytes) -> None:
+        """Send the bytes of a file to where a redirection leads to."""
+        node = urlsplit(target).netloc
+        headers = self.headers_for(target, base)
+        self._checked(self._exchange("PUT", target, headers, data=data, node=node), node)
+
+    def _checked(self, response: requests.Response, node: str) -> requests.Response:
+        if response.status_code < 300:
+            return response
+        refusal = _refusal(response)
+        if stale_token(refusal):
+            raise FailedTry(Trouble.BUSY, refusal.message, node=node)
+        operation, path = _operation_of(response)
+        call = Call(operation, path, f"DataNode {node}", self.account, self.settings.proxy_user)
+        if (trouble := trouble_of(refusal)) is not None:
+            raise FailedTry(trouble, refusal.message, node=node)
+        raise error_of(refusal, call)
+
+
+class _Adapter(HTTPAdapter):
+    """Trusts the system's certificates, or only those of a file."""
+
+    def __init__(self, settings: WebHdfsSettings) -> None:
+        self._context = tls_context(settings)
+        super().__init__(pool_connections=16, pool_maxsize=32, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+
+def _session(settings: WebHdfsSettings) -> requests.Session:
+    session = requests.Session()
+    # Neither ~/.netrc nor a proxy for the outer world: both are for other servers than those of the cluster.
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    if any(url.startswith("https:") for url in settings.urls):
+        session.mount("https://", _Adapter(settings))
+    session.mount("http://", HTTPAdapter(pool_connections=16, pool_maxsize=32, max_retries=0))
+    return session
+
+
+def _verify(settings: WebHdfsSettings) -> bool | str:
+    return settings.tls_ca or True if settings.tls_verify else False
+
+
+def _wants_proof(response: requests.Response) -> bool:
+    """Also where the server could not make anything of a token: too old, too new, seen before."""
+    return response.status_code == 401 or (response.status_code == 403 and b"GSSException" in response.content)
+
+
+def redirects(response: requests.Response) -> bool:
+    """Say whether an answer leads elsewhere."""
+    return response.status_code in (301, 302, 303, 307, 308)
+
+
+def _refusal(response: requests.Response) -> Refusal:
+    with suppress(requests.exceptions.RequestException):
+        return parse_refusal(response.status_code, response.content)
+    return Refusal(response.status_code, "", "")
+
+
+def _failure(response: requests.Response, call: Call) -> Exception:
+    refusal = _refusal(response)
+    trouble = trouble_of(refusal)
+    if trouble is None:
+        return error_of(refusal, call)
+    return FailedTry(trouble, refusal.message or f"HTTP {refusal.status}")
+
+
+def _operation_of(response: requests.Response) -> tuple[str, str]:
+    path = urlsplit(response.url or "").path.removeprefix(PREFIX)
+    return ("OPEN" if (response.request.method or "") == "GET" else "CREATE"), path
+
+
+def excluding(nodes: list[str]) -> dict[str, str]:
+    """What asks a NameNode for another DataNode than these, if it has one."""
+    return {"excludedatanodes": ",".join(nodes)} if nodes else {}
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Say whether the request cannot have reached the server."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError | NameResolutionError)
+
+
+def reason_of(error: BaseException) -> str:
+    """The innermost words of an error of the HTTP library, without URLs: those hold tokens."""
+    inner: Any = error
+    while True:
+        deeper = getattr(inner, "reason", None)
+        if not isinstance(deeper, BaseException):
+            deeper = next((a for a in getattr(inner, "args", ()) if isinstance(a, BaseException)), None)
+        if deeper is None:
+            break
+        inner = deeper
+    words = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return first_line(str(words).rsplit(": ", 1)[-1] if "object at 0x" in str(words) else str(words)).rstrip(".")
