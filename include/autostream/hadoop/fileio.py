@@ -59,7 +59,9 @@ class WebHdfsInputFile(InputFile):
         status = self._status()
         if status.is_directory:
             raise MissingFileError(f"{self.location} is a directory in HDFS, no file.")
-        reader: Any = RangeReader(client_for(self._settings), self._path, status.size_bytes)
+        reader: Any = RangeReader(
+            client_for(self._settings), self._path, status.size_bytes, modified_at_ms=status.modified_at_ms
+        )
         return reader  # type: ignore[no-any-return]
 
 

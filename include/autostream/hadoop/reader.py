@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from autostream.errors import DataError, ServiceError
+from autostream.hadoop.tails import TAILS, FileKey
 from autostream.hadoop.webhdfs import Body, BrokenBodyError
 
 if TYPE_CHECKING:
@@ -53,12 +54,14 @@ class RangeReader(io.RawIOBase):
         client: of the HDFS.
         path: of the file.
         size_bytes: its length; it is taken not to change.
+        modified_at_ms: when it was last changed, to know it again.
     """
 
-    def __init__(self, client: WebHdfs, path: str, size_bytes: int) -> None:
+    def __init__(self, client: WebHdfs, path: str, size_bytes: int, *, modified_at_ms: int) -> None:
         """Prepare; nothing is asked for before the first read."""
         super().__init__()
         self._client, self._path, self._size = client, path, size_bytes
+        self._key = FileKey(client.settings, path, size_bytes, modified_at_ms)
         self._lock = threading.RLock()
         self._position = 0
         self._body: Body | None = None
@@ -170,9 +173,12 @@ class RangeReader(io.RawIOBase):
 
     def _load_tail(self) -> None:
         start = max(0, self._size - TAIL_BYTES)
-        self._open(start, self._size - start)
-        self._tail = self._take(self._size - start)
-        self._tail_start = start
+        tail = TAILS.get(self._key)
+        if tail is None:
+            self._open(start, self._size - start)
+            tail = self._take(self._size - start)
+            TAILS.keep(self._key, tail)
+        self._tail, self._tail_start = tail, start
 
     def _flows_to(self, position: int) -> bool:
         """Bring the open body to a position, if it leads there soon."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from fsspec import AbstractFileSystem
-from pyiceberg.io import FileIO
+from pyiceberg.io import FileIO, InputFile
+
+# The engine asks for each file several times: whether it is there, how long it is, then it opens it once a thread.
+_FILES_REMEMBERED: Final = 10_000
 
 
 class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -21,6 +26,9 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self._scheme = scheme
         self.protocol = scheme
         self.directories: set[str] = set()
+        self._files: OrderedDict[str, InputFile] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -36,8 +44,24 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         location = self._location(path)
         if "r" in mode:
-            return self._io.new_input(location).open(seekable=True)
+            return self._file(location).open(seekable=True)
+        with self._lock:
+            self._forget(location)
         return self._io.new_output(location).create(overwrite=True)
+
+    def _file(self, location: str) -> InputFile:
+        """A file, which may remember what a store said of it."""
+        with self._lock:
+            if location not in self._files:
+                self._files[location] = self._io.new_input(location)
+                if len(self._files) > _FILES_REMEMBERED:
+                    self._forget(next(iter(self._files)))
+            self._files.move_to_end(location)
+            return self._files[location]
+
+    def _forget(self, location: str) -> None:
+        self._files.pop(location, None)
+        self._sizes.pop(location, None)
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         """Open a location for reading or writing bytes."""
@@ -46,14 +70,24 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Return the size of a file; FileNotFoundError where there is none."""
         location = self._location(path)
-        file = self._io.new_input(location)
-        if not file.exists():
-            raise FileNotFoundError(location)
-        return {"name": location, "size": len(file), "type": "file"}
+        file = self._file(location)
+        if location not in self._sizes:
+            if not file.exists():
+                with self._lock:
+                    self._forget(location)
+                raise FileNotFoundError(location)
+            self._sizes[location] = len(file)
+        return {"name": location, "size": self._sizes[location], "type": "file"}
 
     def exists(self, path: str, **_: Any) -> bool:
         """Say whether there is such a file; a directory to be written to is none, whatever a store says of it."""
-        return path.rstrip("/") not in self.directories and self._io.new_input(self._location(path)).exists()
+        if path.rstrip("/") in self.directories:
+            return False
+        try:
+            self.info(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def isfile(self, path: str) -> bool:
         """Say whether there is such a file."""
