@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from tests.support.flink_tables import FlinkTable, flink_tables_in
+
+if TYPE_CHECKING:
+    from tests.support.hadoop import Hdfs, HiveMetastore, ZooKeeper
 
 
 @pytest.fixture
@@ -38,6 +42,65 @@ def postgres_url() -> Iterator[str]:
 
     with postgres() as url:
         yield url
+
+
+# ZooKeeper, HDFS and Hive: one of each a worker and session, started when the first test asks for it. Tests leave them
+# running and keep to names of their own; one that ends or pauses a service starts its own by tests.support.hadoop.
+# Those that use the same may share a worker: @pytest.mark.xdist_group("hadoop").
+
+
+@pytest.fixture(scope="session")
+def zookeeper() -> Iterator["ZooKeeper"]:
+    """One ZooKeeper node without passwords."""
+    from tests.support import hadoop
+
+    with hadoop.zookeeper() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def hdfs() -> Iterator["Hdfs"]:
+    """HDFS with one NameNode, simple authentication."""
+    from tests.support import hadoop
+
+    with hadoop.hdfs() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def hive_metastore() -> Iterator["HiveMetastore"]:
+    """Hive Metastore 4.0.0 on PostgreSQL, the warehouse on local disk."""
+    from tests.support import hadoop
+
+    with hadoop.hive_metastore(postgres=True) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def hive_on_hdfs(hdfs: "Hdfs") -> Iterator["HiveMetastore"]:
+    """Hive Metastore 4.0.0 on PostgreSQL, the warehouse in the HDFS of fixture ``hdfs``."""
+    from tests.support import hadoop
+
+    with hadoop.hive_metastore(postgres=True, hdfs=hdfs) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def newer_hive_metastore() -> Iterator["HiveMetastore"]:
+    """A later Hive Metastore, which no longer knows ``get_table``."""
+    from tests.support import hadoop
+
+    with hadoop.hive_metastore(version=hadoop.NEWER_HIVE, postgres=True) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def older_hive_metastore() -> Iterator["HiveMetastore"]:
+    """An older Hive Metastore, which does not compare before it swaps."""
+    from tests.support import hadoop
+
+    with hadoop.hive_metastore(version=hadoop.OLDER_HIVE) as service:
+        yield service
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,11 @@
 """Real services for tests, or the reason why they cannot be had.
 
 Each function starts or prepares something by a script of scripts/services, and skips the test with what the script said
-where that fails. What is fetched is kept in the cache of those scripts, so only the first run downloads.
+where that fails; where ``AUTOSTREAM_REQUIRE_SERVICES`` is 1, it fails the test instead. What is fetched is kept in the
+cache of those scripts, so only the first run downloads.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,16 +21,25 @@ SERVICES = Path(__file__).parents[2] / "scripts" / "services"
 _SETUP_TIMEOUT_SECONDS = 600
 
 
-def _skip(what: str, error: str) -> None:
+def required() -> bool:
+    """Tell whether a service that cannot be had is a failure."""
+    return os.environ.get("AUTOSTREAM_REQUIRE_SERVICES") == "1"
+
+
+def skip(what: str, error: str) -> NoReturn:
+    """Skip the test, or fail it where services are required, with the last line of a complaint."""
     last = [line for line in error.strip().splitlines() if line.strip()][-1:] or ["no reason given"]
-    pytest.skip(f"{what} cannot be had: {last[0][:300]}")
+    reason = f"{what} cannot be had: {last[0][:300]}"
+    if required():
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def need_programs(what: str, *names: str) -> None:
     """Skip the test where a program is missing."""
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
-        _skip(what, f"{', '.join(missing)} is not installed")
+        skip(what, f"{', '.join(missing)} is not installed")
 
 
 def set_up(what: str, script: str, *args: str) -> None:
@@ -37,15 +49,17 @@ def set_up(what: str, script: str, *args: str) -> None:
             [SERVICES / script, *args], check=True, capture_output=True, text=True, timeout=_SETUP_TIMEOUT_SECONDS
         )
     except subprocess.CalledProcessError as error:
-        _skip(what, error.stderr or error.stdout)
+        skip(what, error.stderr or error.stdout)
     except subprocess.TimeoutExpired:
-        _skip(what, f"{script} did not finish within {_SETUP_TIMEOUT_SECONDS} s")
+        skip(what, f"{script} did not finish within {_SETUP_TIMEOUT_SECONDS} s")
 
 
 def need_fetched(what: str, script: str, *, size: str) -> None:
     """Skip the test where the script was never asked to fetch what it needs: too much for a plain test run."""
-    if subprocess.run([SERVICES / script, "ready"], capture_output=True).returncode:
-        _skip(what, f"{size} are fetched only on request: run scripts/services/{script} setup")
+    if required():
+        set_up(what, script, "setup")
+    elif subprocess.run([SERVICES / script, "ready"], capture_output=True).returncode:
+        skip(what, f"{size} are fetched only on request: run scripts/services/{script} setup")
 
 
 @contextmanager
@@ -54,10 +68,11 @@ def postgres() -> Iterator[str]:
     directory = tempfile.mkdtemp(prefix="autostream-postgres-")
     os.chmod(directory, 0o755)  # the server may run as another user
     try:
-        pytest.importorskip("psycopg2", reason="PostgreSQL cannot be had: the package psycopg2 is not installed")
+        if importlib.util.find_spec("psycopg2") is None:
+            skip("PostgreSQL", "the package psycopg2 is not installed")
         started = subprocess.run([SERVICES / "postgres.sh", "start", directory], capture_output=True, text=True)
         if started.returncode:
-            _skip("PostgreSQL", started.stderr)
+            skip("PostgreSQL", started.stderr)
         try:
             yield started.stdout.strip()
         finally:
@@ -73,7 +88,7 @@ def rest_catalog() -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory(prefix="autostream-rest-") as directory:
         started = subprocess.run([SERVICES / "rest.sh", "start", directory], capture_output=True, text=True)
         if started.returncode:
-            _skip("the REST catalog server", started.stderr)
+            skip("the REST catalog server", started.stderr)
         try:
             yield started.stdout.strip(), f"file://{directory}/warehouse"
         finally:

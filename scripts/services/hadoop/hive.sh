@@ -39,6 +39,7 @@ configure() { # DATABASE_URL DRIVER USER
     metastore.thrift.uris "thrift://localhost:$PORT" metastore.execute.setugi true \
     javax.jdo.option.ConnectionURL "$1" javax.jdo.option.ConnectionDriverName "$2" \
     javax.jdo.option.ConnectionUserName "$3" javax.jdo.option.ConnectionPassword none \
+    metastore.expression.proxy org.apache.hadoop.hive.metastore.DefaultPartitionExpressionProxy \
     metastore.task.threads.always org.apache.hadoop.hive.metastore.events.EventCleanerTask \
     metastore.event.db.notification.api.auth false metastore.server.min.threads 4 metastore.server.max.threads 64 \
     datanucleus.connectionPool.maxPoolSize 4 metastore.housekeeping.threads.on "${HOUSEKEEPING:-true}" \

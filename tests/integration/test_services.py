@@ -1,0 +1,209 @@
+"""The services that other tests rely on do what those tests take for granted."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+from hive_metastore.ThriftHiveMetastore import Client
+from hive_metastore.ttypes import (
+    Database,
+    EnvironmentContext,
+    FieldSchema,
+    GetTableRequest,
+    MetaException,
+    SerDeInfo,
+    StorageDescriptor,
+    Table,
+)
+from kazoo.client import KazooClient
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.Thrift import TApplicationException
+from thrift.transport.TSocket import TSocket
+from thrift.transport.TTransport import TBufferedTransport
+
+from tests.support import hadoop
+from tests.support.hadoop import Hdfs, HiveMetastore, ZooKeeper
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
+
+
+# --------------------------------------------------------------------------------------------- ZooKeeper
+
+
+@contextmanager
+def zookeeper_client(hosts: str, **options: object) -> Iterator[KazooClient]:
+    client = KazooClient(hosts, timeout=10, **options)
+    client.start()
+    try:
+        yield client
+    finally:
+        client.stop()
+        client.close()
+
+
+def test_zookeeper_keeps_a_node(zookeeper: ZooKeeper) -> None:
+    path = f"/{uuid.uuid4().hex}"
+    with zookeeper_client(zookeeper.hosts) as client:
+        client.create(path, b"one")
+        assert client.get(path)[0] == b"one"
+
+
+def test_three_zookeepers_do_without_one_and_ask_for_password_and_certificate() -> None:
+    svc = {"mechanism": "DIGEST-MD5", "username": "svc", "password": "svcpw"}
+    with hadoop.zookeeper(nodes=3, sasl="digest", tls="need") as ensemble:
+        with zookeeper_client(ensemble.hosts, sasl_options=svc) as client:
+            client.create("/kept", b"one")
+            ensemble.kill(1)
+            assert client.retry(client.get, "/kept")[0] == b"one"
+            ensemble.up(1)
+        options = {"ca": ensemble.tls_ca, "certfile": ensemble.tls_certificate, "keyfile": ensemble.tls_key}
+        with zookeeper_client(ensemble.tls_hosts or "", use_ssl=True, sasl_options=svc, **options) as client:
+            assert client.get("/kept")[0] == b"one"
+
+
+# -------------------------------------------------------------------------------------------------- HDFS
+
+
+def write(url: str, path: str, data: bytes, *, user: str = "svc", doas: str = "alice", **options: object) -> int:
+    query = {"op": "CREATE", "user.name": user, "doas": doas}
+    return requests.put(f"{url}/webhdfs/v1{path}", params=query, data=data, timeout=30, **options).status_code  # type: ignore[arg-type]
+
+
+def read(url: str, path: str, *, user: str = "svc", **options: object) -> bytes:
+    query = {"op": "OPEN", "user.name": user}
+    answer = requests.get(f"{url}/webhdfs/v1{path}", params=query, timeout=30, **options)  # type: ignore[arg-type]
+    answer.raise_for_status()
+    return answer.content
+
+
+def test_hdfs_keeps_a_file_for_the_account_that_a_proxy_acts_for(hdfs: Hdfs) -> None:
+    path = f"/data/{uuid.uuid4().hex}"
+    assert write(hdfs.webhdfs_url, path, b"one") == 201
+    assert read(hdfs.webhdfs_url, path) == b"one"
+    query = {"op": "GETFILESTATUS", "user.name": "bob"}
+    status = requests.get(f"{hdfs.webhdfs_url}/webhdfs/v1{path}", params=query, timeout=30).json()["FileStatus"]
+    assert (status["owner"], status["length"]) == ("alice", 3)
+    assert write(hdfs.webhdfs_url, path + "2", b"", user="svcg", doas="alice") == 201
+    assert write(hdfs.webhdfs_url, path + "3", b"", user="svcg", doas="bob") == 403
+    assert write(hdfs.webhdfs_url, path + "4", b"", user="mallory", doas="alice") == 403
+
+
+def test_two_namenodes_fail_over_and_come_back() -> None:
+    with hadoop.hdfs(namenodes=2) as pair:
+        first, second = pair.webhdfs_urls
+        assert pair.state == ("active", "standby")
+        assert write(first, "/data/a", b"one") == 201
+        with pytest.raises(requests.HTTPError, match="403"):
+            read(second, "/data/a")
+        pair.activate(2)
+        assert (pair.state, read(second, "/data/a")) == (("standby", "active"), b"one")
+        assert write(second, "/data/b", b"two") == 201
+        pair.kill(2)
+        pair.activate(1)
+        assert (pair.state, read(first, "/data/b")) == (("active", "down"), b"two")
+        pair.up(2)
+        assert pair.state == ("active", "standby")
+
+
+def test_hdfs_over_tls_survives_a_restart() -> None:
+    with hadoop.hdfs(https=True) as secure:
+        assert write(secure.webhdfs_url, "/data/a", b"one", verify=secure.tls_ca) == 201
+        secure.kill()
+        assert secure.state == ("down",)
+        secure.up()
+        assert read(secure.webhdfs_url, "/data/a", verify=secure.tls_ca) == b"one"
+        with pytest.raises(requests.exceptions.SSLError):
+            read(secure.webhdfs_url, "/data/a")
+
+
+# -------------------------------------------------------------------------------------------------- Hive
+
+
+@contextmanager
+def hive_client(uri: str) -> Iterator[Client]:
+    host, port = uri.removeprefix("thrift://").split(":")
+    transport = TBufferedTransport(TSocket(host, int(port)))
+    transport.open()
+    try:
+        yield Client(TBinaryProtocol(transport))
+    finally:
+        transport.close()
+
+
+def table(namespace: str) -> Table:
+    formats = ("org.apache.hadoop.mapred.FileInputFormat", "org.apache.hadoop.mapred.FileOutputFormat")
+    serde = SerDeInfo(serializationLib="org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe", parameters={})
+    storage = StorageDescriptor(
+        cols=[FieldSchema("a", "bigint", "")],
+        inputFormat=formats[0],
+        outputFormat=formats[1],
+        serdeInfo=serde,
+        parameters={},
+        bucketCols=[],
+        sortCols=[],
+        numBuckets=0,
+    )
+    return Table(
+        dbName=namespace,
+        tableName="t",
+        owner="me",
+        createTime=0,
+        lastAccessTime=0,
+        retention=0,
+        sd=storage,
+        partitionKeys=[],
+        parameters={"EXTERNAL": "TRUE", "metadata_location": "one"},
+        tableType="EXTERNAL_TABLE",
+    )
+
+
+def swap(client: Client, namespace: str, expected: str, new: str) -> None:
+    changed = client.get_table_req(GetTableRequest(dbName=namespace, tblName="t")).table
+    changed.parameters["metadata_location"] = new
+    names = {"expected_parameter_key": "metadata_location", "expected_parameter_value": expected}
+    client.alter_table_with_environment_context(namespace, "t", changed, EnvironmentContext(properties=names))
+
+
+@pytest.mark.parametrize(
+    ("fixture", "knows_get_table", "compares"),
+    [
+        ("hive_metastore", True, True),
+        ("hive_on_hdfs", True, True),
+        ("newer_hive_metastore", False, True),
+        ("older_hive_metastore", True, False),
+    ],
+)
+def test_a_metastore_keeps_a_table(
+    request: pytest.FixtureRequest, fixture: str, *, knows_get_table: bool, compares: bool
+) -> None:
+    metastore: HiveMetastore = request.getfixturevalue(fixture)
+    namespace = f"ns_{uuid.uuid4().hex[:8]}"
+    with hive_client(metastore.uri) as client:
+        client.create_database(Database(name=namespace))
+        client.create_table(table(namespace))
+        stored = client.get_table_req(GetTableRequest(dbName=namespace, tblName="t")).table
+        assert stored.sd.location.startswith(metastore.warehouse.replace("file:///", "file:/"))
+        if knows_get_table:
+            assert client.get_table(namespace, "t").parameters["metadata_location"] == "one"
+        else:
+            with pytest.raises(TApplicationException, match="Invalid method name"):
+                client.get_table(namespace, "t")
+        swap(client, namespace, "one", "two")
+        if compares:
+            with pytest.raises(MetaException) as raised:
+                swap(client, namespace, "stale", "three")
+            assert "The table has been modified" in raised.value.message
+        else:
+            swap(client, namespace, "stale", "three")
+
+
+def test_a_metastore_keeps_its_tables_when_it_is_killed() -> None:
+    with hadoop.hive_metastore() as metastore:
+        with hive_client(metastore.uri) as client:
+            client.create_database(Database(name="kept"))
+        metastore.kill()
+        metastore.up()
+        with hive_client(metastore.uri) as client:
+            assert set(client.get_all_databases()) == {"default", "kept"}
