@@ -10,7 +10,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from tests.support.flink_tables import FlinkTable, flink_tables_in
 
 if TYPE_CHECKING:
-    from tests.support.hadoop import Hdfs, HiveMetastore, ZooKeeper
+    from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
 
 
 @pytest.fixture
@@ -101,6 +101,15 @@ def older_hive_metastore() -> Iterator["HiveMetastore"]:
 
     with hadoop.hive_metastore(version=hadoop.OLDER_HIVE) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def kerberos_lake() -> Iterator["KerberosLake"]:
+    """A Kerberos realm with ZooKeeper, HDFS and Hive Metastore 4.0.0 (on Derby, the warehouse in that HDFS)."""
+    from tests.support import hadoop
+
+    with hadoop.kerberos_lake() as services:
+        yield services
 
 
 @pytest.fixture(autouse=True)

@@ -18,13 +18,15 @@ from hive_metastore.ttypes import (
     Table,
 )
 from kazoo.client import KazooClient
+from pyiceberg.catalog.hive import _HiveClient
+from requests_kerberos import REQUIRED, HTTPKerberosAuth
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TApplicationException
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TBufferedTransport
 
 from tests.support import hadoop
-from tests.support.hadoop import Hdfs, HiveMetastore, ZooKeeper
+from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
 
@@ -207,3 +209,35 @@ def test_a_metastore_keeps_its_tables_when_it_is_killed() -> None:
         metastore.up()
         with hive_client(metastore.uri) as client:
             assert set(client.get_all_databases()) == {"default", "kept"}
+
+
+# ---------------------------------------------------------------------------------------------- Kerberos
+
+
+def test_a_lake_under_kerberos_knows_who_calls(kerberos_lake: KerberosLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in kerberos_lake.kdc.environment("svc").items():
+        monkeypatch.setenv(name, value)
+    name = uuid.uuid4().hex
+
+    with zookeeper_client(kerberos_lake.zookeeper.hosts, sasl_options={"mechanism": "GSSAPI"}) as client:
+        assert client.create(f"/{name}") == f"/{name}"
+
+    url = f"{kerberos_lake.hdfs.webhdfs_url}/webhdfs/v1/data/{name}"
+    negotiate = HTTPKerberosAuth(mutual_authentication=REQUIRED)
+    assert requests.put(url, params={"op": "CREATE", "doas": "alice"}, auth=negotiate, timeout=30).status_code == 201
+    status = requests.get(url, params={"op": "GETFILESTATUS"}, auth=negotiate, timeout=30).json()
+    assert status["FileStatus"]["owner"] == "alice"
+    assert requests.get(url, params={"op": "GETFILESTATUS", "user.name": "hdfs"}, timeout=30).status_code == 401
+
+    with _HiveClient(kerberos_lake.hive.uri, kerberos_auth=True, kerberos_service_name="hive") as client:
+        assert client.get_delegation_token("alice", "svc")
+        client.create_database(Database(name=f"ns_{name}"))
+        assert client.get_database(f"ns_{name}").ownerName == "svc"
+
+    monkeypatch.setenv("KRB5CCNAME", kerberos_lake.kdc.ticket("mallory"))
+    with (
+        _HiveClient(kerberos_lake.hive.uri, kerberos_auth=True, kerberos_service_name="hive") as client,
+        pytest.raises(MetaException) as refused,
+    ):
+        client.get_delegation_token("alice", "mallory")
+    assert "is not allowed to impersonate alice" in refused.value.message

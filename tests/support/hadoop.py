@@ -33,13 +33,14 @@ class Instance:
     directory: Path
     script: str
 
-    def run(self, command: str, *args: str) -> str:
+    def run(self, command: str, *args: str, environment: dict[str, str] | None = None) -> str:
         """Run a command of the script on this instance; return what it printed."""
         done = subprocess.run(
             [_SCRIPTS / self.script, command, self.directory, *args],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_SECONDS,
+            env=environment,
         )
         if done.returncode:
             raise RuntimeError(
@@ -145,11 +146,66 @@ class HiveMetastore(Instance):
         self.signal("hive", signal.SIGCONT)
 
 
+@dataclass(frozen=True)
+class Kdc(Instance):
+    """A Kerberos realm: users svc, svcg, alice, bob, mallory; services hdfs, hive, zookeeper, HTTP on localhost."""
+
+    krb5_config: Path
+    realm: str = "TEST.LOCAL"
+
+    def keytab(self, name: str) -> Path:
+        """Return the keytab of a user or service."""
+        return self.directory / f"{name}.keytab"
+
+    def ticket(
+        self, user: str, cache: Path | None = None, *, life_seconds: int = 86400, renewable_seconds: int = 604800
+    ) -> str:
+        """Get a ticket by the user's keytab into ``cache`` or one of the realm's; return the value of KRB5CCNAME."""
+        options = {**os.environ, "LIFE": f"{life_seconds}s", "RENEWABLE": f"{renewable_seconds}s"}
+        args = [str(cache)] if cache else []
+        return self.run("ticket", user, *args, environment=options).strip().removeprefix("KRB5CCNAME=")
+
+    def environment(self, user: str | None = None) -> dict[str, str]:
+        """Return the variables by which Kerberos finds this realm and, with a user, a fresh ticket of theirs."""
+        found = {"KRB5_CONFIG": str(self.krb5_config)}
+        return {**found, "KRB5CCNAME": self.ticket(user)} if user else found
+
+
+@dataclass(frozen=True)
+class KerberosLake:
+    """ZooKeeper, HDFS and a metastore with its warehouse there, in one Kerberos realm. Address them as localhost."""
+
+    kdc: Kdc
+    zookeeper: ZooKeeper
+    hdfs: Hdfs
+    hive: HiveMetastore
+
+
+@contextmanager
+def kdc() -> Iterator[Kdc]:
+    """Run a Kerberos realm."""
+    with _started("Kerberos", "kdc.sh", {}) as (directory, printed):
+        yield Kdc(directory, "kdc.sh", krb5_config=Path(printed["KRB5_CONFIG"]))
+
+
+@contextmanager
+def kerberos_lake() -> Iterator[KerberosLake]:
+    """Run all of a lake under Kerberos."""
+    with (
+        kdc() as realm,
+        zookeeper(sasl="kerberos", kdc=realm) as ensemble,
+        hdfs(kdc=realm) as files,
+        hive_metastore(hdfs=files, kdc=realm) as metastore,
+    ):
+        yield KerberosLake(realm, ensemble, files, metastore)
+
+
 @contextmanager
 def zookeeper(
     *,
     nodes: int = 1,
     sasl: str | None = None,
+    kdc: Kdc | None = None,
     tls: str | None = None,
     tick_ms: int = 500,
     min_session_ms: int = 1000,
@@ -158,7 +214,8 @@ def zookeeper(
 
     Args:
         nodes: 1 or 3.
-        sasl: ``digest`` (users svc/svcpw and bob/bobpw), then required of clients.
+        sasl: ``digest`` (users svc/svcpw and bob/bobpw) or ``kerberos``, then required of clients.
+        kdc: The realm, for ``kerberos``.
         tls: What is asked of a client's certificate on ``tls_hosts``: ``need``, ``want`` or ``none``.
         tick_ms: ZooKeeper's unit of time; the longest session lasts 20 of it.
         min_session_ms: The shortest session time-out that is granted.
@@ -166,6 +223,7 @@ def zookeeper(
     options = {
         "NODES": str(nodes),
         "SASL": sasl or "",
+        "KDC": str(kdc.directory) if kdc else "",
         "TLS": tls or "",
         "TICK_MS": str(tick_ms),
         "MIN_SESSION_MS": str(min_session_ms),
@@ -183,14 +241,15 @@ def zookeeper(
 
 
 @contextmanager
-def hdfs(*, namenodes: int = 1, https: bool = False) -> Iterator[Hdfs]:
+def hdfs(*, namenodes: int = 1, https: bool = False, kdc: Kdc | None = None) -> Iterator[Hdfs]:
     """Run HDFS in one JVM.
 
     Args:
         namenodes: 1, or 2 that share their edits and fail over by hand; the first is active at the start.
         https: WebHDFS over TLS and nothing else, verified by ``tls_ca``.
+        kdc: The realm, for Kerberos; simple authentication otherwise.
     """
-    options = {"NAMENODES": str(namenodes), "HTTPS": "1" if https else ""}
+    options = {"NAMENODES": str(namenodes), "HTTPS": "1" if https else "", "KDC": str(kdc.directory) if kdc else ""}
     with _started("HDFS", "hdfs.sh", options) as (directory, printed):
         yield Hdfs(
             directory,
@@ -208,6 +267,7 @@ def hive_metastore(
     version: str = "4.0.0",
     postgres: bool = False,
     hdfs: Hdfs | None = None,
+    kdc: Kdc | None = None,
     lock_timeout_seconds: int = 300,
     housekeeping: bool = True,
 ) -> Iterator[HiveMetastore]:
@@ -218,6 +278,7 @@ def hive_metastore(
         postgres: On a PostgreSQL server of its own. Derby, otherwise, gets stuck with many writers, and later versions
             than 4.0.0 cannot compare and swap on it.
         hdfs: Where the warehouse is; on local disk otherwise.
+        kdc: The realm, for Kerberos, of HDFS too.
         lock_timeout_seconds: After this time without a heartbeat housekeeping takes a lock away, within two seconds.
         housekeeping: Whether anything does.
     """
@@ -225,6 +286,7 @@ def hive_metastore(
         "HIVE": version,
         "POSTGRES": "1" if postgres else "",
         "HDFS": str(hdfs.directory) if hdfs else "",
+        "KDC": str(kdc.directory) if kdc else "",
         "LOCK_TIMEOUT_SECONDS": str(lock_timeout_seconds),
         "HOUSEKEEPING": str(housekeeping).lower(),
     }
