@@ -166,7 +166,7 @@ class MetastoreClient(Client):  # type: ignore[misc]
         return self._either(
             "get_database",
             lambda: super(MetastoreClient, self).get_database(name),
-            lambda: self.get_database_req(GetDatabaseRequest(name=name)),
+            lambda: self.get_database_req(GetDatabaseRequest(name=name, catalogName="hive")),
         )
 
     def create_table(self, tbl: Table) -> None:

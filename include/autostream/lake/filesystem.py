@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         location = self._location(path)
         if "r" in mode:
-            return self._file(location).open(seekable=True)
+            return SharedStream(self._file(location))
         with self._lock:
             self._forget(location)
         return self._io.new_output(location).create(overwrite=True)
@@ -111,3 +112,77 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """Return the file itself."""
         return [self.info(path)] if detail else [path]
+
+
+class SharedStream(io.RawIOBase):
+    """A file to read that threads share, each with a stream and a position of its own.
+
+    The engine lets several threads seek and read on one handle, and nothing keeps one's seek and read together: with
+    one position, a thread would get the bytes that another one has sought.
+    """
+
+    def __init__(self, file: InputFile) -> None:
+        """Open the file, so that one that is missing is told now."""
+        super().__init__()
+        self._file = file
+        self._lock = threading.Lock()
+        self._own = threading.local()
+        self._own.stream = file.open(seekable=True)
+        self._streams = [self._own.stream]
+        # Where a thread reads that has not sought: one may go on where another one stopped.
+        self._position = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """The position of this thread's next read."""
+        sought: int | None = getattr(self._own, "sought", None)
+        return self._position if sought is None else sought
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set the position of this thread's next read."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell()}.get(whence)
+        self._own.sought = len(self._file) + offset if start is None else start + offset
+        return self.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes: ``size`` of them, fewer only at the end of the file; all that are left without a size."""
+        position = self.tell()
+        stream = self._stream()
+        stream.seek(position)
+        data: bytes = stream.read() if size is None or size < 0 else stream.read(size)
+        self._own.sought = None
+        self._position = position + len(data)
+        return data
+
+    def readall(self) -> bytes:
+        """All that is left."""
+        return self.read(-1)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, but for the end of the file."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the streams of all threads."""
+        super().close()
+        with self._lock:
+            while self._streams:
+                self._streams.pop().close()
+
+    def _stream(self) -> Any:
+        stream = getattr(self._own, "stream", None)
+        if stream is None:
+            stream = self._own.stream = self._file.open(seekable=True)
+            with self._lock:
+                self._streams.append(stream)
+        return stream

@@ -364,14 +364,9 @@ class _Alteration:
         self.compare_and_swap = compare_and_swap
 
     def swap(self) -> None:
-        """Alter the table, expecting the base; an old metastore ignores that, so it is looked right before."""
-        context = EnvironmentContext(
-            properties={
-                **_NO_STATISTICS,
-                "expected_parameter_key": METADATA_LOCATION,
-                "expected_parameter_value": self._base,
-            }
-        )
+        """Alter the table, expecting the base; where the metastore does not compare, it is looked right before."""
+        expected = {"expected_parameter_key": METADATA_LOCATION, "expected_parameter_value": self._base}
+        context = EnvironmentContext(properties=_NO_STATISTICS | (expected if self.compare_and_swap else {}))
         database, name = self._altered.dbName, self._altered.tableName
         try:
             with self._catalog._client as client:

@@ -1,0 +1,1 @@
+"""Flink's REST interface: what runs, since when, and how it fares."""
