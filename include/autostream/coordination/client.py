@@ -312,11 +312,11 @@ class Session:
                 " Servers that ask for a certificate of the client show no more than this without one: set "
                 "zookeeper.tls_certificate and zookeeper.tls_key."
             )
-        elif not settings.tls and "refused" not in complaint:
+        elif not settings.tls and ("broken" in complaint or "reset" in complaint):
             remedy += " If these are ports for TLS, set zookeeper.tls to true."
         said = f" (last: {complaint})" if complaint else ""
         return ServiceError(
-            f"ZooKeeper at {settings.hosts} was not reached within {timeout_seconds:.3g} s{said}. {remedy}"
+            f"ZooKeeper at {settings.hosts} was not reached within {round(timeout_seconds, 1):g} s{said}. {remedy}"
         )
 
     def close(self) -> None:

@@ -103,16 +103,18 @@ class TableLock:
             DeniedError: The account may not lock the table.
             UsageError: This object holds the lock already.
         """
-        if not self._mutex.acquire(blocking=False) or self._tenure is not None:
-            raise UsageError(
-                f"This lock on table {self.key} is held already, or being waited for: it is not re-entrant. "
-                "Use another TableLock."
-            )
+        waited_for = not self._mutex.acquire(blocking=False)
         try:
+            if waited_for or self._tenure is not None:
+                raise UsageError(
+                    f"This lock on table {self.key} is held already, or being waited for: it is not re-entrant. "
+                    "Use another TableLock."
+                )
             self._lost = None
             self._tenure = self._wait_in_queue()
         finally:
-            self._mutex.release()
+            if not waited_for:
+                self._mutex.release()
 
     def _wait_in_queue(self) -> _Tenure:
         start = time.monotonic()

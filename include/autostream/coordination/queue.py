@@ -20,7 +20,8 @@ from autostream.coordination.client import InterruptedSessionError, Session, Zoo
 from autostream.coordination.paths import LockKey, LockNode, Paths, lock_prefix
 from autostream.errors import DeniedError
 
-_LEAVE_TIMEOUT_SECONDS: Final = 5.0
+_LEAVE_TIMEOUT_SECONDS: Final = 2.0
+_BACKGROUND_TIMEOUT_SECONDS: Final = 10.0
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
@@ -173,7 +174,7 @@ class Place:
         pause = _FIRST_PAUSE_SECONDS
         while not self._gone_with_session():
             try:
-                self._remove(time.monotonic() + 2 * _LEAVE_TIMEOUT_SECONDS)
+                self._remove(time.monotonic() + _BACKGROUND_TIMEOUT_SECONDS)
                 return
             except DeniedError as error:
                 _logger.warning("%s stays until this process ends: %s", self.path, error)

@@ -1,0 +1,202 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from autostream.cli.lock import age, app
+from autostream.coordination.client import ZooKeeperClient, close_all
+from autostream.coordination.lock import TableLock
+from autostream.coordination.paths import LockKey
+from autostream.errors import ConfigurationError, LockLostError, UsageError
+from tests.coordination.conftest import connect, ensemble, root
+from tests.coordination.locking import KEY, in_queue, lock
+from tests.support.hadoop import ZooKeeper
+
+__all__ = ["connect", "ensemble", "root"]
+integration = pytest.mark.integration
+
+
+@pytest.fixture
+def client(
+    ensemble: ZooKeeper, root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[ZooKeeperClient]:
+    """A client of what the commands are configured for."""
+    from autostream.config import load_settings
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__HOSTS", ensemble.hosts)
+    monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__ROOT", root)
+    monkeypatch.setenv("COLUMNS", "200")
+    client = ZooKeeperClient(load_settings().zookeeper)
+    yield client
+    client.close()
+    close_all()
+
+
+@pytest.fixture
+def held(client: ZooKeeperClient) -> Iterator[TableLock]:
+    with lock(client, "compaction") as held:
+        yield held
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0, "0 s"),
+        (-5000, "0 s"),
+        (59_999, "59 s"),
+        (60_000, "1 min"),
+        (125_000, "2 min 5 s"),
+        (3_600_000, "1 h"),
+        (3_605_000, "1 h"),
+        (7_380_000, "2 h 3 min"),
+        (3 * 86_400_000 + 4 * 3_600_000, "3 d 4 h"),
+    ],
+)
+def test_an_age_has_its_two_largest_units(milliseconds: int, text: str) -> None:
+    assert age(1_795_399_200_000, now_ms=1_795_399_200_000 + milliseconds) == text
+
+
+def test_an_unknown_age() -> None:
+    assert age(None, now_ms=1) == "-"
+
+
+@pytest.mark.parametrize("table", ["orders", "db.orders", "lake..orders"])
+def test_a_table_has_three_names(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="does not name a table"):
+        invoke("show", table)
+
+
+def test_without_zookeeper_there_are_no_locks_to_show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUTOSTREAM_ZOOKEEPER__HOSTS", raising=False)
+    with pytest.raises(ConfigurationError, match=r"No ZooKeeper is configured\. Set zookeeper\.hosts"):
+        invoke("list")
+
+
+@integration
+def test_list_as_json(held: TableLock) -> None:
+    (found,) = json.loads(invoke("list", "--json").stdout)["locks"]
+
+    assert (found["table"], found["kind"], found["state"]) == ("lake.db.orders", "zookeeper", "held")
+    assert (found["holder"]["what"], found["holder"]["pid"]) == ("compaction", os.getpid())
+    assert found["since"].endswith("Z")
+    assert found["since_ms"] == found["holder"]["since_ms"]
+    assert found["waiting"] == []
+    assert json.loads(invoke("list", "--catalog", "other", "--json").stdout) == {"locks": []}
+
+
+@integration
+def test_list_for_people(held: TableLock, client: ZooKeeperClient) -> None:
+    with lock(client, key=LockKey("archive", "db.[red]odd[/red]")):
+        lines = invoke("list").stdout.splitlines()
+
+    assert lines[0].split()[:4] == ["table", "kind", "state", "since"]
+    assert lines[1].startswith("archive.db.[red]odd[/red] ")
+    assert [word for word in ("lake.db.orders", "zookeeper", "held", "compaction", " s)") if word not in lines[2]] == []
+
+
+@integration
+def test_nothing_is_locked(client: ZooKeeperClient) -> None:
+    assert invoke("list").stdout == "No table is locked.\n"
+    assert invoke("show", "lake.db.orders").stdout == "lake.db.orders is not locked.\n"
+    result = invoke("break", "lake.db.orders", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["status"]) == (0, "not-locked")
+
+
+@integration
+def test_show_has_the_queue_and_the_history(held: TableLock, client: ZooKeeperClient) -> None:
+    waiting = in_queue(client, lock(client, "commit"))
+    text = invoke("show", "lake.db.orders").stdout
+    document = json.loads(invoke("show", "lake.db.orders", "--json").stdout)
+
+    assert [
+        word for word in ("is locked", "held", "waits (1)", "commit", f"token {held.token}") if word not in text
+    ] == []
+    assert [waiter["what"] for waiter in document["locks"][0]["waiting"]] == ["commit"]
+    assert document["broken"] == []
+
+    result = invoke("break", "lake.db.orders", "--yes", "--reason", "it hung")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "The lock on lake.db.orders was taken from " in result.stdout
+    assert "(commit, since" in result.stdout
+    assert "is next." in result.stdout
+
+    waiting.wait().verify()
+    with pytest.raises(LockLostError, match="it hung"):
+        held.verify()
+    text = invoke("show", "lake.db.orders").stdout
+    (record,) = json.loads(invoke("show", "lake.db.orders", "--json").stdout)["broken"]
+    assert "Broken locks, the last one first:" in text
+    assert "it hung; it was held by" in text
+    assert (record["reason"], record["holder"]["what"], record["by"]["pid"]) == ("it hung", "compaction", os.getpid())
+    waiting.lock.release()
+    assert invoke("show", "lake.db.orders").stdout.startswith("lake.db.orders is not locked.\nBroken locks")
+
+
+@integration
+def test_break_as_json(held: TableLock) -> None:
+    document = json.loads(invoke("break", "lake.db.orders", "-y", "--json").stdout)
+
+    assert (document["table"], document["status"]) == ("lake.db.orders", "broken")
+    assert document["broken"][0]["token"] == held.token
+
+
+@integration
+def test_break_is_refused_where_nobody_can_be_asked(held: TableLock) -> None:
+    with pytest.raises(UsageError, match="must be confirmed: run this on a terminal, or give --yes"):
+        invoke("break", "lake.db.orders")
+    held.verify()
+
+
+def on_a_terminal(answer: bytes) -> tuple[int, str]:
+    """`autostream lock break` as somebody types it, and what is seen."""
+    ours, theirs = pty.openpty()
+    program = "from autostream.cli.main import run; run()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "lock", "break", str(KEY)], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    seen = b""
+    answered = False
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # how the end of a terminal is told
+            break
+        if not data:
+            break
+        seen += data
+        if b"[y/N]" in seen and not answered:
+            os.write(ours, answer)
+            answered = True
+    os.close(ours)
+    return process.wait(30), " ".join(seen.decode().split())
+
+
+@integration
+def test_break_asks_on_a_terminal(held: TableLock) -> None:
+    code, seen = on_a_terminal(b"n\n")
+
+    assert code == 1
+    assert "is locked by" in seen
+    assert "Breaking does not stop that process" in seen
+    assert "Nothing was broken." in seen
+    held.verify()
+
+    code, seen = on_a_terminal(b"y\n")
+
+    assert code == 0
+    assert "was taken from" in seen
+    with pytest.raises(LockLostError, match="it was broken by"):
+        held.verify()

@@ -1,0 +1,38 @@
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from autostream.config import ZooKeeperSettings
+from autostream.coordination.client import ZooKeeperClient
+from tests.support.hadoop import ZooKeeper, zookeeper
+
+Connect = Callable[..., ZooKeeperClient]
+
+
+@pytest.fixture(scope="session")
+def ensemble() -> Iterator[ZooKeeper]:
+    with zookeeper() as started:
+        yield started
+
+
+@pytest.fixture
+def root() -> str:
+    """A part of ZooKeeper of the test's own."""
+    return f"/test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def connect(request: pytest.FixtureRequest, root: str) -> Iterator[Connect]:
+    """Makes clients of their own sessions, by default with the shared ensemble; closed after the test."""
+    with ExitStack() as stack:
+
+        def make(**settings: object) -> ZooKeeperClient:
+            hosts = settings.pop("hosts", None) or request.getfixturevalue("ensemble").hosts
+            chosen = {"hosts": hosts, "root": root, "session_timeout_seconds": 2, **settings}
+            client = ZooKeeperClient(ZooKeeperSettings.model_validate(chosen))
+            stack.callback(client.close)
+            return client
+
+        yield make
