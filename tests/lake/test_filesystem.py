@@ -1,17 +1,26 @@
 """Tables on storage that the engine reaches only through the table's FileIO."""
 
+import io
+import os
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
 from autostream.errors import DataError
 from autostream.lake.compact import compact_table
+from autostream.lake.engine import Engine, read_parquet
 from autostream.lake.filesystem import FileIOFileSystem
 from autostream.lake.options import CompactionOptions
 from autostream.lake.scan import scan_table
+from autostream.resources import EngineResources
 from tests.lake.remote import MemoryFileIO, remote_catalog, stored_paths
 from tests.support.lakes import BUCKETED, UNPARTITIONED, Orders, compact
 from tests.support.rows import assert_same_rows
@@ -97,3 +106,83 @@ def test_what_the_engine_asks_of_a_file_system() -> None:
     assert files.info("mem://b/x")["size"] == 5
     with pytest.raises(FileNotFoundError, match="mem://b/y"):
         files.info("mem://b/y")
+
+
+class _DiskFileIO(PyArrowFileIO):
+    """Gives each opening of a file a position of its own, as real storage does and ``mem://`` does not."""
+
+    def new_input(self, location: str) -> PyArrowFile:
+        return super().new_input(location.replace("disk:/", "file:"))
+
+    def new_output(self, location: str) -> PyArrowFile:
+        return super().new_output(location.replace("disk:/", "file:"))
+
+
+def test_threads_share_a_handle_but_not_its_position(tmp_path: Path) -> None:
+    files = FileIOFileSystem(_DiskFileIO({}), "disk")
+    location = f"disk:/{tmp_path}/x"
+    Path(tmp_path, "x").write_bytes(bytes(range(256)))
+    with files.open(location) as stream, ThreadPoolExecutor(1) as other:
+        stream.seek(10)
+        other.submit(stream.seek, 100).result()
+        assert stream.read(2) == bytes([10, 11])
+        assert other.submit(stream.read, 2).result() == bytes([100, 101])
+        # Who has not sought goes on where the last one stopped.
+        assert stream.read(2) == bytes([102, 103])
+        assert stream.seek(-1, os.SEEK_END) == 255
+        assert stream.seek(-1, os.SEEK_CUR) == 254
+        assert stream.tell() == 254
+        buffer = bytearray(4)
+        assert stream.readinto(buffer) == 2
+        assert bytes(buffer) == bytes([254, 255, 0, 0])
+        assert stream.readable()
+        assert stream.seekable()
+        stream.seek(250)
+        assert stream.readall() == bytes(range(250, 256))
+
+
+def test_a_file_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autostream.lake.filesystem._FILES_REMEMBERED", 2)
+    asked: list[str] = []
+
+    class Counting(_DiskFileIO):
+        def new_input(self, location: str) -> PyArrowFile:
+            asked.append(location[-1])
+            return super().new_input(location)
+
+    files = FileIOFileSystem(Counting({}), "disk")
+    for name in "abc":
+        Path(tmp_path, name).write_bytes(b"xyz")
+        for _ in range(2):
+            assert files.info(f"disk:/{tmp_path}/{name}")["size"] == 3
+            files.open(f"disk:/{tmp_path}/{name}").close()
+    assert asked == ["a", "b", "c"]
+    files.info(f"disk:/{tmp_path}/a")  # forgotten for the others
+    assert asked == ["a", "b", "c", "a"]
+
+
+def test_row_groups_are_read_by_several_threads(tmp_path: Path) -> None:
+    """Engine threads seek and read on one handle; here another one always gets its turn in between."""
+    local = tmp_path / "large.parquet"
+    query = "SELECT range AS id, hash(range) AS h FROM range(2000000)"
+    duckdb.execute(f"COPY ({query}) TO '{local}' (FORMAT parquet, COMPRESSION uncompressed, ROW_GROUP_SIZE 122880)")
+
+    class Stream(io.FileIO):
+        def seek(self, offset: int, whence: int = 0) -> int:
+            position = super().seek(offset, whence)
+            turn.wait(0.001)
+            return position
+
+    class File(PyArrowFile):
+        def open(self, seekable: bool = True) -> Any:
+            return Stream(local)
+
+    class Patient(_DiskFileIO):
+        def new_input(self, location: str) -> PyArrowFile:
+            file = super().new_input(location)
+            return File(file.location, file._path, file._filesystem)
+
+    turn = threading.Event()
+    with Engine(Patient({}), EngineResources(threads=4)) as engine:
+        path = engine.path(f"disk:/{local}")
+        assert engine.rows(f"SELECT count(*), bool_and(h = hash(id)) FROM {read_parquet([path])}") == [(2000000, True)]
