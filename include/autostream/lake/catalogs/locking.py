@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import Final
 
+from pydantic import ValidationError
+
 from autostream.config import ZooKeeperSettings, load_settings
 from autostream.coordination.client import shared_client
 from autostream.coordination.lock import TableLock
@@ -76,8 +78,9 @@ def zookeeper_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
     if own:
         try:
             settings = ZooKeeperSettings.model_validate({**settings.model_dump(exclude_unset=True), **own})
-        except ValueError as error:
-            raise ConfigurationError(f"Catalog properties {_ZOOKEEPER}*: {error}") from error
+        except ValidationError as error:
+            problems = "; ".join(f"{_ZOOKEEPER}{p['loc'][0]}: {p['msg']}" for p in error.errors())
+            raise ConfigurationError(f"Catalog properties are wrong: {problems}.") from error
     if not settings.hosts:
         raise ConfigurationError(
             f"{LOCK_TYPE} is zookeeper, but no ensemble is configured. Set zookeeper.hosts in autostream.toml, "

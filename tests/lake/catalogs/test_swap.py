@@ -1,0 +1,322 @@
+"""What becomes of a swap, decided purely, and the protocol around it against a store that misbehaves at will."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.io.pyarrow import PyArrowFileIO
+
+from autostream.errors import LockLostError, LockTimeoutError
+from autostream.lake.catalogs.locking import AllOf
+from autostream.lake.catalogs.swap import (
+    NotSentError,
+    PointerView,
+    RefusedError,
+    Swap,
+    SwapStep,
+    Verdict,
+    judge,
+    nothing_changed,
+    report_lost_updates,
+    root_cause,
+    write_and_swap,
+)
+from autostream.lake.retry import RetryPolicy
+
+BASE, NEW, OTHER = "f:/0.json", "f:/1.json", "f:/2.json"
+POLICY = RetryPolicy(status_retries=3)
+
+
+@pytest.mark.parametrize(
+    ("view", "refused", "compare", "verdict"),
+    [
+        (PointerView(NEW), False, False, Verdict.COMMITTED),
+        (PointerView(OTHER, frozenset({BASE, NEW})), False, False, Verdict.COMMITTED),
+        # The transport repeated the request: the second was refused because of the first.
+        (PointerView(NEW), True, True, Verdict.COMMITTED),
+        (PointerView(BASE), True, False, Verdict.FAILED),
+        (PointerView(OTHER, frozenset({BASE})), False, True, Verdict.FAILED),
+        (PointerView(None), False, True, Verdict.FAILED),
+        # It may still be under way.
+        (PointerView(BASE), False, True, Verdict.PENDING),
+        (PointerView(BASE), False, False, Verdict.PENDING),
+        # Without comparison even a table that has moved on may be overwritten by it.
+        (PointerView(OTHER, frozenset({BASE})), False, False, Verdict.PENDING),
+    ],
+)
+def test_verdicts(view: PointerView, refused: bool, compare: bool, verdict: Verdict) -> None:
+    assert judge(view, base=BASE, new=NEW, refused=refused, compare_and_swap=compare) is verdict
+
+
+def test_a_creation_that_another_one_was_faster_with_has_failed() -> None:
+    assert judge(PointerView(OTHER), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.FAILED
+    assert judge(PointerView(None), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
+
+
+class Store:
+    """A pointer whose answers follow a script; requests may be held up and land later."""
+
+    def __init__(self, *script: str, compare_and_swap: bool = True) -> None:
+        self.script: Iterator[str] = iter(script)
+        self.compare_and_swap = compare_and_swap
+        self.history = [BASE]
+        self.held = 0
+        self.sent = 0
+        self.applied = 0
+        self.down = 0
+
+    def apply(self) -> None:
+        if self.compare_and_swap and self.history[-1] != BASE:
+            raise RefusedError("The table has been modified")
+        self.history.append(NEW)
+        self.applied += 1
+
+    def swap(self) -> None:
+        self.sent += 1
+        answer = next(self.script, "ok")
+        if answer == "no-connection":
+            raise NotSentError("connection refused")
+        if answer == "denied":
+            raise RefusedError("alice may not write")
+        if answer in ("request-lost", "held", "down"):
+            self.held += answer == "held"
+            self.down = 2 if answer == "down" else 0
+            raise ConnectionError("reset")
+        if answer == "overtaken":
+            self.history.append(OTHER)
+        self.apply()
+        if answer == "answer-lost":
+            raise ConnectionError("reset")
+        if answer == "answer-wrong":
+            raise RefusedError("The table has been modified")
+        if answer == "answer-lost-and-built-upon":
+            self.history.append(OTHER)
+            raise ConnectionError("reset")
+
+    def read(self) -> PointerView:
+        if self.down:
+            self.down -= 1
+            raise ConnectionError("down")
+        if self.held:  # what was held up lands between two looks
+            self.held -= 1
+            with suppress(RefusedError):
+                self.apply()
+        return PointerView(self.history[-1], frozenset(self.history[:-1]))
+
+
+class Lock:
+    """Held until the n-th verification."""
+
+    def __init__(self, times: int = 1000) -> None:
+        self.times = times
+
+    def verify(self) -> None:
+        self.times -= 1
+        if self.times < 0:
+            raise LockLostError("the session expired")
+
+
+def swap_of(store: Store, lock: Lock | None = None, waits: list[float] | None = None) -> Swap:
+    return Swap(
+        table="lake.db.t",
+        base=BASE,
+        new=NEW,
+        pointer=store,
+        lock=lock or Lock(),
+        policy=POLICY,
+        sleep=(waits if waits is not None else []).append,
+        clock=lambda: 0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "sent"),
+    [
+        (["ok"], 1),
+        (["answer-lost"], 1),
+        (["answer-wrong"], 1),
+        (["answer-lost-and-built-upon"], 1),
+        (["request-lost"], 2),
+        (["down"], 2),
+        (["held"], 1),
+        (["request-lost", "answer-lost"], 2),
+        (["request-lost", "request-lost", "held"], 3),
+        (["request-lost", "answer-wrong"], 2),
+    ],
+)
+def test_committed(script: list[str], sent: int) -> None:
+    store = Store(*script)
+    swap_of(store).run()
+    assert (store.applied, store.sent) == (1, sent)
+
+
+@pytest.mark.parametrize("script", [["denied"], ["overtaken"], ["no-connection"], ["request-lost", "overtaken"]])
+def test_failed(script: list[str]) -> None:
+    store = Store(*script)
+    with pytest.raises(CommitFailedException, match=r"lake\.db\.t"):
+        swap_of(store).run()
+    assert store.applied == 0
+
+
+def test_unknown_says_where_to_look() -> None:
+    waits: list[float] = []
+    store = Store(*["request-lost"] * 9)
+    with pytest.raises(CommitStateUnknownException, match=f"metadata_location.*{NEW}"):
+        swap_of(store, waits=waits).run()
+    assert waits == [1.0, 2.0, 4.0]
+
+
+def test_without_comparison_nothing_is_sent_twice() -> None:
+    store = Store("request-lost", compare_and_swap=False)
+    with pytest.raises(CommitStateUnknownException):
+        swap_of(store).run()
+    assert store.sent == 1
+
+
+def test_a_lost_lock_stops_the_first_sending() -> None:
+    store = Store()
+    with pytest.raises(CommitFailedException, match="session expired") as raised:
+        swap_of(store, Lock(0)).run()
+    assert store.sent == 0
+    assert isinstance(root_cause(raised.value), LockLostError)
+
+
+def test_a_lock_that_is_lost_later_stops_every_further_sending() -> None:
+    store = Store(*["request-lost"] * 9)
+    with pytest.raises(CommitStateUnknownException):
+        swap_of(store, Lock(1)).run()
+    assert store.sent == 1
+
+
+def test_the_status_check_ends_after_its_total_time() -> None:
+    times = iter([0.0, 0.0, 5.0, 5000.0])
+    store = Store(*["request-lost"] * 9)
+    swap = swap_of(store)
+    swap.clock = lambda: next(times)
+    swap.policy = RetryPolicy(status_retries=100, status_total_timeout_ms=60_000)
+    with pytest.raises(CommitStateUnknownException):
+        swap.run()
+    assert store.sent == 4
+
+
+_ANSWERS = [
+    "ok", "denied", "no-connection", "request-lost", "held", "down", "answer-lost", "answer-wrong", "overtaken",
+    "answer-lost-and-built-upon",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_ANSWERS), max_size=6), st.integers(0, 6))
+def test_whatever_happens_the_verdict_is_true(script: list[str], verifications: int) -> None:
+    """Committed is in the history exactly once; failed is not, and never gets there by what is still under way."""
+    store = Store(*script)
+    try:
+        swap_of(store, Lock(verifications)).run()
+    except CommitFailedException:
+        while store.held:
+            store.read()
+        assert NEW not in store.history
+    except CommitStateUnknownException:
+        assert store.history.count(NEW) <= 1
+    else:
+        while store.held:
+            store.read()
+        assert store.history.count(NEW) == 1
+
+
+@pytest.mark.parametrize(("script", "kept"), [(["ok"], True), (["denied"], False), (["request-lost"] * 9, True)])
+def test_only_a_proven_failure_deletes_the_metadata_file(script: list[str], kept: bool, tmp_path: Path) -> None:
+    file = tmp_path / "1.json"
+    swap = swap_of(Store(*script))
+    swap.new = str(file)
+    with suppress(CommitFailedException, CommitStateUnknownException):
+        write_and_swap(swap, write=lambda: _write(file), io=PyArrowFileIO())
+    assert file.exists() is kept
+
+
+def _write(file: Path) -> None:
+    file.write_text("{}")
+
+
+def test_a_file_that_cannot_be_written_is_removed_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "1.json"
+    store = Store()
+    swap = swap_of(store)
+    swap.new = str(file)
+
+    def fill_the_disk() -> None:
+        file.write_text("{")
+        raise OSError("No space left on device")
+
+    with pytest.raises(CommitFailedException, match=r"1.json of lake.db.t cannot be written: No space left"):
+        write_and_swap(swap, write=fill_the_disk, io=PyArrowFileIO())
+    assert (file.exists(), store.sent) == (False, 0)
+
+
+def test_a_failure_to_delete_does_not_hide_why(tmp_path: Path) -> None:
+    class Stubborn(PyArrowFileIO):
+        def delete(self, location: object) -> None:
+            raise PermissionError("read-only")
+
+    swap = swap_of(Store("denied"))
+    swap.new = str(tmp_path / "1.json")
+    with pytest.raises(CommitFailedException, match="alice may not write"):
+        write_and_swap(swap, write=lambda: _write(tmp_path / "1.json"), io=Stubborn())
+
+
+def test_steps_are_told_in_order(tmp_path: Path) -> None:
+    steps: list[SwapStep] = []
+    swap = swap_of(Store())
+    swap.new = str(tmp_path / "1.json")
+    swap.observe = lambda step, _: steps.append(step)
+    write_and_swap(swap, write=lambda: None, io=PyArrowFileIO())
+    assert steps == [SwapStep.METADATA_WRITTEN, SwapStep.LOCK_VERIFIED, SwapStep.SWAPPED]
+
+
+def test_nothing_changed_keeps_the_cause() -> None:
+    busy = pytest.raises(CommitFailedException, match=r"Nothing was changed in lake\.db\.t: busy")
+    with busy as raised, nothing_changed("lake.db.t"):
+        raise LockTimeoutError("busy")
+    assert isinstance(root_cause(raised.value), LockTimeoutError)
+
+
+def _overwritten(store: Store) -> None:
+    store.history = [BASE, OTHER]
+
+
+@pytest.mark.parametrize(
+    ("after", "lost"),
+    [(lambda store: None, False), (lambda store: store.history.append(OTHER), False), (_overwritten, True)],
+)
+def test_a_lost_update_is_found_afterwards(after: Callable[[Store], None], lost: bool) -> None:
+    store = Store(compare_and_swap=False)
+    swap = swap_of(store)
+    swap.run()
+    after(store)
+    if lost:
+        with pytest.raises(CommitFailedException, match=f"A commit to lake.db.t was lost.*{OTHER}"):
+            report_lost_updates(swap)
+    else:
+        report_lost_updates(swap)
+
+
+def test_a_lock_that_was_lost_during_a_swap_without_comparison_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    swap = swap_of(Store(compare_and_swap=False), Lock(1))
+    swap.run()
+    report_lost_updates(swap)
+    assert "may have been overwritten" in caplog.text
+
+
+def test_all_of_no_lock_is_held() -> None:
+    AllOf(()).verify()
+    for first, second in product((0, 1), repeat=2):
+        locks = AllOf((Lock(first), Lock(second)))
+        if first and second:
+            locks.verify()
+        else:
+            with pytest.raises(LockLostError):
+                locks.verify()
