@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: generates tables, measures compaction against its floor, prints a Markdown report."""
+"""`python -m benchmarks`: generates tables, measures compaction against its floor, and locks; prints Markdown."""
 
 import argparse
 import json
@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.lakes import CATALOG, Lake, data_paths, generate
+from benchmarks.locks import measure as measure_locks
+from benchmarks.locks import zookeeper
 from benchmarks.measure import Run, run, spread, table_row
 from benchmarks.spark import rewrite_by_spark
 
@@ -136,7 +138,7 @@ def main() -> None:
     parser.add_argument(
         "--directory", type=Path, default=cache, help="where tables are kept (2.5 GB); default: %(default)s"
     )
-    parser.add_argument("--tables", default="M,MB,S200", help="which of M, MB, S200; default: %(default)s")
+    parser.add_argument("--tables", default="M,MB,S200,locks", help="which of M, MB, S200, locks; default: %(default)s")
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of M and MB; default: %(default)s")
     parser.add_argument("--runs", type=int, default=3, help="runs of each work; default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="threads of the compaction; default: %(default)s")
@@ -146,6 +148,9 @@ def main() -> None:
     for name in arguments.tables.split(","):
         if name == "S200":
             _small(arguments)
+        elif name == "locks":
+            with zookeeper() as hosts:
+                measure_locks(hosts)
         else:
             _large(name, arguments)
 

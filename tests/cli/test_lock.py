@@ -14,23 +14,23 @@ from autostream.coordination.client import ZooKeeperClient, close_all
 from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey
 from autostream.errors import ConfigurationError, LockLostError, UsageError
-from tests.coordination.conftest import connect, ensemble, root
+from tests.coordination.conftest import connect, root
 from tests.coordination.locking import KEY, in_queue, lock
 from tests.support.hadoop import ZooKeeper
 
-__all__ = ["connect", "ensemble", "root"]
+__all__ = ["connect", "root"]
 integration = pytest.mark.integration
 
 
 @pytest.fixture
 def client(
-    ensemble: ZooKeeper, root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    zookeeper: ZooKeeper, root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[ZooKeeperClient]:
     """A client of what the commands are configured for."""
     from autostream.config import load_settings
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__HOSTS", ensemble.hosts)
+    monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__HOSTS", zookeeper.hosts)
     monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__ROOT", root)
     monkeypatch.setenv("COLUMNS", "200")
     client = ZooKeeperClient(load_settings().zookeeper)

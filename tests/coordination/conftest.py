@@ -6,15 +6,8 @@ import pytest
 
 from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import ZooKeeperClient
-from tests.support.hadoop import ZooKeeper, zookeeper
 
 Connect = Callable[..., ZooKeeperClient]
-
-
-@pytest.fixture(scope="session")
-def ensemble() -> Iterator[ZooKeeper]:
-    with zookeeper() as started:
-        yield started
 
 
 @pytest.fixture
@@ -29,7 +22,7 @@ def connect(request: pytest.FixtureRequest, root: str) -> Iterator[Connect]:
     with ExitStack() as stack:
 
         def make(**settings: object) -> ZooKeeperClient:
-            hosts = settings.pop("hosts", None) or request.getfixturevalue("ensemble").hosts
+            hosts = settings.pop("hosts", None) or request.getfixturevalue("zookeeper").hosts
             chosen = {"hosts": hosts, "root": root, "session_timeout_seconds": 2, **settings}
             client = ZooKeeperClient(ZooKeeperSettings.model_validate(chosen))
             stack.callback(client.close)

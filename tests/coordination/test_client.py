@@ -14,7 +14,7 @@ from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import InterruptedSessionError, ZooKeeperClient, close_all, shared_client
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from tests.coordination.conftest import Connect
-from tests.coordination.locking import expire, lock, nodes, until
+from tests.coordination.locking import expire, in_queue, lock, nodes, until
 from tests.coordination.proxy import Proxy
 from tests.support.hadoop import ZooKeeper
 
@@ -104,9 +104,9 @@ def test_an_open_acl_lets_others_in(connect: Connect) -> None:
 
 
 @pytest.mark.integration
-def test_a_root_below_the_hosts_must_exist(ensemble: ZooKeeper, connect: Connect) -> None:
+def test_a_root_below_the_hosts_must_exist(zookeeper: ZooKeeper, connect: Connect) -> None:
     with pytest.raises(ConfigurationError, match=r"The node /nowhere that zookeeper\.hosts"):
-        connect(hosts=f"{ensemble.hosts}/nowhere").session()
+        connect(hosts=f"{zookeeper.hosts}/nowhere").session()
 
 
 @pytest.mark.integration
@@ -126,8 +126,8 @@ def test_an_expired_session_is_followed_by_another_with_the_same_client(connect:
 
 
 @pytest.mark.integration
-def test_what_gets_no_answer_is_said_to_be_in_doubt(ensemble: ZooKeeper, connect: Connect) -> None:
-    with Proxy(ensemble.hosts) as proxy:
+def test_what_gets_no_answer_is_said_to_be_in_doubt(zookeeper: ZooKeeper, connect: Connect) -> None:
+    with Proxy(zookeeper.hosts) as proxy:
         client = connect(hosts=proxy.hosts, connect_timeout_seconds=1)
         session = client.session()
         proxy.lose_answer_to(b"/in-doubt")
@@ -164,6 +164,29 @@ def test_a_dead_connection_thread_is_replaced(connect: Connect, monkeypatch: pyt
 
 
 @pytest.mark.integration
+def test_what_an_earlier_connection_queued_is_not_ours(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its node lives on until the servers end its session, and must not be taken for a lock of the present one."""
+    first, client = connect(), connect()
+    held = lock(first)
+    held.acquire()
+    waiting = in_queue(first, lock(client))
+    session = client.session()
+    (earlier,) = (name for name in nodes(first) if name != held._held().place.path.rpartition("/")[2])
+
+    def fails(*args: object) -> None:
+        raise RuntimeError("xids do not match")
+
+    monkeypatch.setattr(session.kazoo._connection, "_read_socket", fails)
+    until(lambda: len(nodes(first)) == 3, what="another place")
+    held.release()
+
+    waiting.wait().verify()
+    assert waiting.lock._held().place.path.rpartition("/")[2] != earlier
+    assert nodes(first) == [waiting.lock._held().place.path.rpartition("/")[2]]
+    waiting.lock.release()
+
+
+@pytest.mark.integration
 def test_a_child_makes_a_connection_of_its_own_and_leaves_its_parents_alone(connect: Connect) -> None:
     client = connect()
     held = lock(client)
@@ -197,13 +220,13 @@ def test_a_child_makes_a_connection_of_its_own_and_leaves_its_parents_alone(conn
 
 
 @pytest.mark.integration
-def test_a_process_that_ends_leaves_no_session(ensemble: ZooKeeper, connect: Connect, root: str) -> None:
+def test_a_process_that_ends_leaves_no_session(zookeeper: ZooKeeper, connect: Connect, root: str) -> None:
     program = f"""
 from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import shared_client
 from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey
-client = shared_client(ZooKeeperSettings(hosts={ensemble.hosts!r}, root={root!r}, session_timeout_seconds=30))
+client = shared_client(ZooKeeperSettings(hosts={zookeeper.hosts!r}, root={root!r}, session_timeout_seconds=30))
 TableLock(client, LockKey("lake", "db.orders"), what="commit").acquire()
 """
     include = str(Path(__file__).parents[2] / "include")

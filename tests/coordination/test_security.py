@@ -8,20 +8,21 @@ from autostream.coordination.client import ZooKeeperClient
 from autostream.errors import DeniedError, ServiceError
 from tests.coordination.conftest import Connect
 from tests.coordination.locking import lock
-from tests.support.hadoop import ZooKeeper, zookeeper
+from tests.support import hadoop
+from tests.support.hadoop import ZooKeeper
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
 def with_accounts() -> Iterator[ZooKeeper]:
-    with zookeeper(sasl="digest") as started:
+    with hadoop.zookeeper(sasl="digest") as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def with_tls() -> Iterator[ZooKeeper]:
-    with zookeeper(tls="need") as started:
+    with hadoop.zookeeper(tls="need") as started:
         yield started
 
 
@@ -123,3 +124,18 @@ def test_a_certificate_of_an_unknown_signer_is_not_trusted(connect_tls: Connect)
 
 def test_a_tls_port_without_tls(connect_tls: Connect) -> None:
     assert "set zookeeper.tls to true" in unreachable(connect_tls(tls=False, connect_timeout_seconds=1))
+
+
+def test_kerberos_with_a_ticket(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("kerberos", reason="the package kerberos is not installed")
+    with hadoop.kdc() as kdc, hadoop.zookeeper(sasl="kerberos", kdc=kdc) as servers:
+        for name, value in kdc.environment("svc").items():
+            monkeypatch.setenv(name, value)
+        client = connect(hosts=servers.hosts, sasl_mechanism="GSSAPI")
+        with lock(client) as held:
+            held.verify()
+            monkeypatch.setenv("KRB5CCNAME", kdc.ticket("bob"))
+            with pytest.raises(DeniedError, match=r"account of the Kerberos ticket \(SASL GSSAPI\)"):
+                lock(connect(hosts=servers.hosts, sasl_mechanism="GSSAPI")).acquire()
+        assert "the account of the Kerberos ticket (SASL GSSAPI) may lock" in client.check()
+        client.close()

@@ -1,3 +1,3 @@
-from tests.coordination.conftest import connect, ensemble, root
+from tests.coordination.conftest import connect, root
 
-__all__ = ["connect", "ensemble", "root"]
+__all__ = ["connect", "root"]

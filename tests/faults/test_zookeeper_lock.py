@@ -15,7 +15,8 @@ from tests.coordination.conftest import Connect
 from tests.coordination.locking import KEY, Waiter, expire, in_queue, lock, nodes, until
 from tests.coordination.proxy import Proxy
 from tests.faults.lock_holder import LockHolder
-from tests.support.hadoop import ZooKeeper, zookeeper
+from tests.support import hadoop
+from tests.support.hadoop import ZooKeeper
 
 pytestmark = pytest.mark.integration
 
@@ -23,12 +24,12 @@ StartHolder = Callable[[], LockHolder]
 
 
 @pytest.fixture
-def holder(ensemble: ZooKeeper, root: str) -> Iterator[StartHolder]:
+def holder(zookeeper: ZooKeeper, root: str) -> Iterator[StartHolder]:
     """Starts processes that lock."""
     with ExitStack() as stack:
 
         def start() -> LockHolder:
-            started = LockHolder(ensemble.hosts, root)
+            started = LockHolder(zookeeper.hosts, root)
             stack.callback(started.end)
             return started
 
@@ -36,8 +37,8 @@ def holder(ensemble: ZooKeeper, root: str) -> Iterator[StartHolder]:
 
 
 @pytest.fixture
-def proxy(ensemble: ZooKeeper) -> Iterator[Proxy]:
-    with Proxy(ensemble.hosts) as between:
+def proxy(zookeeper: ZooKeeper) -> Iterator[Proxy]:
+    with Proxy(zookeeper.hosts) as between:
         yield between
 
 
@@ -215,7 +216,7 @@ def test_a_release_that_does_not_get_through_is_done_later(proxy: Proxy, connect
 
 def test_servers_that_do_not_answer(connect: Connect) -> None:
     """A create that nobody answers may be carried out later: its node must not stay."""
-    with zookeeper() as own:
+    with hadoop.zookeeper() as own:
         observer = connect(hosts=own.hosts, session_timeout_seconds=10)
         client = connect(hosts=own.hosts, session_timeout_seconds=10, connect_timeout_seconds=0.5)
         held = lock(client, key=type(KEY)("lake", "db.other"))
@@ -242,7 +243,7 @@ def connected_to(client: ZooKeeperClient) -> int:
 
 
 def test_an_ensemble_of_three_survives_one(connect: Connect) -> None:
-    with zookeeper(nodes=3) as own:
+    with hadoop.zookeeper(nodes=3) as own:
         ports = [int(host.rpartition(":")[2]) for host in own.hosts.split(",")]
         clients = [connect(hosts=f"127.0.0.1:{port}") for port in ports]  # each knows one server only
         everywhere = connect(hosts=own.hosts)

@@ -273,8 +273,7 @@ class Session:
             return self._refused()
         if not isinstance(error, _IN_DOUBT):
             return ServiceError(
-                f"ZooKeeper at {settings.hosts} answered {type(error).__name__} to {operation}. Its log has "
-                "the reason."
+                f"ZooKeeper at {settings.hosts} answered {type(error).__name__} to {operation}. Its log has the reason."
             )
         reason = "in time" if isinstance(error, KazooTimeoutError) else f"({type(error).__name__})"
         return InterruptedSessionError(

@@ -140,14 +140,16 @@ class TableLock:
         while True:
             session = self._client.session(answers_by - time.monotonic())
             interruptions = session.interruptions
+            owner = session.session_id
             ahead = place.ahead(deadline=answers_by)
+            if session.interruptions != interruptions or session is not self._client.current_session():
+                continue
             if ahead is None:
                 self._raise_if_broken(place)
+            if ahead is None or place.owner != owner:  # what is left of an earlier session will go, and is not ours
                 return None
             if not ahead:
-                if session.interruptions == interruptions and session is self._client.current_session():
-                    return _Tenure(place, session, interruptions, datetime.now(UTC))
-                continue
+                return _Tenure(place, session, interruptions, datetime.now(UTC))
             if time.monotonic() >= deadline:
                 raise self._timed_out(place, ahead)
             changed = threading.Event()

@@ -35,17 +35,20 @@ class Place:
         key: The table.
         node: The node that stands for it, once there is one.
         token: Its czxid: larger for each later place of the table, and for ever.
+        owner: Id of the session that it lives and ends with.
     """
 
     def __init__(self, client: ZooKeeperClient, key: LockKey) -> None:
         self._client = client
         self._paths = Paths(client.root)
         self._uuid = uuid.uuid4().hex
+        self._made: Any = None
         self._sent: Any = None
         self._session: Session | None = None
         self.key = key
         self.node: LockNode | None = None
         self.token = 0
+        self.owner: int | None = None
 
     @property
     def queue(self) -> str:
@@ -77,35 +80,32 @@ class Place:
                     timeout_seconds=deadline - time.monotonic(),
                 )
             except NoNodeError:
-                self._make_queue(deadline)
+                self._make_parents(session, deadline)
                 continue
             except InterruptedSessionError:
                 if time.monotonic() >= deadline:
                     raise
                 self._find(deadline)  # it may be there, only the answer was lost
                 continue
-            self._found(path.rpartition("/")[2], stat.czxid)
+            self._found(path.rpartition("/")[2], stat)
 
     def _send_create(self, kazoo: Any, data: bytes) -> Any:
+        # The queue's node is made along, to wait for one answer only; mostly it is there, or was removed with the last
+        # place. ZooKeeper keeps the order.
+        self._made = kazoo.create_async(self.queue)
         self._sent = kazoo.create_async(
             f"{self.queue}/{lock_prefix(self._uuid)}", data, ephemeral=True, sequence=True, include_data=True
         )
         return self._sent
 
-    def _make_queue(self, deadline: float) -> None:
-        """The last one that leaves takes the queue's node away, perhaps at this very moment: hence the loop around."""
-        operation = f"creating {self.queue}"
-        try:
-            self._client.ask(
-                operation,
-                lambda kazoo: kazoo.create_async(self.queue),
-                timeout_seconds=deadline - time.monotonic(),
+    def _make_parents(self, session: Session, deadline: float) -> None:
+        """Makes what was missing; unless it was the last one in the queue, that took its node away at that moment."""
+        with contextlib.suppress(NodeExistsError, NoNodeError):
+            session.request(
+                f"creating {self.queue}", lambda kazoo: self._made, timeout_seconds=deadline - time.monotonic()
             )
-        except NodeExistsError:
-            return
-        except NoNodeError:
-            parent = self._paths.locks_of_catalog(self.key.catalog)
-            self._client.ensure_path(parent, timeout_seconds=deadline - time.monotonic())
+        parent = self._paths.locks_of_catalog(self.key.catalog)
+        self._client.ensure_path(parent, timeout_seconds=deadline - time.monotonic())
 
     def _find(self, deadline: float) -> None:
         """Looks for the own node, after everything that was sent before.
@@ -120,10 +120,10 @@ class Place:
             if node is not None and node.uuid == self._uuid:
                 found = self._client.get(f"{self.queue}/{name}", timeout_seconds=deadline - time.monotonic())
                 if found is not None:
-                    self._found(name, found[1].czxid)
+                    self._found(name, found[1])
 
-    def _found(self, name: str, token: int) -> None:
-        self.node, self.token = LockNode.parse(name), token
+    def _found(self, name: str, stat: Any) -> None:
+        self.node, self.token, self.owner = LockNode.parse(name), stat.czxid, stat.ephemeralOwner
 
     def ahead(self, *, deadline: float) -> list[LockNode] | None:
         """The places before this one, the first of all first; None when this one is no longer in the queue."""
