@@ -112,9 +112,9 @@ def parse_refusal(status: int, body: bytes) -> Refusal:
 
 
 def first_line(text: str) -> str:
-    """The first line of a message, not too long, without tokens."""
+    """The first line of a message, not too long, without tokens and without its full stop."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return without_tokens(line)[:_MESSAGE_LIMIT]
+    return without_tokens(line)[:_MESSAGE_LIMIT].rstrip(".")
 
 
 def without_tokens(text: str) -> str:
@@ -176,6 +176,11 @@ def _other_error(refusal: Refusal, call: Call) -> AutostreamError:
         return RefusedError(
             f"HDFS denies {owner} this ({call}): {refusal.message}. Have the owner of the directory grant it, or "
             "correct the account that acts."
+        )
+    if "out of the range" in refusal.message:
+        return DataError(
+            f"{call.path} is shorter than it was when it was opened ({call}): {refusal.message}. Somebody has replaced "
+            "it; files of a table never change."
         )
     if refusal.status == 401:
         return RefusedError(

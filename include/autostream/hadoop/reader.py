@@ -11,7 +11,7 @@ import io
 import threading
 from typing import TYPE_CHECKING, Final
 
-from autostream.errors import DataError, ServiceError
+from autostream.errors import ServiceError
 from autostream.hadoop.tails import TAILS, FileKey
 from autostream.hadoop.webhdfs import Body, BrokenBodyError
 
@@ -235,12 +235,6 @@ class RangeReader(io.RawIOBase):
                 f"{reason}. Check the DataNodes ('hdfs fsck {self._path} -files -blocks -locations')."
             )
         if failures > 1:
-            size = self._client.status(self._path).size_bytes
-            if size < self._size:
-                raise DataError(
-                    f"{self._path} is {size} bytes long, and was {self._size} when it was opened. Somebody has "
-                    "replaced it; files of a table never change."
-                )
             self._client.pause(failures - 1)
         length = self._body_end - self._body_position
         self._body = self._client.open(self._path, offset=self._body_position, length=length)
