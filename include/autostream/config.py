@@ -129,6 +129,30 @@ class ZooKeeperSettings(Section):
     tls_key_password: SecretStr = Field(default=SecretStr(""), description="Password of the key.")
 
 
+class JanitorSettings(Section):
+    """How stale Hive locks are told from live ones."""
+
+    catalogs: NameList = Field(
+        default=(),
+        description="Names of the Hive catalogs whose locks are looked through; empty: every Hive catalog that "
+        "PyIceberg's own configuration names. In the environment: separated by commas.",
+    )
+    flink_urls: NameList = Field(
+        default=(),
+        description="REST addresses of the Flink clusters that write the tables, such as http://jobmanager:8081: they "
+        "are asked whether the job that may hold a lock still runs.",
+    )
+    stale_after_seconds: int = Field(
+        default=600,
+        ge=1,
+        description="A lock is looked into when the metastore has not heard of its holder for this long. Iceberg's "
+        "writers send a heartbeat every 240 s: keep it above.",
+    )
+    record_file: str = Field(
+        default="", description="File to which each released lock is appended, a JSON line; empty: only the log has it."
+    )
+
+
 @dataclass(frozen=True)
 class SettingValue:
     """One effective value: what it is and where it came from.
@@ -156,6 +180,7 @@ class Settings(BaseModel):
     engine: EngineSettings = Field(default_factory=EngineSettings)
     compaction: CompactionSettings = Field(default_factory=CompactionSettings)
     zookeeper: ZooKeeperSettings = Field(default_factory=ZooKeeperSettings)
+    janitor: JanitorSettings = Field(default_factory=JanitorSettings)
 
     _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)

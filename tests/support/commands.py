@@ -19,6 +19,7 @@ class Finished:
     exit_code: int
     document: Any
     stderr: str
+    stdout: str = ""
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -40,7 +41,7 @@ def finish(process: "subprocess.Popen[str]") -> Finished:
         document = json.loads(out)
     except ValueError:
         document = None
-    return Finished(process.returncode, document, err)
+    return Finished(process.returncode, document, err, out)
 
 
 def autostream(*args: str, **extra: str) -> Finished:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autostream.cli.hive_locks import break_hive_lock, hive_catalogs, hive_locks, sweep
 from autostream.cli.output import JsonOption, emit, log_console, output_console
 from autostream.config import load_settings
 from autostream.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
     from autostream.coordination.client import ZooKeeperClient
     from autostream.coordination.holder import Holder
     from autostream.coordination.paths import LockKey
@@ -42,10 +45,8 @@ def list_command(
 @app.command()
 def show(table: TableArgument, as_json: JsonOption = False) -> None:
     """Show who holds a table, who waits for it in which order, and whose locks on it were broken."""
-    from autostream.coordination.registry import broken_locks
-
     key = _key(table)
-    locks, broken = list(_held_locks_of(key)), broken_locks(_client(), key)
+    locks, broken = list(_held_locks_of(key)), _broken(key)
     document = {
         "table": str(key),
         "locks": [lock.to_dict() for lock in locks],
@@ -79,6 +80,25 @@ def break_command(
     emit(document, as_json=as_json, render=lambda: _render_broken(key, locks))
 
 
+@app.command()
+def janitor(
+    catalog: Annotated[
+        list[str] | None, typer.Option("--catalog", metavar="NAME", help="This Hive catalog only; may be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be released; release nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Release Hive locks whose holder is gone: long silent, and neither its process nor its Flink job lives.
+
+    Exit code 0: done, or nothing to do; 1: a metastore could not be asked, or a lock could not be released.
+    """
+    rows, errors = sweep(catalog, dry_run=dry_run)
+    document = {"dry_run": dry_run, "locks": rows, "errors": errors}
+    emit(document, as_json=as_json, render=lambda: _render_sweep(rows, errors, dry_run=dry_run))
+    if errors or any(row["error"] for row in rows):
+        raise typer.Exit(1)
+
+
 def _client() -> ZooKeeperClient:
     from autostream.coordination.client import shared_client
 
@@ -98,22 +118,40 @@ def _key(table: str) -> LockKey:
 def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
     from autostream.coordination.registry import held_locks
 
-    yield from held_locks(_client(), catalog)
+    hive = hive_catalogs((catalog,) if catalog else None)
+    if load_settings().zookeeper.hosts or not hive:
+        yield from held_locks(_client(), catalog)
+    for opened in hive:
+        yield from hive_locks(opened)
 
 
 def _held_locks_of(key: LockKey) -> Iterator[HeldLock]:
     from autostream.coordination.registry import held_lock
 
-    lock = held_lock(_client(), key)
-    if lock is not None:
-        yield lock
+    hive = hive_catalogs((key.catalog,))
+    if load_settings().zookeeper.hosts or not hive:
+        lock = held_lock(_client(), key)
+        if lock is not None:
+            yield lock
+    for opened in hive:
+        yield from hive_locks(opened, key)
+
+
+def _broken(key: LockKey) -> list[BrokenLock]:
+    """Records of broken locks; they are kept in ZooKeeper, Hive's in the log and the janitor's file."""
+    from autostream.coordination.registry import broken_locks
+
+    return broken_locks(_client(), key) if load_settings().zookeeper.hosts else []
 
 
 def _break(lock: HeldLock, reason: str) -> BrokenLock:
     from autostream.coordination.holder import Holder
     from autostream.coordination.registry import break_lock
 
-    return break_lock(_client(), lock, by=Holder.of_this_process("lock break"), reason=reason)
+    by = Holder.of_this_process("lock break")
+    if lock.kind == "hive":
+        return break_hive_lock(lock, by=by, reason=reason)
+    return break_lock(_client(), lock, by=by, reason=reason)
 
 
 def _confirm(key: LockKey, locks: Sequence[HeldLock]) -> None:
@@ -164,48 +202,52 @@ def _since(since_ms: int | None) -> str:
     return "-" if since_ms is None else f"{iso_time(since_ms)} ({age(since_ms, now_ms=_now_ms())})"
 
 
-def _who(holder: Holder) -> list[str]:
-    """Cells that tell who somebody is: user, host, process, what for, Airflow run."""
-    process = "-" if holder.pid is None else str(holder.pid)
-    what = holder.what or holder.agent or "-"
-    return [holder.user or "-", holder.host or "-", process, what, holder.airflow_run or "-"]
+def _who(holder: Holder) -> str:
+    """User, host and process: `svc on host-7 (4711)`."""
+    words = [holder.user or "-", f"on {holder.host}" if holder.host else "", f"({holder.pid})" if holder.pid else ""]
+    return " ".join(word for word in words if word)
+
+
+def _grid(*columns: str) -> Grid:
+    """A table that folds what does not fit, and cuts nothing: a name that is cut off cannot be looked for."""
+    from rich.table import Table as Grid
+
+    grid = Grid(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold", min_width=len("2026-11-23T02:00:00Z") if column == "since" else None)
+    return grid
 
 
 def _render_list(locks: Sequence[HeldLock]) -> None:
     from rich.markup import escape
-    from rich.table import Table as Grid
 
     if not locks:
         output_console().print("No table is locked.")
         return
-    columns = ("table", "kind", "state", "since", "user", "host", "process", "for", "Airflow run", "waiting")
-    grid = Grid(*columns, box=None, pad_edge=False, header_style="bold")
+    grid = _grid("table", "lock", "since", "holder", "for", "waiting")
     for lock in locks:
-        cells = [str(lock.key), lock.kind, lock.state, _since(lock.since_ms), *_who(lock.holder)]
-        grid.add_row(*map(escape, cells), str(len(lock.waiting)))
+        kind = lock.kind if lock.state == "held" else f"{lock.kind}, {lock.state}"
+        what = lock.holder.what or lock.holder.agent or "-"
+        cells = [str(lock.key), kind, _since(lock.since_ms), _who(lock.holder), what, str(len(lock.waiting))]
+        grid.add_row(*map(escape, cells))
     output_console().print(grid)
 
 
 def _render_table(key: LockKey, locks: Sequence[HeldLock], broken: Sequence[BrokenLock]) -> None:
     from rich.markup import escape
-    from rich.table import Table as Grid
 
     console = output_console()
-    if not locks:
-        console.print(f"{key} is not locked.", markup=False)
-    else:
-        columns = ("", "kind", "since", "user", "host", "process", "for", "Airflow run")
-        grid = Grid(*columns, box=None, pad_edge=False, header_style="bold")
-        for lock in locks:
-            grid.add_row(*map(escape, [lock.state, lock.kind, _since(lock.since_ms), *_who(lock.holder)]))
-            for number, waiter in enumerate(lock.waiting, start=1):
-                cells = [f"waits ({number})", lock.kind, _since(waiter.queued_ms), *_who(waiter)]
-                grid.add_row(*map(escape, cells))
-        console.print(f"{key} is locked.", markup=False)
+    console.print(f"{key} is {'' if locks else 'not '}locked.", markup=False)
+    for lock in locks:
+        token = f", token {lock.token}" if lock.token is not None else ""
+        console.print(f"{lock.kind} lock {lock.lock_id}{token}", markup=False, soft_wrap=True)
+        grid = _grid("", "since", "who", "for", "Airflow run")
+        rows = [(lock.state, lock.since_ms, lock.holder)]
+        rows += [(f"waits ({n})", waiter.queued_ms, waiter) for n, waiter in enumerate(lock.waiting, start=1)]
+        for state, since_ms, who in rows:
+            cells = [state, _since(since_ms), _who(who), who.what or who.agent or "-", who.airflow_run or "-"]
+            grid.add_row(*map(escape, cells))
         console.print(grid)
-        for lock in locks:
-            if lock.token is not None:
-                console.print(f"lock {lock.lock_id}, token {lock.token}", markup=False, soft_wrap=True)
     if broken:
         console.print("Broken locks, the last one first:")
     for record in broken:
@@ -217,3 +259,31 @@ def _render_broken(key: LockKey, locks: Sequence[HeldLock]) -> None:
     for lock in locks:
         next_one = f" {lock.waiting[0]} is next." if lock.waiting else ""
         console.print(f"The lock on {key} was taken from {lock.holder}.{next_one}", markup=False, soft_wrap=True)
+
+
+def _render_sweep(rows: Sequence[dict[str, Any]], errors: Sequence[str], *, dry_run: bool) -> None:
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    if not rows and not errors:
+        output_console().print("There is no Hive lock.")
+    if rows:
+        grid = Grid(
+            "table", "lock", "user", "host", "agent", "outcome", "reason", box=None, pad_edge=False, header_style="bold"
+        )
+        for row in rows:
+            cells = [row["table"], str(row["lock_id"]), row["user"], row["host"], row["agent"] or "-"]
+            grid.add_row(*map(escape, [*cells, _outcome(row, dry_run=dry_run), row["reason"]]))
+        output_console().print(grid)
+    for text in errors:
+        log_console().print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def _outcome(row: dict[str, Any], *, dry_run: bool) -> str:
+    if row["error"]:
+        return f"failed: {row['error']}"
+    if not row["stale"]:
+        return "kept"
+    if dry_run:
+        return "would be released"
+    return "released" if row["released"] else "gone by itself"

@@ -7,22 +7,29 @@ process, where it ran on this machine, or the Flink job that writes the table.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from hive_metastore.ttypes import LockComponent, LockLevel, LockRequest, LockType, UnlockRequest
+from pyiceberg.exceptions import NoSuchTableError
 from thrift.Thrift import TException
 
-from autostream.coordination.holder import process_started_ms
-from autostream.errors import AutostreamError, ServiceError
+from autostream.config import JanitorSettings
+from autostream.coordination.holder import Holder, iso_time, process_started_ms
+from autostream.errors import AutostreamError, ConfigurationError, ServiceError
 from autostream.flink.jobs import FlinkCluster, JobRun
 from autostream.hadoop.metastore import Metastore
+from autostream.lake.catalogs.hive import HiveCatalog
 from autostream.lake.catalogs.hive_lock import AGENT, HiveLockEntry, release_hive_lock, show_hive_locks
 
 logger = logging.getLogger(__name__)
@@ -35,6 +42,7 @@ DEFAULT_STALE_AFTER_SECONDS: Final = 600.0
 _MARGIN_MS: Final = 60_000
 _JOBS_LOOKED_AT: Final = 5
 _OWN_AGENT: Final = re.compile(rf"^{AGENT}-[0-9a-f-]{{36}} pid=(?P<pid>\d+) started=(?P<started>\d+)$")
+_CLOCK: Final = f"{AGENT}-clock-"
 # PyIceberg says nothing, which Thrift's default makes "Unknown".
 _ICEBERG_AGENT: Final = re.compile(rf"^(Iceberg-|{AGENT}-)|^(Unknown)?$")
 
@@ -162,6 +170,42 @@ def weigh(evidence: Iterable[Evidence]) -> Evidence:
     return Evidence(Life.UNKNOWN, "nothing else tells whether it lives")
 
 
+def flink_job_ids(catalog: HiveCatalog, database: str, table: str) -> list[str]:
+    """Return the ids of the Flink jobs whose snapshots a table has, the newest first.
+
+    Raises:
+        ServiceError: the table cannot be read.
+    """
+    try:
+        snapshots = catalog.load_table((database, table)).metadata.snapshots
+    except NoSuchTableError:
+        return []
+    except Exception as error:  # each file system fails in its own way
+        raise ServiceError(f"{type(error).__name__}: {error}") from error
+    newest_first = sorted(snapshots, key=lambda s: s.timestamp_ms, reverse=True)
+    found = (s.summary.additional_properties.get("flink.job-id") for s in newest_first if s.summary)
+    return list(dict.fromkeys(job_id for job_id in found if job_id))
+
+
+def record(rows: Iterable[dict[str, Any]], *, file: Path, by: Holder, at: datetime) -> None:
+    """Append what was released to a file, a JSON line each.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    done = [{"at": iso_time(round(at.timestamp() * 1000)), "by": str(by), **row} for row in rows if row["released"]]
+    if not done:
+        return
+    try:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(line) + "\n" for line in done)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{len(done)} locks were released, but {file} cannot be written: {error.strerror}. Correct "
+            "janitor.record_file."
+        ) from error
+
+
 @dataclass
 class LockJanitor:
     """Finds and releases the stale locks of one metastore.
@@ -177,6 +221,16 @@ class LockJanitor:
     job_ids: Callable[[str, str], Sequence[str]]
     clusters: Sequence[FlinkCluster] = ()
     stale_after_seconds: float = DEFAULT_STALE_AFTER_SECONDS
+
+    @classmethod
+    def of(cls, catalog: HiveCatalog, settings: JanitorSettings) -> LockJanitor:
+        """Return the janitor of a catalog's metastore."""
+        return cls(
+            metastore=catalog.metastore,
+            job_ids=partial(flink_job_ids, catalog),
+            clusters=[FlinkCluster(url) for url in settings.flink_urls],
+            stale_after_seconds=settings.stale_after_seconds,
+        )
 
     def examine(self) -> list[Decision]:
         """Return what is to be done about each lock of the metastore; nothing is released.
@@ -241,7 +295,24 @@ class LockJanitor:
         return Decision(lock, True, decision.reason, released=released)
 
 
-_CLOCK: Final = f"{AGENT}-clock-"
+def sweep_locks(catalog: HiveCatalog, settings: JanitorSettings, *, dry_run: bool) -> list[dict[str, Any]]:
+    """Look through the locks of a catalog's metastore, release the stale ones, and record it.
+
+    Returns:
+        One row a lock, as JSON carries it.
+
+    Raises:
+        ServiceError: the metastore does not answer.
+        ConfigurationError: locks were released, but not recorded.
+    """
+    janitor = LockJanitor.of(catalog, settings)
+    decisions = janitor.examine()
+    if not dry_run:
+        decisions = janitor.release(decisions)
+    rows = [{**d.to_dict(), "table": f"{catalog.name}.{d.lock.database}.{d.lock.table or '*'}"} for d in decisions]
+    if settings.record_file:
+        record(rows, file=Path(settings.record_file), by=Holder.of_this_process("lock janitor"), at=datetime.now(UTC))
+    return rows
 
 
 def metastore_time_ms(metastore: Metastore) -> int:

@@ -95,7 +95,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         Raises:
             ConfigurationError: a property is missing or wrong.
         """
-        self._metastore = Metastore(MetastoreSettings.from_properties(properties))
+        self.metastore = Metastore(MetastoreSettings.from_properties(properties))
         super().__init__(name, **properties)
         self.observe: SwapObserver = no_observer
         self._compare_and_swap = _flag(properties, COMPARE_AND_SWAP)
@@ -114,7 +114,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         """The parent's constructor sets what is not used here."""
 
     def _session(self) -> AbstractContextManager[MetastoreClient]:
-        return self._metastore.session(self._account)
+        return self.metastore.session(self._account)
 
     def _namespace_parameters(self, namespace: str) -> Mapping[str, str]:
         with self._acting_as(None), self._session() as client:
@@ -131,7 +131,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
     def _convert_iceberg_into_hive(self, table: Table) -> HiveTable:
         made = super()._convert_iceberg_into_hive(table)
         if pyiceberg_hive.OWNER not in table.properties:
-            made.owner = self._account or self._metastore.settings.user or getpass.getuser()
+            made.owner = self._account or self.metastore.settings.user or getpass.getuser()
         return made
 
     # -------------------------------------------------------------------------------------------- reading
@@ -266,7 +266,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
             )
         if hive_lock_wanted(chosen, properties, self.properties):
             policy = HiveLockPolicy.from_properties({**self.properties, **properties})
-            locks.append(HiveLock(self._metastore, database, name, policy, user=self._metastore.settings.account))
+            locks.append(HiveLock(self.metastore, database, name, policy, user=self.metastore.settings.account))
         return locks
 
     def _pointer(
