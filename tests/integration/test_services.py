@@ -1,8 +1,11 @@
 """The services that other tests rely on do what those tests take for granted."""
 
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import urlparse
 
 import pytest
 import requests
@@ -17,15 +20,16 @@ from hive_metastore.ttypes import (
     StorageDescriptor,
     Table,
 )
-from kazoo.client import KazooClient
+from kazoo.client import KazooClient, KazooState
 from pyiceberg.catalog.hive import _HiveClient
 from requests_kerberos import REQUIRED, HTTPKerberosAuth
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
-from thrift.Thrift import TApplicationException
+from thrift.Thrift import TApplicationException, TException
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TBufferedTransport
 
 from tests.support import hadoop
+from tests.support.faultproxy import Fault, FaultProxy, thrift_call
 from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
@@ -35,8 +39,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
 
 
 @contextmanager
-def zookeeper_client(hosts: str, **options: object) -> Iterator[KazooClient]:
-    client = KazooClient(hosts, timeout=10, **options)
+def zookeeper_client(hosts: str, *, session: float = 10, **options: object) -> Iterator[KazooClient]:
+    client = KazooClient(hosts, timeout=session, **options)
     client.start()
     try:
         yield client
@@ -241,3 +245,90 @@ def test_a_lake_under_kerberos_knows_who_calls(kerberos_lake: KerberosLake, monk
     ):
         client.get_delegation_token("alice", "mallory")
     assert "is not allowed to impersonate alice" in refused.value.message
+
+
+# ------------------------------------------------------------------------------------- the proxy between
+
+
+ALTER = thrift_call("alter_table_with_environment_context")
+
+
+@pytest.fixture
+def stored(hive_metastore: HiveMetastore) -> str:
+    """The namespace of a table ``t`` whose ``metadata_location`` is ``one``."""
+    namespace = f"ns_{uuid.uuid4().hex[:8]}"
+    with hive_client(hive_metastore.uri) as client:
+        client.create_database(Database(name=namespace))
+        client.create_table(table(namespace))
+    return namespace
+
+
+def location(metastore: HiveMetastore, namespace: str) -> str:
+    with hive_client(metastore.uri) as client:
+        found: str = client.get_table(namespace, "t").parameters["metadata_location"]
+        return found
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"), [("cut_request", "one"), ("cut_answer", "two"), ("replace_answer", "two")]
+)
+def test_the_proxy_loses_the_request_or_the_answer(
+    hive_metastore: HiveMetastore, stored: str, fault: str, expected: str
+) -> None:
+    with FaultProxy("localhost", hive_metastore.port) as proxy:
+        rule: Fault = getattr(proxy, fault)(ALTER)
+        with hive_client(f"thrift://localhost:{proxy.port}") as client, pytest.raises((TException, EOFError)):
+            swap(client, stored, "one", "two")
+        assert (location(hive_metastore, stored), rule.hits) == (expected, 1)
+        with hive_client(f"thrift://localhost:{proxy.port}") as client:  # the fault happens once
+            swap(client, stored, expected, "three")
+    assert (location(hive_metastore, stored), rule.seen, rule.hits) == ("three", 2, 1)
+
+
+def test_the_proxy_holds_an_answer_until_it_is_released(hive_metastore: HiveMetastore, stored: str) -> None:
+    with FaultProxy("localhost", hive_metastore.port) as proxy, ThreadPoolExecutor(1) as pool:
+        held = proxy.hold_answer(ALTER)
+        with hive_client(f"thrift://localhost:{proxy.port}") as client:
+            running = pool.submit(swap, client, stored, "one", "two")
+            held.wait()
+            assert (location(hive_metastore, stored), running.done()) == ("two", False)
+            held.release()
+            running.result(30)
+
+
+def test_the_proxy_counts_and_can_be_down(zookeeper: ZooKeeper, hdfs: Hdfs) -> None:
+    web = urlparse(hdfs.webhdfs_url)
+    with FaultProxy("localhost", web.port or 0) as proxy:
+        url = f"http://localhost:{proxy.port}/webhdfs/v1/?user.name=svc&op="
+        second = proxy.cut_request(b"GETFILESTATUS", nth=2, times=1)
+        outcomes = [requests.get(url + "LISTSTATUS", timeout=30).ok]
+        for _ in range(3):
+            try:
+                outcomes.append(requests.get(url + "GETFILESTATUS", timeout=30).ok)
+            except requests.ConnectionError:
+                outcomes.append(False)
+        assert outcomes == [True, True, False, True]
+        assert (second.seen, second.hits) == (3, 1)
+
+    host, port = zookeeper.hosts.split(":")
+    with FaultProxy(host, int(port)) as proxy, zookeeper_client(f"127.0.0.1:{proxy.port}") as client:
+        connected, lost = threading.Event(), threading.Event()
+        client.add_listener(lambda state: (connected if state == KazooState.CONNECTED else lost).set())
+        proxy.down()
+        assert lost.wait(30)
+        proxy.up()
+        assert connected.wait(30)
+        assert client.exists("/") is not None
+
+
+def test_a_frozen_proxy_costs_a_session(zookeeper: ZooKeeper) -> None:
+    host, port = zookeeper.hosts.split(":")
+    path = f"/{uuid.uuid4().hex}"
+    with FaultProxy(host, int(port)) as proxy, zookeeper_client(f"127.0.0.1:{proxy.port}", session=1) as client:
+        client.create(path, ephemeral=True)
+        gone = threading.Event()
+        with zookeeper_client(zookeeper.hosts) as other:
+            assert other.exists(path, watch=lambda _: gone.set())
+            proxy.freeze()
+            assert gone.wait(30)
+            proxy.thaw()

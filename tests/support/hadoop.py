@@ -312,7 +312,7 @@ def _started(what: str, script: str, options: dict[str, str]) -> Iterator[tuple[
             )
         except subprocess.TimeoutExpired:
             skip(what, f"{script} did not finish within {_TIMEOUT_SECONDS} s")
-        clean_up.callback(subprocess.run, [_SCRIPTS / script, "stop", directory], capture_output=True)
+        clean_up.callback(Instance(directory, script).run, "stop")
         if done.returncode:
             skip(what, done.stderr or done.stdout)
         yield directory, dict(line.split("=", 1) for line in done.stdout.splitlines())
