@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -32,6 +33,9 @@ from autostream.hadoop.settings import WebHdfsSettings
 from autostream.hadoop.upload import tls_context
 
 PREFIX: Final = "/webhdfs/v1"
+
+# How the HTTP library begins: the address is in our messages already.
+_CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\(.*?\): ")
 
 _T = TypeVar("_T")
 
@@ -78,6 +82,11 @@ class Transport:
             return self.settings.user
         return self._negotiator.principal or "the owner of the Kerberos ticket"
 
+    @property
+    def active_url(self) -> str:
+        """The server that answered last, and is asked first."""
+        return self.settings.urls[self._active]
+
     def pause(self, failures: int) -> None:
         """Wait before something is tried again."""
         self._sleep(pause_seconds(failures, self._jitter()))
@@ -122,7 +131,7 @@ class Transport:
         failures = 0
         while True:
             index = self._active
-            base = self.settings.urls[index % len(self.settings.urls)]
+            base = self.settings.urls[index]
             call = Call(operation, path, base, self.account, self.settings.proxy_user)
             try:
                 return attempt(base, call, excluded)
@@ -360,5 +369,5 @@ def reason_of(error: BaseException) -> str:
         if deeper is None:
             break
         inner = deeper
-    words = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
-    return first_line(str(words).rsplit(": ", 1)[-1] if "object at 0x" in str(words) else str(words)).rstrip(".")
+    words = str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+    return first_line(_CONNECTION.sub("", words))

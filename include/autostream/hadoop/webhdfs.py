@@ -91,6 +91,11 @@ class WebHdfs:
         self.settings = settings
         self._transport = Transport(settings, sleep=sleep, jitter=jitter)
 
+    @property
+    def active_url(self) -> str:
+        """The server that answered last, and is asked first."""
+        return self._transport.active_url
+
     # ------------------------------------------------------------------------------------------ looking
     def status(self, path: str) -> FileStatus:
         """What is at a path.
