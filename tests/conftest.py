@@ -104,6 +104,15 @@ def older_hive_metastore() -> Iterator["HiveMetastore"]:
 
 
 @pytest.fixture(scope="session")
+def oldest_hive_metastore() -> Iterator["HiveMetastore"]:
+    """The oldest Hive Metastore that is supported: no compare-and-swap, no housekeeping, few request objects."""
+    from tests.support import hadoop
+
+    with hadoop.hive_metastore(version=hadoop.OLDEST_HIVE) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
 def kerberos_lake() -> Iterator["KerberosLake"]:
     """A Kerberos realm with ZooKeeper, HDFS and Hive Metastore 4.0.0 (on Derby, the warehouse in that HDFS)."""
     from tests.support import hadoop

@@ -1,6 +1,7 @@
 """The services that other tests rely on do what those tests take for granted."""
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,14 @@ from hive_metastore.ttypes import (
     EnvironmentContext,
     FieldSchema,
     GetTableRequest,
+    LockComponent,
+    LockLevel,
+    LockRequest,
+    LockState,
+    LockType,
     MetaException,
     SerDeInfo,
+    ShowLocksRequest,
     StorageDescriptor,
     Table,
 )
@@ -179,6 +186,7 @@ def swap(client: Client, namespace: str, expected: str, new: str) -> None:
         ("hive_on_hdfs", True, True),
         ("newer_hive_metastore", False, True),
         ("older_hive_metastore", True, False),
+        ("oldest_hive_metastore", True, False),
     ],
 )
 def test_a_metastore_keeps_a_table(
@@ -213,6 +221,22 @@ def test_a_metastore_keeps_its_tables_when_it_is_killed() -> None:
         metastore.up()
         with hive_client(metastore.uri) as client:
             assert set(client.get_all_databases()) == {"default", "kept"}
+
+
+@pytest.mark.parametrize("version", ["4.0.0", hadoop.OLDER_HIVE])
+def test_housekeeping_takes_a_lock_without_heartbeats(version: str) -> None:
+    component = LockComponent(type=LockType.EXCLUSIVE, level=LockLevel.TABLE, dbname="default", tablename="t")
+    wanted = LockRequest(component=[component], user="alice", hostname="gone")
+    with (
+        hadoop.hive_metastore(version=version, lock_timeout_seconds=2) as metastore,
+        hive_client(metastore.uri) as client,
+    ):
+        assert client.lock(wanted).state == LockState.ACQUIRED
+        assert [lock.hostname for lock in client.show_locks(ShowLocksRequest()).locks] == ["gone"]
+        deadline = time.monotonic() + 60
+        while client.show_locks(ShowLocksRequest()).locks:
+            assert time.monotonic() < deadline, "the lock is still there"
+            time.sleep(0.2)
 
 
 # ---------------------------------------------------------------------------------------------- Kerberos

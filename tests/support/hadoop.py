@@ -21,6 +21,7 @@ from tests.support.services import SERVICES, need_programs, skip
 
 NEWER_HIVE = "4.0.1"
 OLDER_HIVE = "3.1.3"
+OLDEST_HIVE = "2.3.9"
 
 _SCRIPTS = SERVICES / "hadoop"
 _TIMEOUT_SECONDS = 600  # the first start fetches jars

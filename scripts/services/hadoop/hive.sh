@@ -4,7 +4,7 @@
 # Options of start, from the environment: HIVE=4.0.0 or another of poms/hive-*.xml; POSTGRES=1 (in a server of its own,
 # for many writers at once; Derby otherwise); HDFS=the DIR of hdfs.sh, for a warehouse there; KDC=the DIR of kdc.sh:
 # Kerberos; LOCK_TIMEOUT_SECONDS=300 after a lock's last heartbeat, when housekeeping (every 2 s) takes it;
-# HOUSEKEEPING=false. Needs JDK 17 and Maven 3. Under Kerberos address it as localhost.
+# HOUSEKEEPING=false (2.3.9 has none; nor does it run on PostgreSQL). Needs JDK 17 and Maven 3. Under Kerberos address it as localhost.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 [ $# -eq 2 ] || usage
@@ -22,14 +22,39 @@ run_java() { # NAME OF LAUNCH or "", MAIN, ARGS
   else "${JVM[@]}" "${options[@]}" -cp "$path" "${@:2}"; fi
 }
 
-schema() { # DERBY or POSTGRES
-  local tools=org.apache.hadoop.hive.metastore.tools
-  [ "${HIVE%%.*}" = 3 ] || tools+=.schematool
-  run_java "" $tools.MetastoreSchemaTool -dbType "$1" -initSchema \
-    >"$DIR/schema.log" 2>&1 || { grep -E 'Exception|rror' "$DIR/schema.log" | tail -3 >&2; return 1; }
+schema() { # derby or postgres
+  local tools=org.apache.hadoop.hive.metastore.tools command
+  case $HIVE in
+  2.*) command=(PrepareHive) ;;
+  3.*) command=($tools.MetastoreSchemaTool -dbType "$1" -initSchema) ;;
+  *) command=($tools.schematool.MetastoreSchemaTool -dbType "$1" -initSchema) ;;
+  esac
+  run_java "" "${command[@]}" >"$DIR/schema.log" 2>&1 || { grep -E 'Exception|rror' "$DIR/schema.log" | tail -3 >&2; return 1; }
+}
+
+# The names of Hive 2 for what `configure` says below.
+configure_2() { # DATABASE_URL DRIVER USER
+  local more=()
+  if [ -n "${KDC:-}" ]; then
+    more+=(hive.metastore.sasl.enabled true hive.metastore.kerberos.principal hive/localhost@TEST.LOCAL
+      hive.metastore.kerberos.keytab.file "$KDC/hive.keytab" hadoop.proxyuser.svc.hosts 127.0.0.1 hadoop.proxyuser.svc.groups '*')
+  fi
+  site hive.metastore.warehouse.dir "$WAREHOUSE" hive.metastore.uris "thrift://localhost:$PORT" \
+    hive.metastore.execute.setugi true hive.metastore.schema.verification false datanucleus.schema.autoCreateAll true \
+    javax.jdo.option.ConnectionURL "$1" javax.jdo.option.ConnectionDriverName "$2" \
+    javax.jdo.option.ConnectionUserName "$3" javax.jdo.option.ConnectionPassword none \
+    hive.metastore.expression.proxy NoExpressions hive.async.log.enabled false hive.hmshandler.retry.interval 200ms \
+    hive.metastore.server.min.threads 4 hive.metastore.server.max.threads 64 datanucleus.connectionPool.maxPoolSize 4 \
+    hive.txn.timeout "${LOCK_TIMEOUT_SECONDS:-300}s" hive.compactor.initiator.on false "${more[@]}" >"$DIR/conf/hive-site.xml"
 }
 
 configure() { # DATABASE_URL DRIVER USER
+  if [ "${HIVE%%.*}" = 2 ]; then configure_2 "$@"; return; fi
+  local tasks=org.apache.hadoop.hive.metastore.events.EventCleanerTask
+  # The standalone metastore of Hive 3 starts its housekeeping beside compaction threads that it does not have.
+  if [ "${HIVE%%.*}" = 3 ] && [ "${HOUSEKEEPING:-true}" = true ]; then
+    tasks+=,org.apache.hadoop.hive.metastore.txn.AcidHouseKeeperService
+  fi
   local more=()
   if [ -n "${KDC:-}" ]; then
     more+=(metastore.sasl.enabled true metastore.kerberos.principal hive/localhost@TEST.LOCAL
@@ -40,7 +65,7 @@ configure() { # DATABASE_URL DRIVER USER
     javax.jdo.option.ConnectionURL "$1" javax.jdo.option.ConnectionDriverName "$2" \
     javax.jdo.option.ConnectionUserName "$3" javax.jdo.option.ConnectionPassword none \
     metastore.expression.proxy org.apache.hadoop.hive.metastore.DefaultPartitionExpressionProxy \
-    metastore.task.threads.always org.apache.hadoop.hive.metastore.events.EventCleanerTask \
+    metastore.task.threads.always $tasks \
     metastore.event.db.notification.api.auth false metastore.server.min.threads 4 metastore.server.max.threads 64 \
     datanucleus.connectionPool.maxPoolSize 4 metastore.housekeeping.threads.on "${HOUSEKEEPING:-true}" \
     metastore.compactor.initiator.on false metastore.hmshandler.retry.interval 200ms \
@@ -81,6 +106,7 @@ save() { declare -p HIVE HDFS KDC PORT METASTORE_HOME >"$DIR/settings"; }
 case $1 in
 start)
   HIVE=${HIVE:-4.0.0} HDFS=${HDFS:+$(realpath "$HDFS")} KDC=${KDC:+$(realpath "$KDC")}
+  [ "${HIVE%%.*}" != 2 ] || [ -z "${POSTGRES:-}" ] || { echo "HIVE=$HIVE runs on Derby only" >&2; exit 2; }
   [ -f "$HADOOP/poms/hive-$HIVE.xml" ] || { echo "HIVE=$HIVE: there is no poms/hive-$HIVE.xml" >&2; exit 2; }
   "$HADOOP/jars.sh" setup hdfs
   "$HADOOP/jars.sh" setup "hive-$HIVE"
