@@ -143,7 +143,7 @@ def _objection(ticket: Ticket, identity: KerberosIdentity, now_seconds: float) -
         return f"The Kerberos ticket in {ticket.cache} belongs to {ticket.principal}, not to {identity.principal}."
     if not ticket.lasts(now_seconds):
         ended = f"{ticket.expires_at:%Y-%m-%dT%H:%M:%SZ}"
-        return f"The Kerberos ticket of {ticket.principal} in {ticket.cache} ended at {ended}."
+        return f"The Kerberos ticket of {ticket.principal} in {ticket.cache} ends or ended at {ended}."
     return ""
 
 

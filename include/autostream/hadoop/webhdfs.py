@@ -92,6 +92,11 @@ class WebHdfs:
         self._transport = Transport(settings, sleep=sleep, jitter=jitter)
 
     @property
+    def account(self) -> str:
+        """Who logs in: an account, or a Kerberos principal."""
+        return self._transport.account
+
+    @property
     def active_url(self) -> str:
         """The server that answered last, and is asked first."""
         return self._transport.active_url
