@@ -13,9 +13,11 @@ export PATH := $(BIN):$(PATH)
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 SOAK_HISTORIES ?= 2000
+# A place that PostgreSQL, which may run as another user, can reach.
+SERVICES_DIRECTORY ?= /tmp/autostream-services-$(shell id -u)
 export SOAK_HISTORIES
 
-.PHONY: help setup demo up test test-integration soak lint format bench lock clean
+.PHONY: help setup demo up services services-stop test test-integration soak lint format bench lock clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -29,10 +31,17 @@ demo: setup ## seed a small lakehouse, run the hourly compaction through Airflow
 up: setup ## start Airflow with the DAGs and the demo's lakehouse, ready to trigger; Ctrl-C ends it
 	@scripts/up.sh
 
+services: ## start ZooKeeper, HDFS and a Hive Metastore, and print what to export to use them as catalog `lake`
+	@scripts/services/hadoop/lake.sh start "$(SERVICES_DIRECTORY)"
+
+services-stop: ## stop them, and remove what is in them
+	@scripts/services/hadoop/lake.sh stop "$(SERVICES_DIRECTORY)"
+
 test: setup ## run all tests but the soak, with branch coverage of include/
 	@pytest -n $(PYTEST_WORKERS) -m "not soak" --cov --cov-report=term $(PYTEST_ARGS)
 
-test-integration: setup ## run only the tests against real services (skipped, with the reason, where one cannot be had)
+test-integration: export AUTOSTREAM_REQUIRE_SERVICES = 1
+test-integration: setup ## run only the tests against real services; one that cannot be had fails them
 	@pytest -n $(PYTEST_WORKERS) -m "integration and not soak" $(PYTEST_ARGS)
 
 soak: setup ## run SOAK_HISTORIES (2000) random upsert histories against the model
