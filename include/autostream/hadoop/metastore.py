@@ -98,6 +98,11 @@ class MetastoreSettings:
             groups=tuple(group for group in groups.split(",") if group),
             timeout_seconds=_seconds(properties, "hive.client-timeout-seconds", cls.timeout_seconds),
             connect_timeout_seconds=_seconds(properties, "hive.connect-timeout-seconds", cls.connect_timeout_seconds),
+            identity=KerberosIdentity(
+                principal=properties.get("hive.principal", ""),
+                keytab=properties.get("hive.keytab", ""),
+                cache=properties.get("hive.credential-cache", ""),
+            ),
         )
 
     @property

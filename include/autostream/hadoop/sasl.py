@@ -40,6 +40,9 @@ class GssapiClient:
         agreed = bytes([self._layer]) + (_MAX_FRAME if self._layer != _NONE else 0).to_bytes(3, "big")
         return self._context.wrap(agreed, encrypt=False).data
 
+    def dispose(self) -> None:
+        """Forget nothing: the context goes with this object."""
+
     def wrap(self, data: bytes) -> bytes:
         """Return data as it goes over the wire."""
         return data if self._layer == _NONE else self._context.wrap(data, encrypt=self._layer == _PRIVACY).data
