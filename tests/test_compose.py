@@ -50,6 +50,41 @@ def test_nothing_waits_for_what_is_not_there_or_has_no_health() -> None:
                 assert "healthcheck" in SERVICES[other], f"{name} waits for the health of {other}"
 
 
+LAKE = ("zookeeper", "namenode", "datanode", "metastore")
+
+
+def test_the_lake_starts_only_when_it_is_asked_for() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == set(LAKE)
+    assert [name for name in LAKE if SERVICES[name]["profiles"] != ["lake"]] == []
+    others = [service for name, service in SERVICES.items() if name not in LAKE]
+    assert [other for service in others for other in service.get("depends_on", {}) if other in LAKE] == []
+
+
+def test_the_lake_is_what_the_tests_run_against() -> None:
+    poms = ROOT / "scripts/services/hadoop/poms"
+    images = {name: SERVICES[name]["image"].split(":") for name in LAKE}
+
+    assert images["metastore"] == ["apache/hive", "4.0.0"]
+    assert (poms / "hive-4.0.0.xml").exists()
+    for name, pom in (("zookeeper", "zookeeper"), ("namenode", "hdfs")):
+        version = images[name][1].rsplit(".", 1)[0]
+        assert f">{version}." in (poms / f"{pom}.xml").read_text(), f"{name} is no {version}"
+
+
+def test_every_port_is_open_to_this_machine_only() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+
+    assert len(ports) == 4
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_airflow_finds_the_lake_by_the_names_of_its_services() -> None:
+    addresses = re.findall(r"\w+:\d+", (ROOT / "scripts/compose_lake.env").read_text())
+
+    assert addresses == ["metastore:9083", "namenode:9870", "zookeeper:2181"]
+    assert {SERVICES[name]["env_file"] for name in (*AIRFLOW, *RUN_ONCE)} == {"${LAKE_ENV:-/dev/null}"}
+
+
 def test_no_image_floats() -> None:
     images = [service["image"] for service in SERVICES.values()]
     images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)

@@ -1,3 +1,4 @@
+#!/bin/bash
 # Sourced by the other scripts here. Everything listens on 127.0.0.1; each instance lives in a directory of its own.
 HADOOP=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
