@@ -282,6 +282,12 @@ def pyiceberg_catalogs() -> dict[str, dict[str, str]]:
     }
 
 
+def is_hive_catalog(properties: Mapping[str, str]) -> bool:
+    """Whether a catalog with these properties of PyIceberg is one of Hive Metastore."""
+    kind = properties.get("type", "").lower() or properties.get("py-catalog-impl", "")
+    return "hive" in kind.lower() or (not kind and properties.get("uri", "").startswith("thrift"))
+
+
 def mask_secrets(key: str, value: str) -> str:
     """`value` as it may be shown: hidden when `key` names a secret, without the password when it is a URL."""
     if value and _SECRET_KEY.search(key):

@@ -20,3 +20,18 @@ def compaction_asset(table: str) -> Asset:
     return Asset(
         name=f"compaction:{table}", uri=f"autostream://compaction/{table.replace('.', '/')}", group="autostream"
     )
+
+
+RELEASED_LOCKS = AssetAlias(name="autostream.released-locks", group="autostream")
+"""Every stale Hive lock that was released; a workflow scheduled by it runs after each sweep that released any."""
+
+
+def released_lock_asset(table: str) -> Asset:
+    """What has an event whenever a stale lock of the table was released.
+
+    Args:
+        table: The table's full name, such as `lake.db.orders`.
+    """
+    return Asset(
+        name=f"released-lock:{table}", uri=f"autostream://released-lock/{table.replace('.', '/')}", group="autostream"
+    )

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from autostream.errors import AutostreamError, ResourceError, TimedOutError
+from autostream_airflow.hooks.fields import ticket_cache
 
 _END = object()
 
@@ -99,7 +100,7 @@ class TableWorker:
             text=True,
             bufsize=1,
             errors="replace",
-            env=os.environ | {"PYTHONPATH": _python_path()},
+            env=_environment(),
         )
         streams = (("answer", self._process.stdout), ("log", self._process.stderr))
         self._readers = [
@@ -143,6 +144,11 @@ def _forward(kind: str, stream: Iterable[str], output: queue.SimpleQueue[tuple[s
 
 
 def _too_slow(request: Mapping[str, Any], timeout_seconds: float) -> TimedOutError:
+    if request["action"] == "sweep":
+        return TimedOutError(
+            f"The locks of {_subject(request)} were not looked through within {timeout_seconds:g} seconds. What takes "
+            f"so long: autostream lock janitor --catalog {request['catalog']} --dry-run."
+        )
     return TimedOutError(
         f"Work on {_subject(request)} was given up after {timeout_seconds:g} seconds; what was not committed by then "
         "has no effect. Raise `compaction.table_timeout_seconds`, or look what takes so long: autostream table inspect."
@@ -157,6 +163,16 @@ def _row(request: Mapping[str, Any], error: AutostreamError) -> dict[str, Any]:
 
 def _subject(request: Mapping[str, Any]) -> str:
     return f"table {request['table']}" if request.get("table") else f"catalog {request['catalog']}"
+
+
+def _environment() -> dict[str, str]:
+    """What the child finds in its environment: the task's, which names the Airflow run, with packages and ticket.
+
+    A lock that the child takes says which run it belongs to (AIRFLOW_CTX_...).
+    """
+    cache = ticket_cache()
+    ticket = {"KRB5CCNAME": cache} if cache else {}  # for libraries that are told of no other
+    return os.environ | {"PYTHONPATH": _python_path()} | ticket
 
 
 def _python_path() -> str:

@@ -1,4 +1,4 @@
-"""The child process in which tables are planned and compacted, one request after the other.
+"""The child process in which tables are planned and compacted, and locks looked through, one request after the other.
 
 Requests come as JSON lines on standard input, each is answered by one JSON line on what was standard output; whatever
 else is printed, and the log, goes to standard error. When standard input ends, because the parent closed it or died,
@@ -49,9 +49,9 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Does what a request asks; returns `{"value": ...}`, or `{"row": ...}` with the failure.
 
     Args:
-        request: `action` (`list`, `plan` or `compact`), `catalog`, `properties` (of the catalog, on top of PyIceberg's
-            configuration) and, but for `list`, `table`, `options` and `where`; to plan, whether the table was `named`;
-            to compact, `partitions` and `dry_run`.
+        request: `action` (`list`, `plan`, `compact` or `sweep`), `catalog`, `properties` (of the catalog, on top of
+            PyIceberg's configuration); to plan or compact, `table`, `options` and `where`; to plan, whether the table
+            was `named`; to compact, `partitions`; to compact or sweep, `dry_run`.
     """
     from autostream.errors import AutostreamError
     from autostream.lake.outcomes import outcome_of_error
@@ -111,6 +111,22 @@ def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _sweep(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a lock of the catalog's metastore, with what became of it; the stale ones are released."""
+    from autostream.config import load_settings
+    from autostream.errors import ConfigurationError
+    from autostream.lake.catalogs.hive import HiveCatalog
+    from autostream.lake.janitor import sweep_locks
+
+    catalog = _catalog(request)
+    if not isinstance(catalog, HiveCatalog):
+        raise ConfigurationError(
+            f"Catalog {request['catalog']!r} is no Hive catalog ({type(catalog).__name__}), so it has no Hive locks. "
+            "Leave it out of janitor.catalogs and of the param `catalogs`."
+        )
+    return sweep_locks(catalog, load_settings().janitor, dry_run=request["dry_run"])
+
+
 def _resources() -> EngineResources:
     """What the configuration lets the engine of this process use."""
     from autostream.config import load_settings
@@ -119,7 +135,7 @@ def _resources() -> EngineResources:
     return EngineResources.configured(**load_settings().engine.model_dump())
 
 
-_ACTIONS = {"list": _list, "plan": _plan, "compact": _compact}
+_ACTIONS = {"list": _list, "plan": _plan, "compact": _compact, "sweep": _sweep}
 
 
 def _catalog(request: Mapping[str, Any]) -> Catalog:

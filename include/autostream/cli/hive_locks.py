@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autostream.config import load_settings, pyiceberg_catalogs
+from autostream.config import is_hive_catalog, load_settings, pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,12 +22,7 @@ _logger = logging.getLogger(__name__)
 
 def hive_catalog_names() -> list[str]:
     """Names of the Hive catalogs of PyIceberg's configuration."""
-    return [name for name, properties in pyiceberg_catalogs().items() if _is_hive(properties)]
-
-
-def _is_hive(properties: dict[str, str]) -> bool:
-    kind = properties.get("type", "").lower() or properties.get("py-catalog-impl", "")
-    return "hive" in kind.lower() or (not kind and properties.get("uri", "").startswith("thrift"))
+    return [name for name, properties in pyiceberg_catalogs().items() if is_hive_catalog(properties)]
 
 
 def hive_catalogs(names: Sequence[str] | None = None) -> list[HiveCatalog]:

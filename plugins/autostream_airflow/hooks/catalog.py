@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from autostream.errors import ConfigurationError
+from autostream_airflow.hooks.fields import as_text, extras_of, require_type, ticket_cache
+from autostream_airflow.hooks.metastore import MetastoreHook
+from autostream_airflow.hooks.metastore import kerberos_properties as metastore_kerberos
+from autostream_airflow.hooks.references import FILES_AND_LOCKS, METASTORE, referenced
+from autostream_airflow.hooks.webhdfs import kerberos_properties as webhdfs_kerberos
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
     from pyiceberg.catalog import Catalog
 
 
@@ -18,7 +23,9 @@ class CatalogHook(BaseHook):
 
     A connection of type `iceberg` gives its host as `uri`, login and password as `credential` of a REST catalog, and
     its extras as further PyIceberg properties, such as `{"type": "hive", "warehouse": "hdfs://..."}`; without a `type`
-    it is a REST catalog. So it means the same as for the hook of Airflow's Iceberg provider.
+    it is a REST catalog. So it means the same as for the hook of Airflow's Iceberg provider. A connection of type
+    `hive_metastore` is a Hive catalog. The extras `metastore_conn_id`, `webhdfs_conn_id` and `zookeeper_conn_id` of
+    either name connections whose properties the catalog has as well.
 
     Args:
         catalog: First part of the names of the catalog's tables, and the connection's id.
@@ -36,24 +43,18 @@ class CatalogHook(BaseHook):
         """Returns PyIceberg's properties of the connection; none where there is no connection of that id.
 
         Raises:
-            ConfigurationError: The connection is of another type.
+            ConfigurationError: The connection, or one that it names, is of another type or wrong.
         """
         try:
             connection = self.get_connection(self.catalog)
         except AirflowNotFoundException:
             return {}
-        if connection.conn_type != self.conn_type:
-            raise ConfigurationError(
-                f"Connection {self.catalog!r} is of type {connection.conn_type!r}, but a catalog needs one of type "
-                f"{self.conn_type!r}. Change its type, or give the catalog another name."
-            )
-        properties = {key: _text(value) for key, value in (connection.extra_dejson or {}).items()}
-        if connection.host:
-            properties["uri"] = connection.host.rstrip("/")
-        properties.setdefault("type", "rest")
-        if properties["type"] == "rest" and connection.login and connection.password:
-            properties["credential"] = f"{connection.login}:{connection.password}"
-        return properties
+        require_type(connection, self.conn_type, MetastoreHook.conn_type)
+        if connection.conn_type == MetastoreHook.conn_type:
+            properties = MetastoreHook(self.catalog).properties()
+        else:
+            properties = referenced(connection, _own(connection), (METASTORE, *FILES_AND_LOCKS))
+        return with_defaults(properties, connection, cache=ticket_cache())
 
     def get_conn(self) -> Catalog:
         """Opens the catalog.
@@ -67,8 +68,24 @@ class CatalogHook(BaseHook):
         return open_catalog(self.catalog, self.properties())
 
 
-def _text(value: Any) -> str:
-    """A property as PyIceberg takes it: extras are JSON, where `true` and `1` need no quotes."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
+def _own(connection: Connection) -> dict[str, str]:
+    properties = {key: as_text(value) for key, value in extras_of(connection).items()}
+    if connection.host:
+        properties["uri"] = connection.host.rstrip("/")
+    return properties
+
+
+def with_defaults(properties: dict[str, str], connection: Connection, *, cache: str | None) -> dict[str, str]:
+    """Returns a catalog's properties, with what follows where nothing is said.
+
+    Args:
+        properties: What the connections say.
+        connection: The catalog's.
+        cache: Kerberos credential cache, where Airflow uses Kerberos: Hive and HDFS are asked with its ticket.
+    """
+    properties = {"type": "rest", **properties}
+    if properties["type"] == "rest" and connection.login and connection.password:
+        properties["credential"] = f"{connection.login}:{connection.password}"
+    if properties["type"] == "hive":
+        properties = {**metastore_kerberos(cache), **webhdfs_kerberos(cache), **properties}
+    return properties

@@ -1,8 +1,8 @@
-"""What the operators of the compaction workflow share."""
+"""What the operators of the workflows share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -23,8 +23,8 @@ ROWS = "rows"
 """The XCom key under which tasks leave the rows of their tables."""
 
 
-class TableOperator(BaseOperator):
-    """Base of the operators that open tables: they do it in a child process, by requests made from the run's params."""
+class WorkerOperator(BaseOperator):
+    """Base of the operators that open catalogs: they do it in a child process."""
 
     _worker: TableWorker | None = None
 
@@ -37,6 +37,10 @@ class TableOperator(BaseOperator):
         """Ends the child process."""
         if self._worker is not None:
             self._worker.close()
+
+
+class TableOperator(WorkerOperator):
+    """Base of the operators that open tables, by requests made from the params of a compaction's run."""
 
     def request(self, action: str, catalog: str, *, context: Context, **more: Any) -> dict[str, Any]:
         """Returns a request as `autostream_airflow.worker.answer` takes it.
@@ -74,6 +78,13 @@ def read_settings() -> Settings:
 def option_texts(options: Mapping[str, Any]) -> dict[str, str]:
     """Options as table properties hold them; in a form or in JSON one may be a number or true."""
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in options.items()}
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of cells as a table of text, its header first."""
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    for line in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def describe(rows: list[Row]) -> str:

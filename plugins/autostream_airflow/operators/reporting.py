@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from autostream_airflow.assets import COMPACTIONS, compaction_asset
-from autostream_airflow.operators.base import ROWS, Row, describe
+from autostream_airflow.operators.base import ROWS, Row, aligned, describe
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -87,9 +87,7 @@ def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The rows as a table of text, its header first."""
     cells = [("table", "status", "data files", "delete files", "bytes", "seconds", "error")]
     cells += [_cells(row) for row in rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    for line in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    return aligned(cells)
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, str, str, str, str, str, str]:

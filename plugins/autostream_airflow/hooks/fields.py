@@ -1,0 +1,112 @@
+"""What connections hold, as properties of the library have it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.configuration import conf
+
+from autostream.errors import AutostreamError, ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+
+def extras_of(connection: Connection) -> dict[str, Any]:
+    """Returns the extras that say something: a form sends the fields that were left empty as well."""
+    return {key: value for key, value in (connection.extra_dejson or {}).items() if value not in (None, "")}
+
+
+def as_text(value: Any) -> str:
+    """Returns a value as a property holds it: extras are JSON, where `true` and `1` need no quotes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).strip()
+
+
+def as_flag(value: Any, *, where: str) -> bool:
+    """Returns a yes or no, which people and other programs write as `true`, `"True"` or `"false"`.
+
+    Raises:
+        ConfigurationError: It is neither; `where` names it.
+    """
+    text = as_text(value).lower()
+    if text not in ("true", "false"):
+        raise ConfigurationError(f"{where} cannot be {value!r}. Write true or false.")
+    return text == "true"
+
+
+def require_type(connection: Connection, *types: str) -> None:
+    """Refuses a connection of another type.
+
+    Raises:
+        ConfigurationError: It is of none of the types.
+    """
+    if connection.conn_type not in types:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} is of type {connection.conn_type!r}, but one of type "
+            f"{' or '.join(repr(kind) for kind in types)} is needed here. Change its type, or name another connection."
+        )
+
+
+def require_known(connection: Connection, extras: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses extras that mean nothing, which are slips of the pen most often.
+
+    Raises:
+        ConfigurationError: There is one; the message names what may have been meant.
+    """
+    there_are = sorted(known)
+    for name in extras:
+        if name not in there_are:
+            near = difflib.get_close_matches(name, there_are, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(there_are)}."
+            raise ConfigurationError(
+                f"Connection {connection.conn_id!r} has the extra {name!r}, which means nothing for type "
+                f"{connection.conn_type!r}. {hint}"
+            )
+
+
+def renamed(extras: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Returns the extras that `names` (extra -> property) has, as properties."""
+    return {names[name]: as_text(value) for name, value in extras.items() if name in names}
+
+
+def hosts_of(connection: Connection) -> list[str]:
+    """Returns the hosts of a connection, which its field `host` may name several of, separated by commas.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    hosts = [host.strip().rstrip("/") for host in (connection.host or "").split(",") if host.strip()]
+    if not hosts:
+        raise ConfigurationError(f"Connection {connection.conn_id!r} has no host. Name one, or several with commas.")
+    return hosts
+
+
+def has_port(host: str) -> bool:
+    """Says whether a host comes with a port of its own; colons within brackets are an IPv6 address's."""
+    return host.rpartition(":")[2].isdigit() and not host.endswith("]") and ":" in host
+
+
+def ticket_cache() -> str | None:
+    """Returns the Kerberos credential cache that Airflow's ticket renewer keeps fresh.
+
+    None where Airflow is not told to use Kerberos (`[core] security`). `airflow` itself sets KRB5CCNAME for its
+    processes; where it is not set, `[kerberos] ccache` says it.
+    """
+    if conf.get("core", "security", fallback="") != "kerberos":
+        return None
+    return os.environ.get("KRB5CCNAME") or conf.get("kerberos", "ccache", fallback="") or None
+
+
+def tried(check: Callable[[], str]) -> tuple[bool, str]:
+    """Returns what the test button shows: whether a first operation succeeded, and what came of it."""
+    try:
+        return True, check()
+    except AutostreamError as error:
+        return False, str(error)
+    except Exception as error:  # of a client library; the form is to show it
+        return False, f"{type(error).__name__}: {error}"
