@@ -39,7 +39,8 @@ from tests.support import hadoop
 from tests.support.faultproxy import Fault, FaultProxy, thrift_call
 from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
+pytestmark = pytest.mark.integration
+shared = pytest.mark.xdist_group("hadoop")  # those that take services from fixtures
 
 
 # --------------------------------------------------------------------------------------------- ZooKeeper
@@ -56,6 +57,7 @@ def zookeeper_client(hosts: str, *, session: float = 10, **options: object) -> I
         client.close()
 
 
+@shared
 def test_zookeeper_keeps_a_node(zookeeper: ZooKeeper) -> None:
     path = f"/{uuid.uuid4().hex}"
     with zookeeper_client(zookeeper.hosts) as client:
@@ -91,6 +93,7 @@ def read(url: str, path: str, *, user: str = "svc", **options: object) -> bytes:
     return answer.content
 
 
+@shared
 def test_hdfs_keeps_a_file_for_the_account_that_a_proxy_acts_for(hdfs: Hdfs) -> None:
     path = f"/data/{uuid.uuid4().hex}"
     assert write(hdfs.webhdfs_url, path, b"one") == 201
@@ -179,6 +182,7 @@ def swap(client: Client, namespace: str, expected: str, new: str) -> None:
     client.alter_table_with_environment_context(namespace, "t", changed, EnvironmentContext(properties=names))
 
 
+@shared
 @pytest.mark.parametrize(
     ("fixture", "knows_get_table", "compares"),
     [
@@ -242,6 +246,7 @@ def test_housekeeping_takes_a_lock_without_heartbeats(version: str) -> None:
 # ---------------------------------------------------------------------------------------------- Kerberos
 
 
+@shared
 def test_a_lake_under_kerberos_knows_who_calls(kerberos_lake: KerberosLake, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in kerberos_lake.kdc.environment("svc").items():
         monkeypatch.setenv(name, value)
@@ -293,6 +298,7 @@ def location(metastore: HiveMetastore, namespace: str) -> str:
         return found
 
 
+@shared
 @pytest.mark.parametrize(
     ("fault", "expected"), [("cut_request", "one"), ("cut_answer", "two"), ("replace_answer", "two")]
 )
@@ -309,6 +315,7 @@ def test_the_proxy_loses_the_request_or_the_answer(
     assert (location(hive_metastore, stored), rule.seen, rule.hits) == ("three", 2, 1)
 
 
+@shared
 def test_the_proxy_holds_an_answer_until_it_is_released(hive_metastore: HiveMetastore, stored: str) -> None:
     with FaultProxy("localhost", hive_metastore.port) as proxy, ThreadPoolExecutor(1) as pool:
         held = proxy.hold_answer(ALTER)
@@ -320,6 +327,7 @@ def test_the_proxy_holds_an_answer_until_it_is_released(hive_metastore: HiveMeta
             running.result(30)
 
 
+@shared
 def test_the_proxy_counts_and_can_be_down(zookeeper: ZooKeeper, hdfs: Hdfs) -> None:
     web = urlparse(hdfs.webhdfs_url)
     with FaultProxy("localhost", web.port or 0) as proxy:
@@ -345,6 +353,7 @@ def test_the_proxy_counts_and_can_be_down(zookeeper: ZooKeeper, hdfs: Hdfs) -> N
         assert client.exists("/") is not None
 
 
+@shared
 def test_a_frozen_proxy_costs_a_session(zookeeper: ZooKeeper) -> None:
     host, port = zookeeper.hosts.split(":")
     path = f"/{uuid.uuid4().hex}"
