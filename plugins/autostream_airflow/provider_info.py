@@ -42,7 +42,7 @@ def _field(
     if secret:
         schema["format"] = "password"
     if choices:
-        schema["enum"] = list(choices)
+        schema |= {"enum": ["", *choices], "values_display": {"": "–"} | {choice: choice for choice in choices}}
     return {"label": label, "schema": schema, "description": about}
 
 
@@ -50,7 +50,10 @@ def _zookeeper(
     setting: str, label: str, kind: str = "string", *, secret: bool = False, choices: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """The field of a setting, with the words of the configuration."""
-    about = ZooKeeperSettings.model_fields[setting].description or ""
+    field = ZooKeeperSettings.model_fields[setting]
+    about = (field.description or "").replace("`", "")
+    if field.default and not secret:
+        about += f" Empty: {field.default:g}." if kind == "number" else f" Empty: {field.default}."
     return _field(label, kind, about=about, secret=secret, choices=choices)
 
 
@@ -60,9 +63,9 @@ ZOOKEEPER: dict[str, Any] = {
     "hook-name": "ZooKeeper",
     "conn-fields": {
         "root": _zookeeper("root", "Root node"),
-        "sasl_mechanism": _zookeeper("sasl_mechanism", "SASL mechanism", choices=("", "DIGEST-MD5", "GSSAPI")),
+        "sasl_mechanism": _zookeeper("sasl_mechanism", "SASL mechanism", choices=("DIGEST-MD5", "GSSAPI")),
         "sasl_service": _zookeeper("sasl_service", "Kerberos service name"),
-        "acl": _zookeeper("acl", "Who may change nodes", choices=("", "creator", "open")),
+        "acl": _zookeeper("acl", "Who may change nodes", choices=("creator", "open")),
         "tls": _zookeeper("tls", "TLS", "boolean"),
         "tls_ca": _zookeeper("tls_ca", "Certificate authorities (file)"),
         "tls_certificate": _zookeeper("tls_certificate", "Client certificate (file)"),
@@ -72,15 +75,13 @@ ZOOKEEPER: dict[str, Any] = {
         "connect_timeout_seconds": _zookeeper("connect_timeout_seconds", "Connection time-out (s)", "number"),
     },
     "ui-field-behaviour": {
-        "hidden-fields": ["schema", "port"],
-        "relabeling": {"host": "Servers", "login": "Account"},
+        # The port stays: the test button of Airflow 3.3 refuses a stored connection that has none.
+        "hidden-fields": ["schema"],
+        "relabeling": {"host": "Servers", "port": "Port where not named", "login": "Account"},
         "placeholders": {
-            "host": "zk1:2181,zk2:2181,zk3:2181",
+            "host": "zk1,zk2,zk3 or zk1:2181,zk2:2181,zk3:2181",
+            "port": "2181",
             "login": "of digest or SASL authentication; a Kerberos principal; empty: none",
-            "root": "/autostream",
-            "sasl_service": "zookeeper",
-            "session_timeout_seconds": "10",
-            "connect_timeout_seconds": "10",
         },
     },
 }
@@ -101,7 +102,7 @@ _METASTORE: dict[str, Any] = {
         ),
         "authMechanism": _field(
             "Authentication",
-            choices=("", "NOSASL", "GSSAPI"),
+            choices=("NOSASL", "GSSAPI"),
             about="GSSAPI: Kerberos; NOSASL: none. Empty: as Airflow's [core] security says.",
         ),
         "kerberos_service_name": _field(
@@ -133,7 +134,7 @@ _WEBHDFS: dict[str, Any] = {
         "use_ssl": _field("HTTPS", "boolean"),
         "verify": _field("Certificate authorities (file)", about="Empty: the system's; false: verify nothing."),
         "authentication": _field(
-            "Authentication", choices=("", "simple", "kerberos"), about="Empty: as Airflow's [core] security says."
+            "Authentication", choices=("simple", "kerberos"), about="Empty: as Airflow's [core] security says."
         ),
         "principal": _PRINCIPAL,
         "keytab": _KEYTAB,

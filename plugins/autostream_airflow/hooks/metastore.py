@@ -92,7 +92,7 @@ class MetastoreHook(BaseHook):
         more = ", ..." if len(databases) > _SHOWN else ""
         return (
             f"reachable at {', '.join(metastore.settings.uris)} as {metastore.settings.account}{acting}; "
-            f"{len(databases)} databases: {', '.join(databases[:_SHOWN])}{more}"
+            f"databases ({len(databases)}): {', '.join(databases[:_SHOWN])}{more}"
         )
 
 
