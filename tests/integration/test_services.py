@@ -1,11 +1,16 @@
 """The services that other tests rely on do what those tests take for granted."""
 
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
@@ -76,6 +81,25 @@ def test_three_zookeepers_do_without_one_and_ask_for_password_and_certificate() 
         options = {"ca": ensemble.tls_ca, "certfile": ensemble.tls_certificate, "keyfile": ensemble.tls_key}
         with zookeeper_client(ensemble.tls_hosts or "", use_ssl=True, sasl_options=svc, **options) as client:
             assert client.get("/kept")[0] == b"one"
+
+
+def test_a_service_ends_with_the_test_run_that_started_it(tmp_path: Path) -> None:
+    run = """
+        import os
+        from tests.support import hadoop
+        running = hadoop.zookeeper()
+        service = running.__enter__()
+        print((service.directory / "1.pid").read_text(), flush=True)
+        os._exit(1)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(run)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    server = Path("/proc", str(int(ended.stdout)))
+    deadline = time.monotonic() + 60
+    while server.exists():
+        assert time.monotonic() < deadline, "the server still runs"
+        time.sleep(0.2)
 
 
 # -------------------------------------------------------------------------------------------------- HDFS

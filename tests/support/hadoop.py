@@ -24,6 +24,7 @@ OLDER_HIVE = "3.1.3"
 OLDEST_HIVE = "2.3.9"
 
 _SCRIPTS = SERVICES / "hadoop"
+_OWNER = {"SERVICES_OWNER": str(os.getpid())}  # whose end ends them, however it comes
 _TIMEOUT_SECONDS = 600  # the first start fetches jars
 
 
@@ -41,7 +42,7 @@ class Instance:
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_SECONDS,
-            env=environment,
+            env={**os.environ, **_OWNER, **(environment or {})},
         )
         if done.returncode:
             raise RuntimeError(
@@ -162,7 +163,7 @@ class Kdc(Instance):
         self, user: str, cache: Path | None = None, *, life_seconds: int = 86400, renewable_seconds: int = 604800
     ) -> str:
         """Get a ticket by the user's keytab into ``cache`` or one of the realm's; return the value of KRB5CCNAME."""
-        options = {**os.environ, "LIFE": f"{life_seconds}s", "RENEWABLE": f"{renewable_seconds}s"}
+        options = {"LIFE": f"{life_seconds}s", "RENEWABLE": f"{renewable_seconds}s"}
         args = [str(cache)] if cache else []
         return self.run("ticket", user, *args, environment=options).strip().removeprefix("KRB5CCNAME=")
 
@@ -306,7 +307,7 @@ def _started(what: str, script: str, options: dict[str, str]) -> Iterator[tuple[
         try:
             done = subprocess.run(
                 [_SCRIPTS / script, "start", directory],
-                env={**os.environ, **options},
+                env={**os.environ, **_OWNER, **options},
                 capture_output=True,
                 text=True,
                 timeout=_TIMEOUT_SECONDS,

@@ -22,12 +22,17 @@ print(*(sock.getsockname()[1] for sock in held))
 PYTHON
 }
 
-# launch NAME COMMAND...: in the background, with a log and a pid file $DIR/NAME.{log,pid}.
+# launch NAME COMMAND...: in the background, with a log and a pid file $DIR/NAME.{log,pid}. It ends by itself when the
+# process SERVICES_OWNER, if one is named, has ended: a test run that was killed leaves nothing behind.
 launch() {
-  local name=$1
+  local name=$1 pid
   shift
   setsid "$@" >>"$DIR/$name.log" 2>&1 </dev/null &
-  echo $! >"$DIR/$name.pid"
+  pid=$!
+  echo $pid >"$DIR/$name.pid"
+  if [ -n "${SERVICES_OWNER:-}" ]; then
+    setsid bash -c 'while kill -0 $0 && kill -0 $1; do sleep 2; done; kill -9 $1' "$SERVICES_OWNER" $pid >/dev/null 2>&1 </dev/null &
+  fi
 }
 
 running() { [ -f "$DIR/$1.pid" ] && kill -0 "$(cat "$DIR/$1.pid")" 2>/dev/null; }
