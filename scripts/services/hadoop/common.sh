@@ -22,17 +22,23 @@ print(*(sock.getsockname()[1] for sock in held))
 PYTHON
 }
 
-# launch NAME COMMAND...: in the background, with a log and a pid file $DIR/NAME.{log,pid}. It ends by itself when the
-# process SERVICES_OWNER, if one is named, has ended: a test run that was killed leaves nothing behind.
+# end_with_owner PID: it is ended once the process SERVICES_OWNER, if one is named, has ended: a test run that was killed
+# leaves nothing behind.
+end_with_owner() {
+  if [ -n "${SERVICES_OWNER:-}" ]; then
+    # shellcheck disable=SC2016
+    setsid bash -c 'while kill -0 $0 && kill -0 $1; do sleep 2; done; kill -9 $1' "$SERVICES_OWNER" "$1" \
+      >/dev/null 2>&1 </dev/null &
+  fi
+}
+
+# launch NAME COMMAND...: in the background, with a log and a pid file $DIR/NAME.{log,pid}.
 launch() {
-  local name=$1 pid
+  local name=$1
   shift
   setsid "$@" >>"$DIR/$name.log" 2>&1 </dev/null &
-  pid=$!
-  echo $pid >"$DIR/$name.pid"
-  if [ -n "${SERVICES_OWNER:-}" ]; then
-    setsid bash -c 'while kill -0 $0 && kill -0 $1; do sleep 2; done; kill -9 $1' "$SERVICES_OWNER" $pid >/dev/null 2>&1 </dev/null &
-  fi
+  echo $! >"$DIR/$name.pid"
+  end_with_owner $!
 }
 
 running() { [ -f "$DIR/$1.pid" ] && kill -0 "$(cat "$DIR/$1.pid")" 2>/dev/null; }

@@ -121,6 +121,7 @@ start)
   if [ -n "${POSTGRES:-}" ]; then
     chmod 755 "$DIR"
     URL=$("$HADOOP/../postgres.sh" start "$DIR/postgres")
+    end_with_owner "$(head -1 "$DIR/postgres/data/postmaster.pid")"
     configure "jdbc:${URL/+psycopg2:\/\/postgres@/://}" org.postgresql.Driver postgres
     schema postgres || { "$0" stop "$DIR"; exit 1; }
   else
