@@ -286,10 +286,14 @@ def test_a_lake_under_kerberos_knows_who_calls(kerberos_lake: KerberosLake, monk
     assert status["FileStatus"]["owner"] == "alice"
     assert requests.get(url, params={"op": "GETFILESTATUS", "user.name": "hdfs"}, timeout=30).status_code == 401
 
-    with _HiveClient(kerberos_lake.hive.uri, kerberos_auth=True, kerberos_service_name="hive") as client:
-        assert client.get_delegation_token("alice", "svc")
-        client.create_database(Database(name=f"ns_{name}"))
-        assert client.get_database(f"ns_{name}").ownerName == "svc"
+    with FaultProxy("localhost", kerberos_lake.hive.port) as proxy:
+        called = proxy.watch(thrift_call("get_database"))
+        uri = f"thrift://localhost:{proxy.port}"
+        with _HiveClient(uri, kerberos_auth=True, kerberos_service_name="hive") as client:
+            assert client.get_delegation_token("alice", "svc")
+            client.create_database(Database(name=f"ns_{name}"))
+            assert client.get_database(f"ns_{name}").ownerName == "svc"
+        assert called.hits == 1
 
     monkeypatch.setenv("KRB5CCNAME", kerberos_lake.kdc.ticket("mallory"))
     with (

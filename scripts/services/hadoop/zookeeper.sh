@@ -21,8 +21,8 @@ start_node() {
 }
 
 # A node that knows its leader answers `mntr` with its state; before, with "not currently serving requests".
-serves() { exec 3<>"/dev/tcp/127.0.0.1/$1" && printf mntr >&3 && timeout 2 grep -q zk_server_state <&3; }
-wait_for_node() { wait_for "$1" 60 bash -c "$(declare -f serves); serves $(cat "$DIR/$1/port")"; }
+serves() (exec 3<>"/dev/tcp/127.0.0.1/$1" && printf mntr >&3 && timeout 2 grep -q zk_server_state <&3)
+wait_for_node() { wait_for "$1" 60 serves "$(cat "$DIR/$1/port")"; }
 
 jaas() {
   case $SASL in
