@@ -7,7 +7,8 @@
 # Options of start, from the environment: NAMENODES=1 or 2 (fail-over by hand over a shared edits directory, the first
 # active); HTTPS=1 (nothing but); KDC=the DIR of kdc.sh: Kerberos, SPNEGO. Needs JDK 17, Maven 3, curl; openssl for HTTPS.
 # Users: `hdfs` is the superuser. `svc` may act for anybody, `svcg` for members of `analysts`; alice is in `analysts`,
-# bob and mallory are in `others`. /data, /tmp and /warehouse are 1777. Address it as localhost: Kerberos and certificates do.
+# bob and mallory are in `others`. /data, /tmp and /warehouse are 1777. Address it as localhost:
+# Kerberos and certificates do.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 [ $# -ge 2 ] || usage
@@ -23,7 +24,7 @@ configure() {
     URI=hdfs://lake names=(.lake.nn1 .lake.nn2)
     hdfs=(dfs.nameservices lake dfs.ha.namenodes.lake nn1,nn2 dfs.namenode.shared.edits.dir "file://$DIR/edits"
       dfs.client.failover.proxy.provider.lake org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider
-      dfs.ha.standby.checkpoints false dfs.ha.tail-edits.period 1 dfs.ha.log-roll.period -1 dfs.ha.nn.not-become-active-in-safemode false)
+      dfs.ha.standby.checkpoints false dfs.ha.tail-edits.period 1 dfs.ha.log-roll.period -1)
   else
     URI=hdfs://localhost:${ports[0]} names=("")
   fi

@@ -1,10 +1,12 @@
 #!/bin/bash
 # hive.sh start DIR: a Hive Metastore in DIR on a free port; prints HIVE_URI and WAREHOUSE.
-# hive.sh stop DIR : stops it; DIR may be removed then.  hive.sh kill DIR, hive.sh up DIR: ends it at once, starts it again.
+# hive.sh stop DIR : stops it; DIR may be removed then.
+# hive.sh kill DIR : ends it at once; `up DIR` starts it again on the same port.
 # Options of start, from the environment: HIVE=4.0.0 or another of poms/hive-*.xml; POSTGRES=1 (in a server of its own,
 # for many writers at once; Derby otherwise); HDFS=the DIR of hdfs.sh, for a warehouse there; KDC=the DIR of kdc.sh:
 # Kerberos; LOCK_TIMEOUT_SECONDS=300 after a lock's last heartbeat, when housekeeping (every 2 s) takes it;
-# HOUSEKEEPING=false (2.3.9 has none; nor does it run on PostgreSQL). Needs JDK 17 and Maven 3. Under Kerberos address it as localhost.
+# HOUSEKEEPING=false. 2.3.9 has no housekeeping and runs on Derby only. Needs JDK 17 and Maven 3. Under Kerberos address it
+# as localhost.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 [ $# -eq 2 ] || usage
@@ -29,7 +31,8 @@ schema() { # derby or postgres
   3.*) command=($tools.MetastoreSchemaTool -dbType "$1" -initSchema) ;;
   *) command=($tools.schematool.MetastoreSchemaTool -dbType "$1" -initSchema) ;;
   esac
-  run_java "" "${command[@]}" >"$DIR/schema.log" 2>&1 || { grep -E 'Exception|rror' "$DIR/schema.log" | tail -3 >&2; return 1; }
+  run_java "" "${command[@]}" >"$DIR/schema.log" 2>&1 \
+    || { grep -E 'Exception|rror' "$DIR/schema.log" | tail -3 >&2; return 1; }
 }
 
 # The names of Hive 2 for what `configure` says below.
@@ -37,7 +40,8 @@ configure_2() { # DATABASE_URL DRIVER USER
   local more=()
   if [ -n "${KDC:-}" ]; then
     more+=(hive.metastore.sasl.enabled true hive.metastore.kerberos.principal hive/localhost@TEST.LOCAL
-      hive.metastore.kerberos.keytab.file "$KDC/hive.keytab" hadoop.proxyuser.svc.hosts 127.0.0.1 hadoop.proxyuser.svc.groups '*')
+      hive.metastore.kerberos.keytab.file "$KDC/hive.keytab"
+      hadoop.proxyuser.svc.hosts 127.0.0.1 hadoop.proxyuser.svc.groups '*')
   fi
   site hive.metastore.warehouse.dir "$WAREHOUSE" hive.metastore.uris "thrift://localhost:$PORT" \
     hive.metastore.execute.setugi true hive.metastore.schema.verification false datanucleus.schema.autoCreateAll true \
@@ -45,7 +49,8 @@ configure_2() { # DATABASE_URL DRIVER USER
     javax.jdo.option.ConnectionUserName "$3" javax.jdo.option.ConnectionPassword none \
     hive.metastore.expression.proxy NoExpressions hive.async.log.enabled false hive.hmshandler.retry.interval 200ms \
     hive.metastore.server.min.threads 4 hive.metastore.server.max.threads 64 datanucleus.connectionPool.maxPoolSize 4 \
-    hive.txn.timeout "${LOCK_TIMEOUT_SECONDS:-300}s" hive.compactor.initiator.on false "${more[@]}" >"$DIR/conf/hive-site.xml"
+    hive.txn.timeout "${LOCK_TIMEOUT_SECONDS:-300}s" hive.compactor.initiator.on false "${more[@]}" \
+    >"$DIR/conf/hive-site.xml"
 }
 
 configure() { # DATABASE_URL DRIVER USER
@@ -58,7 +63,8 @@ configure() { # DATABASE_URL DRIVER USER
   local more=()
   if [ -n "${KDC:-}" ]; then
     more+=(metastore.sasl.enabled true metastore.kerberos.principal hive/localhost@TEST.LOCAL
-      metastore.kerberos.keytab.file "$KDC/hive.keytab" hadoop.proxyuser.svc.hosts 127.0.0.1 hadoop.proxyuser.svc.groups '*')
+      metastore.kerberos.keytab.file "$KDC/hive.keytab"
+      hadoop.proxyuser.svc.hosts 127.0.0.1 hadoop.proxyuser.svc.groups '*')
   fi
   site metastore.warehouse.dir "$WAREHOUSE" metastore.thrift.port "$PORT" metastore.thrift.bind.host 127.0.0.1 \
     metastore.thrift.uris "thrift://localhost:$PORT" metastore.execute.setugi true \
@@ -72,8 +78,8 @@ configure() { # DATABASE_URL DRIVER USER
     metastore.txn.timeout "${LOCK_TIMEOUT_SECONDS:-300}s" metastore.acid.housekeeper.interval 2s \
     metastore.timedout.txn.reaper.interval 2s metastore.timedout.txn.reaper.start 1s \
     "${more[@]}" >"$DIR/conf/metastore-site.xml"
-  printf '%s\n' status=ERROR rootLogger.level=INFO rootLogger.appenderRef.a.ref=A appender.a.type=Console appender.a.name=A \
-    appender.a.target=SYSTEM_ERR appender.a.layout.type=PatternLayout \
+  printf '%s\n' status=ERROR rootLogger.level=INFO rootLogger.appenderRef.a.ref=A appender.a.type=Console \
+    appender.a.name=A appender.a.target=SYSTEM_ERR appender.a.layout.type=PatternLayout \
     'appender.a.layout.pattern=%d{ISO8601} %p [%t] %c{2}: %m%n' logger.dn.name=DataNucleus logger.dn.level=ERROR \
     >"$DIR/conf/log4j2.properties"
 }

@@ -38,7 +38,8 @@ fetch() {
   cd "$CACHE.new/debs"
   # The system's package lists may be absent or old, and only root may renew them: then lists of our own.
   download >../apt.log 2>&1 || {
-    local own=(-o "Dir::State::lists=$CACHE.new/lists" -o "Dir::Cache::archives=$CACHE.new/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+    local own=(-o "Dir::State::lists=$CACHE.new/lists" -o "Dir::Cache::archives=$CACHE.new/archives"
+      -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
     apt-get "${own[@]}" update -qq >>../apt.log 2>&1 && download "${own[@]}" >>../apt.log 2>&1
   } || { grep -E '^E:' ../apt.log | tail -1 >&2; echo "the packages of the KDC could not be downloaded" >&2; exit 1; }
   local package

@@ -27,7 +27,8 @@ wait_for_node() { wait_for "$1" 60 serves "$(cat "$DIR/$1/port")"; }
 jaas() {
   case $SASL in
   digest)
-    printf 'Server {\n  org.apache.zookeeper.server.auth.DigestLoginModule required user_svc="svcpw" user_bob="bobpw";\n};\n' ;;
+    printf 'Server {\n  org.apache.zookeeper.server.auth.DigestLoginModule required %s;\n};\n' \
+      'user_svc="svcpw" user_bob="bobpw"' ;;
   kerberos)
     printf 'Server {\n  com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true %s;\n};\n' \
       "useTicketCache=false keyTab=\"$KDC/zookeeper.keytab\" principal=\"zookeeper/localhost@TEST.LOCAL\"" ;;
@@ -65,7 +66,8 @@ configure() {
       "minSessionTimeout=${MIN_SESSION_MS:-1000}" extendedTypesEnabled=true "${more[@]}" >"$DIR/$node/zoo.cfg"
     if [ "$nodes" -gt 1 ]; then printf '%s\n' "${servers[@]}"
     else printf '%s\n' "clientPort=${ports[0]}" clientPortAddress=127.0.0.1; fi >>"$DIR/$node/zoo.cfg"
-    [ -z "${TLS:-}" ] || printf '%s\n' "secureClientPort=${ports[at + 1]}" secureClientPortAddress=127.0.0.1 >>"$DIR/$node/zoo.cfg"
+    [ -z "${TLS:-}" ] \
+      || printf '%s\n' "secureClientPort=${ports[at + 1]}" secureClientPortAddress=127.0.0.1 >>"$DIR/$node/zoo.cfg"
   done
   echo "$options" >"$DIR/java_options"
   {
