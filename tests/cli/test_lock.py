@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.utils.config import Config
 from typer.testing import CliRunner, Result
 
+from autostream.cli import config
 from autostream.cli.lock import age, app
 from autostream.coordination.client import ZooKeeperClient, close_all
 from autostream.coordination.lock import TableLock
@@ -101,9 +104,13 @@ def test_list_for_people(held: TableLock, client: ZooKeeperClient) -> None:
     with lock(client, key=LockKey("archive", "db.[red]odd[/red]")):
         lines = invoke("list").stdout.splitlines()
 
-    assert lines[0].split()[:4] == ["table", "kind", "state", "since"]
+    assert lines[0].split() == ["table", "lock", "since", "holder", "for", "waiting"]
     assert lines[1].startswith("archive.db.[red]odd[/red] ")
-    assert [word for word in ("lake.db.orders", "zookeeper", "held", "compaction", " s)") if word not in lines[2]] == []
+    assert [
+        word
+        for word in ("lake.db.orders", "zookeeper", "compaction", " s)", f"({os.getpid()})")
+        if word not in lines[2]
+    ] == []
 
 
 @integration
@@ -200,3 +207,25 @@ def test_break_asks_on_a_terminal(held: TableLock) -> None:
     assert "was taken from" in seen
     with pytest.raises(LockLostError, match="it was broken by"):
         held.verify()
+
+
+@integration
+def test_config_check_proves_that_locks_can_be_made(
+    client: ZooKeeperClient, lake: SqlCatalog, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checks() -> tuple[int, dict[str, tuple[bool, str]]]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+            result = CliRunner().invoke(config.app, ["check", "--catalog", "lake", "--json"], catch_exceptions=False)
+        found = json.loads(result.stdout)["checks"]
+        return result.exit_code, {check["name"]: (check["ok"], check["message"]) for check in found}
+
+    code, found = checks()
+    assert (code, found["zookeeper"][0]) == (0, True)
+    assert f"may lock below {root}" in found["zookeeper"][1]
+
+    monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__HOSTS", "127.0.0.1:1")
+    monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__CONNECT_TIMEOUT_SECONDS", "0.2")
+    code, found = checks()
+    assert (code, found["zookeeper"][0], found["catalog lake"][0]) == (1, False, True)
+    assert "was not reached within 0.2 s" in found["zookeeper"][1]

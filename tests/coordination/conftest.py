@@ -18,12 +18,15 @@ def root() -> str:
 
 @pytest.fixture
 def connect(request: pytest.FixtureRequest, root: str) -> Iterator[Connect]:
-    """Makes clients of their own sessions, by default with the shared ensemble; closed after the test."""
+    """Makes clients of their own sessions, by default with the shared server; closed after the test.
+
+    A session lasts ten seconds without a word, so that a busy machine ends none.
+    """
     with ExitStack() as stack:
 
         def make(**settings: object) -> ZooKeeperClient:
             hosts = settings.pop("hosts", None) or request.getfixturevalue("zookeeper").hosts
-            chosen = {"hosts": hosts, "root": root, "session_timeout_seconds": 2, **settings}
+            chosen = {"hosts": hosts, "root": root, "session_timeout_seconds": 10, **settings}
             client = ZooKeeperClient(ZooKeeperSettings.model_validate(chosen))
             stack.callback(client.close)
             return client

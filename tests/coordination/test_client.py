@@ -166,7 +166,7 @@ def test_a_dead_connection_thread_is_replaced(connect: Connect, monkeypatch: pyt
 @pytest.mark.integration
 def test_what_an_earlier_connection_queued_is_not_ours(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its node lives on until the servers end its session, and must not be taken for a lock of the present one."""
-    first, client = connect(), connect()
+    first, client = connect(), connect(session_timeout_seconds=2)
     held = lock(first)
     held.acquire()
     waiting = in_queue(first, lock(client))
@@ -255,3 +255,23 @@ def test_threads_that_connect_at_once_share_one_session(connect: Connect) -> Non
         thread.join()
 
     assert len(seen) == 1
+
+
+@pytest.mark.integration
+def test_an_account_that_the_servers_do_not_know_cannot_keep_nodes_to_itself(connect: Connect) -> None:
+    client = connect(username="svc", password="a")
+    session = client.session()
+    session.kazoo.auth_data.clear()  # as where the servers are configured without the provider of an account
+    expire(client)  # the next session is anonymous
+
+    with pytest.raises(ConfigurationError, match=r"does not know account 'svc' .*zookeeper\.acl to 'open'"):
+        client.ensure_path("/somewhere-else/of-svc")
+
+
+@pytest.mark.integration
+def test_an_answer_that_is_none_is_told(connect: Connect) -> None:
+    with pytest.raises(ServiceError, match="answered NoChildrenForEphemeralsError to making a child"):
+        client = connect()
+        path = f"/ephemeral-{os.getpid()}"
+        client.ask("making a node", lambda kazoo: kazoo.create_async(path, ephemeral=True))
+        client.ask("making a child", lambda kazoo: kazoo.create_async(f"{path}/child"))

@@ -1,5 +1,6 @@
 """The lock on a real ZooKeeper: order, time-outs, what those who wait are told, clean-up."""
 
+import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -326,3 +327,16 @@ def test_only_who_waits_is_woken(connect: Connect) -> None:
     assert len(asked) <= 2
     for waiter in waiters:
         waiter.wait().release()
+
+
+def test_who_waits_long_is_told_once_for_whom(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("autostream.coordination.lock._QUIET_SECONDS", 0.01)
+    caplog.set_level(logging.INFO, logger="autostream")
+    with lock(connect(), "compaction"), pytest.raises(LockTimeoutError):
+        lock(connect(), timeout_seconds=0.3).acquire()
+
+    (told,) = (record.getMessage() for record in caplog.records if "waiting for" in record.getMessage())
+    assert told.startswith("waiting for the lock on table lake.db.orders: it is locked by ")
+    assert "(compaction, since" in told

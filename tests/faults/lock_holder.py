@@ -27,7 +27,7 @@ def main(hosts: str, root: str, session_timeout_seconds: str) -> None:
 class LockHolder:
     """That process, seen from its parent."""
 
-    def __init__(self, hosts: str, root: str, *, session_timeout_seconds: float = 1) -> None:
+    def __init__(self, hosts: str, root: str, *, session_timeout_seconds: float = 3) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.lock_holder", hosts, root, str(session_timeout_seconds)],
             stdin=subprocess.PIPE,

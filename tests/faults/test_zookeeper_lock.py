@@ -99,7 +99,7 @@ def test_a_holder_that_slept_past_its_session_finds_the_lock_lost(holder: StartH
 
 
 def test_a_connection_that_was_away_for_a_moment_is_a_lost_lock(proxy: Proxy, connect: Connect) -> None:
-    client, observer = connect(hosts=proxy.hosts, session_timeout_seconds=10), connect()
+    client, observer = connect(hosts=proxy.hosts), connect()
     held = lock(client)
     held.acquire()
     session_id = client.session().session_id
@@ -151,7 +151,7 @@ def test_the_connection_breaks_while_the_lock_is_verified(proxy: Proxy, connect:
 def test_a_lost_create_makes_one_place_and_not_two(
     proxy: Proxy, connect: Connect, lose: Callable[[Proxy, bytes], None]
 ) -> None:
-    client, observer = connect(hosts=proxy.hosts, session_timeout_seconds=10), connect()
+    client, observer = connect(hosts=proxy.hosts), connect()
     with lock(client, key=type(KEY)("lake", "db.other")):  # the catalog's node is there
         pass
     lose(proxy, b"/lock-")
@@ -167,7 +167,7 @@ def test_a_lost_create_makes_one_place_and_not_two(
 def test_a_lost_delete_leaves_nothing_behind(
     proxy: Proxy, connect: Connect, lose: Callable[[Proxy, bytes], None]
 ) -> None:
-    client, observer = connect(hosts=proxy.hosts, session_timeout_seconds=10), connect()
+    client, observer = connect(hosts=proxy.hosts), connect()
     held = lock(client)
     held.acquire()
     lose(proxy, held._held().place.path.encode())
@@ -181,7 +181,7 @@ def test_a_lost_delete_leaves_nothing_behind(
 def test_who_gives_up_while_cut_off_does_not_block_the_queue(proxy: Proxy, connect: Connect) -> None:
     """kazoo's own lock would leave the node of the waiter there as long as its process lives."""
     observer = connect()
-    unlucky = connect(hosts=proxy.hosts, session_timeout_seconds=10, connect_timeout_seconds=1)
+    unlucky = connect(hosts=proxy.hosts, connect_timeout_seconds=1)
     held = lock(observer)
     held.acquire()
     waiting = in_queue(observer, lock(unlucky, timeout_seconds=1.5))
@@ -201,7 +201,7 @@ def test_who_gives_up_while_cut_off_does_not_block_the_queue(proxy: Proxy, conne
 
 def test_a_release_that_does_not_get_through_is_done_later(proxy: Proxy, connect: Connect) -> None:
     observer = connect()
-    client = connect(hosts=proxy.hosts, session_timeout_seconds=10, connect_timeout_seconds=1)
+    client = connect(hosts=proxy.hosts, connect_timeout_seconds=1)
     held = lock(client)
     held.acquire()
     proxy.refuse()
@@ -217,8 +217,8 @@ def test_a_release_that_does_not_get_through_is_done_later(proxy: Proxy, connect
 def test_servers_that_do_not_answer(connect: Connect) -> None:
     """A create that nobody answers may be carried out later: its node must not stay."""
     with hadoop.zookeeper() as own:
-        observer = connect(hosts=own.hosts, session_timeout_seconds=10)
-        client = connect(hosts=own.hosts, session_timeout_seconds=10, connect_timeout_seconds=0.5)
+        observer = connect(hosts=own.hosts)
+        client = connect(hosts=own.hosts, connect_timeout_seconds=0.5)
         held = lock(client, key=type(KEY)("lake", "db.other"))
         held.acquire()
         observer.session()
