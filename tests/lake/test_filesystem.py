@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
-from autostream.errors import DataError
+from autostream.errors import DataError, DeniedError
 from autostream.lake.compact import compact_table
 from autostream.lake.engine import Engine, read_parquet
 from autostream.lake.filesystem import FileIOFileSystem
@@ -186,3 +186,47 @@ def test_row_groups_are_read_by_several_threads(tmp_path: Path) -> None:
     with Engine(Patient({}), EngineResources(threads=4)) as engine:
         path = engine.path(f"disk:/{local}")
         assert engine.rows(f"SELECT count(*), bool_and(h = hash(id)) FROM {read_parquet([path])}") == [(2000000, True)]
+
+
+class _RefusingFileIO(MemoryFileIO):
+    """Refuses what it is told to, in the way of our own storage."""
+
+    refused = ""
+
+    def new_input(self, location: str) -> Any:
+        file = super().new_input(location)
+        if self.refused == "read" and location.endswith(".parquet"):
+            file.open = refuse  # type: ignore[method-assign]
+        return file
+
+    def new_output(self, location: str) -> Any:
+        file = super().new_output(location)
+        if self.refused == "write" and location.endswith(".parquet"):
+            file.create = Refusing  # type: ignore[assignment]
+        return file
+
+
+def refuse(*_: Any, **__: Any) -> Any:
+    raise DeniedError("The storage says: not you.")
+
+
+class Refusing(io.BytesIO):
+    def __init__(self, overwrite: bool) -> None:
+        super().__init__()
+
+    def write(self, data: Any) -> int:
+        return int(refuse(data))
+
+
+@pytest.mark.parametrize("what", ["read", "write"])
+def test_what_the_storage_says_is_no_damage(remote: SqlCatalog, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    orders = Orders(remote, "db.t")
+    orders.checkpoint(3)
+    table = orders.load()
+    table.io = _RefusingFileIO(table.io.properties)
+    monkeypatch.setattr(_RefusingFileIO, "refused", what)
+    result = compact_table(table, "lake.db.t", options=CompactionOptions(rewrite_all=True))
+    assert (result.status, result.error) == ("failed", "Table lake.db.t: The storage says: not you.")
+    if what == "read":
+        with pytest.raises(DeniedError, match=r"Table lake\.db\.t: The storage says: not you"):
+            scan_table(table).to_arrow()

@@ -93,8 +93,32 @@ def _guarded(name: str, examine: Callable[[], str]) -> Check:
 def _check_catalog(name: str) -> str:
     from autostream.lake.catalogs import open_catalog
 
-    namespaces = open_catalog(name).list_namespaces()
-    return f"reachable, {len(namespaces)} {'namespace' if len(namespaces) == 1 else 'namespaces'}"
+    catalog = open_catalog(name)
+    namespaces = catalog.list_namespaces()
+    found = f"reachable, {len(namespaces)} {'namespace' if len(namespaces) == 1 else 'namespaces'}"
+    return found + _check_warehouse(catalog.properties)
+
+
+def _check_warehouse(properties: Mapping[str, str]) -> str:
+    """What is found of a warehouse that WebHDFS serves; nothing of another one, which only its tables can show."""
+    from pyiceberg.io import PY_IO_IMPL
+
+    warehouse = properties.get("warehouse", "")
+    if properties.get(PY_IO_IMPL) != "autostream.hadoop.fileio.WebHdfsFileIO" or "://" not in warehouse:
+        return ""
+    from autostream.hadoop.fileio import WebHdfsFileIO
+    from autostream.hadoop.settings import SCHEMES, parse_location
+
+    place = parse_location(warehouse)
+    if place.scheme not in SCHEMES:
+        return ""
+    client = WebHdfsFileIO({**properties, "webhdfs.retries": "0"}).client(warehouse)
+    try:
+        # Listing needs more than status does: the right to look into the directory.
+        next(client.list_directory(place.path), None)
+    except FileNotFoundError:
+        return f"; warehouse {warehouse} does not exist yet"
+    return f"; warehouse {warehouse} can be read"
 
 
 def _check_zookeeper(settings: ZooKeeperSettings) -> str:

@@ -14,7 +14,11 @@ from autostream.lake.files import Content, LiveFile
 def explain_failure(
     engine: Engine, files: Sequence[LiveFile], error: Exception, *, io: FileIO, table: str
 ) -> AutostreamError:
-    """Return what to tell a user about an engine's error: the resource that ran out, or the damaged file."""
+    """Return what to tell a user about an engine's error: what the storage said, what ran out, or the damaged file."""
+    said = error if isinstance(error, AutostreamError) else engine.storage_failures.behind(error)
+    if said is not None and not isinstance(said, DataError):
+        # Denied, unreachable, full: the files may be sound.
+        return type(said)(f"Table {table}: {said}")
     if exhausted := engine.explain_exhaustion(error):
         return exhausted
     for file in files:
@@ -24,8 +28,8 @@ def explain_failure(
                 "snapshot without it."
             )
     return DataError(
-        f"Table {table} cannot be read: {error}. No file of it is missing or cut short; see the log for the failed "
-        "step."
+        f"Table {table} cannot be read: {_words(error)}. No file of it is missing or cut short; see the log for the "
+        "failed step."
     )
 
 
@@ -41,8 +45,14 @@ def find_damage(engine: Engine, file: LiveFile, io: FileIO) -> str | None:
             # A hash needs every value: counts would be answered from the footer.
             engine.rows(f"SELECT max(hash(COLUMNS(*))) FROM {read_parquet([engine.path(file.path)])}")
         except Exception as error:  # whatever the reader says is the answer
-            return f"cannot be read: {str(error).strip().splitlines()[0]}"
+            return f"cannot be read: {_words(error)}"
     return None
+
+
+def _words(error: Exception) -> str:
+    """The line that says it: the first, or the last where the engine quotes a traceback of the storage's."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return (lines[-1] if "Traceback" in lines[0] else lines[0]).strip().rstrip(".")
 
 
 def _kind(file: LiveFile) -> str:

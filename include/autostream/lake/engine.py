@@ -15,7 +15,7 @@ from pyiceberg.io import FileIO
 
 from autostream.errors import ResourceError
 from autostream.lake.files import normalize_path
-from autostream.lake.filesystem import FileIOFileSystem
+from autostream.lake.filesystem import Failures, FileIOFileSystem
 from autostream.resources import EngineResources, format_size
 
 SPILL_PREFIX = "autostream-spill-"
@@ -79,6 +79,7 @@ class Engine:
         self.resources = resources
         self.spill_directory = resources.spill_directory / f"{SPILL_PREFIX}{uuid.uuid4().hex[:12]}"
         self._names = 0
+        self.storage_failures = Failures()
         self._file_systems: dict[str, FileIOFileSystem] = {}
 
     def __enter__(self) -> Engine:
@@ -139,7 +140,7 @@ class Engine:
     def _file_system(self, location: str) -> FileIOFileSystem:
         scheme = location.split("://", 1)[0]
         if scheme not in self._file_systems:
-            self._file_systems[scheme] = FileIOFileSystem(self.io, scheme)
+            self._file_systems[scheme] = FileIOFileSystem(self.io, scheme, failures=self.storage_failures)
             self.connection.register_filesystem(self._file_systems[scheme])
         return self._file_systems[scheme]
 

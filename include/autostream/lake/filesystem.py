@@ -4,15 +4,41 @@ from __future__ import annotations
 
 import io
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from fsspec import AbstractFileSystem
 from pyiceberg.io import FileIO, InputFile
 
+from autostream.errors import AutostreamError
+
 # The engine asks for each file several times: whether it is there, how long it is, then it opens it once a thread.
 _FILES_REMEMBERED: Final = 10_000
+
+
+class Failures:
+    """The last errors of a storage, as they were raised: the engine keeps no more of them than a text."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._last: deque[AutostreamError] = deque(maxlen=32)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note the error that ends the block."""
+        try:
+            yield
+        except AutostreamError as error:
+            self._last.append(error)
+            raise
+
+    def behind(self, error: BaseException) -> AutostreamError | None:
+        """Return the one that an engine's error tells of, if it does."""
+        text = str(error)
+        return next((failure for failure in reversed(self._last) if str(failure) in text), None)
 
 
 class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -20,9 +46,10 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     cachable = False
 
-    def __init__(self, io: FileIO, scheme: str) -> None:
-        """Serve ``scheme://`` locations through ``io``."""
+    def __init__(self, io: FileIO, scheme: str, *, failures: Failures | None = None) -> None:
+        """Serve ``scheme://`` locations through ``io``; what fails is noted in ``failures``."""
         super().__init__()
+        self._failures = failures or Failures()
         self._io = io
         self._scheme = scheme
         self.protocol = scheme
@@ -45,10 +72,11 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         location = self._location(path)
         if "r" in mode:
-            return SharedStream(self._file(location))
+            return SharedStream(self._file(location), self._failures)
         with self._lock:
             self._forget(location)
-        return self._io.new_output(location).create(overwrite=True)
+        with self._failures.noted():
+            return _Sink(self._io.new_output(location).create(overwrite=True), self._failures)
 
     def _file(self, location: str) -> InputFile:
         """A file, which may remember what a store said of it."""
@@ -73,11 +101,14 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
         location = self._location(path)
         file = self._file(location)
         if location not in self._sizes:
-            if not file.exists():
+            with self._failures.noted():
+                exists = file.exists()
+                size = len(file) if exists else 0
+            if not exists:
                 with self._lock:
                     self._forget(location)
                 raise FileNotFoundError(location)
-            self._sizes[location] = len(file)
+            self._sizes[location] = size
         return {"name": location, "size": self._sizes[location], "type": "file"}
 
     def exists(self, path: str, **_: Any) -> bool:
@@ -121,13 +152,14 @@ class SharedStream(io.RawIOBase):
     one position, a thread would get the bytes that another one has sought.
     """
 
-    def __init__(self, file: InputFile) -> None:
+    def __init__(self, file: InputFile, failures: Failures) -> None:
         """Open the file, so that one that is missing is told now."""
         super().__init__()
-        self._file = file
+        self._file, self._failures = file, failures
         self._lock = threading.Lock()
         self._own = threading.local()
-        self._own.stream = file.open(seekable=True)
+        with failures.noted():
+            self._own.stream = file.open(seekable=True)
         self._streams = [self._own.stream]
         # Where a thread reads that has not sought: one may go on where another one stopped.
         self._position = 0
@@ -154,9 +186,10 @@ class SharedStream(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         """The next bytes: ``size`` of them, fewer only at the end of the file; all that are left without a size."""
         position = self.tell()
-        stream = self._stream()
-        stream.seek(position)
-        data: bytes = stream.read() if size is None or size < 0 else stream.read(size)
+        with self._failures.noted():
+            stream = self._stream()
+            stream.seek(position)
+            data: bytes = stream.read() if size is None or size < 0 else stream.read(size)
         self._own.sought = None
         self._position = position + len(data)
         return data
@@ -186,3 +219,33 @@ class SharedStream(io.RawIOBase):
             with self._lock:
                 self._streams.append(stream)
         return stream
+
+
+class _Sink(io.RawIOBase):
+    """A file to write, which notes what fails."""
+
+    def __init__(self, stream: Any, failures: Failures) -> None:
+        super().__init__()
+        self._stream, self._failures = stream, failures
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        position: int = self._stream.tell()
+        return position
+
+    def write(self, data: Any) -> int:
+        with self._failures.noted():
+            written: int = self._stream.write(data)
+        return written
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            with self._failures.noted():
+                self._stream.close()
+
+    def __del__(self) -> None:
+        # What the engine gives up without closing it is not to be completed here.
+        pass

@@ -125,6 +125,8 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
             f"The metadata of table {name} cannot be read: {error}. The catalog points to a file that is missing; "
             "restore it, or point the catalog to the newest metadata.json that exists."
         ) from error
+    except AutostreamError as error:  # denied, unreachable: it says what to do
+        raise type(error)(f"Table {name}: {error}") from error
     except Exception as error:
         raise ConfigurationError(
             f"Table {name} cannot be loaded from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the "
