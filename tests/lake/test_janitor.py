@@ -21,6 +21,7 @@ from autostream.lake.janitor import (
     metastore_time_ms,
     weigh,
 )
+from tests.support.catalogs import IDS, hive_catalog, new_namespace
 from tests.support.hadoop import HiveMetastore
 
 NOW = 1_800_000_000_000
@@ -45,6 +46,7 @@ JAVA = HiveLockEntry(
         (replace(JAVA, heartbeat_ms=None, acquired_ms=NOW - MINUTE), "heard of 60 s ago"),
         (replace(JAVA, transaction_id=12), "Hive's transaction 12"),
         (replace(JAVA, agent="hive_20261124_query"), "no Iceberg writer took it"),
+        (replace(JAVA, database="__metastore_leader_election__", agent="Unknown"), "the metastore itself took it"),
         (replace(JAVA, table=None), "no Iceberg writer took it"),
         (replace(JAVA, heartbeat_ms=None, acquired_ms=None), "does not say when"),
     ],
@@ -197,6 +199,18 @@ class TestAtAMetastore:
             assert "just been heard of" in kept.reason
             (gone,) = janitor.release([replace(stale, lock=replace(stale.lock, lock_id=10**9))])
             assert "gone by now" in gone.reason
+
+    @pytest.mark.parametrize("iceberg", [True, False])
+    def test_a_nameless_one_must_be_on_an_iceberg_table(self, metastore: Metastore, iceberg: bool) -> None:
+        catalog = hive_catalog(metastore.settings.uris[0])
+        namespace = new_namespace(catalog)
+        if iceberg:
+            catalog.create_table(f"{namespace}.t", IDS)
+        lock = HiveLock(metastore, namespace, "t")
+        lock.agent = "Unknown"
+        with lock:
+            (decision,) = [d for d in _janitor(metastore).examine() if d.lock.database == namespace]
+            assert decision.release is iceberg
 
     def test_one_that_cannot_be_released_is_reported(self, metastore: Metastore) -> None:
         janitor = _janitor(Metastore(replace(metastore.settings, uris=("thrift://localhost:1",))))

@@ -20,7 +20,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from hive_metastore.ttypes import LockComponent, LockLevel, LockRequest, LockType, UnlockRequest
+from hive_metastore.ttypes import (
+    LockComponent,
+    LockLevel,
+    LockRequest,
+    LockType,
+    NoSuchObjectException,
+    UnlockRequest,
+)
 from pyiceberg.exceptions import NoSuchTableError
 from thrift.Thrift import TException
 
@@ -44,6 +51,9 @@ _JOBS_LOOKED_AT: Final = 5
 _OWN_AGENT: Final = re.compile(rf"^{AGENT}-[0-9a-f-]{{36}} pid=(?P<pid>\d+) started=(?P<started>\d+)$")
 _CLOCK: Final = f"{AGENT}-clock-"
 # PyIceberg says nothing, which Thrift's default makes "Unknown".
+_NAMELESS: Final = ("Unknown", "")
+# Metastore 4.1 elects its leader by locks on a database of its own, with nobody's name on them.
+_OWN_DATABASES: Final = "__"
 _ICEBERG_AGENT: Final = re.compile(rf"^(Iceberg-|{AGENT}-)|^(Unknown)?$")
 
 
@@ -104,6 +114,8 @@ def judge_by_heartbeat(lock: HiveLockEntry, *, now_ms: int, stale_after_ms: int)
     """Return the decision to keep a lock, where its heartbeats or its kind say so; None if they do not."""
     if lock.transaction_id:
         return Decision(lock, False, f"it belongs to Hive's transaction {lock.transaction_id}, which Hive ends itself")
+    if lock.database.startswith(_OWN_DATABASES):
+        return Decision(lock, False, "the metastore itself took it")
     if lock.table is None or not _ICEBERG_AGENT.search(lock.agent):
         return Decision(lock, False, f"no Iceberg writer took it ({lock.agent or 'no agent info'})")
     if not (lock.heartbeat_ms or lock.acquired_ms):
@@ -252,9 +264,21 @@ class LockJanitor:
         kept = judge_by_heartbeat(lock, now_ms=now_ms, stale_after_ms=round(self.stale_after_seconds * 1000))
         if kept is not None:
             return kept
+        if lock.agent in _NAMELESS and not self._is_iceberg(lock):
+            return Decision(lock, False, "it has no agent info, and the table is none of Iceberg's")
         own = evidence_of_process(lock, host=socket.gethostname(), started_ms=process_started_ms)
         evidence = own if own is not None else weigh(self._flink(lock, now_ms))
         return judge_by_evidence(lock, evidence, now_ms=now_ms)
+
+    def _is_iceberg(self, lock: HiveLockEntry) -> bool:
+        try:
+            with self.metastore.session() as client:
+                parameters = client.get_table(lock.database, lock.table or "").parameters or {}
+        except NoSuchObjectException:
+            return False
+        except TException as error:
+            raise ServiceError(f"The metastore does not describe {lock.database}.{lock.table}: {error}.") from error
+        return str(parameters.get("table_type")).upper() == "ICEBERG"
 
     def _flink(self, lock: HiveLockEntry, now_ms: int) -> list[Evidence]:
         if not self.clusters or lock.table is None:
