@@ -1,4 +1,6 @@
-"""Runs lake_compaction in a real Airflow, once for each `--conf` given; its last line says what became of the runs.
+"""Runs a DAG in a real Airflow, once for each conf given; its last line says what became of the runs.
+
+Arguments: the DAG, the task that returns rows, and the confs.
 
 Started by tests as a process of its own: Airflow reads its home and configuration when it is imported.
 """
@@ -7,17 +9,15 @@ import json
 import sys
 from typing import Any
 
-DAG_ID = "lake_compaction"
 
-
-def main(confs: list[str]) -> None:
+def main(dag_id: str, rows_task_id: str, *confs: str) -> None:
     run("db", "migrate")
     for conf in confs:
         try:
-            run("dags", "test", DAG_ID, "--conf", conf)
+            run("dags", "test", dag_id, "--conf", conf)
         except SystemExit as error:
             print(f"exit: {error}", file=sys.stderr)
-    print("\n" + json.dumps(observed()))
+    print("\n" + json.dumps(observed(dag_id, rows_task_id)))
 
 
 def run(*arguments: str) -> None:
@@ -31,8 +31,8 @@ def run(*arguments: str) -> None:
         parsed.func(parsed)
 
 
-def observed() -> list[dict[str, Any]]:
-    """Each run, the first one first: states, labels, XComs of the last tasks, and the assets it announced."""
+def observed(dag_id: str, rows_task_id: str) -> list[dict[str, Any]]:
+    """Each run, the first one first: states, labels, rows, and the assets that it announced."""
     from airflow.models.asset import AssetEvent
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
@@ -42,30 +42,33 @@ def observed() -> list[dict[str, Any]]:
 
     runs = []
     with create_session() as session:
-        for dag_run in session.scalars(select(DagRun).where(DagRun.dag_id == DAG_ID).order_by(DagRun.id)):
+        for dag_run in session.scalars(select(DagRun).where(DagRun.dag_id == dag_id).order_by(DagRun.id)):
             tasks = session.scalars(
                 select(TaskInstance)
-                .where(TaskInstance.dag_id == DAG_ID, TaskInstance.run_id == dag_run.run_id)
+                .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == dag_run.run_id)
                 .order_by(TaskInstance.task_id, TaskInstance.map_index)
             ).all()
             xcoms = session.scalars(
                 select(XComModel).where(
-                    XComModel.dag_id == DAG_ID, XComModel.run_id == dag_run.run_id, XComModel.task_id == "collect"
+                    XComModel.dag_id == dag_id,
+                    XComModel.run_id == dag_run.run_id,
+                    XComModel.task_id == rows_task_id,
                 )
             ).all()
             events = session.scalars(
-                select(AssetEvent).where(AssetEvent.source_dag_id == DAG_ID, AssetEvent.source_run_id == dag_run.run_id)
+                select(AssetEvent).where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id == dag_run.run_id)
             ).all()
             runs.append(
                 {
+                    "run_id": dag_run.run_id,
                     "state": dag_run.state,
                     "tasks": [[task.task_id, task.rendered_map_index, task.state, task.try_number] for task in tasks],
                     "rows": next((x.value for x in xcoms if x.key == "return_value"), None),
-                    "announced": sorted(event.asset.name for event in events),
+                    "announced": {event.asset.name: event.extra for event in events},
                 }
             )
     return runs
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -1,13 +1,13 @@
 """The whole workflow on a real Airflow with a database of its own."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -16,11 +16,20 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import LongType, NestedField, StringType
 
+from autostream.config import ZooKeeperSettings
+from autostream.coordination.client import ZooKeeperClient
+from autostream.coordination.holder import Holder
+from autostream.coordination.lock import TableLock
+from autostream.coordination.paths import LockKey
+from autostream.coordination.registry import held_lock
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.lake.scan import scan_table
 from autostream.lake.state import read_state
+from tests.dags.airflow_runs import run_dag
 
-PROJECT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from tests.support.hadoop import ZooKeeper
+
 SCHEMA = Schema(NestedField(1, "id", LongType(), required=True), NestedField(2, "value", StringType()))
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -76,37 +85,12 @@ def lake(lake: SqlCatalog) -> Lake:
     return Lake(lake, tables)
 
 
-def run_workflow(directory: Path, *confs: Mapping[str, Any], **variables: str) -> list[dict[str, Any]]:
-    """What Airflow knows of the runs with these params."""
-    home = directory / "airflow"
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "AUTOSTREAM_"))
-    }
-    environment |= {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "PYTHONPATH": os.pathsep.join((str(PROJECT / "include"), str(PROJECT / "plugins"))),
-    }
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("run_workflow.py")), *(json.dumps(conf) for conf in confs)],
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-5000:]
-    runs: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])  # Airflow logs there, too
-    assert len(runs) == len(confs), done.stderr[-5000:]
-    return runs
-
-
 def test_one_broken_table_holds_up_no_other_and_fails_the_run(lake: Lake, tmp_path: Path) -> None:
     expected = {name: rows_of(lake.before[name]) for name in ("orders", "users")}
     # An item for each table: a batch holds no more than the least that a table counts.
-    dry, real = run_workflow(
+    dry, real = run_dag(
+        "lake_compaction",
+        "collect",
         tmp_path,
         {"tables": ["lake.db.or*", "lake.db.off"], "dry_run": True},
         {"options": {"min-input-files": 2}},
@@ -118,7 +102,7 @@ def test_one_broken_table_holds_up_no_other_and_fails_the_run(lake: Lake, tmp_pa
         "lake.db.off": "planned",  # named in full, so it need not be enabled
         "lake.db.orders": "planned",
     }
-    assert dry["announced"] == []
+    assert dry["announced"] == {}
 
     assert real["state"] == "failed"
     rows = {row["table"]: row for row in real["rows"]}
@@ -133,7 +117,7 @@ def test_one_broken_table_holds_up_no_other_and_fails_the_run(lake: Lake, tmp_pa
     assert "lake.db.unreadable" in rows["lake.db.unreadable"]["error"]
     assert rows["lake.db.orders"]["before"]["data_files"] == 12
     assert rows["lake.db.orders"]["after"]["data_files"] == 1
-    assert real["announced"] == ["compaction:lake.db.orders", "compaction:lake.db.users"]
+    assert sorted(real["announced"]) == ["compaction:lake.db.orders", "compaction:lake.db.users"]
     # Nothing that repeating would not mend was repeated.
     assert real["tasks"] == [
         ["collect", None, "success", 1],
@@ -149,3 +133,34 @@ def test_one_broken_table_holds_up_no_other_and_fails_the_run(lake: Lake, tmp_pa
     assert lake.unchanged("truncated")
     assert lake.unchanged("quiet")
     assert lake.unchanged("off")
+
+
+@pytest.mark.integration
+@pytest.mark.xdist_group("hadoop")
+def test_a_compaction_waits_for_its_lock_under_the_name_of_its_run(
+    lake: Lake, tmp_path: Path, zookeeper: "ZooKeeper"
+) -> None:
+    own = {"type": "sql", "autostream.lock.type": "zookeeper", "zookeeper_conn_id": "locks"}
+    client = ZooKeeperClient(ZooKeeperSettings(hosts=zookeeper.hosts, root=f"/{uuid.uuid4()}"))
+    key = LockKey("lake", "db.orders")
+    with ThreadPoolExecutor(1) as other, closing(client):
+        with TableLock(client, key, what="test", timeout_seconds=30):
+            running = other.submit(
+                run_dag,
+                "lake_compaction",
+                "collect",
+                tmp_path,
+                {"tables": ["lake.db.orders"]},
+                AIRFLOW_CONN_LAKE=json.dumps({"conn_type": "iceberg", "extra": lake.catalog.properties | own}),
+                AIRFLOW_CONN_LOCKS=json.dumps(
+                    {"conn_type": "zookeeper", "host": zookeeper.hosts, "extra": {"root": client.root}}
+                ),
+            )
+            waiting: Sequence[Holder] = ()
+            while not waiting and not wait([running], timeout=0.2).done:
+                held = held_lock(client, key)
+                waiting = held.waiting if held else ()
+        (run,) = running.result()
+    assert run["state"] == "success", run["rows"]
+    assert [holder.airflow_run for holder in waiting] == [f"lake_compaction.compact {run['run_id']}"]
+    assert [row["status"] for row in run["rows"]] == ["committed"]

@@ -16,6 +16,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
+from autostream.coordination.holder import Holder
 from autostream_airflow.isolation import TableWorker, WorkerError
 
 LIST = {"action": "list", "catalog": "lake", "properties": {}}
@@ -135,3 +136,44 @@ def test_closing_ends_the_child(worker: TableWorker, lake: SqlCatalog) -> None:
     worker.close()
     assert child.poll() == -signal.SIGKILL
     worker.close()
+
+
+def test_a_lock_that_the_child_takes_names_the_airflow_run(
+    worker: TableWorker, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As Airflow sets them before it calls an operator.
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "lake_compaction")
+    monkeypatch.setenv("AIRFLOW_CTX_TASK_ID", "compact")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "scheduled__2026-11-24T02:00:00+00:00")
+    worker.ask(LIST, timeout_seconds=60)
+    holder = Holder.of_this_process("commit", environ=environment_of(worker))
+    assert holder.airflow_run == "lake_compaction.compact scheduled__2026-11-24T02:00:00+00:00"
+
+
+def test_the_child_finds_the_ticket_that_airflow_renews(
+    worker: TableWorker, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KRB5CCNAME", raising=False)
+    monkeypatch.setenv("AIRFLOW__KERBEROS__CCACHE", "/run/airflow/ccache")
+    worker.ask(LIST, timeout_seconds=60)
+    assert "KRB5CCNAME" not in environment_of(worker)
+    worker.close()
+    monkeypatch.setenv("AIRFLOW__CORE__SECURITY", "kerberos")
+    worker.ask(LIST, timeout_seconds=60)
+    assert environment_of(worker)["KRB5CCNAME"] == "/run/airflow/ccache"
+
+
+def environment_of(worker: TableWorker) -> dict[str, str]:
+    """What the child was started with, as the kernel has it."""
+    assert worker._process is not None
+    lines = Path(f"/proc/{worker._process.pid}/environ").read_text().split("\0")
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def test_secrets_of_a_connection_are_neither_in_the_environment_nor_on_the_command_line(
+    worker: TableWorker, lake: SqlCatalog
+) -> None:
+    assert worker.ask({**LIST, "properties": {"zookeeper.password": "s3cret"}}, timeout_seconds=60) == []
+    assert worker._process is not None
+    command = Path(f"/proc/{worker._process.pid}/cmdline").read_text()
+    assert "s3cret" not in command + json.dumps(environment_of(worker))
