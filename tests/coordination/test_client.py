@@ -193,6 +193,7 @@ def test_a_child_makes_a_connection_of_its_own_and_leaves_its_parents_alone(conn
     held.acquire()
     session_id = client.session().session_id
     reading, writing = os.pipe()
+    client._mutex.acquire()  # as a thread would that is just connecting, and that the child does not have
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
         said = "nothing"
@@ -208,6 +209,7 @@ def test_a_child_makes_a_connection_of_its_own_and_leaves_its_parents_alone(conn
         finally:
             os.write(writing, said.encode())
             os._exit(0)
+    client._mutex.release()
     os.close(writing)
     with os.fdopen(reading) as answers:
         said = answers.read()
@@ -270,8 +272,7 @@ def test_an_account_that_the_servers_do_not_know_cannot_keep_nodes_to_itself(con
 
 @pytest.mark.integration
 def test_an_answer_that_is_none_is_told(connect: Connect) -> None:
+    client, path = connect(), f"/ephemeral-{os.getpid()}"
+    client.ask("making a node", lambda kazoo: kazoo.create_async(path, ephemeral=True))
     with pytest.raises(ServiceError, match="answered NoChildrenForEphemeralsError to making a child"):
-        client = connect()
-        path = f"/ephemeral-{os.getpid()}"
-        client.ask("making a node", lambda kazoo: kazoo.create_async(path, ephemeral=True))
         client.ask("making a child", lambda kazoo: kazoo.create_async(f"{path}/child"))

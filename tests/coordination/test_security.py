@@ -7,7 +7,8 @@ import pytest
 from autostream.coordination.client import ZooKeeperClient
 from autostream.errors import DeniedError, ServiceError
 from tests.coordination.conftest import Connect
-from tests.coordination.locking import lock
+from tests.coordination.locking import lock, until
+from tests.coordination.proxy import Proxy
 from tests.support import hadoop
 from tests.support.hadoop import ZooKeeper
 
@@ -71,6 +72,24 @@ def test_a_wrong_password_is_a_refused_account(with_accounts: ZooKeeper, connect
 
     assert "refused account 'svc' (SASL DIGEST-MD5). Correct zookeeper.username or zookeeper.password" in message
     assert "hidden" not in message
+
+
+def test_an_account_that_was_refused_for_a_while_is_tried_again(with_accounts: ZooKeeper, connect: Connect) -> None:
+    """A ticket may have expired when the connection breaks: a process that lives long must get over it."""
+    with Proxy(with_accounts.hosts) as proxy:
+        client = connect(hosts=proxy.hosts, **SVC)
+        held = lock(client)
+        held.acquire()
+        session = client.session()
+        session.kazoo._connection.sasl_options["password"] = "expired"
+        proxy.cut()
+        until(lambda: not session.is_usable, what="the refusal")
+
+        assert held.lost is not None
+        held.release()
+        with lock(client) as again:
+            again.verify()
+        assert client.session() is not session
 
 
 def test_servers_that_demand_an_account_say_so(with_accounts: ZooKeeper, connect: Connect) -> None:

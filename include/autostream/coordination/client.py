@@ -148,8 +148,11 @@ class Session:
                 except Exception as error:
                     # kazoo lets the error end its thread, where nobody but stderr would learn of it.
                     self._complaints.note(f"{type(error).__name__}: {error.__cause__ or error}")
-                    self._on_state(KazooState.LOST)
-                    self._ended = True
+                finally:
+                    # Also where the account was refused at a later time, with an expired ticket, say: kazoo gives up.
+                    if function == self.kazoo._connection.zk_loop:
+                        self._ended = True
+                        self._on_state(KazooState.LOST)
 
             return spawn(run)
 
@@ -225,12 +228,9 @@ class Session:
         while not self.kazoo.connected:
             self._changed.clear()
             left = deadline - time.monotonic()
-            # Looks again every now and then: kazoo gives up without telling its listeners when it never was connected.
-            if left <= 0 or self._ended or self.kazoo._connection.connection_stopped.is_set():
-                if self.kazoo.connected:
-                    return
+            if left <= 0 or self._ended:
                 raise self._unreachable(timeout_seconds, None)
-            self._changed.wait(min(left, 0.1))
+            self._changed.wait(min(left, 0.1))  # several threads may wait, and clear what another one waits for
 
     def request(self, operation: str, call: Callable[[Any], Any], *, timeout_seconds: float) -> Any:
         """Asks the server once.
@@ -390,6 +390,8 @@ class ZooKeeperClient:
         try:
             session = self.current_session()  # another thread may have been faster
             if session is None:
+                if self._session is not None:  # its threads would stay
+                    threading.Thread(target=self._session.close, daemon=True).start()
                 session = Session(self.settings)
                 try:
                     session.connect(max(0.0, deadline - time.monotonic()))

@@ -43,7 +43,7 @@ class Place:
         self._paths = Paths(client.root)
         self._uuid = uuid.uuid4().hex
         self._made: Any = None
-        self._sent: Any = None
+        self._sent = False
         self._session: Session | None = None
         self.key = key
         self.node: LockNode | None = None
@@ -93,10 +93,10 @@ class Place:
         # The queue's node is made along, to wait for one answer only; mostly it is there, or was removed with the last
         # place. ZooKeeper keeps the order.
         self._made = kazoo.create_async(self.queue)
-        self._sent = kazoo.create_async(
+        self._sent = True
+        return kazoo.create_async(
             f"{self.queue}/{lock_prefix(self._uuid)}", data, ephemeral=True, sequence=True, include_data=True
         )
-        return self._sent
 
     def _make_parents(self, session: Session, deadline: float) -> None:
         """Makes what was missing; unless it was the last one in the queue, that took its node away at that moment."""
@@ -110,8 +110,9 @@ class Place:
     def _find(self, deadline: float) -> None:
         """Looks for the own node, after everything that was sent before.
 
-        A server ends the old connection of a session before it accepts a new one, so what was sent over the old one
-        either has been carried out by now or never will be. The server asked may lag behind: `sync` makes it catch up.
+        Requests of one connection are carried out in their order, those that still wait to be sent among them. A server
+        ends the old connection of a session before it accepts a new one, so what was sent over the old one either has
+        been carried out by now or never will be. The server asked may lag behind: `sync` makes it catch up.
         """
         path = self._paths.locks
         self._client.ask("synchronising", lambda k: k.sync_async(path), timeout_seconds=deadline - time.monotonic())
@@ -186,11 +187,8 @@ class Place:
 
     def _remove(self, deadline: float) -> None:
         if self.node is None:
-            if self._sent is None:
+            if not self._sent:
                 return
-            # While kazoo may yet send it, a look around would prove nothing.
-            if not self._sent.wait(deadline - time.monotonic()):
-                raise InterruptedSessionError(f"ZooKeeper gave no answer yet to creating a node below {self.queue}.")
             self._find(deadline)
             if self.node is None:
                 return
