@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: generates tables, measures compaction against its floor, and locks; prints Markdown."""
+"""`python -m benchmarks`: compaction against its floor, locks, HDFS against plain HTTP; prints Markdown."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ from benchmarks.locks import measure as measure_locks
 from benchmarks.locks import zookeeper
 from benchmarks.measure import Run, run, spread, table_row
 from benchmarks.spark import rewrite_by_spark
+from benchmarks.webhdfs import measure as measure_webhdfs
 
 _HEADER = "| work | CPU s | wall s | peak MB | runs |\n| --- | --- | --- | --- | --- |"
 _COMMAND = [sys.executable, "-c", "from autostream.cli.main import run; run()"]
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument(
         "--directory", type=Path, default=cache, help="where tables are kept (2.5 GB); default: %(default)s"
     )
-    parser.add_argument("--tables", default="M,MB,S200,locks", help="which of M, MB, S200, locks; default: %(default)s")
+    parser.add_argument("--tables", default="M,MB,S200,locks,webhdfs", help="which of them; default: %(default)s")
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of M and MB; default: %(default)s")
     parser.add_argument("--runs", type=int, default=3, help="runs of each work; default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="threads of the compaction; default: %(default)s")
@@ -148,6 +149,8 @@ def main() -> None:
     for name in arguments.tables.split(","):
         if name == "S200":
             _small(arguments)
+        elif name == "webhdfs":
+            measure_webhdfs(runs=arguments.runs, size_bytes=256_000_000)
         elif name == "locks":
             with zookeeper() as hosts:
                 measure_locks(hosts)

@@ -1,4 +1,4 @@
-"""Reads and writes a large file of HDFS through WebHdfsFileIO, and the same bytes by plain HTTP; prints JSON or a report.
+"""Reads and writes a large file of HDFS through WebHdfsFileIO, and the same bytes by plain HTTP.
 
 It starts an HDFS of its own on this machine, so figures are those of a loopback with no network in between: what they
 compare is the work of the client.
@@ -86,10 +86,10 @@ def _write_by_file_io(io: FileIO, local: Path) -> int:
     return local.stat().st_size
 
 
-def _scan(io: FileIO, location: str, columns: str) -> int:
-    """Let the engine read all values of some columns, as a merge does."""
+def _scan(io: FileIO, location: str) -> int:
+    """Let the engine read all values, as a merge does."""
     with Engine(io, EngineResources(threads=2)) as engine:
-        engine.rows(f"SELECT max(hash(COLUMNS({columns}))) FROM read_parquet('{engine.path(location)}')")
+        engine.rows(f"SELECT max(hash(COLUMNS(*))) FROM read_parquet('{engine.path(location)}')")
     return 0
 
 
@@ -97,7 +97,7 @@ def _fetch_and_scan(base: str, io: FileIO, copy: Path) -> int:
     with requests.get(_url(base, "OPEN"), stream=True, timeout=60) as response, copy.open("wb") as sink:
         for piece in response.iter_content(_PIECE_BYTES):
             sink.write(piece)
-    return _scan(io, str(copy), "*")
+    return _scan(io, str(copy))
 
 
 def measure(*, runs: int, size_bytes: int) -> None:
@@ -115,7 +115,7 @@ def measure(*, runs: int, size_bytes: int) -> None:
             "DuckDB: plain HTTP to a local file, then a scan of it": lambda: _fetch_and_scan(
                 base, io, Path(scratch) / "copy.parquet"
             ),
-            "DuckDB: scan through the FileIO": lambda: _scan(io, _LOCATION, "*"),
+            "DuckDB: scan through the FileIO": lambda: _scan(io, _LOCATION),
         }
         seconds: dict[str, list[tuple[float, float]]] = {label: [] for label in works}
         for number in range(runs + 1):
@@ -124,7 +124,9 @@ def measure(*, runs: int, size_bytes: int) -> None:
                 work()
                 if number:  # the first round only warms up the servers
                     seconds[label].append((time.perf_counter() - wall, time.process_time() - cpu))
-        print(f"\n### WebHDFS: one Parquet file of {size / 1e6:.0f} MB, {os.cpu_count()} cores shared with the server\n")
+        print(
+            f"\n### WebHDFS: one Parquet file of {size / 1e6:.0f} MB, {os.cpu_count()} cores shared with the server\n"
+        )
         print("| work | wall s | client's CPU s | MB/s | against plain HTTP |\n| --- | --- | --- | --- | --- |")
         plain: list[float] = []
         for number, (label, measured) in enumerate(seconds.items()):

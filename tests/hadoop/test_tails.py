@@ -47,4 +47,4 @@ def test_windows_grow_while_reading_goes_on() -> None:
     sizes = [window_bytes(wanted=1, left=1 << 40, last_window=0, goes_on=False)]
     for _ in range(5):
         sizes.append(window_bytes(wanted=1, left=1 << 40, last_window=sizes[-1], goes_on=True))
-    assert [size >> 10 for size in sizes] == [256, 2048, 16384, 131072, 131072, 131072]
+    assert [size >> 10 for size in sizes] == [256, 8192, 131072, 131072, 131072, 131072]

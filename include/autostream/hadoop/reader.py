@@ -1,7 +1,7 @@
 """A file of HDFS to seek and read in, as readers of Parquet, ORC and Avro do: footers, column chunks, whole files.
 
 Every request costs two round trips (NameNode, DataNode), whatever its length; bytes that are asked for and not read
-cost as well. So a window is asked for: what is wanted at least, and eight times the last window where reading goes on
+cost as well. So a window is asked for: what is wanted at least, and 32 times the last window where reading goes on
 where that ended. Its bytes are not kept but read as they come, so memory does not grow with it.
 """
 
@@ -43,7 +43,7 @@ def window_bytes(*, wanted: int, left: int, last_window: int, goes_on: bool) -> 
         last_window: bytes that were asked for last time.
         goes_on: whether this begins where that ended.
     """
-    grown = min(8 * last_window, LARGEST_WINDOW_BYTES) if goes_on else FIRST_WINDOW_BYTES
+    grown = min(32 * last_window, LARGEST_WINDOW_BYTES) if goes_on else FIRST_WINDOW_BYTES
     return min(left, max(wanted, grown))
 
 

@@ -60,9 +60,11 @@ configure() {
     hadoop.proxyuser.svcg.hosts 127.0.0.1 hadoop.proxyuser.svcg.groups analysts \
     hadoop.user.group.static.mapping.overrides "svc=svc;svcg=svcg;alice=analysts;bob=others;mallory=others;dr.who=" \
     "${core[@]}" >"$DIR/conf/core-site.xml"
+  # A closed file whose block the NameNode has not heard of yet is asked for again after 20 ms, not 400.
   site dfs.replication 1 dfs.datanode.data.dir "file://$DIR/blocks" dfs.namenode.rpc-bind-host 127.0.0.1 \
     dfs.datanode.address 127.0.0.1:0 dfs.datanode.http.address 127.0.0.1:0 dfs.datanode.ipc.address 127.0.0.1:0 \
     dfs.datanode.hostname localhost dfs.namenode.datanode.registration.ip-hostname-check false \
+    dfs.client.block.write.locateFollowingBlock.initial.delay.ms 20 \
     dfs.namenode.safemode.extension 0 dfs.heartbeat.interval 1 dfs.namenode.heartbeat.recheck-interval 5000 \
     dfs.datanode.directoryscan.interval -1 dfs.block.scanner.volume.bytes.per.second 0 \
     dfs.namenode.edits.noeditlogchannelflush true dfs.namenode.handler.count 4 "${hdfs[@]}" >"$DIR/conf/hdfs-site.xml"
