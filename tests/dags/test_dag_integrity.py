@@ -35,7 +35,10 @@ def audit(event, arguments):
 sys.addaudithook(audit)
 runpy.run_path(sys.argv[1])
 found = list(touched)
-heavy = {"pyiceberg", "duckdb", "pyarrow", "pandas", "numpy", "kubernetes", "autostream.lake", "autostream.demo"}
+heavy = {
+    *("pyiceberg", "duckdb", "pyarrow", "pandas", "numpy", "kubernetes", "kazoo", "thrift", "krb5"),
+    *("autostream.lake", "autostream.demo", "autostream.coordination", "autostream.hadoop"),
+}
 print("\\n" + json.dumps({"touched": found, "heavy": sorted(heavy & set(sys.modules))}))
 """
 
@@ -49,6 +52,12 @@ def bag() -> DagBag:
 def compaction(bag: DagBag) -> DAG:
     """A copy of its own: params remember what they were resolved to."""
     return deepcopy(bag.dags["lake_compaction"])
+
+
+@pytest.fixture
+def janitor(bag: DagBag) -> DAG:
+    """A copy of its own: params remember what they were resolved to."""
+    return deepcopy(bag.dags["lock_janitor"])
 
 
 def test_every_dag_file_gives_dags_without_errors(bag: DagBag) -> None:
@@ -126,6 +135,26 @@ def test_params_that_are_taken(compaction: DAG, param: str, value: Any) -> None:
 def test_params_that_are_refused(compaction: DAG, param: str, value: Any) -> None:
     with pytest.raises(ParamValidationError):
         compaction.params.get_param(param).resolve(value)
+
+
+def test_the_janitor_runs_every_ten_minutes_and_reports_whatever_became_of_the_sweep(janitor: DAG) -> None:
+    assert janitor.schedule == "*/10 * * * *"
+    assert janitor.task_dict["report"].upstream_task_ids == {"sweep"}
+    assert janitor.task_dict["report"].trigger_rule == "all_done"
+    assert janitor.params.validate() == {"catalogs": [], "dry_run": False}
+
+
+@pytest.mark.parametrize(("param", "value"), [("catalogs", ["lake"]), ("catalogs", None), ("dry_run", True)])
+def test_params_that_the_janitor_takes(janitor: DAG, param: str, value: Any) -> None:
+    assert janitor.params.get_param(param).resolve(value) == value
+
+
+@pytest.mark.parametrize(
+    ("param", "value"), [("catalogs", "lake"), ("catalogs", ["lake.db"]), ("catalogs", [""]), ("dry_run", "yes")]
+)
+def test_params_that_the_janitor_refuses(janitor: DAG, param: str, value: Any) -> None:
+    with pytest.raises(ParamValidationError):
+        janitor.params.get_param(param).resolve(value)
 
 
 def _environment() -> dict[str, str]:
