@@ -9,6 +9,7 @@ from kazoo.client import KazooClient
 from autostream.coordination.client import ZooKeeperClient
 from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey, Paths
+from tests.support.faultproxy import FaultProxy
 
 KEY = LockKey("lake", "db.orders")
 
@@ -42,6 +43,23 @@ def expire(client: ZooKeeperClient) -> None:
     other.stop()
     other.close()
     until(lambda: session.interruptions > before, what="the end of the session")
+
+
+def before(hosts: str) -> FaultProxy:
+    """A proxy before the only server; `hosts_of` tells where."""
+    host, _, port = hosts.partition(":")
+    return FaultProxy(host, int(port))
+
+
+def hosts_of(proxy: FaultProxy) -> str:
+    """What a client of the proxy is configured with."""
+    return f"127.0.0.1:{proxy.port}"
+
+
+def interrupt(proxy: FaultProxy) -> None:
+    """Cut all connections; new ones get through."""
+    proxy.down()
+    proxy.up()
 
 
 class Waiter:

@@ -14,8 +14,7 @@ from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import InterruptedSessionError, ZooKeeperClient, close_all, shared_client
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from tests.coordination.conftest import Connect
-from tests.coordination.locking import expire, in_queue, lock, nodes, until
-from tests.coordination.proxy import Proxy
+from tests.coordination.locking import before, expire, hosts_of, in_queue, lock, nodes, until
 from tests.support.hadoop import ZooKeeper
 
 
@@ -127,19 +126,19 @@ def test_an_expired_session_is_followed_by_another_with_the_same_client(connect:
 
 @pytest.mark.integration
 def test_what_gets_no_answer_is_said_to_be_in_doubt(zookeeper: ZooKeeper, connect: Connect) -> None:
-    with Proxy(zookeeper.hosts) as proxy:
-        client = connect(hosts=proxy.hosts, connect_timeout_seconds=1)
+    with before(zookeeper.hosts) as proxy:
+        client = connect(hosts=hosts_of(proxy), connect_timeout_seconds=1)
         session = client.session()
-        proxy.lose_answer_to(b"/in-doubt")
+        lost = proxy.cut_answer(b"/in-doubt")
 
         with pytest.raises(InterruptedSessionError, match=r"no answer \(ConnectionLoss\) to making a node"):
             session.request(
                 "making a node", lambda kazoo: kazoo.create_async("/in-doubt", ephemeral=True), timeout_seconds=9
             )
 
-        assert proxy.losses == 1
+        assert lost.hits == 1
         assert "in-doubt" in client.children("/")  # and reading goes on over the next connection
-        proxy.refuse()
+        proxy.down()
         until(lambda: not session.kazoo.connected)
         with pytest.raises(ServiceError, match=r"was not reached within 0\.5 s"):
             client.session(0.5)

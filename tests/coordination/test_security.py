@@ -7,8 +7,7 @@ import pytest
 from autostream.coordination.client import ZooKeeperClient
 from autostream.errors import DeniedError, ServiceError
 from tests.coordination.conftest import Connect
-from tests.coordination.locking import lock, until
-from tests.coordination.proxy import Proxy
+from tests.coordination.locking import before, hosts_of, interrupt, lock, until
 from tests.support import hadoop
 from tests.support.hadoop import ZooKeeper
 
@@ -76,13 +75,13 @@ def test_a_wrong_password_is_a_refused_account(with_accounts: ZooKeeper, connect
 
 def test_an_account_that_was_refused_for_a_while_is_tried_again(with_accounts: ZooKeeper, connect: Connect) -> None:
     """A ticket may have expired when the connection breaks: a process that lives long must get over it."""
-    with Proxy(with_accounts.hosts) as proxy:
-        client = connect(hosts=proxy.hosts, **SVC)
+    with before(with_accounts.hosts) as proxy:
+        client = connect(hosts=hosts_of(proxy), **SVC)
         held = lock(client)
         held.acquire()
         session = client.session()
         session.kazoo._connection.sasl_options["password"] = "expired"
-        proxy.cut()
+        interrupt(proxy)
         until(lambda: not session.is_usable, what="the refusal")
 
         assert held.lost is not None

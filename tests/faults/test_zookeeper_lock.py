@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from autostream.coordination.client import ZooKeeperClient
 from autostream.errors import LockLostError, LockTimeoutError, ServiceError
 from tests.coordination.conftest import Connect
-from tests.coordination.locking import KEY, Waiter, expire, in_queue, lock, nodes, until
-from tests.coordination.proxy import Proxy
+from tests.coordination.locking import KEY, Waiter, before, expire, hosts_of, in_queue, interrupt, lock, nodes, until
 from tests.faults.lock_holder import LockHolder
 from tests.support import hadoop
+from tests.support.faultproxy import Fault, FaultProxy
 from tests.support.hadoop import ZooKeeper
 
 pytestmark = pytest.mark.integration
@@ -37,8 +37,8 @@ def holder(zookeeper: ZooKeeper, root: str) -> Iterator[StartHolder]:
 
 
 @pytest.fixture
-def proxy(zookeeper: ZooKeeper) -> Iterator[Proxy]:
-    with Proxy(zookeeper.hosts) as between:
+def proxy(zookeeper: ZooKeeper) -> Iterator[FaultProxy]:
+    with before(zookeeper.hosts) as between:
         yield between
 
 
@@ -98,14 +98,14 @@ def test_a_holder_that_slept_past_its_session_finds_the_lock_lost(holder: StartH
     assert token_of(sleeper.ask("acquire")) > token  # and the process is as good as any other afterwards
 
 
-def test_a_connection_that_was_away_for_a_moment_is_a_lost_lock(proxy: Proxy, connect: Connect) -> None:
-    client, observer = connect(hosts=proxy.hosts), connect()
+def test_a_connection_that_was_away_for_a_moment_is_a_lost_lock(proxy: FaultProxy, connect: Connect) -> None:
+    client, observer = connect(hosts=hosts_of(proxy)), connect()
     held = lock(client)
     held.acquire()
     session_id = client.session().session_id
     waiting = in_queue(observer, lock(connect()))
 
-    proxy.cut()
+    interrupt(proxy)
     until(lambda: client.session().interruptions == 1)
 
     assert client.children("/") != []  # back again
@@ -133,65 +133,65 @@ def test_an_expired_session_is_a_lost_lock(connect: Connect) -> None:
         successor.verify()
 
 
-def test_the_connection_breaks_while_the_lock_is_verified(proxy: Proxy, connect: Connect) -> None:
-    held = lock(connect(hosts=proxy.hosts))
+def test_the_connection_breaks_while_the_lock_is_verified(proxy: FaultProxy, connect: Connect) -> None:
+    held = lock(connect(hosts=hosts_of(proxy)))
     held.acquire()
-    proxy.lose_answer_to(held._held().place.path.encode())
+    lost = proxy.cut_answer(held._held().place.path.encode())
 
     with pytest.raises(LockLostError, match="is lost: "):
         held.verify()
 
-    assert proxy.losses == 1
+    assert lost.hits == 1
     with pytest.raises(LockLostError, match="suspended"):
         held.verify()
     held.release()
 
 
-@pytest.mark.parametrize("lose", [Proxy.lose_answer_to, Proxy.lose_request])
+@pytest.mark.parametrize("lose", [FaultProxy.cut_answer, FaultProxy.cut_request])
 def test_a_lost_create_makes_one_place_and_not_two(
-    proxy: Proxy, connect: Connect, lose: Callable[[Proxy, bytes], None]
+    proxy: FaultProxy, connect: Connect, lose: Callable[[FaultProxy, bytes], Fault]
 ) -> None:
-    client, observer = connect(hosts=proxy.hosts), connect()
+    client, observer = connect(hosts=hosts_of(proxy)), connect()
     with lock(client, key=type(KEY)("lake", "db.other")):  # the catalog's node is there
         pass
-    lose(proxy, b"/lock-")
+    lost = lose(proxy, b"/lock-")
 
     with lock(client) as held:
-        assert proxy.losses == 1
+        assert lost.hits == 1
         assert len(nodes(observer)) == 1
         held.verify()
     assert nodes(observer) == []
 
 
-@pytest.mark.parametrize("lose", [Proxy.lose_answer_to, Proxy.lose_request])
+@pytest.mark.parametrize("lose", [FaultProxy.cut_answer, FaultProxy.cut_request])
 def test_a_lost_delete_leaves_nothing_behind(
-    proxy: Proxy, connect: Connect, lose: Callable[[Proxy, bytes], None]
+    proxy: FaultProxy, connect: Connect, lose: Callable[[FaultProxy, bytes], Fault]
 ) -> None:
-    client, observer = connect(hosts=proxy.hosts), connect()
+    client, observer = connect(hosts=hosts_of(proxy)), connect()
     held = lock(client)
     held.acquire()
-    lose(proxy, held._held().place.path.encode())
+    lost = lose(proxy, held._held().place.path.encode())
 
     held.release()
 
     until(lambda: nodes(observer) == [], timeout_seconds=8)  # not by the end of the session
-    assert proxy.losses == 1
+    assert lost.hits == 1
 
 
-def test_who_gives_up_while_cut_off_does_not_block_the_queue(proxy: Proxy, connect: Connect) -> None:
+def test_who_gives_up_while_cut_off_does_not_block_the_queue(proxy: FaultProxy, connect: Connect) -> None:
     """kazoo's own lock would leave the node of the waiter there as long as its process lives."""
     observer = connect()
-    unlucky = connect(hosts=proxy.hosts, connect_timeout_seconds=1)
+    unlucky = connect(hosts=hosts_of(proxy), connect_timeout_seconds=1)
     held = lock(observer)
     held.acquire()
     waiting = in_queue(observer, lock(unlucky, timeout_seconds=1.5))
     behind = in_queue(observer, lock(connect()))
-    proxy.refuse()
+    proxy.down()
 
     with pytest.raises((ServiceError, LockTimeoutError)):
         waiting.wait()
     assert len(nodes(observer)) == 3
-    proxy.resume()
+    proxy.up()
 
     until(lambda: len(nodes(observer)) == 2, what="the clean-up")
     held.release()
@@ -199,15 +199,15 @@ def test_who_gives_up_while_cut_off_does_not_block_the_queue(proxy: Proxy, conne
     behind.lock.release()
 
 
-def test_a_release_that_does_not_get_through_is_done_later(proxy: Proxy, connect: Connect) -> None:
+def test_a_release_that_does_not_get_through_is_done_later(proxy: FaultProxy, connect: Connect) -> None:
     observer = connect()
-    client = connect(hosts=proxy.hosts, connect_timeout_seconds=1)
+    client = connect(hosts=hosts_of(proxy), connect_timeout_seconds=1)
     held = lock(client)
     held.acquire()
-    proxy.refuse()
+    proxy.down()
     held.release()
     assert len(nodes(observer)) == 1
-    proxy.resume()
+    proxy.up()
 
     with lock(observer) as successor:
         successor.verify()
