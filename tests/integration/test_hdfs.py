@@ -25,6 +25,7 @@ from autostream.hadoop.reader import BLOCK_BYTES, SKIP_BYTES, TAIL_BYTES, RangeR
 from autostream.hadoop.tails import TAILS
 from autostream.hadoop.webhdfs import Body, BrokenBodyError, WebHdfs
 from autostream.hadoop.writer import BUFFER_BYTES
+from tests.support.gateway import httpfs
 from tests.support.hadoop import Hdfs
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
@@ -504,3 +505,32 @@ def test_a_quota_of_names(hdfs: Hdfs, files: WebHdfsFileIO, directory: str) -> N
     with pytest.raises(NoSpaceError, match="quota is used up"):
         write(files, f"{directory}/x", b"1")
     assert names(files, directory) == []
+
+
+# ------------------------------------------------------------------------------------------ HttpFS
+@pytest.mark.parametrize("size", [10, TAIL_BYTES + BUFFER_BYTES])
+def test_one_address_that_redirects_to_itself(hdfs: Hdfs, directory: str, size: int) -> None:
+    with httpfs(hdfs.webhdfs_url) as url:
+        files = file_io(hdfs, **{"webhdfs.urls": url})
+        location = f"{directory}/x"
+        write(files, location, b"a" * size)
+        assert read(files, location) == b"a" * size
+        assert {status.owner for _, status in files.walk(directory)} == {"alice"}
+        with pytest.raises(FileExistsError):
+            files.new_output(location).create()
+        write(files, location, b"b" * size, overwrite=True)
+        assert read(files, location) == b"b" * size
+        with files.new_input(location).open() as stream:
+            stream.seek(3)
+            assert stream.read(4) == b"bbbb"
+        first, second = files.new_output(f"{directory}/y").create(), files.new_output(f"{directory}/y").create()
+        first.close()
+        with pytest.raises(FileExistsError, match="was not renamed to it"):
+            second.close()
+        with pytest.raises(FileNotFoundError):
+            files.rename(f"{directory}/none", f"{directory}/z")
+        files.delete(location)
+        write(files, f"{directory}/d/inside", b"1")
+        with pytest.raises(FileExistsError, match="/d is a directory in HDFS"):
+            write(files, f"{directory}/d", b"2" * size, overwrite=True)
+        assert names(files, directory) == ["d/inside", "y"]

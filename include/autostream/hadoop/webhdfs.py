@@ -202,7 +202,10 @@ class WebHdfs:
         options = {"destination": target, "renameoptions": "OVERWRITE" if overwrite else "NONE"}
         document = self._transport.json("PUT", "RENAME", source, options, repeatable=False)
         # A NameNode answers by an exception or by nothing; HttpFS does not know the option, and answers yes or no.
-        if document.get("boolean", True):
+        if "boolean" not in document:
+            return
+        if document["boolean"]:
+            self._require_not_inside(source, target)
             return
         self.status(source)
         if not self.exists(target):
@@ -211,6 +214,13 @@ class WebHdfs:
             raise ExistingFileError(f"{target} exists in HDFS already: {source} was not renamed to it.")
         self.delete(target)
         self._rename(source, target, overwrite=False)
+
+    def _require_not_inside(self, source: str, target: str) -> None:
+        """Undo a rename that went into a directory called ``target``, as it does without the option."""
+        inside = f"{target.rstrip('/')}/{source.rsplit('/', 1)[1]}"
+        if self.exists(inside):
+            self._transport.json("PUT", "RENAME", inside, {"destination": source}, repeatable=False)
+            raise ExistingFileError(f"{target} is a directory in HDFS: {source} was not renamed to it.")
 
     def set_permission(self, path: str, permission: str) -> None:
         """Set the permission, octal: `755`."""
