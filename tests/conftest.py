@@ -44,6 +44,15 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def rest_server() -> Iterator[tuple[str, str]]:
+    """The URL and the warehouse of Iceberg's own REST catalog server."""
+    from tests.support.services import rest_catalog
+
+    with rest_catalog() as served:
+        yield served
+
+
 # ZooKeeper, HDFS and Hive: one of each a worker and session, started when the first test asks for it. Tests leave them
 # running and keep to names of their own; one that ends or pauses a service starts its own by tests.support.hadoop.
 # Those that use the same may share a worker: @pytest.mark.xdist_group("hadoop").

@@ -14,7 +14,7 @@ from pyiceberg.table import Table
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.fileio import WebHdfsFileIO
 from autostream.lake.catalogs.hive import HiveCatalog
-from autostream.lake.catalogs.hive_lock import show_hive_locks
+from autostream.lake.catalogs.hive_lock import HiveLock, show_hive_locks
 from autostream.lake.catalogs.swap import root_cause
 from tests.support.catalogs import IDS, append, hive_catalog, ids, new_namespace
 from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
@@ -24,7 +24,7 @@ from tests.support.rows import assert_same_rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
 
-VERSIONS = ["hive_metastore", "newer_hive_metastore", "older_hive_metastore"]
+VERSIONS = ["hive_metastore", "newer_hive_metastore", "older_hive_metastore", "oldest_hive_metastore"]
 
 
 @pytest.fixture(params=VERSIONS)
@@ -297,3 +297,20 @@ def test_the_next_server_answers_where_the_first_is_down(hive_metastore: HiveMet
 def test_wrong_properties(properties: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         hive_catalog(**{"uri": "thrift://localhost:9083", **properties})
+
+
+def test_a_compaction_of_a_table_that_others_hold(hive_metastore: HiveMetastore, zookeeper: ZooKeeper) -> None:
+    """It ends as timed out, says who holds the table, and leaves nothing behind."""
+    waits = {"iceberg__hive__lock_timeout_ms": "200"}
+    catalog = hive_catalog(hive_metastore.uri, **waits)
+    assert isinstance(catalog, HiveCatalog)
+    orders = Orders(catalog, f"{new_namespace(catalog)}.orders")
+    orders.checkpoint(3)
+    files = {path.name for path in Path(urlparse(orders.load().location()).path).rglob("*")}
+    namespace, name = orders.name.split(".")
+    with HiveLock(catalog.metastore, namespace, name, user="somebody"):
+        result = compact(orders.load(), f"hive.{orders.name}")
+    assert (result.status, result.exit_code) == ("failed", 124)
+    assert "of somebody on" in str(result.error)
+    assert {path.name for path in Path(urlparse(orders.load().location()).path).rglob("*")} == files
+    assert_same_rows(read_table(orders.load()), orders.expected())
