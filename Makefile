@@ -13,9 +13,10 @@ export PATH := $(BIN):$(PATH)
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 SOAK_HISTORIES ?= 2000
+SOAK_SECONDS ?= 600
 # A place that PostgreSQL, which may run as another user, can reach.
 SERVICES_DIRECTORY ?= /tmp/autostream-services-$(shell id -u)
-export SOAK_HISTORIES
+export SOAK_HISTORIES SOAK_SECONDS
 
 .PHONY: help setup demo up services services-stop test test-integration soak lint format bench lock clean
 
@@ -44,8 +45,8 @@ test-integration: export AUTOSTREAM_REQUIRE_SERVICES = 1
 test-integration: setup ## run only the tests against real services; one that cannot be had fails them
 	@pytest -n $(PYTEST_WORKERS) -m "integration and not soak" $(PYTEST_ARGS)
 
-soak: setup ## run SOAK_HISTORIES (2000) random upsert histories against the model
-	@pytest -n $(PYTEST_WORKERS) -m soak $(PYTEST_ARGS)
+soak: setup ## kill writers of a Hive table for SOAK_SECONDS (600), with and without Hive locks; SOAK_HISTORIES (2000) random upserts
+	@pytest -n $(PYTEST_WORKERS) -m soak -rP $(PYTEST_ARGS)
 
 lint: setup ## check style, formatting, types and layers
 	@ruff check .

@@ -5,14 +5,14 @@ Its journal is on disk before the next step: a JSON line for each try, with its 
 
 import json
 import os
+import random
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import cycle
 from typing import Any
 
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
 from pyiceberg.table import Table
 
 from autostream.lake.catalogs import open_catalog
@@ -20,7 +20,7 @@ from autostream.lake.catalogs.swap import SwapStep
 from tests.support.catalogs import append
 from tests.support.lakes import compact
 
-CHORE_EVERY = 10
+CHORE_EVERY = 3
 EXPIRED_AFTER_MS = 20_000
 
 
@@ -32,7 +32,7 @@ class RowWriter:
         self.catalog.observe = self._observe  # type: ignore[attr-defined]
         self.table = told["table"]
         self.row = told["first"]
-        self.chores = cycle(CHORES.items()) if told["chores"] else None
+        self.chores = list(CHORES.items()) if told["chores"] else []
         self.journal = open(told["journal"], "a")  # noqa: SIM115
         self.attempts = 0
         self.ended = False
@@ -43,8 +43,8 @@ class RowWriter:
         while not self.ended:
             self._append()
             tries += 1
-            if self.chores is not None and tries % CHORE_EVERY == 0:
-                self._chore(*next(self.chores))
+            if self.chores and tries % CHORE_EVERY == 0:
+                self._chore(*random.choice(self.chores))
 
     def end(self, *_: object) -> None:
         """Commit no more, once what is under way has ended."""
@@ -58,7 +58,7 @@ class RowWriter:
         self._write(event="try", row=self.row)
         try:
             append(self.catalog.load_table(self.table), self.row)
-        except CommitFailedException as error:
+        except (CommitFailedException, ValidationException) as error:  # the latter: what it began with has expired
             self._write(event="failed", row=self.row, error=str(error))
             return  # the same row again: nothing was changed
         except CommitStateUnknownException as error:
@@ -71,7 +71,7 @@ class RowWriter:
         self._write(event="chore", chore=name)
         try:
             outcome = chore(self.catalog.load_table(self.table))
-        except (CommitFailedException, CommitStateUnknownException) as error:
+        except (CommitFailedException, ValidationException, CommitStateUnknownException) as error:
             outcome = f"{type(error).__name__}: {error}"
         self._write(event="chore-ended", chore=name, outcome=outcome)
 
