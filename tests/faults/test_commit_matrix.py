@@ -4,6 +4,7 @@ After each fault the table can be read, holds what the outcome says, has all of 
 janitor releases the lock of a dead process), and takes the next commit.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -362,3 +363,43 @@ def test_an_update_that_was_lost_is_made_again(broken: World, caplog: pytest.Log
     assert fault.seen
     assert "was lost" in caplog.text
     broken.check([1, 2, 3, 7], left_over=1)
+
+
+# ------------------------------------------------------------------------------------------------ a full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)]
+    mounted = subprocess.run(mount, check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+@every(["sql", "hive+hive", "hive+zookeeper", "older-hive+hive"])
+def test_the_disk_is_full_when_the_metadata_is_written(broken: World, small_disk: Path) -> None:
+    place = {"write.metadata.path": f"file://{small_disk}", "commit.retry.num-retries": "0"}
+    broken.load().transaction().set_properties(place).commit_transaction()
+    filler = small_disk / "filler"
+
+    def fill() -> None:
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"x" * 4096):
+                pass
+
+    _, table = observed(broken, SwapStep.LOCKED, fill)
+    with pytest.raises(CommitFailedException, match=r"metadata file .* cannot be written: .*No space left") as error:
+        append(table, 3)  # type: ignore[arg-type]
+    assert "Nothing was changed" in str(error.value)
+    filler.unlink()
+    assert len(list(small_disk.glob("*.metadata.json"))) == 1  # that of the properties alone
+    broken.load().transaction().remove_properties("write.metadata.path").commit_transaction()
+    assert ids(broken.load()) == BEFORE
+    append(broken.load(), 4)
+    assert ids(broken.load()) == [*BEFORE, 4]
+    assert broken.locks() == []
