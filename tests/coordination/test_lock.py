@@ -340,3 +340,8 @@ def test_who_waits_long_is_told_once_for_whom(
     (told,) = (record.getMessage() for record in caplog.records if "waiting for" in record.getMessage())
     assert told.startswith("waiting for the lock on table lake.db.orders: it is locked by ")
     assert "(compaction, since" in told
+
+
+def test_a_wait_that_is_longer_than_an_answer_may_take_ends_as_a_wait(connect: Connect) -> None:
+    with lock(connect()), pytest.raises(LockTimeoutError, match=r"was not free within 1\.2 s"):
+        lock(connect(connect_timeout_seconds=1), timeout_seconds=1.2).acquire()

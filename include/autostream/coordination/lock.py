@@ -66,7 +66,7 @@ class TableLock:
             key: The table.
             what: What it is for, shown to those who wait, such as `compaction`.
             timeout_seconds: How long to wait for it; 0: take it only if it is free. The servers themselves have
-                `zookeeper.connect_timeout_seconds` to answer, if that is longer.
+                `zookeeper.connect_timeout_seconds` more to answer.
         """
         self._client = client
         self._mutex = threading.Lock()
@@ -117,9 +117,9 @@ class TableLock:
                 self._mutex.release()
 
     def _wait_in_queue(self) -> _Tenure:
-        start = time.monotonic()
-        deadline = start + self.timeout_seconds
-        answers_by = start + max(self.timeout_seconds, self._client.settings.connect_timeout_seconds)
+        deadline = time.monotonic() + self.timeout_seconds
+        # Who waited in vain still wants to know for whom.
+        answers_by = deadline + self._client.settings.connect_timeout_seconds
         me = Holder.of_this_process(self.what)
         while True:
             place = Place(self._client, self.key)
