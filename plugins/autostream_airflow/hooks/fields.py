@@ -24,7 +24,7 @@ def as_text(value: Any) -> str:
     """Returns a value as a property holds it: extras are JSON, where `true` and `1` need no quotes."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value).strip()
+    return str(value)
 
 
 def as_flag(value: Any, *, where: str) -> bool:
@@ -33,7 +33,7 @@ def as_flag(value: Any, *, where: str) -> bool:
     Raises:
         ConfigurationError: It is neither; `where` names it.
     """
-    text = as_text(value).lower()
+    text = as_text(value).strip().lower()
     if text not in ("true", "false"):
         raise ConfigurationError(f"{where} cannot be {value!r}. Write true or false.")
     return text == "true"

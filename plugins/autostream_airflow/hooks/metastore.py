@@ -132,7 +132,7 @@ def kerberos_properties(cache: str | None) -> dict[str, str]:
 
 
 def _authentication(connection: Connection, extras: dict[str, Any]) -> dict[str, str]:
-    mechanism = as_text(extras.get("authMechanism", "")).upper()
+    mechanism = as_text(extras.get("authMechanism", "")).strip().upper()
     if not mechanism:
         return {}
     if mechanism not in _MECHANISMS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowNotFoundException
+
 from autostream.errors import ConfigurationError
 from autostream_airflow.hooks.fields import as_text, extras_of
 
@@ -23,7 +25,7 @@ def referenced(connection: Connection, own: dict[str, str], names: tuple[str, ..
         names: Extras that name connections; they are no properties themselves.
 
     Raises:
-        ConfigurationError: A named connection is wrong, or two say different things of which the first says nothing.
+        ConfigurationError: A named connection is missing or wrong, or two contradict each other.
     """
     extras = extras_of(connection)
     found: dict[str, str] = {}
@@ -31,8 +33,15 @@ def referenced(connection: Connection, own: dict[str, str], names: tuple[str, ..
     for name in names:
         if name not in extras:
             continue
-        named = as_text(extras[name])
-        for key, value in _properties(name, named).items():
+        named = as_text(extras[name]).strip()
+        try:
+            properties = _properties(name, named)
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(
+                f"The extra {name!r} of connection {connection.conn_id!r} is {named!r}, but there is no connection of "
+                "that id. Make it, or correct the extra."
+            ) from error
+        for key, value in properties.items():
             if found.setdefault(key, value) != value and key not in own:
                 raise ConfigurationError(
                     f"Connections {origin[key]!r} and {named!r} differ in {key}, and connection "

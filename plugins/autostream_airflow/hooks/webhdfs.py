@@ -141,7 +141,7 @@ def _urls(connection: Connection, extras: dict[str, Any]) -> list[str]:
 
 def _verification(connection: Connection, extras: dict[str, Any]) -> dict[str, str]:
     """`verify` is yes, no, or the file of the certificates that sign the server's."""
-    text = as_text(extras.get("verify", ""))
+    text = as_text(extras.get("verify", "")).strip()
     if text.lower() in ("true", "false"):
         return {"webhdfs.tls-verify": text.lower()}
     return {"webhdfs.tls-ca": text} if text else {}

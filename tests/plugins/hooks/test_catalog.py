@@ -116,6 +116,22 @@ def test_a_named_connection_of_another_type_is_refused(connect: Callable[..., No
         CatalogHook("lake").properties()
 
 
+def test_a_named_connection_that_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk import Connection
+
+    from autostream_airflow.hooks.zookeeper import ZooKeeperHook
+
+    def get(conn_id: str) -> Connection:
+        if conn_id == "lake":
+            return Connection(conn_id="lake", conn_type="iceberg", extra='{"type": "hive", "zookeeper_conn_id": "zk "}')
+        raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+
+    for hook in (CatalogHook, ZooKeeperHook):
+        monkeypatch.setattr(hook, "get_connection", staticmethod(get))
+    with pytest.raises(ConfigurationError, match=r"'zookeeper_conn_id' of connection 'lake' is 'zk', but there is no"):
+        CatalogHook("lake").properties()
+
+
 def test_a_hive_catalog_is_opened_by_our_own_class_and_hdfs_by_our_own_client(connect: Callable[..., None]) -> None:
     from autostream.hadoop.fileio import WebHdfsFileIO
     from autostream.lake.catalogs.hive import HiveCatalog

@@ -37,6 +37,7 @@ from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
+from autostream.hadoop.accounts import acting_account
 from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
 from autostream.lake.catalogs.acting import ActingCatalog
 from autostream.lake.catalogs.hive_lock import HiveLock, HiveLockPolicy
@@ -151,6 +152,15 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         return self._convert_hive_into_iceberg(self._read(database, name))
 
     # ------------------------------------------------------------------------------------------- creation
+
+    def create_namespace(self, namespace: str | Identifier, properties: Properties = EMPTY_DICT) -> None:
+        """Create a namespace, by the account that acts for its tables: they are to be made in its directory.
+
+        Raises:
+            NamespaceAlreadyExistsError: there is one of that name.
+        """
+        with self._acting_as(acting_account({}, properties, self.properties)):
+            super().create_namespace(namespace, properties)
 
     def create_table(
         self,
