@@ -100,7 +100,7 @@ _METASTORE: dict[str, Any] = {
         "warehouse": _field(
             "Warehouse", about="Where the tables of a new database are: such as hdfs://lake/warehouse."
         ),
-        "authMechanism": _field(
+        "auth_mechanism": _field(
             "Authentication",
             choices=("NOSASL", "GSSAPI"),
             about="GSSAPI: Kerberos; NOSASL: none. Empty: as Airflow's [core] security says.",

@@ -98,7 +98,7 @@ def test_the_forms_of_hadoop_have_every_extra(monkeypatch: pytest.MonkeyPatch) -
     numbers = {"connect_timeout_seconds", "read_timeout_seconds", "client_timeout_seconds", "retries"}
     types = declared()
     assert types["webhdfs"]["conn-fields"].keys() == {*webhdfs.EXTRAS, "use_ssl", "verify"} - numbers
-    own = {"warehouse", "authMechanism", "webhdfs_conn_id", "zookeeper_conn_id"}
+    own = {"warehouse", "auth_mechanism", "webhdfs_conn_id", "zookeeper_conn_id"}
     assert types["hive_metastore"]["conn-fields"].keys() == {*metastore.EXTRAS, *own} - numbers
 
 

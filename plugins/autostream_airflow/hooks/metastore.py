@@ -35,6 +35,7 @@ EXTRAS = {
 }
 """Extra -> catalog property; any other extra, such as `warehouse`, is a catalog property itself."""
 
+_MECHANISM = ("auth_mechanism", "authMechanism")  # the Hive provider's name, and the one that it had before
 _MECHANISMS = {"NOSASL": "false", "GSSAPI": "true"}
 _SHOWN = 5
 
@@ -43,7 +44,7 @@ class MetastoreHook(BaseHook):
     """The metastore of a connection of type `hive_metastore`, which Airflow's Hive provider has as well.
 
     Host and port name its servers, login is the account of simple mode (`user` or `user:group,group`), and the extras
-    are those of the provider (`authMechanism`, `kerberos_service_name`), those of `EXTRAS`, and catalog properties.
+    are those of the provider (`auth_mechanism`, `kerberos_service_name`), those of `EXTRAS`, and catalog properties.
 
     Args:
         metastore_conn_id: The connection.
@@ -109,7 +110,7 @@ def metastore_properties(connection: Connection, *, cache: str | None) -> dict[s
     """
     require_type(connection, MetastoreHook.conn_type)
     extras = extras_of(connection)
-    others = {key: as_text(value) for key, value in extras.items() if key not in (*EXTRAS, "authMechanism")}
+    others = {key: as_text(value) for key, value in extras.items() if key not in (*EXTRAS, *_MECHANISM)}
     if "_HOST" in as_text(extras.get("principal", "")):
         raise ConfigurationError(
             f"The extra 'principal' of connection {connection.conn_id!r} is {extras['principal']!r}, the server's. "
@@ -132,12 +133,13 @@ def kerberos_properties(cache: str | None) -> dict[str, str]:
 
 
 def _authentication(connection: Connection, extras: dict[str, Any]) -> dict[str, str]:
-    mechanism = as_text(extras.get("authMechanism", "")).strip().upper()
+    name = next((name for name in _MECHANISM if name in extras), _MECHANISM[0])
+    mechanism = as_text(extras.get(name, "")).strip().upper()
     if not mechanism:
         return {}
     if mechanism not in _MECHANISMS:
         raise ConfigurationError(
-            f"The extra 'authMechanism' of connection {connection.conn_id!r} cannot be {mechanism!r}. "
+            f"The extra {name!r} of connection {connection.conn_id!r} cannot be {mechanism!r}. "
             f"There are {' and '.join(_MECHANISMS)} (Kerberos)."
         )
     return {"hive.kerberos-authentication": _MECHANISMS[mechanism]}

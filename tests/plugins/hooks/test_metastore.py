@@ -35,7 +35,7 @@ def connection(*, extra: dict[str, Any] | None = None, **fields: Any) -> Connect
         ),
         # The Hive provider's own extras.
         (
-            connection(host="hms", extra={"authMechanism": "GSSAPI", "kerberos_service_name": "metastore"}),
+            connection(host="hms", extra={"auth_mechanism": "GSSAPI", "kerberos_service_name": "metastore"}),
             {"hive.kerberos-authentication": "true", "hive.kerberos-service-name": "metastore"},
         ),
         (connection(host="hms", extra={"authMechanism": "NOSASL"}), {"hive.kerberos-authentication": "false"}),
@@ -52,7 +52,7 @@ def test_what_a_connection_means(made: Connection, meant: dict[str, str]) -> Non
 def test_under_kerberos_the_renewed_ticket_counts_unless_the_connection_says_otherwise() -> None:
     kerberos = {"hive.kerberos-authentication": "true", "hive.credential-cache": "/cc"}
     assert metastore_properties(connection(host="hms"), cache="/cc") == SERVER | kerberos
-    plain = metastore_properties(connection(host="hms", extra={"authMechanism": "NOSASL"}), cache="/cc")
+    plain = metastore_properties(connection(host="hms", extra={"auth_mechanism": "NOSASL"}), cache="/cc")
     assert plain["hive.kerberos-authentication"] == "false"
 
 
