@@ -27,7 +27,7 @@ MIB: Final = 1 << 20
 TAIL_BYTES: Final = 256 * KIB
 # The window of a first read, and up to where it grows.
 FIRST_WINDOW_BYTES: Final = 256 * KIB
-LARGEST_WINDOW_BYTES: Final = 128 * MIB
+LARGEST_WINDOW_BYTES: Final = 1024 * MIB
 # Small reads are served from a block of this size.
 BLOCK_BYTES: Final = 128 * KIB
 # A gap up to this size is read and thrown away rather than asked for anew.
