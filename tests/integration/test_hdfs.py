@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -376,6 +377,26 @@ io.delete("hdfs://lake/data/memory")
 def test_a_large_file_takes_no_more_memory_than_a_small_one(hdfs: Hdfs) -> None:
     done = subprocess.run([sys.executable, "-c", _MEMORY, hdfs.webhdfs_url], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 24 << 20
+
+
+_KILLED = """
+import os, sys
+from autostream.hadoop.fileio import WebHdfsFileIO
+io = WebHdfsFileIO({"webhdfs.urls": sys.argv[1], "webhdfs.user": "svc", "autostream.proxy-user": "alice"})
+stream = io.new_output(sys.argv[2]).create()
+stream.write(bytes(9_000_000))
+os._exit(9)
+"""
+
+
+def test_a_killed_writer_leaves_what_a_sweep_finds(hdfs: Hdfs, files: WebHdfsFileIO, directory: str) -> None:
+    command = [sys.executable, "-c", _KILLED, hdfs.webhdfs_url, f"{directory}/x.parquet"]
+    assert subprocess.run(command).returncode == 9
+    left = names(files, directory)
+    assert [re.fullmatch(r"x\.parquet\.autostream-[0-9a-f]{32}\.part", name) is not None for name in left] == [True]
+    write(files, f"{directory}/x.parquet", b"1")
+    files.delete(f"{directory}/{left[0]}")
+    assert names(files, directory) == ["x.parquet"]
 
 
 # ------------------------------------------------------------------------------------------ names and directories

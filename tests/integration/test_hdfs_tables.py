@@ -1,20 +1,30 @@
 """Tables on HDFS through WebHdfsFileIO: PyIceberg writes them, our commands read and compact them."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
+import pyarrow.orc as orc
 import pyarrow.parquet as pq
 import pytest
 import requests
 from pyiceberg.catalog import load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.manifest import DataFileContent, FileFormat
+from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.typedef import Record
+from pyiceberg.types import LongType, NestedField, StringType
+from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
+from autostream.demo.writer import Changes, UpsertWriter
 from autostream.hadoop.fileio import WebHdfsFileIO
 from autostream.hadoop.transport import Transport
+from autostream.lake.manifests import data_file
 from autostream.lake.scan import scan_table
 from tests.support.commands import autostream
 from tests.support.hadoop import Hdfs
@@ -129,6 +139,43 @@ def test_large_row_groups_are_read_by_the_engine(catalog: SqlCatalog, tmp_path: 
         f"{n:064}" for n in (599_998, 599_999)
     ]
     assert table.scan().to_arrow().num_rows == 600_000
+
+
+@pytest.mark.parametrize("form", ["orc", "avro"])
+def test_files_of_other_formats(catalog: SqlCatalog, form: str) -> None:
+    schema = Schema(NestedField(1, "id", LongType(), required=True), NestedField(2, "s", StringType()))
+    table = catalog.create_table("db.t", schema)
+    rows = [{"id": number, "s": f"{number:032}"} for number in range(20_000)]
+    content = io.BytesIO()
+    if form == "orc":
+        fields = [
+            pa.field("id", pa.int64(), False, {b"iceberg.id": b"1"}),
+            pa.field("s", pa.string(), True, {b"iceberg.id": b"2"}),
+        ]
+        orc.write_table(pa.Table.from_pylist(rows, pa.schema(fields)), content)
+    else:
+        fastavro.writer(content, AvroSchemaConversion().iceberg_to_avro(schema, "table"), rows)
+    location = f"{table.location()}/data/x.{form}"
+    with table.io.new_output(location).create() as sink:
+        sink.write(content.getvalue())
+    file = data_file(
+        spec_id=0,
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat(form.upper()),
+        partition=Record(),
+        record_count=len(rows),
+        file_size_in_bytes=len(content.getvalue()),
+    )
+    writer = UpsertWriter(table)
+    writer.commit([file])
+    writer.checkpoint(Changes(("id",), deletes=pa.table({"id": [7]})))
+    left = [row for row in rows if row["id"] != 7]
+    table.refresh()
+    assert_same_rows(scan_table(table).to_batches(), left)
+    assert compact(table, rewrite_all="true").status == "committed"
+    table.refresh()
+    assert_same_rows(table.scan().to_arrow(), left)
 
 
 def test_two_catalogs_of_one_process_act_as_two_accounts(catalog: SqlCatalog) -> None:
