@@ -75,6 +75,14 @@ def test_the_janitor_releases_what_is_dead_and_keeps_what_lives(
     assert "lock janitor" in json.loads(line)["by"]
 
 
+def test_nothing_is_released_that_cannot_be_recorded(metastore: Metastore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSTREAM_JANITOR__STALE_AFTER_SECONDS", "1")
+    monkeypatch.setenv("AUTOSTREAM_JANITOR__RECORD_FILE", "/nowhere/released.jsonl")
+    done = commands.autostream("lock", "janitor", "--json")
+    assert done.exit_code == 1
+    assert "No lock was released. Correct janitor.record_file" in done.document["errors"][0]
+
+
 def test_a_metastore_that_is_down_holds_up_no_other(metastore: Metastore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYICEBERG_CATALOG__DOWN__URI", "thrift://localhost:1")
     with HiveLock(metastore, "cli", "alive"):

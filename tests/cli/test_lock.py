@@ -83,7 +83,7 @@ def test_a_table_has_three_names(table: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_without_zookeeper_there_are_no_locks_to_show(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUTOSTREAM_ZOOKEEPER__HOSTS", raising=False)
-    with pytest.raises(ConfigurationError, match=r"No ZooKeeper is configured\. Set zookeeper\.hosts"):
+    with pytest.raises(ConfigurationError, match=r"Nothing that locks tables is configured\. Set zookeeper\.hosts"):
         invoke("list")
 
 

@@ -138,7 +138,9 @@ class World:
         """Let the janitor release what a dead process left."""
         if isinstance(self.direct, HiveCatalog):
             janitor = LockJanitor(self.direct.metastore, lambda *_: [], stale_after_seconds=0)
-            janitor.release(d for d in janitor.examine() if d.lock.database == self.namespace)
+            for decision in janitor.examine():
+                if decision.lock.database == self.namespace:
+                    janitor.release(decision)
 
 
 KINDS = [

@@ -159,7 +159,7 @@ class TestAtAMetastore:
         decisions = [d for d in janitor.examine() if d.lock.database == "janitor"]
         assert [(d.release, d.released) for d in decisions] == [(True, False)]
         assert len(show_hive_locks(metastore, "janitor", "dead")) == 1  # looking at it changes nothing
-        (done,) = janitor.release(decisions)
+        done = janitor.release(decisions[0])
         assert (done.released, done.error) == (True, None)
         assert f"process {os.getpid()} on this machine is gone" in done.reason
         assert done.to_dict()["lock_id"] == done.lock.lock_id
@@ -194,10 +194,10 @@ class TestAtAMetastore:
             janitor = _janitor(metastore)
             (stale,) = [d for d in janitor.examine() if d.lock.database == "janitor"]
             earlier = replace(stale, lock=replace(stale.lock, heartbeat_ms=(stale.lock.heartbeat_ms or 0) - 1))
-            (kept,) = janitor.release([earlier])
+            kept = janitor.release(earlier)
             assert (kept.release, kept.released) == (False, False)
             assert "just been heard of" in kept.reason
-            (gone,) = janitor.release([replace(stale, lock=replace(stale.lock, lock_id=10**9))])
+            gone = janitor.release(replace(stale, lock=replace(stale.lock, lock_id=10**9)))
             assert "gone by now" in gone.reason
 
     @pytest.mark.parametrize("iceberg", [True, False])
@@ -215,7 +215,7 @@ class TestAtAMetastore:
     def test_one_that_cannot_be_released_is_reported(self, metastore: Metastore) -> None:
         janitor = _janitor(Metastore(replace(metastore.settings, uris=("thrift://localhost:1",))))
         decision = judge_by_evidence(JAVA, Evidence(Life.DEAD, "gone"), now_ms=NOW)
-        (failed,) = janitor.release([decision])
+        failed = janitor.release(decision)
         assert failed.release
         assert not failed.released
         assert "No metastore can be reached" in str(failed.error)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autostream.cli.hive_locks import break_hive_lock, hive_catalogs, hive_locks, sweep
+from autostream.cli.hive_locks import break_hive_lock, hive_catalog_names, hive_catalogs, hive_locks, sweep
 from autostream.cli.output import JsonOption, emit, log_console, output_console
-from autostream.config import load_settings
-from autostream.errors import UsageError
+from autostream.config import load_settings, pyiceberg_catalogs
+from autostream.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from autostream.coordination.holder import Holder
     from autostream.coordination.paths import LockKey
     from autostream.coordination.registry import BrokenLock, HeldLock
+    from autostream.lake.catalogs.hive import HiveCatalog
 
 app = typer.Typer(help="Locks on tables: who holds and who waits, and breaking one.", no_args_is_help=True)
 
@@ -75,7 +76,7 @@ def break_command(
         return
     if not yes:
         _confirm(key, locks)
-    records = [_break(lock, reason) for lock in locks]
+    records = [_break(lock, key, reason) for lock in locks]
     document = {"table": str(key), "status": "broken", "broken": [record.to_dict() for record in records]}
     emit(document, as_json=as_json, render=lambda: _render_broken(key, locks))
 
@@ -99,10 +100,36 @@ def janitor(
         raise typer.Exit(1)
 
 
-def _client() -> ZooKeeperClient:
+def _properties(catalog: str) -> dict[str, str]:
+    return pyiceberg_catalogs().get(catalog, {})
+
+
+def _client(catalog: str) -> ZooKeeperClient | None:
+    """The client of the ensemble that a catalog's locks are in; None where none is configured."""
+    from autostream.coordination.client import shared_client
+    from autostream.lake.catalogs.locking import merged_settings
+
+    settings = merged_settings(_properties(catalog))
+    return shared_client(settings) if settings.hosts else None
+
+
+def _clients(catalog: str | None) -> list[ZooKeeperClient]:
+    """The clients of all ensembles that locks may be in, of one catalog where named."""
     from autostream.coordination.client import shared_client
 
-    return shared_client(load_settings().zookeeper)
+    names = [catalog] if catalog else list(pyiceberg_catalogs())
+    found = [client for name in names if (client := _client(name))]
+    if load_settings().zookeeper.hosts:
+        found.append(shared_client(load_settings().zookeeper))
+    return list(dict.fromkeys(found))
+
+
+def _require_any(clients: Sequence[ZooKeeperClient], hive: Sequence[HiveCatalog]) -> None:
+    if not clients and not hive:
+        raise ConfigurationError(
+            "Nothing that locks tables is configured. Set zookeeper.hosts in autostream.toml or "
+            "AUTOSTREAM_ZOOKEEPER__HOSTS, or configure a Hive catalog."
+        )
 
 
 def _key(table: str) -> LockKey:
@@ -115,12 +142,21 @@ def _key(table: str) -> LockKey:
     return LockKey(parts[0], ".".join(parts[1:]))
 
 
+def _zookeeper_key(key: LockKey) -> LockKey:
+    """The same, as the commits of its catalog call it."""
+    from autostream.lake.catalogs.locking import lock_key
+
+    ignores_case = key.catalog in hive_catalog_names()
+    return lock_key(key.catalog, key.table, _properties(key.catalog), ignores_case=ignores_case)
+
+
 def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
     from autostream.coordination.registry import held_locks
 
-    hive = hive_catalogs((catalog,) if catalog else None)
-    if load_settings().zookeeper.hosts or not hive:
-        yield from held_locks(_client(), catalog)
+    clients, hive = _clients(catalog), hive_catalogs((catalog,) if catalog else None)
+    _require_any(clients, hive)
+    for client in clients:
+        yield from held_locks(client, _properties(catalog).get("autostream.lock.catalog", catalog) if catalog else None)
     for opened in hive:
         yield from hive_locks(opened)
 
@@ -128,11 +164,10 @@ def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
 def _held_locks_of(key: LockKey) -> Iterator[HeldLock]:
     from autostream.coordination.registry import held_lock
 
-    hive = hive_catalogs((key.catalog,))
-    if load_settings().zookeeper.hosts or not hive:
-        lock = held_lock(_client(), key)
-        if lock is not None:
-            yield lock
+    client, hive = _client(key.catalog), hive_catalogs((key.catalog,))
+    _require_any([client] if client else [], hive)
+    if client and (lock := held_lock(client, _zookeeper_key(key))):
+        yield lock
     for opened in hive:
         yield from hive_locks(opened, key)
 
@@ -141,17 +176,19 @@ def _broken(key: LockKey) -> list[BrokenLock]:
     """Records of broken locks; they are kept in ZooKeeper, Hive's in the log and the janitor's file."""
     from autostream.coordination.registry import broken_locks
 
-    return broken_locks(_client(), key) if load_settings().zookeeper.hosts else []
+    client = _client(key.catalog)
+    return broken_locks(client, _zookeeper_key(key)) if client else []
 
 
-def _break(lock: HeldLock, reason: str) -> BrokenLock:
+def _break(lock: HeldLock, key: LockKey, reason: str) -> BrokenLock:
     from autostream.coordination.holder import Holder
     from autostream.coordination.registry import break_lock
 
     by = Holder.of_this_process("lock break")
-    if lock.kind == "hive":
+    client = _client(key.catalog)
+    if lock.kind == "hive" or client is None:
         return break_hive_lock(lock, by=by, reason=reason)
-    return break_lock(_client(), lock, by=by, reason=reason)
+    return break_lock(client, lock, by=by, reason=reason)
 
 
 def _confirm(key: LockKey, locks: Sequence[HeldLock]) -> None:

@@ -11,10 +11,11 @@ import json
 import logging
 import re
 import socket
+import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,10 @@ _NAMELESS: Final = ("Unknown", "")
 # Metastore 4.1 elects its leader by locks on a database of its own, with nobody's name on them.
 _OWN_DATABASES: Final = "__"
 _ICEBERG_AGENT: Final = re.compile(rf"^(Iceberg-|{AGENT}-)|^(Unknown)?$")
+
+
+Row = dict[str, Any]
+"""What became of one lock, as JSON carries it."""
 
 
 class Life(StrEnum):
@@ -199,23 +204,37 @@ def flink_job_ids(catalog: HiveCatalog, database: str, table: str) -> list[str]:
     return list(dict.fromkeys(job_id for job_id in found if job_id))
 
 
-def record(rows: Iterable[dict[str, Any]], *, file: Path, by: Holder, at: datetime) -> None:
-    """Append what was released to a file, a JSON line each.
+@contextmanager
+def recording(
+    file: Path | None, *, by: Holder, clock: Callable[[], float] = time.time
+) -> Iterator[Callable[[Row], None]]:
+    """Open the record before anything is released, and give what appends a row to it, a JSON line each.
+
+    Args:
+        file: where it is kept; None: nowhere.
+        by: who releases the locks.
+        clock: seconds since the epoch.
 
     Raises:
-        ConfigurationError: the file cannot be written.
+        ConfigurationError: the file cannot be opened; nothing has been released.
     """
-    done = [{"at": iso_time(round(at.timestamp() * 1000)), "by": str(by), **row} for row in rows if row["released"]]
-    if not done:
+    if file is None:
+        yield lambda _row: None
         return
     try:
-        with file.open("a", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(line) + "\n" for line in done)
+        lines = file.open("a", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
-            f"{len(done)} locks were released, but {file} cannot be written: {error.strerror}. Correct "
-            "janitor.record_file."
+            f"{file} cannot be written to: {error.strerror}. No lock was released. Correct janitor.record_file."
         ) from error
+
+    def append(row: Row) -> None:
+        if row["released"]:
+            lines.write(json.dumps({"at": iso_time(round(clock() * 1000)), "by": str(by), **row}) + "\n")
+            lines.flush()
+
+    with lines:
+        yield append
 
 
 @dataclass
@@ -255,10 +274,6 @@ class LockJanitor:
             return []
         now_ms = metastore_time_ms(self.metastore)
         return [self._judge(lock, now_ms) for lock in locks if not lock.agent.startswith(_CLOCK)]
-
-    def release(self, decisions: Iterable[Decision]) -> list[Decision]:
-        """Release the stale ones; each is looked at once more right before, and one that fails stops no other."""
-        return [self._release(decision) if decision.release else decision for decision in decisions]
 
     def _judge(self, lock: HiveLockEntry, now_ms: int) -> Decision:
         kept = judge_by_heartbeat(lock, now_ms=now_ms, stale_after_ms=round(self.stale_after_seconds * 1000))
@@ -303,8 +318,11 @@ class LockJanitor:
             return Evidence(Life.NOT_ASKED, f"Flink job {job_id} may run where nobody answers: {problem}")
         return evidence_of_job(lock, None, job_id, now_ms=now_ms)
 
-    def _release(self, decision: Decision) -> Decision:
+    def release(self, decision: Decision) -> Decision:
+        """Release a lock if it is stale, after one more look at it; what became of it. Nothing is raised."""
         lock = decision.lock
+        if not decision.release:
+            return decision
         try:
             again = show_hive_locks(self.metastore, lock.database, lock.table)
             same = next((found for found in again if found.lock_id == lock.lock_id), None)
@@ -319,23 +337,31 @@ class LockJanitor:
         return Decision(lock, True, decision.reason, released=released)
 
 
-def sweep_locks(catalog: HiveCatalog, settings: JanitorSettings, *, dry_run: bool) -> list[dict[str, Any]]:
-    """Look through the locks of a catalog's metastore, release the stale ones, and record it.
+def sweep_locks(catalog: HiveCatalog, settings: JanitorSettings, *, dry_run: bool) -> list[Row]:
+    """Look through the locks of a catalog's metastore, and release the stale ones, each with a record.
 
     Returns:
         One row a lock, as JSON carries it.
 
     Raises:
         ServiceError: the metastore does not answer.
-        ConfigurationError: locks were released, but not recorded.
+        ConfigurationError: the record cannot be written to; nothing was released.
     """
     janitor = LockJanitor.of(catalog, settings)
     decisions = janitor.examine()
-    if not dry_run:
-        decisions = janitor.release(decisions)
-    rows = [{**d.to_dict(), "table": f"{catalog.name}.{d.lock.database}.{d.lock.table or '*'}"} for d in decisions]
-    if settings.record_file:
-        record(rows, file=Path(settings.record_file), by=Holder.of_this_process("lock janitor"), at=datetime.now(UTC))
+
+    def row(decision: Decision) -> Row:
+        lock = decision.lock
+        return {**decision.to_dict(), "table": f"{catalog.name}.{lock.database}.{lock.table or '*'}"}
+
+    if dry_run:
+        return [row(decision) for decision in decisions]
+    rows = []
+    file = Path(settings.record_file) if settings.record_file else None
+    with recording(file, by=Holder.of_this_process("lock janitor")) as append:
+        for decision in decisions:
+            rows.append(row(janitor.release(decision)))
+            append(rows[-1])
     return rows
 
 

@@ -47,6 +47,7 @@ from autostream.lake.catalogs.locking import (
     LockType,
     hive_lock_wanted,
     holding,
+    lock_key,
     lock_type,
     zookeeper_lock,
 )
@@ -58,6 +59,7 @@ from autostream.lake.catalogs.swap import (
     Swap,
     SwapObserver,
     SwapStep,
+    added_snapshots,
     no_observer,
     nothing_changed,
     report_lost_updates,
@@ -162,6 +164,17 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         with self._acting_as(acting_account({}, properties, self.properties)):
             super().create_namespace(namespace, properties)
 
+    def drop_namespace(self, namespace: str | Identifier) -> None:
+        """Drop an empty namespace, by the account that acts for its tables.
+
+        Raises:
+            NoSuchNamespaceError: there is none of that name.
+            NamespaceNotEmptyError: it has tables.
+        """
+        database = self.identifier_to_database(namespace, NoSuchNamespaceError)
+        with self._acting_as(self.account_of({}, database)):
+            super().drop_namespace(namespace)
+
     def create_table(
         self,
         identifier: str | Identifier,
@@ -255,7 +268,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
                         f"at the same time would be lost. Set {LOCK_TYPE} to zookeeper or hive, or bring the metastore "
                         "to a version with HIVE-26882."
                     )
-            self._swap(label, staged, pointer, base=current.metadata_location if current else None, lock=lock)
+            self._swap(label, staged, pointer, base=current, lock=lock)
         self.observe(SwapStep.UNLOCKED, staged.metadata_location)
         return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
 
@@ -271,9 +284,8 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         chosen = lock_type(properties, self.properties, default=LockType.HIVE, allowed=_ALLOWED)
         locks: list[CommitLock] = []
         if chosen is LockType.ZOOKEEPER:
-            locks.append(
-                zookeeper_lock(self.name, f"{database}.{name}".lower(), table=properties, catalog=self.properties)
-            )
+            key = lock_key(self.name, f"{database}.{name}", self.properties, ignores_case=True)
+            locks.append(zookeeper_lock(key, table=properties, catalog=self.properties))
         if hive_lock_wanted(chosen, properties, self.properties):
             policy = HiveLockPolicy.from_properties({**self.properties, **properties})
             locks.append(HiveLock(self.metastore, database, name, policy, user=self.metastore.settings.account))
@@ -290,12 +302,13 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         )
 
     def _swap(
-        self, label: str, staged: StagedTable, pointer: _Creation | _Alteration, *, base: str | None, lock: CommitLock
+        self, label: str, staged: StagedTable, pointer: _Creation | _Alteration, *, base: Table | None, lock: CommitLock
     ) -> None:
         swap = Swap(
             table=label,
-            base=base,
+            base=base.metadata_location if base else None,
             new=staged.metadata_location,
+            adds=added_snapshots(staged.metadata, base.metadata if base else None),
             pointer=pointer,
             lock=lock,
             policy=RetryPolicy.from_properties(staged.properties),
@@ -340,7 +353,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         if location is None:
             return PointerView(None)
         metadata = FromInputFile.table_metadata(self._load_file_io(location=location).new_input(location))
-        return PointerView(location, frozenset(entry.metadata_file for entry in metadata.metadata_log))
+        return PointerView.of(location, metadata)
 
 
 class _Creation:

@@ -64,10 +64,25 @@ def hive_lock_wanted(chosen: LockType, table: Mapping[str, str], catalog: Mappin
 
 
 def zookeeper_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
-    """Return how ZooKeeper is reached: section ``zookeeper`` of the settings, a catalog's ``zookeeper.*`` on top.
+    """Return how the ZooKeeper of a catalog is reached.
 
     Raises:
         ConfigurationError: no ensemble is configured, or a value is not allowed.
+    """
+    settings = merged_settings(catalog)
+    if not settings.hosts:
+        raise ConfigurationError(
+            f"{LOCK_TYPE} is zookeeper, but no ensemble is configured. Set zookeeper.hosts in autostream.toml, "
+            "AUTOSTREAM_ZOOKEEPER__HOSTS, or the catalog property zookeeper.hosts."
+        )
+    return settings
+
+
+def merged_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
+    """Return section ``zookeeper`` of the settings with a catalog's ``zookeeper.*`` on top; hosts may be empty.
+
+    Raises:
+        ConfigurationError: a value is not allowed.
     """
     settings = load_settings().zookeeper
     own = {
@@ -81,12 +96,20 @@ def zookeeper_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
         except ValidationError as error:
             problems = "; ".join(f"{_ZOOKEEPER}{p['loc'][0]}: {p['msg']}" for p in error.errors())
             raise ConfigurationError(f"Catalog properties are wrong: {problems}.") from error
-    if not settings.hosts:
-        raise ConfigurationError(
-            f"{LOCK_TYPE} is zookeeper, but no ensemble is configured. Set zookeeper.hosts in autostream.toml, "
-            "AUTOSTREAM_ZOOKEEPER__HOSTS, or the catalog property zookeeper.hosts."
-        )
     return settings
+
+
+def lock_key(catalog_name: str, table_name: str, catalog: Mapping[str, str], *, ignores_case: bool) -> LockKey:
+    """Return what a table's ZooKeeper lock is called by.
+
+    Args:
+        catalog_name: the catalog's name here; the property ``autostream.lock.catalog`` goes before it, where its users
+            do not all call it the same.
+        table_name: ``namespace.table``.
+        catalog: the catalog's properties.
+        ignores_case: whether the catalog takes ``DB.T`` for ``db.t``, as Hive does.
+    """
+    return LockKey(catalog.get(LOCK_CATALOG) or catalog_name, table_name.lower() if ignores_case else table_name)
 
 
 def timeout_seconds(table: Mapping[str, str], catalog: Mapping[str, str]) -> float:
@@ -101,15 +124,11 @@ def timeout_seconds(table: Mapping[str, str], catalog: Mapping[str, str]) -> flo
     return int(text) / 1000
 
 
-def zookeeper_lock(
-    catalog_name: str, table_name: str, *, table: Mapping[str, str], catalog: Mapping[str, str]
-) -> TableLock:
+def zookeeper_lock(key: LockKey, *, table: Mapping[str, str], catalog: Mapping[str, str]) -> TableLock:
     """Return the ZooKeeper lock of a table, not yet taken.
 
     Args:
-        catalog_name: the catalog's name here; the property ``autostream.lock.catalog`` goes before it, where its users
-            do not all call it the same.
-        table_name: ``namespace.table``, lower-cased where the catalog ignores case.
+        key: what it is called by.
         table: the table's properties.
         catalog: the catalog's properties.
 
@@ -118,7 +137,6 @@ def zookeeper_lock(
         ServiceError: it cannot be reached.
     """
     client = shared_client(zookeeper_settings(catalog))
-    key = LockKey(catalog.get(LOCK_CATALOG) or catalog_name, table_name)
     return TableLock(client, key, what="commit", timeout_seconds=timeout_seconds(table, catalog))
 
 
