@@ -507,6 +507,13 @@ def test_a_refused_impersonation_names_both_and_the_setting(hdfs: Hdfs, service:
     assert not file_io(hdfs, user="svcg", proxy="alice").new_input("hdfs://lake/data/x").exists()
 
 
+def test_nobody_needs_leave_to_act_as_themselves(hdfs: Hdfs) -> None:
+    own = file_io(hdfs, user="bob", proxy="bob")
+    write(own, "hdfs://lake/data/own", b"1", overwrite=True)
+    assert own.client("hdfs://lake/").status("/data/own").owner == "bob"
+    own.delete("hdfs://lake/data/own")
+
+
 # ------------------------------------------------------------------------------------------ space
 def set_quota(hdfs: Hdfs, path: str, *, files: int = -1, size_bytes: int = -1) -> None:
     query = f"op=SETQUOTA&user.name=hdfs&namespacequota={files}&storagespacequota={size_bytes}"

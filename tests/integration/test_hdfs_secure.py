@@ -196,6 +196,9 @@ def test_what_a_datanode_refuses_is_told_without_its_token(lake: KerberosLake) -
     with pytest.raises(PermissionError, match=r"HDFS denies bob@TEST.LOCAL this \(CREATE /bobs at DataNode") as caught:
         files.put("/bobs", b"1")
     assert "delegation" not in str(caught.value)
+    own = client(lake, proxy="bob")
+    own.put("/data/bobs", b"1", overwrite=True)
+    assert own.status("/data/bobs").owner == "bob"
     assert files.account == "bob@TEST.LOCAL"
 
 
