@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
+from autostream.hadoop.accounts import short_name
 from autostream.hadoop.answers import (
     Call,
     Refusal,
@@ -180,7 +181,9 @@ class Transport:
                 if not _wants_proof(response):
                     break
                 response.close()
-                response = self._exchange(method, url, self._negotiator.prove(base, renew=renew), stream=stream)
+                proof = self._negotiator.prove(base, renew=renew)
+                # Now it is known who we are.
+                response = self._exchange(method, self._address(base, call, params), proof, stream=stream)
             self._negotiator.remember(base, response)
             call = Call(call.operation, call.path, call.url, self.account, call.proxy)
         if response.status_code >= 400:
@@ -191,7 +194,8 @@ class Transport:
         query = {"op": call.operation, **params}
         if self._negotiator is None:
             query["user.name"] = self.settings.user
-        if self.settings.proxy_user:
+        # Nobody needs leave to act as themselves for a NameNode, but for the DataNode that it redirects to.
+        if self.settings.proxy_user and self.settings.proxy_user != short_name(self.account):
             query["doas"] = self.settings.proxy_user
         return f"{base}{PREFIX}{quote(call.path, safe='/')}?{urlencode(query, quote_via=quote)}"
 
