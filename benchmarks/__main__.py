@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.commits import main as measure_commits
 from benchmarks.lakes import CATALOG, Lake, data_paths, generate
 from benchmarks.locks import measure as measure_locks
 from benchmarks.locks import zookeeper
@@ -139,7 +140,9 @@ def main() -> None:
     parser.add_argument(
         "--directory", type=Path, default=cache, help="where tables are kept (2.5 GB); default: %(default)s"
     )
-    parser.add_argument("--tables", default="M,MB,S200,locks,webhdfs", help="which of them; default: %(default)s")
+    parser.add_argument(
+        "--tables", default="M,MB,S200,locks,commits,webhdfs", help="which of them; default: %(default)s"
+    )
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of M and MB; default: %(default)s")
     parser.add_argument("--runs", type=int, default=3, help="runs of each work; default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="threads of the compaction; default: %(default)s")
@@ -151,6 +154,8 @@ def main() -> None:
             _small(arguments)
         elif name == "webhdfs":
             measure_webhdfs(runs=arguments.runs, size_bytes=256_000_000)
+        elif name == "commits":
+            measure_commits()
         elif name == "locks":
             with zookeeper() as hosts:
                 measure_locks(hosts)
