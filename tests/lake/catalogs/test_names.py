@@ -95,3 +95,46 @@ def test_all_tables_of_all_namespaces_are_listed_once(lake: SqlCatalog) -> None:
         lake.create_table(identifier, IDS)
     found = [str(name) for name in list_tables(lake, "lake")]
     assert sorted(found) == ["lake.a.b.c.z", "lake.a.b.y", "lake.a.x", "lake.db.s", "lake.db.t"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "implementation"),
+    [
+        ({"type": "sql", "uri": "sqlite://"}, "autostream.lake.catalogs.sql.SqlCatalog"),
+        ({"uri": "sqlite://"}, "autostream.lake.catalogs.sql.SqlCatalog"),
+        ({"type": "hive", "uri": "thrift://h:9083"}, "autostream.lake.catalogs.hive.HiveCatalog"),
+        ({"uri": "thrift://h:9083"}, "autostream.lake.catalogs.hive.HiveCatalog"),
+        (
+            {"type": "autostream.lake.catalogs.hive.HiveCatalog", "uri": "thrift://h:9083"},
+            "autostream.lake.catalogs.hive.HiveCatalog",
+        ),
+        (
+            {"py-catalog-impl": "pyiceberg.catalog.hive.HiveCatalog", "uri": "thrift://h:9083"},
+            "pyiceberg.catalog.hive.HiveCatalog",
+        ),
+        ({"type": "in-memory"}, "pyiceberg.catalog.memory.InMemoryCatalog"),
+    ],
+)
+def test_who_opens_a_catalog(properties: dict[str, str], implementation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By arguments, and by PyIceberg's configuration, which knows of `py-catalog-impl` only where it is an argument."""
+
+    def class_of(catalog: object) -> str:
+        return f"{type(catalog).__module__}.{type(catalog).__name__}"
+
+    assert class_of(open_catalog("other", properties)) == implementation
+    for key, value in properties.items():
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__OTHER__{key.upper().replace('-', '_')}", value)
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+    assert class_of(open_catalog("other")) == implementation
+
+
+def test_tables_on_hdfs_go_through_webhdfs() -> None:
+    hive = {"type": "hive", "uri": "thrift://h:9083", "webhdfs.urls": "http://nn:9870"}
+    assert open_catalog("other", hive).properties["py-io-impl"] == "autostream.hadoop.fileio.WebHdfsFileIO"
+    own = {**hive, "py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"}
+    assert open_catalog("other", own).properties["py-io-impl"] == "pyiceberg.io.fsspec.FsspecFileIO"
+
+
+def test_a_class_that_does_not_exist() -> None:
+    with pytest.raises(ConfigurationError, match="Catalog 'other' cannot be opened: No module named 'nowhere'"):
+        open_catalog("other", {"type": "nowhere.Catalog", "uri": "thrift://h:9083"})
