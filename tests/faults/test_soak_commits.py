@@ -33,7 +33,7 @@ OURS = 4
 FLINK = OURS  # its place among the writers
 ROWS_OF_ONE_LIFE = 1_000_000
 LIVES = 10_000
-KILL_EVERY_SECONDS = (1.0, 4.0)
+KILL_EVERY_SECONDS = (2.0, 6.0)
 COMMITS_BEFORE_FLINK_DIES = 10  # it takes its time to start
 # Who waits for a Hive lock or holds one is heard of every second: longer silence is death.
 HEARTBEATS = {
@@ -125,7 +125,7 @@ class Soak:
     def sweep(self) -> None:
         """Release the Hive locks of the dead in this table."""
         decisions = [d for d in self.janitor.examine() if f"{d.lock.database}.{d.lock.table}" == self.target.name]
-        self.released += sum(decision.released for decision in self.janitor.release(decisions))
+        self.released += sum(self.janitor.release(decision).released for decision in decisions)
 
     def check(self) -> None:
         """See that the table takes the next commit, that nobody holds it, and that nothing acknowledged is missing."""

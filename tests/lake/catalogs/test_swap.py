@@ -41,10 +41,14 @@ POLICY = RetryPolicy(status_retries=3)
         (PointerView(NEW), True, True, Verdict.COMMITTED),
         (PointerView(BASE), True, False, Verdict.FAILED),
         (PointerView(OTHER, frozenset({BASE})), False, True, Verdict.FAILED),
-        (PointerView(None), False, True, Verdict.FAILED),
         # It may still be under way.
         (PointerView(BASE), False, True, Verdict.PENDING),
         (PointerView(BASE), False, False, Verdict.PENDING),
+        # It was applied, maybe, and so much committed since that the log has forgotten it.
+        (PointerView(OTHER, frozenset({"f:/8.json", "f:/9.json"})), False, True, Verdict.PENDING),
+        # The table was dropped or renamed, after it maybe.
+        (PointerView(None), False, True, Verdict.PENDING),
+        (PointerView(None), True, True, Verdict.FAILED),
         # Without comparison even a table that has moved on may be overwritten by it.
         (PointerView(OTHER, frozenset({BASE})), False, False, Verdict.PENDING),
     ],
@@ -53,9 +57,18 @@ def test_verdicts(view: PointerView, refused: bool, compare: bool, verdict: Verd
     assert judge(view, base=BASE, new=NEW, refused=refused, compare_and_swap=compare) is verdict
 
 
+def test_a_snapshot_that_is_there_was_committed_whatever_the_log_has_forgotten() -> None:
+    view = PointerView(OTHER, frozenset({"f:/9.json"}), frozenset({7, 8}))
+    told = {"base": BASE, "new": NEW, "refused": True, "compare_and_swap": True}
+    assert judge(view, **told, adds={7}) is Verdict.COMMITTED  # type: ignore[arg-type]
+    assert judge(view, **told, adds={6}) is Verdict.FAILED  # type: ignore[arg-type]
+
+
 def test_a_creation_that_another_one_was_faster_with_has_failed() -> None:
     assert judge(PointerView(OTHER), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.FAILED
     assert judge(PointerView(None), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
+    grown = PointerView(OTHER, frozenset({"f:/9.json"}))  # from whose creation its log does not say
+    assert judge(grown, base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
 
 
 class Store:

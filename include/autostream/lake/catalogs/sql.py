@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 
 from autostream.errors import ConfigurationError
 from autostream.lake.catalogs.acting import ActingCatalog
-from autostream.lake.catalogs.locking import AllOf, LockType, holding, lock_type, zookeeper_lock
+from autostream.lake.catalogs.locking import AllOf, LockType, holding, lock_key, lock_type, zookeeper_lock
 from autostream.lake.catalogs.swap import (
     CommitLock,
     PointerView,
@@ -39,6 +39,7 @@ from autostream.lake.catalogs.swap import (
     Swap,
     SwapObserver,
     SwapStep,
+    added_snapshots,
     no_observer,
     nothing_changed,
     write_and_swap,
@@ -154,7 +155,7 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
                 staged = self._update_and_stage_table(current, identifier, requirements, updates)
                 if current is not None and staged.metadata == current.metadata:
                     return CommitTableResponse(metadata=current.metadata, metadata_location=current.metadata_location)
-            self._swap(label, staged, base=current.metadata_location if current else None, lock=lock)
+            self._swap(label, staged, base=current, lock=lock)
         self.observe(SwapStep.UNLOCKED, staged.metadata_location)
         return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
 
@@ -162,14 +163,17 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
         chosen = lock_type(properties, self.properties, default=LockType.NONE, allowed=_ALLOWED)
         if chosen is LockType.NONE:
             return ()
-        return (zookeeper_lock(self.name, table_name, table=properties, catalog=self.properties),)
+        key = lock_key(self.name, table_name, self.properties, ignores_case=False)
+        return (zookeeper_lock(key, table=properties, catalog=self.properties),)
 
-    def _swap(self, label: str, staged: StagedTable, *, base: str | None, lock: CommitLock) -> None:
+    def _swap(self, label: str, staged: StagedTable, *, base: Table | None, lock: CommitLock) -> None:
+        location = base.metadata_location if base else None
         swap = Swap(
             table=label,
-            base=base,
+            base=location,
             new=staged.metadata_location,
-            pointer=_Row(self, staged, base),
+            adds=added_snapshots(staged.metadata, base.metadata if base else None),
+            pointer=_Row(self, staged, location),
             lock=lock,
             policy=RetryPolicy.from_properties(staged.properties),
             observe=self.observe,
@@ -225,4 +229,4 @@ class _Row:
         if location is None:
             return PointerView(None)
         metadata = FromInputFile.table_metadata(self._catalog._load_file_io(location=location).new_input(location))
-        return PointerView(location, frozenset(entry.metadata_file for entry in metadata.metadata_log))
+        return PointerView.of(location, metadata)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +18,7 @@ from typing import Protocol
 
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
 from pyiceberg.io import FileIO
+from pyiceberg.table.metadata import TableMetadata
 
 from autostream.errors import AutostreamError, ConflictError, LockLostError
 from autostream.lake.retry import RetryPolicy
@@ -59,13 +60,29 @@ class PointerView:
     Attributes:
         location: its current ``metadata.json``; None if there is no such table.
         previous: the metadata files before that one, as its metadata log has them.
+        snapshots: ids of the snapshots that it has.
     """
 
     location: str | None
     previous: frozenset[str] = frozenset()
+    snapshots: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, location: str, metadata: TableMetadata) -> PointerView:
+        """Return what the metadata file at a location says."""
+        previous = frozenset(entry.metadata_file for entry in metadata.metadata_log)
+        return cls(location, previous, frozenset(snapshot.snapshot_id for snapshot in metadata.snapshots))
 
 
-def judge(view: PointerView, *, base: str | None, new: str, refused: bool, compare_and_swap: bool) -> Verdict:
+def judge(
+    view: PointerView,
+    *,
+    base: str | None,
+    new: str,
+    refused: bool,
+    compare_and_swap: bool,
+    adds: Collection[int] = (),
+) -> Verdict:
     """Say what became of the swap ``base`` -> ``new`` by what the table points to afterwards.
 
     Args:
@@ -74,14 +91,17 @@ def judge(view: PointerView, *, base: str | None, new: str, refused: bool, compa
         new: the location that it sets.
         refused: every copy that was sent was answered by a refusal: none is under way.
         compare_and_swap: the store applies a swap only where the table still points to ``base``.
+        adds: ids of the snapshots that the swap adds.
     """
-    if new == view.location or new in view.previous:
+    if new == view.location or new in view.previous or not view.snapshots.isdisjoint(adds):
         return Verdict.COMMITTED
     if refused:
         return Verdict.FAILED
     # Metadata locations are never used twice, so a table that has left `base` does not come back to it, and the store
-    # turns down whatever copy may still arrive.
-    if compare_and_swap and view.location != base:
+    # turns down whatever copy may still arrive. What it left `base` for is known as long as its log reaches back to
+    # there: not where more commits came since than the log keeps, nor where the table has gone, to another name maybe.
+    left_for_another = base in view.previous if base is not None else view.location is not None and not view.previous
+    if compare_and_swap and left_for_another:
         return Verdict.FAILED
     return Verdict.PENDING
 
@@ -137,6 +157,7 @@ class Swap:
         pointer: the store.
         lock: is verified right before each sending.
         policy: how often and how long the outcome is asked after.
+        adds: ids of the snapshots that it adds: they tell that it was applied when the metadata log has forgotten it.
         observe: told when the lock is verified and when the swap has been applied.
         sleep: waits; replaced in tests.
         clock: monotonic seconds; replaced in tests.
@@ -148,6 +169,7 @@ class Swap:
     pointer: Pointer
     lock: CommitLock
     policy: RetryPolicy
+    adds: Collection[int] = ()
     observe: SwapObserver = no_observer
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -206,7 +228,8 @@ class Swap:
         raise CommitStateUnknownException(
             f"Whether a commit to {self.table} was applied is not known: {_text(error)}. Every file was kept. Look "
             f"whether the table's metadata_location, or the metadata log of the file that it names, has {self.new}: if "
-            "it does, the commit was applied; if not once the catalog answers again, it failed, and the file can go."
+            f"it does, the commit was applied; if it goes back to {self.base} without it, it failed, and {self.new} "
+            "can go."
         ) from error
 
     def _look(self, *, refused: bool) -> Verdict:
@@ -217,7 +240,12 @@ class Swap:
             logger.warning("Table %s cannot be re-read after a commit: %s", self.table, _text(error))
             return Verdict.PENDING
         return judge(
-            view, base=self.base, new=self.new, refused=refused, compare_and_swap=self.pointer.compare_and_swap
+            view,
+            base=self.base,
+            new=self.new,
+            refused=refused,
+            compare_and_swap=self.pointer.compare_and_swap,
+            adds=self.adds,
         )
 
     def _send_again(self) -> Exception | None:
@@ -227,6 +255,12 @@ class Swap:
         except LockLostError as lost:
             return lost
         return self._send()
+
+
+def added_snapshots(staged: TableMetadata, current: TableMetadata | None) -> frozenset[int]:
+    """Return the ids of the snapshots that new metadata has and the metadata before it has not."""
+    before = {snapshot.snapshot_id for snapshot in current.snapshots} if current is not None else set()
+    return frozenset(snapshot.snapshot_id for snapshot in staged.snapshots) - before
 
 
 def write_and_swap(swap: Swap, *, write: Callable[[], None], io: FileIO) -> None:
