@@ -109,6 +109,15 @@ def test_no_space_for_metadata(pair: Hdfs, catalog: SqlCatalog) -> None:
     assert ids(catalog.load_table("db.t")) == [1, 3]
 
 
+def test_files_belong_to_the_account_of_the_namespace(pair: Hdfs, catalog: SqlCatalog) -> None:
+    catalog.create_namespace("team", {"autostream.proxy-user": "bob"})
+    table = catalog.create_table("team.t", IDS)
+    append(table, 1)
+    append(catalog.load_table("team.t"), 2)
+    io = WebHdfsFileIO({"webhdfs.urls": ",".join(pair.webhdfs_urls), "webhdfs.user": "hdfs"})
+    assert {status.owner for _, status in io.walk(table.location())} == {"bob"}
+
+
 @pytest.mark.parametrize("way", ["cut_request", "cut_answer"])
 def test_the_creation_of_the_metadata_file_is_not_answered(pair: Hdfs, tmp_path: Path, way: str) -> None:
     pair.activate(1)

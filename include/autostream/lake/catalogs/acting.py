@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
+CONNECTION: Final = "webhdfs."
 HDFS_SCHEMES: Final = ("hdfs", "webhdfs", "swebhdfs")
 """Schemes whose files belong to somebody."""
 
@@ -61,7 +62,9 @@ class ActingCatalog(_Base):
 
     def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
         account = acting_account(properties, {PROXY_USER: self._account or ""}, self.properties)
-        merged: dict[str, Any] = {**self.properties, **properties}
+        # Where HDFS is, and how to log in there, is not for whoever may set a table's properties to say.
+        of_table = {key: value for key, value in properties.items() if not key.startswith(CONNECTION)}
+        merged: dict[str, Any] = {**self.properties, **of_table}
         merged.pop(PROXY_USER, None)
         return load_file_io(merged if account is None else {**merged, PROXY_USER: account}, location)
 

@@ -35,7 +35,7 @@ from pyiceberg.table.update import (
 )
 
 from autostream.lake.catalogs.acting import ActingCatalog, has_owners
-from autostream.lake.catalogs.locking import LockType, holding, lock_type, zookeeper_lock
+from autostream.lake.catalogs.locking import LockType, holding, lock_key, lock_type, zookeeper_lock
 from autostream.lake.catalogs.swap import (
     CommitLock,
     SwapObserver,
@@ -142,7 +142,8 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
         chosen = lock_type(properties, self.properties, default=LockType.NONE, allowed=_ALLOWED)
         if chosen is LockType.NONE:
             return ()
-        return (zookeeper_lock(self.name, table_name, table=properties, catalog=self.properties),)
+        key = lock_key(self.name, table_name, self.properties, ignores_case=False)
+        return (zookeeper_lock(key, table=properties, catalog=self.properties),)
 
     def _send(self, label: str, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
         try:

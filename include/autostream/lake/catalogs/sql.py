@@ -30,7 +30,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from autostream.errors import ConfigurationError
-from autostream.lake.catalogs.acting import ActingCatalog
+from autostream.lake.catalogs.acting import ActingCatalog, has_owners
 from autostream.lake.catalogs.locking import AllOf, LockType, holding, lock_key, lock_type, zookeeper_lock
 from autostream.lake.catalogs.swap import (
     CommitLock,
@@ -67,6 +67,13 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
                 f"Catalog {name}: a {dialect.name} database does not say how many rows an UPDATE changed, so commits "
                 "cannot be safe. Use PostgreSQL or SQLite."
             )
+
+    def _convert_orm_to_iceberg(self, orm_table: pyiceberg_sql.IcebergTables) -> Table:
+        account = None
+        if has_owners(orm_table.metadata_location):
+            account = self.account_of({}, orm_table.table_namespace)
+        with self._acting_as(account):
+            return super()._convert_orm_to_iceberg(orm_table)
 
     def create_table(
         self,
