@@ -195,7 +195,7 @@ def test_killed_writers_lose_nothing(
     hive_locks: bool, hive_metastore: HiveMetastore, zookeeper: ZooKeeper, tmp_path: Path
 ) -> None:
     it = soak(20, hive_locks=hive_locks, metastore=hive_metastore, zookeeper=zookeeper, directory=tmp_path)
-    assert it.kills["ours"] > 2
+    assert it.kills["ours"] > 0
     assert any(writer.account().commits for writer in it.writers if isinstance(writer, OurWriter))
 
 
