@@ -76,15 +76,35 @@ def _comparable(metadata: TableMetadata) -> TableMetadata:
 
 
 def judge_rest(requirements: Requirements, updates: Updates, metadata: TableMetadata) -> Verdict:
-    """Say what became of a commit by the table as it is now: pending if the request could still be applied to it."""
+    """Say what became of a commit by the table as it is now.
+
+    A commit that adds a snapshot upon another has failed when the table went from that one to somebody else's. That its
+    own snapshot is not there proves nothing: it may have been applied, built upon, and expired. Pending is what could
+    still be applied, and what cannot be told.
+    """
     if is_applied(updates, metadata):
         return Verdict.COMMITTED
+    if any(isinstance(update, AddSnapshotUpdate) for update in updates):
+        bases = [r for r in requirements if isinstance(r, AssertRefSnapshotId)]
+        return Verdict.FAILED if any(_left_for_another(r, metadata) for r in bases) else Verdict.PENDING
     try:
         for requirement in requirements:
             requirement.validate(metadata)
     except CommitFailedException:
         return Verdict.FAILED
     return Verdict.PENDING
+
+
+def _left_for_another(base: AssertRefSnapshotId, metadata: TableMetadata) -> bool:
+    """Say whether a ref has gone on from the snapshot that it is required to point to."""
+    ref = metadata.refs.get(base.ref)
+    snapshot = metadata.snapshot_by_id(ref.snapshot_id) if ref else None
+    while snapshot is not None and snapshot.snapshot_id != base.snapshot_id:
+        if snapshot.parent_snapshot_id == base.snapshot_id:
+            return True
+        parent = snapshot.parent_snapshot_id
+        snapshot = metadata.snapshot_by_id(parent) if parent is not None else None
+    return False
 
 
 def is_repeatable(requirements: Requirements, updates: Updates) -> bool:

@@ -1,0 +1,100 @@
+"""What became of a commit to a REST catalog, decided by requirements, updates and the table as it is now."""
+
+from pathlib import Path
+
+import pytest
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.update import (
+    AssertRefSnapshotId,
+    AssertTableUUID,
+    RemoveSnapshotsUpdate,
+    SetPropertiesUpdate,
+    TableRequirement,
+    TableUpdate,
+    update_table_metadata,
+)
+
+from autostream.lake.catalogs.rest import is_applied, is_repeatable, judge_rest
+from autostream.lake.catalogs.sql import SqlCatalog
+from autostream.lake.catalogs.swap import Verdict
+from tests.support.catalogs import IDS, append
+
+Sent = tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]
+
+
+class Recording(SqlCatalog):
+    """Keeps what was last sent."""
+
+    sent: Sent
+
+    def commit_table(self, table: Table, requirements: object, updates: object) -> object:  # type: ignore[override]
+        self.sent = requirements, updates  # type: ignore[assignment]
+        return super().commit_table(table, requirements, updates)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Recording:
+    made = Recording("lake", uri=f"sqlite:///{tmp_path}/lake.db", warehouse=f"file://{tmp_path}")
+    made.create_namespace("db")
+    made.create_table("db.t", IDS)
+    return made
+
+
+def appended(catalog: Recording, *, to: TableMetadata | None = None) -> tuple[Sent, TableMetadata, TableMetadata]:
+    """Append a row: what was sent, and the table before and after."""
+    table = catalog.load_table("db.t")
+    before = table.metadata
+    append(table, 1)
+    return catalog.sent, before, catalog.load_table("db.t").metadata
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first-snapshot", "later-snapshot"])
+def test_a_snapshot(catalog: Recording, first: bool) -> None:
+    if not first:
+        append(catalog.load_table("db.t"), 0)
+    (requirements, updates), before, after = appended(catalog)
+    assert judge_rest(requirements, updates, before) is Verdict.PENDING
+    assert judge_rest(requirements, updates, after) is Verdict.COMMITTED
+    append(catalog.load_table("db.t"), 2)
+    later = catalog.load_table("db.t").metadata
+    assert judge_rest(requirements, updates, later) is Verdict.COMMITTED
+    assert is_repeatable(requirements, updates)
+
+
+def test_a_snapshot_that_another_one_was_faster_than(catalog: Recording) -> None:
+    append(catalog.load_table("db.t"), 0)
+    ours, before, _ = appended(catalog)
+    # The same table where another one has committed instead.
+    with catalog.engine.begin() as connection:
+        location = next(e.metadata_file for e in reversed(catalog.load_table("db.t").metadata.metadata_log))
+        connection.exec_driver_sql("UPDATE iceberg_tables SET metadata_location = ?", (location,))
+    assert catalog.load_table("db.t").metadata.current_snapshot_id == before.current_snapshot_id
+    append(catalog.load_table("db.t"), 7)
+    append(catalog.load_table("db.t"), 8)
+    theirs = catalog.load_table("db.t").metadata
+    assert judge_rest(*ours, theirs) is Verdict.FAILED
+
+
+def test_a_snapshot_that_expired_meanwhile_is_not_called_failed(catalog: Recording) -> None:
+    append(catalog.load_table("db.t"), 0)
+    (requirements, updates), before, after = appended(catalog)
+    append(catalog.load_table("db.t"), 2)
+    now = catalog.load_table("db.t").metadata
+    expired = [before.current_snapshot_id, after.current_snapshot_id]
+    now = update_table_metadata(now, (RemoveSnapshotsUpdate(snapshot_ids=expired),))
+    assert judge_rest(requirements, updates, now) is Verdict.PENDING
+
+
+def test_properties(catalog: Recording) -> None:
+    metadata = catalog.load_table("db.t").metadata
+    updates = (SetPropertiesUpdate(updates={"a": "1"}),)
+    same_table = (AssertTableUUID(uuid=metadata.table_uuid),)
+    assert judge_rest(same_table, updates, metadata) is Verdict.PENDING
+    applied = update_table_metadata(metadata, updates)
+    assert judge_rest(same_table, updates, applied) is Verdict.COMMITTED
+    assert is_applied(updates, update_table_metadata(applied, (SetPropertiesUpdate(updates={"b": "2"}),)))
+    # Sent twice it could undo what somebody else has set in between.
+    assert not is_repeatable(same_table, updates)
+    moved = (AssertRefSnapshotId(ref="main", snapshot_id=5),)
+    assert judge_rest(moved, updates, metadata) is Verdict.FAILED
