@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
@@ -11,6 +11,13 @@ from tests.support.flink_tables import FlinkTable, flink_tables_in
 
 if TYPE_CHECKING:
     from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of one service on one worker."""
+    from tests.support.groups import GroupScheduling
+
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture
