@@ -9,11 +9,12 @@ import pytest
 
 from autostream.coordination.client import ZooKeeperClient
 from autostream.coordination.holder import Holder
+from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey, Paths
 from autostream.coordination.registry import KEPT_RECORDS, break_lock, broken_locks, held_lock, held_locks
 from autostream.errors import ConflictError, LockLostError, LockTimeoutError, UsageError
 from tests.coordination.conftest import Connect
-from tests.coordination.locking import KEY, Waiter, expire, in_queue, lock, nodes, until
+from tests.coordination.locking import KEY, expire, in_queue, lock, nodes, until
 
 pytestmark = pytest.mark.integration
 ME = Holder(user="alice", host="desk")
@@ -304,26 +305,31 @@ def test_a_closed_client_has_lost_its_locks(connect: Connect) -> None:
         again.verify()
 
 
-def test_only_who_waits_is_woken(connect: Connect) -> None:
+def test_only_who_waits_is_woken(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """No herd: each hand-over tells the next one alone."""
+    monkeypatch.setattr("autostream.coordination.lock._QUIET_SECONDS", 600)  # nobody looks again by himself
     client = connect()
     holding = lock(client)
     holding.acquire()
-    waiters = [in_queue(client, lock(connect())) for _ in range(4)]
-    asked: list[Waiter] = []
-    for waiter in waiters:
-        children = waiter.lock._client.children
+    asked: list[TableLock] = []
 
-        def counted(path: str, *, waiter: Waiter = waiter, children: object = children, **options: object) -> list[str]:
-            asked.append(waiter)
-            return children(path, **options)  # type: ignore[operator]
+    def counting(waiting: TableLock) -> TableLock:
+        children = waiting._client.children
 
-        waiter.lock._client.children = counted  # type: ignore[method-assign]
+        def counted(path: str, **options: object) -> list[str]:
+            asked.append(waiting)
+            return children(path, **options)  # type: ignore[arg-type]
 
+        waiting._client.children = counted  # type: ignore[method-assign]
+        return waiting
+
+    waiters = [in_queue(client, counting(lock(connect()))) for _ in range(4)]
+    until(lambda: len(set(asked)) == 4, what="the first look of each at the queue")
+    asked.clear()
     holding.release()
     waiters[0].wait()
 
-    assert set(asked) == {waiters[0]}
+    assert set(asked) == {waiters[0].lock}
     assert len(asked) <= 2
     for waiter in waiters:
         waiter.wait().release()
