@@ -215,7 +215,8 @@ def test_the_lock_of_a_job_that_runs_is_kept_and_that_of_a_dead_one_is_not(table
         assert (live.release, gone.release) == (False, True)
         assert "has been running since before the lock was taken" in live.reason
         assert "is not known any more" in gone.reason
-        janitor.release([live, gone])
+        janitor.release(live)
+        janitor.release(gone)
         assert _held_by_java(table) == lock
         assert dead.locks() == []
         swap.release()
