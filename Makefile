@@ -38,11 +38,11 @@ services: ## start ZooKeeper, HDFS and a Hive Metastore, and print what to expor
 services-stop: ## stop them, and remove what is in them
 	@scripts/services/hadoop/lake.sh stop "$(SERVICES_DIRECTORY)"
 
-test: setup ## run all tests but the soak, with branch coverage of include/
-	@pytest -n $(PYTEST_WORKERS) -m "not soak" --cov --cov-report=term $(PYTEST_ARGS)
+test: setup ## run all tests but the soak and the exhaustive ones, with branch coverage of include/
+	@pytest -n $(PYTEST_WORKERS) -m "not soak and not exhaustive" --cov --cov-report=term $(PYTEST_ARGS)
 
 test-integration: export AUTOSTREAM_REQUIRE_SERVICES = 1
-test-integration: setup ## run only the tests against real services; one that cannot be had fails them
+test-integration: setup ## run the tests against real services, all combinations; one that cannot be had fails them
 	@pytest -n $(PYTEST_WORKERS) -m "integration and not soak" $(PYTEST_ARGS)
 
 soak: setup ## run the soaks: SOAK_HISTORIES (2000) random upserts; writers killed on a Hive table for SOAK_SECONDS (600)

@@ -41,8 +41,17 @@ def broken(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def every(kinds: list[str]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("broken", kinds, indirect=True)
+# What each kind of store and of lock is tried with in every run; the other combinations are left to the exhaustive one.
+ALWAYS = {"sql", "rest", "hive+hive", "hive+none", "hive+zookeeper", "older-hive+hive"}
+
+
+def marked(kind: str, *others: object, always: set[str] | None = None) -> object:
+    marks = () if kind in (always or ALWAYS) else pytest.mark.exhaustive
+    return pytest.param(kind, *others, marks=marks)
+
+
+def every(kinds: list[str], *, always: set[str] | None = None) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("broken", [marked(kind, always=always) for kind in kinds], indirect=True)
 
 
 def commit(broken: World, *, id: int = 3) -> str:
@@ -86,7 +95,7 @@ def start(broken: World, step: SwapStep, how: str) -> "subprocess.Popen[str]":
 
 # At a REST catalog the server writes the metadata.
 KILLS = [
-    (kind, step)
+    marked(kind, step)
     for kind in KINDS
     for step in SwapStep
     if not (kind.startswith("rest") and step is SwapStep.METADATA_WRITTEN)
@@ -104,7 +113,10 @@ def test_killed(broken: World, step: SwapStep) -> None:
     broken.check(AFTER if landed else BEFORE, left_over=1)
 
 
-@every([kind for kind in LOCKED_BY_ZOOKEEPER if kind != "older-hive+zookeeper"] + ["sql", "rest", "hive+none"])
+@every(
+    [kind for kind in LOCKED_BY_ZOOKEEPER if kind != "older-hive+zookeeper"] + ["sql", "rest", "hive+none"],
+    always={"sql+zookeeper", "rest+zookeeper", "hive+zookeeper", "hive+none"},
+)
 def test_a_paused_holder_never_swaps_after_its_successor(broken: World) -> None:
     """It is stopped right before its swap, its lock verified, for longer than its session lasts."""
     process = start(broken, SwapStep.LOCK_VERIFIED, "SIGSTOP")
@@ -121,7 +133,7 @@ def test_a_paused_holder_never_swaps_after_its_successor(broken: World) -> None:
     broken.check([1, 2, 3, 7])
 
 
-@every(["older-hive+zookeeper"])
+@every(["older-hive+zookeeper"], always={"older-hive+zookeeper"})
 def test_without_comparison_a_paused_holder_looks_again(broken: World) -> None:
     process = start(broken, SwapStep.LOCK_VERIFIED, "SIGSTOP")
     os.waitpid(process.pid, os.WUNTRACED)
@@ -142,7 +154,7 @@ WAYS: dict[str, Callable[..., Fault]] = {
 }
 
 
-@every(["hive+hive", "hive+both", "older-hive+hive"])
+@every(["hive+hive", "hive+both", "older-hive+hive"], always={"hive+hive"})
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("way", WAYS)
 def test_one_call_to_the_metastore(broken: World, call: str, way: str) -> None:
@@ -179,7 +191,7 @@ def test_the_question_whether_it_compares(broken: World, way: str) -> None:
     broken.check(AFTER)
 
 
-@every(["sql", "sql+zookeeper"])
+@every(["sql", "sql+zookeeper"], always={"sql"})
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("statement", [b"UPDATE iceberg_tables", b"COMMIT"])
 def test_the_swap_in_a_database(broken: World, way: str, statement: bytes) -> None:

@@ -35,7 +35,12 @@ def metastore(request: pytest.FixtureRequest) -> HiveMetastore:
 
 LOCKS = ["hive", "zookeeper", "both", "none"]
 # Without comparison a lock is needed.
-EVERY_LOCK = [(v, lock) for v in VERSIONS for lock in LOCKS if lock != "none" or not v.startswith("old")]
+EVERY_LOCK = [
+    pytest.param(v, lock, marks=() if v == "hive_metastore" or lock == "hive" else pytest.mark.exhaustive)
+    for v in VERSIONS
+    for lock in LOCKS
+    if lock != "none" or not v.startswith("old")
+]
 
 
 @pytest.fixture
