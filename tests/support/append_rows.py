@@ -39,6 +39,8 @@ class RowWriter:
 
     def run(self) -> None:
         """Append rows, with a chore in between."""
+        if self.chores:
+            self._chore("expire", expire)  # however short its life is: each snapshot makes every commit slower
         tries = 0
         while not self.ended:
             self._append()
