@@ -231,6 +231,21 @@ def test_the_metastore_goes_down_at_the_swap(broken: World, landed: bool) -> Non
     broken.check(AFTER if landed else BEFORE, left_over=1)
 
 
+@every(["sql", "rest"])
+@pytest.mark.parametrize("landed", [True, False], ids=["applied", "not-applied"])
+def test_the_server_goes_down_at_the_swap(broken: World, landed: bool) -> None:
+    """The same with a database and a REST server."""
+    post = f"POST /v1/namespaces/{broken.namespace}/tables/t".encode()
+    match = post if broken.name == "rest" else b"COMMIT" if landed else b"UPDATE iceberg_tables"
+    table = broken.broken().load_table(broken.table_name)
+    lose = broken.store.cut_answer if landed else broken.store.cut_request
+    lose(match, then=lambda: in_background(broken.store.down))
+    with pytest.raises(CommitStateUnknownException, match=r"is not known: .*Every file was\s+kept\. Look"):
+        append(table, 3)
+    broken.store.up()
+    broken.check(AFTER if landed else BEFORE, left_over=1)
+
+
 @every(["hive+hive", "hive+both"])
 def test_the_lock_of_a_request_that_was_held_up_is_found_and_released(broken: World) -> None:
     fault = broken.store.hold_answer(thrift_call("lock"))

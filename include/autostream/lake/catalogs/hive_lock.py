@@ -306,7 +306,7 @@ class HiveLock:
     def _release(self) -> None:
         self._stop.set()
         if self._heartbeat is not None:
-            self._heartbeat.join()
+            self._heartbeat.join(timeout=5)  # one that waits for an answer must not keep the lock
         for attempt in (1, 2, 3):
             try:
                 lock_id = self._lock_id if self._lock_id is not None else getattr(self._find(), "lock_id", None)

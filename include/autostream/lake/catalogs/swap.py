@@ -205,7 +205,7 @@ class Swap:
     def _settle(self, error: Exception) -> None:
         """Find out what became of a swap that was not answered by a success."""
         if isinstance(error, NotSentError):
-            raise CommitFailedException(f"A commit to {self.table} could not be sent: {error}") from error
+            raise CommitFailedException(f"A commit to {self.table} could not be sent: {_text(error)}") from error
         started = self.clock()
         refused = isinstance(error, RefusedError)
         for attempt in range(self.policy.status_retries + 1):
@@ -224,7 +224,7 @@ class Swap:
                 logger.info("The answer to a commit to %s was lost (%s); it was applied.", self.table, error)
                 return
             if verdict is Verdict.FAILED:
-                raise CommitFailedException(f"A commit to {self.table} was not applied: {error}") from error
+                raise CommitFailedException(f"A commit to {self.table} was not applied: {_text(error)}") from error
         raise CommitStateUnknownException(
             f"Whether a commit to {self.table} was applied is not known: {_text(error)}. Every file was kept. Look "
             f"whether the table's metadata_location, or the metadata log of the file that it names, has {self.new}: if "
@@ -335,7 +335,8 @@ def report_lost_updates(swap: Swap) -> None:
 
 
 def _text(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    """Return an error's words on one line; SQLAlchemy's has the database's own in ``orig``."""
+    return " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
 
 
 def _remove(io: FileIO, location: str) -> None:
