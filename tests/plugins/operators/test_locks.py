@@ -86,6 +86,15 @@ def test_a_broken_configuration_fails_at_once(
     assert events.added == []
 
 
+def sweep_until_stale(context: dict[str, Any], table: str) -> list[dict[str, Any]]:
+    """The janitor judges by the metastore's clock, which tells seconds of silence once they have passed."""
+    for _ in range(100):
+        rows = sweep(context)
+        if any(row.get("stale") for row in rows if row["table"] == f"lake.{table}"):
+            break
+    return rows
+
+
 @pytest.mark.integration
 @pytest.mark.xdist_group("hadoop")
 class TestARealMetastore:
@@ -123,10 +132,7 @@ class TestARealMetastore:
         monkeypatch.setenv("AUTOSTREAM_JANITOR__STALE_AFTER_SECONDS", "1")
         connections(gone="thrift://localhost:1", lake=hive_metastore.uri)
         context["params"]["catalogs"] = ["gone", "lake"]
-        # The janitor judges by the metastore's clock, which tells seconds of silence once they have passed.
-        rows = sweep(context)
-        while not any(row.get("stale") for row in rows):
-            rows = sweep(context)
+        rows = sweep_until_stale(context, table)
         found = {row["table"]: row for row in rows}
         assert found["gone"]["status"] == "failed"
         assert "No metastore can be reached" in found["gone"]["error"]
@@ -152,9 +158,7 @@ class TestARealMetastore:
         monkeypatch.setenv("AUTOSTREAM_JANITOR__CATALOGS", "lake")
         connections(lake=hive_metastore.uri)
         context["params"]["dry_run"] = True
-        rows = sweep(context)
-        while not any(row["stale"] for row in rows):
-            rows = sweep(context)
+        rows = sweep_until_stale(context, table)
         assert {row["table"]: row["status"] for row in rows}[f"lake.{table}"] == "stale"
         assert events.added == []
         assert len(locks_of(hive_metastore.uri, table)) == 1
