@@ -239,7 +239,12 @@ def test_the_server_goes_down_at_the_swap(broken: World, landed: bool) -> None:
     match = post if broken.name == "rest" else b"COMMIT" if landed else b"UPDATE iceberg_tables"
     table = broken.broken().load_table(broken.table_name)
     lose = broken.store.cut_answer if landed else broken.store.cut_request
-    lose(match, then=lambda: in_background(broken.store.down))
+
+    def down() -> None:
+        broken.store.refuse()  # at once, or a new connection is faster than the end of the old ones
+        in_background(broken.store.down)
+
+    lose(match, then=down)
     with pytest.raises(CommitStateUnknownException, match=r"is not known: .*Every file was\s+kept\. Look"):
         append(table, 3)
     broken.store.up()

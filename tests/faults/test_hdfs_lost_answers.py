@@ -165,7 +165,8 @@ def test_the_answer_to_a_large_file_is_lost(between: Between) -> None:
     between.datanode.cut_answer(b"op=CREATE", nth=1)
     with pytest.raises(ServiceError, match="The connection broke while a file was written"):
         between.write("x", LARGE)
-    assert between.names() == []
+    # A DataNode that is slower than the deletion may still make the private file: that is left to the orphan sweep.
+    assert [name for name in between.names() if not name.endswith(".part")] == []
 
 
 def test_a_datanode_that_cannot_be_reached(between: Between) -> None:
