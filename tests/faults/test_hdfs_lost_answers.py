@@ -14,6 +14,7 @@ from autostream.hadoop.tails import TAILS
 from autostream.hadoop.transport import Transport
 from autostream.hadoop.webhdfs import WebHdfs
 from autostream.hadoop.writer import BUFFER_BYTES, StagedWriter
+from tests.coordination.locking import until
 from tests.support.faultproxy import FaultProxy
 from tests.support.hadoop import Hdfs
 
@@ -161,12 +162,32 @@ def test_a_large_file_breaks_off(between: Between) -> None:
     assert between.names() == []
 
 
-def test_the_answer_to_a_large_file_is_lost(between: Between) -> None:
+def test_the_answer_to_a_large_file_is_lost(between: Between, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DataNode answers before it has made the file, so that it may be made after the first deletion."""
+    monkeypatch.setattr(between.client, "pause", lambda _: until(lambda: between.names(), what="the late file"))
     between.datanode.cut_answer(b"op=CREATE", nth=1)
     with pytest.raises(ServiceError, match="The connection broke while a file was written"):
         between.write("x", LARGE)
-    # A DataNode that is slower than the deletion may still make the private file: that is left to the orphan sweep.
-    assert [name for name in between.names() if not name.endswith(".part")] == []
+    assert between.names() == []
+
+
+def test_a_file_that_is_made_after_its_deletion_goes_all_the_same(
+    between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request is held up until the client has given up, and has deleted what was not there yet."""
+    held = between.datanode.hold_request(b"op=CREATE")
+    pauses: list[int] = []
+
+    def pause(failures: int) -> None:
+        pauses.append(failures)
+        held.release()
+        until(between.names, what="the late file")
+
+    monkeypatch.setattr(between.client, "pause", pause)
+    with pytest.raises(ServiceError, match="The connection broke while a file was written"):
+        between.write("x", LARGE)
+    assert pauses
+    assert between.names() == []
 
 
 def test_a_datanode_that_cannot_be_reached(between: Between) -> None:

@@ -127,7 +127,7 @@ class _Cluster:
 
 def _janitor(metastore: Metastore, *clusters: _Cluster) -> LockJanitor:
     jobs = ["j"] if clusters else []
-    return LockJanitor(metastore, lambda *_: jobs, clusters, stale_after_seconds=0)  # type: ignore[arg-type]
+    return LockJanitor(metastore, lambda *_: jobs, stale_after_seconds=0, clusters=clusters)  # type: ignore[arg-type]
 
 
 @pytest.fixture

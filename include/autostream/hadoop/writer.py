@@ -30,6 +30,9 @@ BUFFER_BYTES: Final = 4 << 20
 # Bytes of one piece of a larger file.
 PIECE_BYTES: Final = 1 << 20
 
+# A DataNode answers before it has made the file: one whose request was cut off is looked for this often (2 to 4 s).
+_LOOKS: Final = 4
+
 _MARK: Final = ".autostream-"
 
 
@@ -206,16 +209,24 @@ class StagedWriter(io.RawIOBase):
             ) from error
         return appeared
 
+    def _remove(self, staged: str, *, looks: int) -> None:
+        """Delete what was sent; what a DataNode may only be about to make is looked for until it is there, and goes."""
+        for failures in range(1, looks + 1):
+            if self._client.delete(staged) or failures == looks:
+                return
+            self._client.pause(failures)
+
     def _clean_up(self, error: BaseException | None) -> None:
         """Remove what was sent; where that fails, say so in a note to the error that led here."""
         self._pending = bytearray()
+        cut_off = None
         if self._upload is not None:
             self._upload.abort()
-            self._upload = None
+            self._upload, cut_off = None, self._staged[-1]
         left = []
         for staged in self._staged:
             try:
-                self._client.delete(staged)
+                self._remove(staged, looks=_LOOKS if staged == cut_off else 1)
             except AutostreamError as problem:
                 left.append(f"{staged} may be left in HDFS: {problem}")
         self._staged = []

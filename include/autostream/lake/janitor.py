@@ -42,9 +42,6 @@ from autostream.lake.catalogs.hive_lock import AGENT, HiveLockEntry, release_hiv
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_STALE_AFTER_SECONDS: Final = 600.0
-"""Iceberg's Java writers send a heartbeat every 240 s, and a metastore with housekeeping gives up after 300 s."""
-
 # An attempt of a job that started this much after the lock was taken may still have taken it: the ages come from two
 # clocks that are read one after the other.
 _MARGIN_MS: Final = 60_000
@@ -55,7 +52,7 @@ _CLOCK: Final = f"{AGENT}-clock-"
 _NAMELESS: Final = ("Unknown", "")
 # Metastore 4.1 elects its leader by locks on a database of its own, with nobody's name on them.
 _OWN_DATABASES: Final = "__"
-_ICEBERG_AGENT: Final = re.compile(rf"^(Iceberg-|{AGENT}-)|^(Unknown)?$")
+_ICEBERG_AGENTS: Final = ("Iceberg-", f"{AGENT}-")
 
 
 Row = dict[str, Any]
@@ -121,7 +118,7 @@ def judge_by_heartbeat(lock: HiveLockEntry, *, now_ms: int, stale_after_ms: int)
         return Decision(lock, False, f"it belongs to Hive's transaction {lock.transaction_id}, which Hive ends itself")
     if lock.database.startswith(_OWN_DATABASES):
         return Decision(lock, False, "the metastore itself took it")
-    if lock.table is None or not _ICEBERG_AGENT.search(lock.agent):
+    if lock.table is None or not (lock.agent in _NAMELESS or lock.agent.startswith(_ICEBERG_AGENTS)):
         return Decision(lock, False, f"no Iceberg writer took it ({lock.agent or 'no agent info'})")
     if not (lock.heartbeat_ms or lock.acquired_ms):
         return Decision(lock, False, "the metastore does not say when it last heard of its holder")
@@ -244,14 +241,14 @@ class LockJanitor:
     Attributes:
         metastore: the metastore.
         job_ids: names the Flink jobs that wrote a table lately, newest first.
-        clusters: Flink clusters that are asked for them.
         stale_after_seconds: how long a holder must have been silent.
+        clusters: Flink clusters that are asked for them.
     """
 
     metastore: Metastore
     job_ids: Callable[[str, str], Sequence[str]]
+    stale_after_seconds: float
     clusters: Sequence[FlinkCluster] = ()
-    stale_after_seconds: float = DEFAULT_STALE_AFTER_SECONDS
 
     @classmethod
     def of(cls, catalog: HiveCatalog, settings: JanitorSettings) -> LockJanitor:
