@@ -18,7 +18,7 @@ def main(document: str) -> None:
     catalog = open_catalog("w", told["properties"])
     done = False
 
-    def observe(step: SwapStep, _location: str) -> None:
+    def observe(step: SwapStep) -> None:
         nonlocal done
         if step == told["step"] and not done:
             done = True

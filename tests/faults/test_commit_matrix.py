@@ -285,7 +285,7 @@ def observed(broken: World, step: SwapStep, then: Callable[[], None]) -> tuple[o
     catalog = broken.broken()
     times = iter([then])
 
-    def observe(reached: SwapStep, _location: str) -> None:
+    def observe(reached: SwapStep) -> None:
         if reached is step and (action := next(times, None)):
             action()
 

@@ -53,7 +53,7 @@ def once_at(catalog: SqlCatalog, step: SwapStep, action: Callable[[], object]) -
     """Do something at the first time that a commit gets to a step."""
     actions = iter([action])
 
-    def observe(reached: SwapStep, _location: str) -> None:
+    def observe(reached: SwapStep) -> None:
         if reached is step and (first := next(actions, None)):
             first()
 

@@ -146,7 +146,7 @@ def _janitor(table: Table, *flink_urls: str) -> LockJanitor:
     return LockJanitor(
         catalog.metastore,
         lambda database, name: flink_job_ids(catalog, database, name),
-        [FlinkCluster(url) for url in flink_urls],
+        clusters=[FlinkCluster(url) for url in flink_urls],
         stale_after_seconds=0,
     )
 

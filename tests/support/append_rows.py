@@ -52,7 +52,7 @@ class RowWriter:
         """Commit no more, once what is under way has ended."""
         self.ended = True
 
-    def _observe(self, step: SwapStep, _location: str) -> None:
+    def _observe(self, step: SwapStep) -> None:
         self.attempts += step is SwapStep.BEFORE_LOCK
 
     def _append(self) -> None:

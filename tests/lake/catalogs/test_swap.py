@@ -285,7 +285,7 @@ def test_steps_are_told_in_order(tmp_path: Path) -> None:
     steps: list[SwapStep] = []
     swap = swap_of(Store())
     swap.new = str(tmp_path / "1.json")
-    swap.observe = lambda step, _: steps.append(step)
+    swap.observe = steps.append
     write_and_swap(swap, write=lambda: None, io=PyArrowFileIO())
     assert steps == [SwapStep.METADATA_WRITTEN, SwapStep.LOCK_VERIFIED, SwapStep.SWAPPED]
 

@@ -246,12 +246,12 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         """
         database, name = self.identifier_to_database_and_table(table.name(), NoSuchTableError)
         label = f"{self.name}.{database}.{name}"
-        self.observe(SwapStep.BEFORE_LOCK, "")
+        self.observe(SwapStep.BEFORE_LOCK)
         with ExitStack() as stack:
             with nothing_changed(label):
                 locks = self._locks(database, name, table.metadata.properties)
                 lock = stack.enter_context(holding(locks))
-                self.observe(SwapStep.LOCKED, "")
+                self.observe(SwapStep.LOCKED)
                 current, hive_table = self._current(database, name)
                 stack.enter_context(
                     self._acting_as(
@@ -269,7 +269,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
                         "to a version with HIVE-26882."
                     )
             self._swap(label, staged, pointer, base=current, lock=lock)
-        self.observe(SwapStep.UNLOCKED, staged.metadata_location)
+        self.observe(SwapStep.UNLOCKED)
         return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
 
     def _current(self, database: str, name: str) -> tuple[Table | None, HiveTable | None]:

@@ -140,6 +140,21 @@ def zookeeper_lock(key: LockKey, *, table: Mapping[str, str], catalog: Mapping[s
     return TableLock(client, key, what="commit", timeout_seconds=timeout_seconds(table, catalog))
 
 
+def optional_lock(
+    catalog_name: str, table_name: str, *, table: Mapping[str, str], catalog: Mapping[str, str]
+) -> Sequence[CommitLock]:
+    """Return the locks of a table's commits in a catalog that compares, and has none of its own: ZooKeeper's, or none.
+
+    Raises:
+        ConfigurationError: the lock type is another one, or no ensemble is configured.
+    """
+    chosen = lock_type(table, catalog, default=LockType.NONE, allowed=(LockType.ZOOKEEPER, LockType.NONE))
+    if chosen is LockType.NONE:
+        return ()
+    key = lock_key(catalog_name, table_name, catalog, ignores_case=False)
+    return (zookeeper_lock(key, table=table, catalog=catalog),)
+
+
 class AllOf:
     """Several locks as one; of none, nothing has to be verified."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
 
@@ -35,9 +35,8 @@ from pyiceberg.table.update import (
 )
 
 from autostream.lake.catalogs.acting import ActingCatalog, has_owners
-from autostream.lake.catalogs.locking import LockType, holding, lock_key, lock_type, zookeeper_lock
+from autostream.lake.catalogs.locking import holding, optional_lock
 from autostream.lake.catalogs.swap import (
-    CommitLock,
     SwapObserver,
     SwapStep,
     Verdict,
@@ -48,7 +47,6 @@ from autostream.lake.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
-_ALLOWED: Final = (LockType.ZOOKEEPER, LockType.NONE)
 # What a server answers only without having done anything.
 _REFUSALS: Final = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError, BadRequestError, NoSuchTableError)
 
@@ -145,25 +143,18 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
         """
         name = ".".join(table.name())
         label = f"{self.name}.{name}"
-        self.observe(SwapStep.BEFORE_LOCK, "")
+        self.observe(SwapStep.BEFORE_LOCK)
         with ExitStack() as stack:
             with nothing_changed(label):
-                lock = stack.enter_context(holding(self._locks(name, table)))
-                self.observe(SwapStep.LOCKED, "")
+                locks = optional_lock(self.name, name, table=table.metadata.properties, catalog=self.properties)
+                lock = stack.enter_context(holding(locks))
+                self.observe(SwapStep.LOCKED)
                 lock.verify()
-            self.observe(SwapStep.LOCK_VERIFIED, "")
+            self.observe(SwapStep.LOCK_VERIFIED)
             answer = self._send(label, table, requirements, updates)
-            self.observe(SwapStep.SWAPPED, answer.metadata_location)
-        self.observe(SwapStep.UNLOCKED, answer.metadata_location)
+            self.observe(SwapStep.SWAPPED)
+        self.observe(SwapStep.UNLOCKED)
         return answer
-
-    def _locks(self, table_name: str, table: Table) -> Sequence[CommitLock]:
-        properties = table.metadata.properties
-        chosen = lock_type(properties, self.properties, default=LockType.NONE, allowed=_ALLOWED)
-        if chosen is LockType.NONE:
-            return ()
-        key = lock_key(self.name, table_name, self.properties, ignores_case=False)
-        return (zookeeper_lock(key, table=properties, catalog=self.properties),)
 
     def _send(self, label: str, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
         try:

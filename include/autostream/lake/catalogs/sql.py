@@ -5,7 +5,6 @@ Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.lake.catalogs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Final
 
@@ -31,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from autostream.errors import ConfigurationError
 from autostream.lake.catalogs.acting import ActingCatalog, has_owners
-from autostream.lake.catalogs.locking import AllOf, LockType, holding, lock_key, lock_type, zookeeper_lock
+from autostream.lake.catalogs.locking import AllOf, holding, optional_lock
 from autostream.lake.catalogs.swap import (
     CommitLock,
     PointerView,
@@ -46,7 +45,6 @@ from autostream.lake.catalogs.swap import (
 )
 from autostream.lake.retry import RetryPolicy
 
-_ALLOWED: Final = (LockType.ZOOKEEPER, LockType.NONE)
 _TABLES: Final = pyiceberg_sql.IcebergTables
 
 
@@ -148,12 +146,17 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
         identifier = table.name()
         namespace = Catalog.namespace_to_string(Catalog.namespace_from(identifier))
         label = f"{self.name}.{namespace}.{identifier[-1]}"
-        self.observe(SwapStep.BEFORE_LOCK, "")
+        self.observe(SwapStep.BEFORE_LOCK)
         with ExitStack() as stack:
             with nothing_changed(label):
-                locks = self._locks(f"{namespace}.{identifier[-1]}", table.metadata.properties)
+                locks = optional_lock(
+                    self.name,
+                    f"{namespace}.{identifier[-1]}",
+                    table=table.metadata.properties,
+                    catalog=self.properties,
+                )
                 lock = stack.enter_context(holding(locks))
-                self.observe(SwapStep.LOCKED, "")
+                self.observe(SwapStep.LOCKED)
                 stack.enter_context(self._acting_as(self.account_of(table.properties, namespace)))
                 try:
                     current = self.load_table(identifier)
@@ -163,15 +166,8 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
                 if current is not None and staged.metadata == current.metadata:
                     return CommitTableResponse(metadata=current.metadata, metadata_location=current.metadata_location)
             self._swap(label, staged, base=current, lock=lock)
-        self.observe(SwapStep.UNLOCKED, staged.metadata_location)
+        self.observe(SwapStep.UNLOCKED)
         return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
-
-    def _locks(self, table_name: str, properties: Mapping[str, str]) -> Sequence[CommitLock]:
-        chosen = lock_type(properties, self.properties, default=LockType.NONE, allowed=_ALLOWED)
-        if chosen is LockType.NONE:
-            return ()
-        key = lock_key(self.name, table_name, self.properties, ignores_case=False)
-        return (zookeeper_lock(key, table=properties, catalog=self.properties),)
 
     def _swap(self, label: str, staged: StagedTable, *, base: Table | None, lock: CommitLock) -> None:
         location = base.metadata_location if base else None

@@ -37,11 +37,10 @@ class SwapStep(StrEnum):
     UNLOCKED = "unlocked"
 
 
-SwapObserver = Callable[[SwapStep, str], None]
-"""Told each step, and the metadata location that the commit writes (empty before it is known)."""
+SwapObserver = Callable[[SwapStep], None]
 
 
-def no_observer(_step: SwapStep, _location: str) -> None:
+def no_observer(_step: SwapStep) -> None:
     """Observe nothing."""
 
 
@@ -182,11 +181,11 @@ class Swap:
             CommitStateUnknownException: nobody can tell; the new metadata file must be kept.
         """
         self._verify_lock()
-        self.observe(SwapStep.LOCK_VERIFIED, self.new)
+        self.observe(SwapStep.LOCK_VERIFIED)
         error = self._send()
         if error is not None:
             self._settle(error)
-        self.observe(SwapStep.SWAPPED, self.new)
+        self.observe(SwapStep.SWAPPED)
 
     def _verify_lock(self) -> None:
         try:
@@ -282,7 +281,7 @@ def write_and_swap(swap: Swap, *, write: Callable[[], None], io: FileIO) -> None
         raise CommitFailedException(
             f"The metadata file {swap.new} of {swap.table} cannot be written: {_text(error)}. Nothing was changed."
         ) from error
-    swap.observe(SwapStep.METADATA_WRITTEN, swap.new)
+    swap.observe(SwapStep.METADATA_WRITTEN)
     try:
         swap.run()
     except CommitFailedException:
