@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 
-from autostream.lake.catalogs import TableName, list_tables, open_catalog, open_table
+from autostream.catalogs import TableName, list_tables, open_catalog, open_table
 from autostream.lake.compact import compact_table
 from autostream.lake.options import CompactionOptions
 from autostream.resources import EngineResources

@@ -66,7 +66,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _list(request: Mapping[str, Any]) -> list[str]:
     """Names of all tables of the catalog."""
-    from autostream.lake.catalogs import list_tables
+    from autostream.catalogs import list_tables
 
     return [str(name) for name in list_tables(_catalog(request), request["catalog"])]
 
@@ -76,7 +76,7 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
 
     Where nothing is to be rewritten but deletes are to go, that is a group without files.
     """
-    from autostream.lake.catalogs import open_table
+    from autostream.catalogs import open_table
     from autostream.lake.compact import plan_compaction
     from autostream.lake.options import CompactionOptions
 
@@ -91,7 +91,7 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
 
 def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
     """The result of the compaction, as `autostream table compact --json` prints it."""
-    from autostream.lake.catalogs import TableName, open_table
+    from autostream.catalogs import TableName, open_table
     from autostream.lake.compact import compact_table
     from autostream.lake.options import CompactionOptions
 
@@ -113,9 +113,9 @@ def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sweep(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row a lock of the catalog's metastore, with what became of it; the stale ones are released."""
+    from autostream.catalogs.hive import HiveCatalog
     from autostream.config import load_settings
     from autostream.errors import ConfigurationError
-    from autostream.lake.catalogs.hive import HiveCatalog
     from autostream.lake.janitor import sweep_locks
 
     catalog = _catalog(request)
@@ -140,7 +140,7 @@ _ACTIONS = {"list": _list, "plan": _plan, "compact": _compact, "sweep": _sweep}
 
 def _catalog(request: Mapping[str, Any]) -> Catalog:
     """The catalog of the request, opened once: opening costs as much as loading many tables."""
-    from autostream.lake.catalogs import open_catalog
+    from autostream.catalogs import open_catalog
 
     name = request["catalog"]
     if name not in _catalogs:

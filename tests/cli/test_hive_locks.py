@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from autostream.catalogs.hive_lock import HiveLock, show_hive_locks
 from autostream.hadoop.metastore import Metastore, MetastoreSettings
-from autostream.lake.catalogs.hive_lock import HiveLock, show_hive_locks
 from tests.support import commands
 from tests.support.hadoop import HiveMetastore
 

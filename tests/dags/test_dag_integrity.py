@@ -37,7 +37,7 @@ runpy.run_path(sys.argv[1])
 found = list(touched)
 heavy = {
     *("pyiceberg", "duckdb", "pyarrow", "pandas", "numpy", "kubernetes", "kazoo", "thrift", "krb5"),
-    *("autostream.lake", "autostream.demo", "autostream.coordination", "autostream.hadoop"),
+    *("autostream.lake", "autostream.catalogs", "autostream.demo", "autostream.coordination", "autostream.hadoop"),
 }
 print("\\n" + json.dumps({"touched": found, "heavy": sorted(heavy & set(sys.modules))}))
 """

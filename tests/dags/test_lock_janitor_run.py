@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from autostream.lake.catalogs.hive_lock import HiveLock, HiveLockPolicy
+from autostream.catalogs.hive_lock import HiveLock, HiveLockPolicy
 from tests.dags.airflow_runs import run_dag
 from tests.support.locks import AGENT, dead_lock, locks_of, metastore_at
 

@@ -7,8 +7,8 @@ import sys
 
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 
-from autostream.lake.catalogs import open_catalog
-from autostream.lake.catalogs.swap import SwapStep
+from autostream.catalogs import open_catalog
+from autostream.catalogs.swap import SwapStep
 from tests.support.catalogs import append
 
 

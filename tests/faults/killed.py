@@ -6,8 +6,8 @@ import signal
 import sys
 from typing import Any
 
-from autostream.lake.catalogs import open_table
-from autostream.lake.catalogs.sql import SqlCatalog
+from autostream.catalogs import open_table
+from autostream.catalogs.sql import SqlCatalog
 from autostream.lake.compact import compact_table
 from autostream.lake.options import CompactionOptions
 from autostream.lake.steps import Step

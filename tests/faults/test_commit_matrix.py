@@ -19,10 +19,10 @@ from hive_metastore.ttypes import EnvironmentContext
 from pyiceberg.catalog.hive import HiveCatalog as Unprotected
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 
+from autostream.catalogs import open_catalog
+from autostream.catalogs.hive_lock import HiveLock
+from autostream.catalogs.swap import SwapStep, root_cause
 from autostream.errors import LockLostError, LockTimeoutError
-from autostream.lake.catalogs import open_catalog
-from autostream.lake.catalogs.hive_lock import HiveLock
-from autostream.lake.catalogs.swap import SwapStep, root_cause
 from tests.faults import commit_and_die
 from tests.faults.worlds import HIVE, KINDS, LOCKED_BY_ZOOKEEPER, World, in_background, world
 from tests.support.catalogs import append, ids
@@ -73,7 +73,7 @@ def commit(broken: World, *, id: int = 3) -> str:
 # A fork of a process that has everything imported takes a hundredth of a new interpreter's time.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    [f"autostream.lake.catalogs.{name}" for name in ("hive", "rest", "sql")] + ["tests.faults.commit_and_die"]
+    [f"autostream.catalogs.{name}" for name in ("hive", "rest", "sql")] + ["tests.faults.commit_and_die"]
 )
 
 

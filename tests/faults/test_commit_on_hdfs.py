@@ -8,10 +8,10 @@ import requests
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
+from autostream.catalogs import open_catalog
+from autostream.catalogs.sql import SqlCatalog
+from autostream.catalogs.swap import SwapStep
 from autostream.hadoop.fileio import WebHdfsFileIO
-from autostream.lake.catalogs import open_catalog
-from autostream.lake.catalogs.sql import SqlCatalog
-from autostream.lake.catalogs.swap import SwapStep
 from tests.faults.worlds import QUICK
 from tests.support.catalogs import IDS, append, ids
 from tests.support.faultproxy import FaultProxy

@@ -10,9 +10,9 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, ForbiddenError
 from pyiceberg.table import CommitTableResponse
 
+from autostream.catalogs.retry import RetryPolicy
 from autostream.lake.files import normalize_path
 from autostream.lake.output import FILE_PREFIX
-from autostream.lake.retry import RetryPolicy
 from tests.support.lakes import Orders, compact
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from autostream.catalogs.hive import HiveCatalog
+from autostream.catalogs.hive_lock import show_hive_locks
+from autostream.catalogs.locking import zookeeper_settings
 from autostream.coordination.client import close_all, shared_client
 from autostream.coordination.registry import held_locks
-from autostream.lake.catalogs.hive import HiveCatalog
-from autostream.lake.catalogs.hive_lock import show_hive_locks
-from autostream.lake.catalogs.locking import zookeeper_settings
 from autostream.lake.janitor import LockJanitor
 from tests.support.appenders import FlinkWriter, OurWriter, Target, Writer, assert_nothing_lost, end_all
 from tests.support.catalogs import IDS, append, hive_catalog, ids, new_namespace

@@ -12,14 +12,14 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
+from autostream.catalogs import open_catalog
+from autostream.catalogs.hive import HiveCatalog
+from autostream.catalogs.hive_lock import release_hive_lock, show_hive_locks
+from autostream.catalogs.locking import zookeeper_settings
 from autostream.coordination.client import close_all, shared_client
 from autostream.coordination.holder import Holder
 from autostream.coordination.paths import LockKey
 from autostream.coordination.registry import break_lock, held_lock
-from autostream.lake.catalogs import open_catalog
-from autostream.lake.catalogs.hive import HiveCatalog
-from autostream.lake.catalogs.hive_lock import release_hive_lock, show_hive_locks
-from autostream.lake.catalogs.locking import zookeeper_settings
 from autostream.lake.files import normalize_path
 from autostream.lake.janitor import LockJanitor
 from tests.support.catalogs import IDS, append, ids

@@ -11,11 +11,11 @@ from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
 
+from autostream.catalogs.hive import HiveCatalog
+from autostream.catalogs.hive_lock import HiveLock, show_hive_locks
+from autostream.catalogs.swap import root_cause
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.fileio import WebHdfsFileIO
-from autostream.lake.catalogs.hive import HiveCatalog
-from autostream.lake.catalogs.hive_lock import HiveLock, show_hive_locks
-from autostream.lake.catalogs.swap import root_cause
 from tests.support.catalogs import IDS, append, hive_catalog, ids, new_namespace
 from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
 from tests.support.lakes import Orders, compact
@@ -90,7 +90,7 @@ def test_everything_that_a_catalog_does(metastore: HiveMetastore) -> None:
 
 
 def test_by_pyicebergs_own_configuration(hive_metastore: HiveMetastore) -> None:
-    implementation = "autostream.lake.catalogs.hive.HiveCatalog"
+    implementation = "autostream.catalogs.hive.HiveCatalog"
     catalog = load_catalog("any", **{"py-catalog-impl": implementation, "uri": hive_metastore.uri})
     table = catalog.create_table(f"{new_namespace(catalog)}.t", IDS)
     append(table, 1)

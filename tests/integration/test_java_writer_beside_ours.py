@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pyiceberg.exceptions import CommitFailedException
 
+from autostream.catalogs.hive import HiveCatalog
+from autostream.catalogs.hive_lock import HiveLockEntry, show_hive_locks
+from autostream.catalogs.swap import root_cause
 from autostream.errors import LockTimeoutError
 from autostream.flink.jobs import FlinkCluster
-from autostream.lake.catalogs.hive import HiveCatalog
-from autostream.lake.catalogs.hive_lock import HiveLockEntry, show_hive_locks
-from autostream.lake.catalogs.swap import root_cause
 from autostream.lake.janitor import Decision, LockJanitor, flink_job_ids
 from tests.support import commands
 from tests.support.appenders import (

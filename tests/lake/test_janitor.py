@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from autostream.catalogs.hive_lock import HiveLock, HiveLockEntry, show_hive_locks
 from autostream.coordination.holder import process_started_ms
 from autostream.errors import ServiceError
 from autostream.flink.jobs import JobRun
 from autostream.hadoop.metastore import Metastore, MetastoreSettings
-from autostream.lake.catalogs.hive_lock import HiveLock, HiveLockEntry, show_hive_locks
 from autostream.lake.janitor import (
     Evidence,
     Life,

@@ -15,8 +15,8 @@ from typing import Any
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
 from pyiceberg.table import Table
 
-from autostream.lake.catalogs import open_catalog
-from autostream.lake.catalogs.swap import SwapStep
+from autostream.catalogs import open_catalog
+from autostream.catalogs.swap import SwapStep
 from tests.support.catalogs import append
 from tests.support.lakes import compact
 

@@ -10,8 +10,8 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
+from autostream.catalogs import TableName
 from autostream.demo.writer import Changes, UpsertWriter
-from autostream.lake.catalogs import TableName
 from autostream.lake.compact import CompactionResult, compact_table
 from autostream.lake.options import CompactionOptions
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from hive_metastore.ttypes import LockComponent, LockLevel, LockRequest, LockType
 
+from autostream.catalogs.hive_lock import HiveLockEntry, release_hive_lock, show_hive_locks
 from autostream.hadoop.metastore import Metastore, MetastoreSettings
-from autostream.lake.catalogs.hive_lock import HiveLockEntry, release_hive_lock, show_hive_locks
 
 AGENT = "Iceberg-of-the-dead"
 

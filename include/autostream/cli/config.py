@@ -91,7 +91,7 @@ def _guarded(name: str, examine: Callable[[], str]) -> Check:
 
 
 def _check_catalog(name: str) -> str:
-    from autostream.lake.catalogs import open_catalog
+    from autostream.catalogs import open_catalog
 
     catalog = open_catalog(name)
     namespaces = catalog.list_namespaces()

@@ -11,11 +11,11 @@ from autostream.config import is_hive_catalog, load_settings, pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError
 
 if TYPE_CHECKING:
+    from autostream.catalogs.hive import HiveCatalog
+    from autostream.catalogs.hive_lock import HiveLockEntry
     from autostream.coordination.holder import Holder
     from autostream.coordination.paths import LockKey
     from autostream.coordination.registry import BrokenLock, HeldLock
-    from autostream.lake.catalogs.hive import HiveCatalog
-    from autostream.lake.catalogs.hive_lock import HiveLockEntry
 
 _logger = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ def hive_catalog_names() -> list[str]:
 
 def hive_catalogs(names: Sequence[str] | None = None) -> list[HiveCatalog]:
     """The configured catalogs that are Hive's, of these names where given; nothing is connected yet."""
-    from autostream.lake.catalogs import open_catalog
-    from autostream.lake.catalogs.hive import HiveCatalog
+    from autostream.catalogs import open_catalog
+    from autostream.catalogs.hive import HiveCatalog
 
     wanted = [name for name in hive_catalog_names() if names is None or name in names]
     return [opened for name in wanted if isinstance(opened := open_catalog(name), HiveCatalog)]
@@ -36,9 +36,9 @@ def hive_catalogs(names: Sequence[str] | None = None) -> list[HiveCatalog]:
 
 def hive_locks(catalog: HiveCatalog, key: LockKey | None = None) -> Iterator[HeldLock]:
     """The locks of a metastore that are held, with those who wait for the same table; of one table where named."""
+    from autostream.catalogs.hive_lock import show_hive_locks
     from autostream.coordination.paths import LockKey
     from autostream.coordination.registry import HeldLock
-    from autostream.lake.catalogs.hive_lock import show_hive_locks
 
     database, _, table = key.table.rpartition(".") if key else ("", "", "")
     entries = show_hive_locks(catalog.metastore, database.lower() or None, table.lower() or None)
@@ -69,8 +69,8 @@ def _holder(entry: HiveLockEntry) -> Holder:
 
 def break_hive_lock(lock: HeldLock, *, by: Holder, reason: str) -> BrokenLock:
     """Release a Hive lock that another one holds, with a record of it in the log."""
+    from autostream.catalogs.hive_lock import release_hive_lock
     from autostream.coordination.registry import BrokenLock
-    from autostream.lake.catalogs.hive_lock import release_hive_lock
 
     (catalog,) = hive_catalogs((lock.key.catalog,))
     release_hive_lock(catalog.metastore, int(lock.lock_id))

@@ -17,11 +17,11 @@ from autostream.errors import ConfigurationError, UsageError
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
+    from autostream.catalogs.hive import HiveCatalog
     from autostream.coordination.client import ZooKeeperClient
     from autostream.coordination.holder import Holder
     from autostream.coordination.paths import LockKey
     from autostream.coordination.registry import BrokenLock, HeldLock
-    from autostream.lake.catalogs.hive import HiveCatalog
 
 app = typer.Typer(help="Locks on tables: who holds and who waits, and breaking one.", no_args_is_help=True)
 
@@ -106,8 +106,8 @@ def _properties(catalog: str) -> dict[str, str]:
 
 def _client(catalog: str) -> ZooKeeperClient | None:
     """The client of the ensemble that a catalog's locks are in; None where none is configured."""
+    from autostream.catalogs.locking import merged_settings
     from autostream.coordination.client import shared_client
-    from autostream.lake.catalogs.locking import merged_settings
 
     settings = merged_settings(_properties(catalog))
     return shared_client(settings) if settings.hosts else None
@@ -144,7 +144,7 @@ def _key(table: str) -> LockKey:
 
 def _zookeeper_key(key: LockKey) -> LockKey:
     """The same, as the commits of its catalog call it."""
-    from autostream.lake.catalogs.locking import lock_key
+    from autostream.catalogs.locking import lock_key
 
     ignores_case = key.catalog in hive_catalog_names()
     return lock_key(key.catalog, key.table, _properties(key.catalog), ignores_case=ignores_case)

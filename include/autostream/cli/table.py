@@ -16,7 +16,7 @@ from autostream.resources import EngineResources, format_size
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-    from autostream.lake.catalogs import TableName
+    from autostream.catalogs import TableName
 
 app = typer.Typer(help="Iceberg tables: what they hold, and how they are kept fast to read.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def engine_resources() -> EngineResources:
 
 
 def _open(name: str) -> tuple[Table, TableName]:
-    from autostream.lake.catalogs import TableName, open_table
+    from autostream.catalogs import TableName, open_table
 
     parsed = TableName.parse(name)
     return open_table(parsed), parsed
@@ -59,7 +59,7 @@ def list_command(
     as_json: JsonOption = False,
 ) -> None:
     """List the tables of a catalog, and whether the hourly workflow compacts them."""
-    from autostream.lake.catalogs import list_tables, open_catalog, open_table
+    from autostream.catalogs import list_tables, open_catalog, open_table
     from autostream.lake.options import ENABLED
 
     opened = open_catalog(catalog)

@@ -22,8 +22,8 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform, DayTransform, MonthTransform
 from pyiceberg.types import DecimalType, IntegerType, LongType, NestedField, StringType, TimestamptzType
 
+from autostream.catalogs import TableName, open_catalog
 from autostream.demo.writer import Changes, UpsertWriter
-from autostream.lake.catalogs import TableName, open_catalog
 
 CATALOG = "lake"
 NAMESPACE = "shop"

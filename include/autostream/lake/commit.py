@@ -25,6 +25,8 @@ from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 
 from autostream import __version__
+from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.swap import root_cause
 from autostream.errors import (
     AutostreamError,
     ConfigurationError,
@@ -33,7 +35,6 @@ from autostream.errors import (
     OutcomeUnknownError,
     TimedOutError,
 )
-from autostream.lake.catalogs.swap import root_cause
 from autostream.lake.deletes import removable
 from autostream.lake.files import Content, LiveFile, partition_key
 from autostream.lake.manifests import (
@@ -45,7 +46,6 @@ from autostream.lake.manifests import (
     write_list,
 )
 from autostream.lake.output import delete_files
-from autostream.lake.retry import RetryPolicy
 from autostream.lake.rewrite import RewrittenGroup
 from autostream.lake.state import TableState, read_state
 from autostream.lake.steps import Step, StepObserver, no_observer

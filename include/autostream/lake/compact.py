@@ -14,6 +14,8 @@ import duckdb
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
+from autostream.catalogs import TableName
+from autostream.catalogs.retry import RetryPolicy
 from autostream.errors import (
     AutostreamError,
     ConfigurationError,
@@ -22,7 +24,6 @@ from autostream.errors import (
     OutcomeUnknownError,
     ResourceError,
 )
-from autostream.lake.catalogs import TableName
 from autostream.lake.commit import Committed, ReplaceCommit
 from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine
@@ -33,7 +34,6 @@ from autostream.lake.output import delete_files
 from autostream.lake.plan import CompactionPlan, FileGroup, plan
 from autostream.lake.predicate import parse_where, partition_may_match, require_partition_columns
 from autostream.lake.relation import Relations
-from autostream.lake.retry import RetryPolicy
 from autostream.lake.rewrite import GroupRewriter, RewrittenGroup
 from autostream.lake.state import TableState, read_state
 from autostream.lake.steps import Step, StepObserver, no_observer

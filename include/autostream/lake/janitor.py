@@ -32,13 +32,13 @@ from hive_metastore.ttypes import (
 from pyiceberg.exceptions import NoSuchTableError
 from thrift.Thrift import TException
 
+from autostream.catalogs.hive import HiveCatalog
+from autostream.catalogs.hive_lock import AGENT, HiveLockEntry, release_hive_lock, show_hive_locks
 from autostream.config import JanitorSettings
 from autostream.coordination.holder import Holder, iso_time, process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
 from autostream.flink.jobs import FlinkCluster, JobRun
 from autostream.hadoop.metastore import Metastore
-from autostream.lake.catalogs.hive import HiveCatalog
-from autostream.lake.catalogs.hive_lock import AGENT, HiveLockEntry, release_hive_lock, show_hive_locks
 
 logger = logging.getLogger(__name__)
 

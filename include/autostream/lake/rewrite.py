@@ -12,8 +12,8 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 
+from autostream.catalogs import full_name
 from autostream.errors import AutostreamError
-from autostream.lake.catalogs import full_name
 from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine, is_local, is_out_of_memory
 from autostream.lake.files import LiveFile, normalize_path

@@ -16,9 +16,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import NestedField
 
+from autostream.catalogs import full_name
 from autostream.errors import AutostreamError, UsageError
 from autostream.lake.arrow import as_arrow
-from autostream.lake.catalogs import full_name
 from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine
 from autostream.lake.files import LiveFile, PartitionKey

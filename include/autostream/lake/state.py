@@ -14,8 +14,8 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.transforms import VoidTransform
 
+from autostream.catalogs import full_name
 from autostream.errors import DataError, UnsupportedTableError, UsageError
-from autostream.lake.catalogs import full_name
 from autostream.lake.deletes import DeleteIndex
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.manifests import ManifestReader, field_type, is_deletion_vector, partition_type

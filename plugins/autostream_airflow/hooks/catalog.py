@@ -63,7 +63,7 @@ class CatalogHook(BaseHook):
             ConfigurationError: The connection is of another type, nothing of that name is configured, or it cannot be
                 opened.
         """
-        from autostream.lake.catalogs import open_catalog
+        from autostream.catalogs import open_catalog
 
         return open_catalog(self.catalog, self.properties())
 

@@ -70,8 +70,8 @@ class ZooKeeperHook(BaseHook):
         Raises:
             ConfigurationError: A value of the connection is wrong.
         """
+        from autostream.catalogs.locking import zookeeper_settings
         from autostream.coordination.client import ZooKeeperClient
-        from autostream.lake.catalogs.locking import zookeeper_settings
 
         return ZooKeeperClient(zookeeper_settings(self.properties()))
 

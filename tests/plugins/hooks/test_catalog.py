@@ -133,8 +133,8 @@ def test_a_named_connection_that_does_not_exist_is_told(monkeypatch: pytest.Monk
 
 
 def test_a_hive_catalog_is_opened_by_our_own_class_and_hdfs_by_our_own_client(connect: Callable[..., None]) -> None:
+    from autostream.catalogs.hive import HiveCatalog
     from autostream.hadoop.fileio import WebHdfsFileIO
-    from autostream.lake.catalogs.hive import HiveCatalog
 
     connect("files", conn_type="webhdfs", host="nn1")
     connect("lake", conn_type="hive_metastore", host="hms", extra={"webhdfs_conn_id": "files"})

@@ -15,9 +15,9 @@ from pyiceberg.utils.config import Config
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 
 IMPLEMENTATIONS: Final = {
-    "hive": "autostream.lake.catalogs.hive.HiveCatalog",
-    "rest": "autostream.lake.catalogs.rest.RestCatalog",
-    "sql": "autostream.lake.catalogs.sql.SqlCatalog",
+    "hive": "autostream.catalogs.hive.HiveCatalog",
+    "rest": "autostream.catalogs.rest.RestCatalog",
+    "sql": "autostream.catalogs.sql.SqlCatalog",
 }
 """What opens each type of catalog: PyIceberg's own, with commits that are asked after and locked."""
 FILE_IO: Final = "py-io-impl"

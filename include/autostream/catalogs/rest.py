@@ -1,6 +1,6 @@
 """A REST catalog whose commits are asked after when their answer is lost, and can be locked by ZooKeeper.
 
-Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.lake.catalogs.rest.RestCatalog``. The server writes
+Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.rest.RestCatalog``. The server writes
 ``metadata.json`` and swaps the pointer; what can be done here is to find out whether it did.
 """
 
@@ -34,16 +34,16 @@ from pyiceberg.table.update import (
     update_table_metadata,
 )
 
-from autostream.lake.catalogs.acting import ActingCatalog, has_owners
-from autostream.lake.catalogs.locking import holding, optional_lock
-from autostream.lake.catalogs.swap import (
+from autostream.catalogs.acting import ActingCatalog, has_owners
+from autostream.catalogs.locking import holding, optional_lock
+from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.swap import (
     SwapObserver,
     SwapStep,
     Verdict,
     no_observer,
     nothing_changed,
 )
-from autostream.lake.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 

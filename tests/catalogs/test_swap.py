@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from autostream.errors import LockLostError, LockTimeoutError
-from autostream.lake.catalogs.locking import AllOf
-from autostream.lake.catalogs.swap import (
+from autostream.catalogs.locking import AllOf
+from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.swap import (
     NotSentError,
     PointerView,
     RefusedError,
@@ -26,7 +26,7 @@ from autostream.lake.catalogs.swap import (
     root_cause,
     write_and_swap,
 )
-from autostream.lake.retry import RetryPolicy
+from autostream.errors import LockLostError, LockTimeoutError
 
 BASE, NEW, OTHER = "f:/0.json", "f:/1.json", "f:/2.json"
 POLICY = RetryPolicy(status_retries=3)

@@ -15,9 +15,9 @@ from pyiceberg.table.update import (
     update_table_metadata,
 )
 
-from autostream.lake.catalogs.rest import is_applied, is_repeatable, judge_rest
-from autostream.lake.catalogs.sql import SqlCatalog
-from autostream.lake.catalogs.swap import Verdict
+from autostream.catalogs.rest import is_applied, is_repeatable, judge_rest
+from autostream.catalogs.sql import SqlCatalog
+from autostream.catalogs.swap import Verdict
 from tests.support.catalogs import IDS, append
 
 Sent = tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]

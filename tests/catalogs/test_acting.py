@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
+from autostream.catalogs.acting import has_owners
+from autostream.catalogs.sql import SqlCatalog
 from autostream.errors import ConfigurationError
-from autostream.lake.catalogs.acting import has_owners
-from autostream.lake.catalogs.sql import SqlCatalog
 from tests.support.catalogs import IDS
 
 PROXY = "autostream.proxy-user"

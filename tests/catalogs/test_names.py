@@ -8,8 +8,8 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 from pyiceberg.utils.config import Config
 
+from autostream.catalogs import TableName, list_tables, open_catalog, open_table
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
-from autostream.lake.catalogs import TableName, list_tables, open_catalog, open_table
 
 IDS = Schema(NestedField(1, "id", LongType()))
 
@@ -100,13 +100,13 @@ def test_all_tables_of_all_namespaces_are_listed_once(lake: SqlCatalog) -> None:
 @pytest.mark.parametrize(
     ("properties", "implementation"),
     [
-        ({"type": "sql", "uri": "sqlite://"}, "autostream.lake.catalogs.sql.SqlCatalog"),
-        ({"uri": "sqlite://"}, "autostream.lake.catalogs.sql.SqlCatalog"),
-        ({"type": "hive", "uri": "thrift://h:9083"}, "autostream.lake.catalogs.hive.HiveCatalog"),
-        ({"uri": "thrift://h:9083"}, "autostream.lake.catalogs.hive.HiveCatalog"),
+        ({"type": "sql", "uri": "sqlite://"}, "autostream.catalogs.sql.SqlCatalog"),
+        ({"uri": "sqlite://"}, "autostream.catalogs.sql.SqlCatalog"),
+        ({"type": "hive", "uri": "thrift://h:9083"}, "autostream.catalogs.hive.HiveCatalog"),
+        ({"uri": "thrift://h:9083"}, "autostream.catalogs.hive.HiveCatalog"),
         (
-            {"type": "autostream.lake.catalogs.hive.HiveCatalog", "uri": "thrift://h:9083"},
-            "autostream.lake.catalogs.hive.HiveCatalog",
+            {"type": "autostream.catalogs.hive.HiveCatalog", "uri": "thrift://h:9083"},
+            "autostream.catalogs.hive.HiveCatalog",
         ),
         (
             {"py-catalog-impl": "pyiceberg.catalog.hive.HiveCatalog", "uri": "thrift://h:9083"},

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from autostream.errors import LockLostError, LockTimeoutError, ServiceError
-from autostream.hadoop.metastore import Metastore, MetastoreSettings
-from autostream.lake.catalogs.hive_lock import (
+from autostream.catalogs.hive_lock import (
     HiveLock,
     HiveLockEntry,
     HiveLockPolicy,
     release_hive_lock,
     show_hive_locks,
 )
+from autostream.errors import LockLostError, LockTimeoutError, ServiceError
+from autostream.hadoop.metastore import Metastore, MetastoreSettings
 from tests.coordination.locking import until
 from tests.support.faultproxy import FaultProxy, thrift_call
 from tests.support.hadoop import HiveMetastore

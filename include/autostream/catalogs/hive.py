@@ -1,6 +1,6 @@
 """A Hive catalog whose commits survive dead writers, lost answers and old metastores, and act by the team's account.
 
-Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.lake.catalogs.hive.HiveCatalog``.
+Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.hive.HiveCatalog``.
 """
 
 from __future__ import annotations
@@ -36,12 +36,9 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
-from autostream.errors import ConfigurationError, DeniedError, ServiceError
-from autostream.hadoop.accounts import acting_account
-from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
-from autostream.lake.catalogs.acting import ActingCatalog
-from autostream.lake.catalogs.hive_lock import HiveLock, HiveLockPolicy
-from autostream.lake.catalogs.locking import (
+from autostream.catalogs.acting import ActingCatalog
+from autostream.catalogs.hive_lock import HiveLock, HiveLockPolicy
+from autostream.catalogs.locking import (
     LOCK_TYPE,
     AllOf,
     LockType,
@@ -51,7 +48,8 @@ from autostream.lake.catalogs.locking import (
     lock_type,
     zookeeper_lock,
 )
-from autostream.lake.catalogs.swap import (
+from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.swap import (
     CommitLock,
     NotSentError,
     PointerView,
@@ -65,7 +63,9 @@ from autostream.lake.catalogs.swap import (
     report_lost_updates,
     write_and_swap,
 )
-from autostream.lake.retry import RetryPolicy
+from autostream.errors import ConfigurationError, DeniedError, ServiceError
+from autostream.hadoop.accounts import acting_account
+from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
 
 METADATA_LOCATION: Final = "metadata_location"
 COMPARE_AND_SWAP: Final = "autostream.hive.compare-and-swap"

@@ -9,12 +9,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from autostream.catalogs.swap import CommitLock
 from autostream.config import ZooKeeperSettings, load_settings
 from autostream.coordination.client import shared_client
 from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey
 from autostream.errors import ConfigurationError
-from autostream.lake.catalogs.swap import CommitLock
 
 LOCK_TYPE: Final = "autostream.lock.type"
 LOCK_TIMEOUT: Final = "autostream.lock.timeout-ms"

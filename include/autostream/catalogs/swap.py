@@ -20,8 +20,8 @@ from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownExcept
 from pyiceberg.io import FileIO
 from pyiceberg.table.metadata import TableMetadata
 
+from autostream.catalogs.retry import RetryPolicy
 from autostream.errors import AutostreamError, ConflictError, LockLostError
-from autostream.lake.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """A SQL catalog (PostgreSQL, SQLite) whose commits survive lost answers, and can be locked by ZooKeeper.
 
-Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.lake.catalogs.sql.SqlCatalog``.
+Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.sql.SqlCatalog``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from sqlalchemy import and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from autostream.errors import ConfigurationError
-from autostream.lake.catalogs.acting import ActingCatalog, has_owners
-from autostream.lake.catalogs.locking import AllOf, holding, optional_lock
-from autostream.lake.catalogs.swap import (
+from autostream.catalogs.acting import ActingCatalog, has_owners
+from autostream.catalogs.locking import AllOf, holding, optional_lock
+from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.swap import (
     CommitLock,
     PointerView,
     RefusedError,
@@ -43,7 +43,7 @@ from autostream.lake.catalogs.swap import (
     nothing_changed,
     write_and_swap,
 )
-from autostream.lake.retry import RetryPolicy
+from autostream.errors import ConfigurationError
 
 _TABLES: Final = pyiceberg_sql.IcebergTables
 

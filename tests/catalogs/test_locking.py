@@ -2,15 +2,15 @@
 
 import pytest
 
-from autostream.errors import ConfigurationError
-from autostream.lake.catalogs.hive_lock import HiveLockPolicy
-from autostream.lake.catalogs.locking import (
+from autostream.catalogs.hive_lock import HiveLockPolicy
+from autostream.catalogs.locking import (
     LockType,
     hive_lock_wanted,
     lock_type,
     timeout_seconds,
     zookeeper_settings,
 )
+from autostream.errors import ConfigurationError
 
 KEY = "autostream.lock.type"
 
