@@ -8,6 +8,7 @@ among them: PyIceberg's own configuration holds those.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -16,7 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from autostream.errors import ConfigurationError
 
@@ -153,6 +163,76 @@ class JanitorSettings(Section):
     )
 
 
+class WriterRule(BaseModel):
+    """Which Flink jobs write to which table, and under which name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    job: str = Field(description="Regular expression for the whole name of the job.")
+    table: str = Field(description="CATALOG.NAMESPACE.TABLE; {NAME} stands for a named group of `job`.")
+    writer: str = Field(default="{job}", description="Name of the writer; {job} stands for the job's name.")
+    operator: str = Field(
+        default="",
+        description="Regular expression found in the name of the sink's operator; for a job that writes to several "
+        "tables.",
+    )
+
+    @field_validator("job", "operator")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return pattern
+
+
+def _parse_rules(value: object) -> object:
+    """Lets an environment variable hold rules, as a JSON list."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value or "[]")
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is no JSON list: {error}") from error
+    return value
+
+
+class WatermarkSettings(Section):
+    """How watermarks are recorded in tables, and read where nobody records them."""
+
+    flink_urls: NameList = Field(
+        default=(),
+        description="REST addresses of the Flink clusters whose jobs are recorded, such as http://jobmanager:8081. In "
+        "the environment: separated by commas.",
+    )
+    writers: Annotated[tuple[WriterRule, ...], BeforeValidator(_parse_rules)] = Field(
+        default=(),
+        description="Which jobs write to which tables, [[watermark.writers]] with `job`, `table`, `writer`, `operator`; "
+        "the first rule that fits counts. A job can say it itself, by its parameter autostream.watermark.table. In the "
+        "environment: a JSON list.",
+    )
+    interval_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=86400,
+        description="A table gets at most one commit of watermarks in this time: each one is in the way of its writers.",
+    )
+    poll_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="How often the recorder looks whether a table has new commits."
+    )
+    trigger_checkpoints: bool = Field(
+        default=False,
+        description="Have Flink make a checkpoint after each reading of a watermark instead of awaiting its next one.",
+    )
+    retire_after_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="A writer whose watermark has not advanced for this long is retired: its table no longer waits for "
+        "it. 0: never, since an outage of the writer looks the same.",
+    )
+    concurrency: int = Field(default=8, ge=1, le=64, description="Requests to Flink and to catalogs at a time.")
+
+
 @dataclass(frozen=True)
 class SettingValue:
     """One effective value: what it is and where it came from.
@@ -181,6 +261,7 @@ class Settings(BaseModel):
     compaction: CompactionSettings = Field(default_factory=CompactionSettings)
     zookeeper: ZooKeeperSettings = Field(default_factory=ZooKeeperSettings)
     janitor: JanitorSettings = Field(default_factory=JanitorSettings)
+    watermark: WatermarkSettings = Field(default_factory=WatermarkSettings)
 
     _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
@@ -303,6 +384,8 @@ def mask_passwords(text: str) -> str:
 def _plain(key: str, value: object) -> Any:
     if isinstance(value, SecretStr):
         return MASK if value.get_secret_value() else ""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
     if isinstance(value, tuple):
         return [_plain(key, item) for item in value]
     return mask_secrets(key, value) if isinstance(value, str) else value
