@@ -207,15 +207,15 @@ class WatermarkSettings(Section):
     )
     writers: Annotated[tuple[WriterRule, ...], BeforeValidator(_parse_rules)] = Field(
         default=(),
-        description="Which jobs write to which tables, [[watermark.writers]] with `job`, `table`, `writer`, `operator`; "
-        "the first rule that fits counts. A job can say it itself, by its parameter autostream.watermark.table. In the "
-        "environment: a JSON list.",
+        description="Which jobs write to which tables: [[watermark.writers]] with `job`, `table`, `writer` and "
+        "`operator`; the first rule that fits counts. A job can say it itself, by its parameter "
+        "autostream.watermark.table. In the environment: a JSON list.",
     )
     interval_seconds: float = Field(
         default=60.0,
         gt=0,
         le=86400,
-        description="A table gets at most one commit of watermarks in this time: each one is in the way of its writers.",
+        description="A table gets at most one commit of watermarks in this time: each is in the way of its writers.",
     )
     poll_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="How often the recorder looks whether a table has new commits."

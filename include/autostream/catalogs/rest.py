@@ -36,6 +36,7 @@ from pyiceberg.table.update import (
 
 from autostream.catalogs.acting import ActingCatalog, has_owners
 from autostream.catalogs.locking import holding, optional_lock
+from autostream.catalogs.properties import AssertProperties
 from autostream.catalogs.retry import RetryPolicy
 from autostream.catalogs.swap import (
     SwapObserver,
@@ -149,12 +150,22 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
                 locks = optional_lock(self.name, name, table=table.metadata.properties, catalog=self.properties)
                 lock = stack.enter_context(holding(locks))
                 self.observe(SwapStep.LOCKED)
+                requirements = self._checked_here(table, requirements)
                 lock.verify()
             self.observe(SwapStep.LOCK_VERIFIED)
             answer = self._send(label, table, requirements, updates)
             self.observe(SwapStep.SWAPPED)
         self.observe(SwapStep.UNLOCKED)
         return answer
+
+    def _checked_here(self, table: Table, requirements: Requirements) -> Requirements:
+        """Check what the protocol has no words for upon the table as it is now; return what is left for the server."""
+        own = [requirement for requirement in requirements if isinstance(requirement, AssertProperties)]
+        if own:
+            metadata = self.load_table(table.name()).metadata
+            for requirement in own:
+                requirement.validate(metadata)
+        return tuple(requirement for requirement in requirements if not isinstance(requirement, AssertProperties))
 
     def _send(self, label: str, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
         try:

@@ -1,0 +1,124 @@
+"""Watermarks written into a table's properties: decided upon its newest state, and swapped only if that is still so."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from pyiceberg.exceptions import (
+    AuthorizationExpiredError,
+    CommitFailedException,
+    ForbiddenError,
+    NoSuchTableError,
+    UnauthorizedError,
+)
+from pyiceberg.table import Table
+
+from autostream.catalogs import full_name
+from autostream.catalogs.properties import commit_properties
+from autostream.catalogs.rest import RestCatalog
+from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.swap import root_cause
+from autostream.errors import AutostreamError, ConflictError, DeniedError, OutcomeUnknownError, UsageError
+from autostream.watermark.properties import PREFIX, Change, describe
+
+_logger = logging.getLogger(__name__)
+
+Decision = Callable[[Mapping[str, str]], Change]
+"""Says what has to change, given the properties that the table has: ``advance`` and its like, with their arguments."""
+
+_REFUSALS = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError)
+
+
+def publish(
+    table: Table,
+    decide: Decision,
+    *,
+    before_commit: Callable[[], None] = lambda: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Change:
+    """Change a table's watermarks, and return what was changed: nothing where the table says it all already.
+
+    The decision is made anew upon each state of the table, so what others record meanwhile is never set back.
+    Afterwards the table is looked at again where the catalog cannot compare properties (REST): of two that publish at
+    the same moment one may overwrite what the other one has made of the table's watermark; the second look mends it.
+
+    Args:
+        table: as it was loaded; what it has become, on return.
+        decide: what has to change.
+        before_commit: called before each attempt; raises where this process may not publish any more.
+        sleep: waits; replaced in tests.
+
+    Raises:
+        ConflictError: other commits were faster at every attempt; nothing was changed.
+        OutcomeUnknownError: whether it was recorded could not be found out; recording it again is safe.
+        UsageError: the table is gone.
+        DeniedError: the catalog refused it.
+    """
+    name = full_name(table)
+    policy = RetryPolicy.from_properties(table.metadata.properties)
+    done: Change | None = None
+    for attempt in range(policy.retries + 1):
+        if attempt:
+            sleep(policy.wait_seconds(attempt - 1))
+            _reload(table, name)
+        change = decide(table.metadata.properties)
+        if not change:
+            return done or change
+        before_commit()
+        if not _commit(table, name, change):
+            continue
+        for event in change.events:
+            _logger.info("%s: %s", name, describe(event))
+        done = change
+        if _compares(table):
+            return change
+    if done is not None:
+        return done
+    raise ConflictError(
+        f"Watermarks of {name} could not be recorded: other commits were faster {policy.retries + 1} times. Nothing "
+        "was changed. Try again, or raise the table's commit.retry.num-retries."
+    )
+
+
+def _commit(table: Table, name: str, change: Change) -> bool:
+    """Make one attempt; False where another commit was faster."""
+    try:
+        commit_properties(table, change.changed, guarded_prefix=PREFIX)
+    except CommitFailedException as error:
+        cause = root_cause(error)
+        if isinstance(cause, AutostreamError) and not isinstance(cause, ConflictError):
+            raise cause from error  # a lock that was not got, a setting: trying at once would end the same way
+        _logger.debug("A commit of watermarks to %s was overtaken: %s", name, error)
+        return False
+    except _REFUSALS as error:
+        raise DeniedError(
+            f"The catalog refused to record watermarks in {name}: {error}. Give this account the right to write to the "
+            "table."
+        ) from error
+    except AutostreamError:
+        raise
+    except Exception as error:  # raised after the catalog took the commit, or before: who knows
+        raise OutcomeUnknownError(
+            f"Whether watermarks were recorded in {name} is not known: {error or type(error).__name__}. Recording them "
+            "again is safe."
+        ) from error
+    return True
+
+
+def _compares(table: Table) -> bool:
+    return not isinstance(table.catalog, RestCatalog)
+
+
+def _reload(table: Table, name: str) -> None:
+    try:
+        table.refresh()
+    except NoSuchTableError as error:
+        raise UsageError(f"Table {name} was dropped meanwhile; nothing was recorded.") from error
+    except AutostreamError:
+        raise
+    except Exception as error:  # each catalog fails in its own way
+        raise AutostreamError(
+            f"Table {name} cannot be re-read to record watermarks: {error}. Check the catalog, then try again."
+        ) from error

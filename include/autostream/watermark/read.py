@@ -1,0 +1,46 @@
+"""The watermark of a table, read from its metadata alone."""
+
+from __future__ import annotations
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+
+from autostream.catalogs import TableName, open_table
+from autostream.config import WatermarkSettings, load_settings
+from autostream.watermark.marks import TableMark
+from autostream.watermark.properties import read_properties
+
+
+def read_mark(
+    name: TableName | str, *, catalog: Catalog | None = None, settings: WatermarkSettings | None = None
+) -> TableMark:
+    """Load a table and return how complete it is.
+
+    Args:
+        name: the table's full name.
+        catalog: its catalog, where it is open already.
+        settings: which foreign keys count; those of the configuration where None.
+
+    Raises:
+        UsageError: the catalog has no such table.
+        ConfigurationError: the catalog cannot be opened or read, or a table property is wrong.
+        AutostreamError: the table's metadata cannot be read.
+    """
+    return mark_of(open_table(name, catalog=catalog), str(name), settings=settings)
+
+
+def mark_of(table: Table, name: str, *, settings: WatermarkSettings | None = None) -> TableMark:
+    """Return how complete a loaded table is: what its writers report, or else what can be derived.
+
+    Raises:
+        ConfigurationError: a table property is wrong.
+    """
+    mark = read_properties(name, table.metadata.properties)
+    if mark.source is not None:
+        return mark
+    return derive_mark(table, name, settings or load_settings().watermark)
+
+
+def derive_mark(table: Table, name: str, settings: WatermarkSettings) -> TableMark:
+    """Placeholder until the module lands."""
+    return TableMark(name, None, None)
