@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-import requests
+from typing import Any
 
 from autostream.errors import ServiceError
-
-_ENDED: Final = frozenset({"FAILED", "CANCELED", "FINISHED"})
-_TIMEOUT_SECONDS: Final = (5.0, 15.0)
+from autostream.flink.progress import ENDED_STATES
+from autostream.flink.rest import FlinkRest
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class JobRun:
     @property
     def ended(self) -> bool:
         """Whether it will never run again."""
-        return self.state in _ENDED
+        return self.state in ENDED_STATES
 
 
 class FlinkCluster:
@@ -42,7 +39,8 @@ class FlinkCluster:
 
     def __init__(self, url: str) -> None:
         """Take its address, such as ``http://jobmanager:8081``."""
-        self.url = url.rstrip("/")
+        self._rest = FlinkRest(url)
+        self.url = self._rest.url
 
     def job(self, job_id: str) -> JobRun | None:
         """Return a job; None if the cluster does not know it.
@@ -50,7 +48,7 @@ class FlinkCluster:
         Raises:
             ServiceError: the cluster cannot be reached, or answers something else.
         """
-        job = self._get(f"/jobs/{job_id}")
+        job = self._rest.get(f"/jobs/{job_id}")
         if job is None:
             return None
         try:
@@ -65,19 +63,8 @@ class FlinkCluster:
         committers = [v for v in vertices if "iceberg" in v["name"].lower() and "commit" in v["name"].lower()]
         ages = []
         for vertex in committers or vertices:
-            detail = self._get(f"/jobs/{job_id}/vertices/{vertex['id']}")
+            detail = self._rest.get(f"/jobs/{job_id}/vertices/{vertex['id']}")
             for subtask in detail["subtasks"] if detail else ():
                 if subtask["status"] == "RUNNING":
                     ages.append(int(detail["now"]) - int(subtask["start-time"]))
         return max(ages, default=None)
-
-    def _get(self, path: str) -> Any:
-        url = self.url + path
-        try:
-            answer = requests.get(url, timeout=_TIMEOUT_SECONDS)
-            if answer.status_code == 404:
-                return None
-            answer.raise_for_status()
-            return answer.json()
-        except requests.RequestException as error:  # a body that is no JSON is one of them
-            raise ServiceError(f"Flink does not answer {url}: {error}. Check the address and that it is up.") from error

@@ -1,0 +1,269 @@
+"""How far a job has got: its life, its checkpoints, and the watermarks of its operators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from autostream.flink.rest import FlinkRest
+
+ENDED_STATES: Final = frozenset({"FAILED", "CANCELED", "FINISHED"})
+_WATERMARK: Final = "currentInputWatermark"
+# Together they are the time since the task began to run, to the millisecond: a clock that each attempt starts anew.
+_TASK_TIMES: Final = ("accumulateBusyTimeMs", "accumulateIdleTimeMs", "accumulateBackPressuredTimeMs")
+# Metrics a request: each is asked for by name, and job managers do not take URLs of any length.
+_METRICS_A_REQUEST: Final = 60
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """A job as the list of all jobs has it."""
+
+    job_id: str
+    name: str
+    state: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will never run again."""
+        return self.state in ENDED_STATES
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """A part of a job whose operators run in the same tasks.
+
+    Attributes:
+        vertex_id: its id.
+        name: the names of its operators, chained by ``->``.
+        parallelism: how many subtasks it has.
+    """
+
+    vertex_id: str
+    name: str
+    parallelism: int
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a job shows of its life, which ends when any of its tasks starts anew, and another one begins.
+
+    Attributes:
+        state: ``RUNNING``, ``RESTARTING`` and so on.
+        attempts: of each vertex, by its id, the attempt of each subtask.
+        statuses: of each vertex likewise, the status of each subtask.
+        restarts: how often the job has restarted; None where its metrics do not say.
+        restored: id and time of the checkpoint that it last started from; None where it started from none.
+        completed: how many checkpoints have completed since this job manager runs it.
+    """
+
+    state: str
+    attempts: Mapping[str, tuple[int, ...]]
+    statuses: Mapping[str, tuple[str, ...]]
+    restarts: int | None
+    restored: tuple[int, int] | None
+    completed: int
+
+    @property
+    def running(self) -> bool:
+        """Whether every task runs, or has come to the end of its input."""
+        alive = {status for statuses in self.statuses.values() for status in statuses} <= {"RUNNING", "FINISHED"}
+        return self.state == "RUNNING" and alive
+
+    @property
+    def over(self) -> bool:
+        """Whether the job will never run again."""
+        return self.state in ENDED_STATES
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether there is a checkpoint that whatever comes next would have to start from, and so show."""
+        return self.completed > 0 or self.restored is not None
+
+    def same_as(self, other: Life) -> bool:
+        """Say whether two looks at a job show the same life: nothing has started anew in between.
+
+        The number of restarts counts where both know it: a job that has ended shows no metrics.
+        """
+        known = self.restarts is not None and other.restarts is not None
+        return (
+            self.attempts == other.attempts
+            and self.restored == other.restored
+            and (not known or self.restarts == other.restarts)
+        )
+
+
+@dataclass(frozen=True)
+class TaskMetrics:
+    """What one subtask shows of an operator.
+
+    Attributes:
+        watermark_ms: the operator's input watermark as Flink has it; None where it does not show one.
+        task_ms: for how long the task had run when this was collected; None where it does not show it.
+        over: whether the task has come to the end of its input; it has no metrics then.
+    """
+
+    watermark_ms: int | None
+    task_ms: int | None
+    over: bool = False
+
+
+def list_jobs(rest: FlinkRest) -> list[JobSummary]:
+    """Return all jobs that a cluster knows.
+
+    Raises:
+        ServiceError: it cannot be reached, or answers what is not understood.
+    """
+    path = "/jobs/overview"
+    try:
+        return [JobSummary(str(j["jid"]), str(j["name"]), str(j["state"])) for j in rest.get(path)["jobs"]]
+    except (KeyError, TypeError) as error:
+        raise rest.not_understood(path, error) from error
+
+
+def refresh_seconds(rest: FlinkRest) -> float:
+    """Return by how much the cluster's answers about jobs and checkpoints may be old."""
+    path = "/config"
+    try:
+        return float(rest.get(path)["refresh-interval"]) / 1000
+    except (KeyError, TypeError, ValueError) as error:
+        raise rest.not_understood(path, error) from error
+
+
+def job_parameters(rest: FlinkRest, job_id: str) -> dict[str, str]:
+    """Return the global parameters that a job was given; none for a job that is not there."""
+    path = f"/jobs/{job_id}/config"
+    answer = rest.get(path)
+    try:
+        return {} if answer is None else dict(answer.get("execution-config", {}).get("user-config", {}))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise rest.not_understood(path, error) from error
+
+
+def read_vertices(rest: FlinkRest, job_id: str) -> list[Vertex]:
+    """Return the vertices of a job; none for a job that is not there."""
+    path = f"/jobs/{job_id}"
+    job = rest.get(path)
+    try:
+        return [] if job is None else [_vertex(vertex) for vertex in job["vertices"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise rest.not_understood(path, error) from error
+
+
+def read_life(rest: FlinkRest, job_id: str) -> Life | None:
+    """Look at a job's life: 3 requests and one a vertex; None where the cluster does not know the job.
+
+    Raises:
+        ServiceError: the cluster cannot be reached, or answers what is not understood.
+    """
+    path = f"/jobs/{job_id}"
+    job = rest.get(path)
+    if job is None:
+        return None
+    checkpoints = rest.get(f"{path}/checkpoints")
+    restarts = rest.get(f"{path}/metrics", {"get": "numRestarts"})
+    details = {}
+    for vertex in job.get("vertices", ()):
+        detail = rest.get(f"{path}/vertices/{vertex['id']}")
+        if detail is None:
+            return None
+        details[str(vertex["id"])] = detail["subtasks"]
+    if checkpoints is None:
+        return None
+    try:
+        return _life(job, details, checkpoints, restarts or [])
+    except (KeyError, TypeError, ValueError) as error:
+        raise rest.not_understood(path, error) from error
+
+
+def largest_checkpoint_id(rest: FlinkRest, job_id: str) -> int | None:
+    """Return the largest id among the checkpoints that a job lists, those in progress too; None without the job."""
+    path = f"/jobs/{job_id}/checkpoints"
+    answer = rest.get(path)
+    if answer is None:
+        return None
+    try:
+        return largest_id(answer)
+    except (KeyError, TypeError, ValueError) as error:
+        raise rest.not_understood(path, error) from error
+
+
+def trigger_checkpoint(rest: FlinkRest, job_id: str) -> None:
+    """Have a job make a checkpoint soon; when it is done is for others to see.
+
+    Raises:
+        ServiceError: the cluster cannot be reached, or refuses it.
+    """
+    rest.post(f"/jobs/{job_id}/checkpoints", {"checkpointType": "FULL"})
+
+
+def metric_names(rest: FlinkRest, job_id: str, vertex_id: str) -> list[str]:
+    """Return the names of the metrics of a vertex; at first, and of a vertex that is not there, none."""
+    path = f"/jobs/{job_id}/vertices/{vertex_id}/metrics"
+    answer = rest.get(path)
+    try:
+        return [str(metric["id"]) for metric in answer or ()]
+    except (KeyError, TypeError) as error:
+        raise rest.not_understood(path, error) from error
+
+
+def watermark_operators(names: Iterable[str]) -> list[str]:
+    """Return the operators that show an input watermark, as metrics call them, given the names of a vertex's metrics."""
+    pattern = re.compile(rf"\d+\.(.+)\.{_WATERMARK}")
+    return sorted({match[1] for name in names if (match := pattern.fullmatch(name))})
+
+
+def read_metrics(
+    rest: FlinkRest, job_id: str, vertex_id: str, operator: str, subtasks: Iterable[int]
+) -> dict[int, TaskMetrics]:
+    """Return what subtasks of a vertex show of one of its operators; asking also makes Flink collect metrics anew.
+
+    Raises:
+        ServiceError: the cluster cannot be reached, or answers what is not understood.
+    """
+    path = f"/jobs/{job_id}/vertices/{vertex_id}/metrics"
+    found: dict[str, int] = {}
+    wanted = {n: (f"{n}.{operator}.{_WATERMARK}", *(f"{n}.{time}" for time in _TASK_TIMES)) for n in subtasks}
+    names = [name for group in wanted.values() for name in group]
+    try:
+        for start in range(0, len(names), _METRICS_A_REQUEST):
+            chosen = names[start : start + _METRICS_A_REQUEST]
+            for metric in rest.get(path, {"get": ",".join(chosen)}) or ():
+                found[str(metric["id"])] = int(metric["value"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise rest.not_understood(path, error) from error
+    return {n: _task_metrics(found, watermark, times) for n, (watermark, *times) in wanted.items()}
+
+
+def _task_metrics(found: Mapping[str, int], watermark: str, times: Iterable[str]) -> TaskMetrics:
+    shown = [found.get(name) for name in times]
+    known = [value for value in shown if value is not None]
+    return TaskMetrics(found.get(watermark), sum(known) if known and len(known) == len(shown) else None)
+
+
+def largest_id(checkpoints: Mapping[str, Any]) -> int:
+    """Return the largest id in an answer about checkpoints; 0 where there was none."""
+    latest = checkpoints.get("latest") or {}
+    listed = [*checkpoints.get("history", ()), *(entry for entry in latest.values() if entry)]
+    return max((int(entry["id"]) for entry in listed), default=0)
+
+
+def _vertex(vertex: Mapping[str, Any]) -> Vertex:
+    return Vertex(str(vertex["id"]), str(vertex["name"]), int(vertex["parallelism"]))
+
+
+def _life(
+    job: Mapping[str, Any], details: Mapping[str, Any], checkpoints: Mapping[str, Any], restarts: Iterable[Any]
+) -> Life:
+    restored = (checkpoints.get("latest") or {}).get("restored")
+    shown = [int(metric["value"]) for metric in restarts if metric["id"] == "numRestarts"]
+    return Life(
+        state=str(job["state"]),
+        attempts={vertex: tuple(int(s["attempt"]) for s in subtasks) for vertex, subtasks in details.items()},
+        statuses={vertex: tuple(str(s["status"]) for s in subtasks) for vertex, subtasks in details.items()},
+        restarts=shown[0] if shown else None,
+        restored=(int(restored["id"]), int(restored["restore_timestamp"])) if restored else None,
+        completed=int(checkpoints["counts"]["completed"]),
+    )

@@ -1,0 +1,76 @@
+"""A job manager's REST interface: requests, their time-outs, and errors that name the URL."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import requests
+
+from autostream.errors import ServiceError
+
+_TIMEOUT_SECONDS: Final = (5.0, 15.0)
+_WAIT_SECONDS: Final = 0.2
+
+
+class FlinkRest:
+    """Asks one job manager; may be used by several threads, each of which keeps a connection."""
+
+    def __init__(self, url: str, *, tries: int = 2, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Take its address, such as ``http://jobmanager:8081``, and how often to ask what is safe to repeat."""
+        self.url = url.rstrip("/")
+        self._tries = tries
+        self._sleep = sleep
+        self._local = threading.local()
+
+    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
+        """Return the JSON that a path is answered by; None where there is no such thing (404).
+
+        Raises:
+            ServiceError: the cluster cannot be reached, or answers an error.
+        """
+        for attempt in range(1, self._tries + 1):
+            try:
+                answer = self._session().get(self.url + path, params=parameters, timeout=_TIMEOUT_SECONDS)
+                if answer.status_code == 404:
+                    return None
+                answer.raise_for_status()
+                return answer.json()
+            except requests.RequestException as error:  # a body that is no JSON is one of them
+                if attempt == self._tries:
+                    raise self._failed(path, error) from error
+            self._sleep(_WAIT_SECONDS * (1 + random.random()))
+        raise AssertionError  # the last try returned or raised
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Send a request once, and return the JSON that it is answered by.
+
+        Raises:
+            ServiceError: the cluster cannot be reached, or refuses it.
+        """
+        try:
+            answer = self._session().post(self.url + path, json=dict(body), timeout=_TIMEOUT_SECONDS)
+            answer.raise_for_status()
+            return answer.json()
+        except requests.RequestException as error:
+            raise self._failed(path, error) from error
+
+    def not_understood(self, path: str, error: Exception) -> ServiceError:
+        """Return the error for an answer of a shape that is not known."""
+        return ServiceError(
+            f"Flink's answer to {self.url}{path} is not understood ({error!r}). Is that a job manager's address, of "
+            "Flink 1.20 or later?"
+        )
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        return session
+
+    def _failed(self, path: str, error: Exception) -> ServiceError:
+        url = self.url + path
+        return ServiceError(f"Flink does not answer {url}: {error}. Check the address and that it is up.")
