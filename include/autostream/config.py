@@ -208,8 +208,8 @@ class WatermarkSettings(Section):
     writers: Annotated[tuple[WriterRule, ...], BeforeValidator(_parse_rules)] = Field(
         default=(),
         description="Which jobs write to which tables: [[watermark.writers]] with `job`, `table`, `writer` and "
-        "`operator`; the first rule that fits counts. A job can say it itself, by its parameter "
-        "autostream.watermark.table. In the environment: a JSON list.",
+        "`operator`. A job can say it itself, by its parameter autostream.watermark.table. In the environment: a JSON "
+        "list.",
     )
     interval_seconds: float = Field(
         default=60.0,
@@ -231,6 +231,47 @@ class WatermarkSettings(Section):
         "it. 0: never, since an outage of the writer looks the same.",
     )
     concurrency: int = Field(default=8, ge=1, le=64, description="Requests to Flink and to catalogs at a time.")
+    property_keys: NameList = Field(
+        default=(),
+        description="Table properties in which other tools keep watermarks, such as Amoro's watermark.table or one a "
+        "region: epoch ms or s, or ISO 8601 with offset. A table that has any needs all; the lowest counts.",
+    )
+    summary_keys: NameList = Field(
+        default=(),
+        description="Keys of snapshot summaries with watermarks, beside Kafka Connect's "
+        "kafka.connect.valid-through-ts, which is always understood. A table that has any needs all; the lowest "
+        "counts.",
+    )
+
+
+class DatabaseSettings(Section):
+    """The control-plane database: the history of watermarks."""
+
+    url: str = Field(
+        default="",
+        repr=False,
+        description="SQLAlchemy URL, such as postgresql+psycopg2://autostream@localhost/autostream; empty: the SQLite "
+        "file autostream/autostream.db in XDG_STATE_HOME or ~/.local/state. SQLite is brought up to date by itself, "
+        "PostgreSQL by `autostream db upgrade`.",
+    )
+    history_days: int = Field(
+        default=90,
+        ge=3,
+        le=3650,
+        description="How long the history of watermarks is kept; after two days, of each quarter of an hour that a "
+        "watermark passed through the first record only.",
+    )
+
+
+class ConsoleSettings(Section):
+    """The console: web pages and REST, served by `autostream serve`."""
+
+    url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Address at which people reach the console, such as https://autostream.example.org: links lead "
+        "there; empty: there are no links.",
+    )
 
 
 @dataclass(frozen=True)
@@ -262,6 +303,8 @@ class Settings(BaseModel):
     zookeeper: ZooKeeperSettings = Field(default_factory=ZooKeeperSettings)
     janitor: JanitorSettings = Field(default_factory=JanitorSettings)
     watermark: WatermarkSettings = Field(default_factory=WatermarkSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
 
     _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)

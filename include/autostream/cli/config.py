@@ -14,6 +14,7 @@ from rich.table import Table
 
 from autostream.cli.output import JsonOption, emit, output_console
 from autostream.config import (
+    DatabaseSettings,
     Settings,
     ZooKeeperSettings,
     configured_catalogs,
@@ -59,7 +60,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove that each configured catalog and ZooKeeper are reachable, and that the engine has room to spill.
+    """Prove that catalogs, ZooKeeper and the database can be reached, and that the engine has room to spill.
 
     Exit code 0: all is well; 1: something is not reachable; 2: the configuration itself is wrong.
     """
@@ -71,6 +72,7 @@ def check(
             "PYICEBERG_CATALOG__NAME__TYPE and PYICEBERG_CATALOG__NAME__URI)."
         )
     checks = [_guarded("engine.spill_directory", partial(_check_spill_directory, settings.engine.spill_directory))]
+    checks.append(_guarded("database", partial(_check_database, settings.database)))
     if settings.zookeeper.hosts:
         checks.append(_guarded("zookeeper", partial(_check_zookeeper, settings.zookeeper)))
     checks += [_guarded(f"catalog {name}", partial(_check_catalog, name)) for name in names]
@@ -125,6 +127,12 @@ def _check_zookeeper(settings: ZooKeeperSettings) -> str:
     from autostream.coordination.client import shared_client
 
     return shared_client(settings).check()
+
+
+def _check_database(settings: DatabaseSettings) -> str:
+    from autostream.store.database import open_database
+
+    return open_database(settings).check()
 
 
 def _check_spill_directory(configured: str) -> str:

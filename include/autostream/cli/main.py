@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from autostream.cli import config, demo, lock, table
+from autostream.cli import config, db, demo, lock, table
 from autostream.cli.output import configure_logging, print_error
 from autostream.errors import AutostreamError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.add_typer(table.app, name="table")
 app.add_typer(lock.app, name="lock")
 app.add_typer(config.app, name="config")
+app.add_typer(db.app, name="db")
 app.add_typer(demo.app)
 
 _logger = logging.getLogger(__name__)

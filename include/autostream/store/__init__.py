@@ -1,0 +1,1 @@
+"""The control-plane database: what autostream remembers beyond the metadata of tables."""

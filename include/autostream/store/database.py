@@ -1,0 +1,267 @@
+"""Connections to the control-plane database, and its schema: made, brought up to date, and checked before use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from autostream.config import DatabaseSettings, load_settings, mask_passwords
+from autostream.errors import ConfigurationError, ServiceError
+
+VERSION_TABLE: Final = "autostream_schema"
+REVISIONS: Final = ("0001",)
+"""All revisions of the schema, oldest first: known without loading Alembic, which takes longer than most queries."""
+KINDS: Final = ("sqlite", "postgresql")
+
+_FILE_NAME: Final = "autostream.db"
+_WRITING: Final = "autostream_writing"
+_TIMEOUT_SECONDS: Final = 10
+# SQLite lets one process write at a time; the others wait for this long.
+_BUSY_SECONDS: Final = 30
+# Any number that no other program takes for its own lock.
+_UPGRADE_LOCK: Final = 0x6175746F73747265
+
+
+class Database:
+    """A database whose schema is checked at the first use. Safe for use by several threads, not across a fork."""
+
+    def __init__(self, url: str) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            ConfigurationError: the URL is none, or of a kind that is not supported.
+        """
+        self.url = _parse(url)
+        self.shown_url = mask_passwords(self.url.render_as_string(hide_password=True))
+        self._ready = False
+        self._engine = self._make_engine()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of one machine, which needs no administrator."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that changes nothing.
+
+        Raises:
+            ConfigurationError: the schema is missing, or not of this version.
+            ServiceError: the database cannot be reached, or fails.
+        """
+        self.prepare()
+        with self._transaction(writing=False) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in a transaction, committed at the end, rolled back by an exception.
+
+        Raises:
+            ConfigurationError: the schema is missing, or not of this version.
+            ServiceError: the database cannot be reached, or fails.
+        """
+        self.prepare()
+        with self._transaction(writing=True) as connection:
+            yield connection
+
+    def prepare(self) -> None:
+        """See to it that the schema is there, once: SQLite is brought up to date, any other database must be.
+
+        Raises:
+            ConfigurationError: the schema is missing, or not of this version.
+            ServiceError: the database cannot be reached, or fails.
+        """
+        if self._ready:
+            return
+        revision = self.revision()
+        if revision != REVISIONS[-1]:
+            if not self.is_sqlite or (revision is not None and revision not in REVISIONS):
+                raise ConfigurationError(self._explain(revision))
+            self.upgrade()
+        self._ready = True
+
+    def revision(self) -> str | None:
+        """Return the schema's revision; None where there is no schema.
+
+        Raises:
+            ServiceError: the database cannot be reached, or fails.
+        """
+        with self._transaction(writing=False) as connection:
+            return _revision(connection)
+
+    def upgrade(self) -> tuple[str | None, str]:
+        """Bring the schema up to date. Of several processes that do so at once one does it, and the others wait.
+
+        Returns:
+            The revision before, None where there was no schema, and after.
+
+        Raises:
+            ConfigurationError: the schema is newer than this version of autostream.
+            ServiceError: the database cannot be reached, or fails.
+        """
+        with self._transaction(writing=True) as connection:
+            if not self.is_sqlite:  # SQLite's write transaction is the lock
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+            before = _revision(connection)
+            if before is not None and before not in REVISIONS:
+                raise ConfigurationError(self._explain(before))
+            if before != REVISIONS[-1]:
+                _migrate(connection)
+        self._ready = True
+        return before, REVISIONS[-1]
+
+    def check(self) -> str:
+        """Prove that it can be used, and return what to say of it.
+
+        Raises:
+            ConfigurationError: the schema is missing, or not of this version.
+            ServiceError: the database cannot be reached, or fails.
+        """
+        self.prepare()
+        return f"{self.shown_url} is reachable, schema {self.revision()}"
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, writing: bool) -> Iterator[Connection]:
+        try:
+            self._make_directory()
+            with self._engine.connect().execution_options(**{_WRITING: writing}) as connection, connection.begin():
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise ServiceError(
+                f"The database {self.shown_url} failed: {_first_line(error)}. Check database.url and that the server "
+                "is up ('autostream config check')."
+            ) from error
+
+    def _make_directory(self) -> None:
+        name = self.url.database
+        if self.is_sqlite and name and name != ":memory:" and not name.startswith("file:"):
+            Path(name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _make_engine(self) -> Engine:
+        options: dict[str, Any] = {}
+        if self.is_sqlite:
+            options["connect_args"] = {"timeout": _BUSY_SECONDS}
+            if self.url.database in (None, "", ":memory:"):
+                # Of a database in memory each connection would have its own.
+                options |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        else:
+            options |= {
+                # A server that was set up without a locale would else take ASCII only.
+                "connect_args": {"connect_timeout": _TIMEOUT_SECONDS, "client_encoding": "utf8"},
+                "pool_timeout": _TIMEOUT_SECONDS,
+                "pool_pre_ping": True,
+            }
+        try:
+            engine = create_engine(self.url, **options)
+        except (ModuleNotFoundError, NoSuchModuleError) as error:
+            raise ConfigurationError(
+                f"The driver of the database {self.shown_url} is not installed: {error}. For PostgreSQL write "
+                "postgresql+psycopg2://USER@HOST/DATABASE, and install autostream[postgres]."
+            ) from error
+        except (ArgumentError, TypeError) as error:
+            raise ConfigurationError(f"database.url is {self.shown_url}, which is wrong: {error}.") from error
+        if self.is_sqlite:
+            event.listen(engine, "connect", _leave_transactions_to_us)
+            event.listen(engine, "begin", _begin)
+        return engine
+
+    def _explain(self, revision: str | None) -> str:
+        if revision is None:
+            return f"The database {self.shown_url} has no schema of autostream yet. Run 'autostream db upgrade'."
+        if revision in REVISIONS:
+            return (
+                f"The schema of the database {self.shown_url} is {revision}, older than {REVISIONS[-1]}, which this "
+                "version of autostream needs. Run 'autostream db upgrade'."
+            )
+        return (
+            f"The schema of the database {self.shown_url} is {revision}, which this version of autostream does not "
+            f"know: it is newer than {REVISIONS[-1]}. Install the version of autostream that upgraded it, or a later "
+            "one."
+        )
+
+
+def open_database(settings: DatabaseSettings | None = None) -> Database:
+    """Return the configured database; one object a process, URL and account of connections.
+
+    Raises:
+        ConfigurationError: the URL is none, or of a kind that is not supported.
+    """
+    configured = (settings or load_settings().database).url
+    return _opened(configured or default_url(), os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _opened(url: str, process_id: int) -> Database:
+    del process_id  # connections do not survive a fork
+    return Database(url)
+
+
+def default_url() -> str:
+    """Return the URL of the SQLite file in the user's directory for state."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    directory = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return f"sqlite:///{directory / 'autostream' / _FILE_NAME}"
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            f"database.url is {mask_passwords(url)!r}, which is no URL of SQLAlchemy. Write, for example, "
+            "postgresql+psycopg2://autostream@localhost/autostream or sqlite:////var/lib/autostream/autostream.db."
+        ) from error
+    if parsed.get_backend_name() not in KINDS:
+        raise ConfigurationError(
+            f"database.url names a database of {parsed.get_backend_name()}. Supported are PostgreSQL "
+            "(postgresql+psycopg2://USER@HOST/DATABASE) and SQLite (sqlite:////PATH)."
+        )
+    return parsed
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return None if revision is None else str(revision)
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "autostream.store:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
+    # Python's driver would begin transactions late, and commit them before it changes a schema.
+    connection.isolation_level = None
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and then writes fails if another one has written in between: take the lock at once.
+    writing = connection.get_execution_options().get(_WRITING)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _first_line(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    lines = [line.strip() for line in mask_passwords(str(cause)).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(cause).__name__

@@ -1,0 +1,1 @@
+"""Alembic's migrations, run by ``autostream.store.database``; there is no ``alembic.ini``."""

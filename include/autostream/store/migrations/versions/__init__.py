@@ -1,0 +1,1 @@
+"""One module for each revision; ``autostream.store.database.REVISIONS`` lists them, oldest first."""

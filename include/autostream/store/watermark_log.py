@@ -1,0 +1,287 @@
+"""The log of watermarks in the database: facts are added once, asked for by time, and thinned as they age."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, insert, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
+
+from autostream.store.models import Chore, MetadataRead, WatermarkRow
+
+ADVANCE: Final = "advance"
+JOIN: Final = "join"
+RESET: Final = "reset"
+
+DAY_MS: Final = 86_400_000
+WHOLE_MS: Final = 2 * DAY_MS
+"""For how long every record is kept."""
+STEP_MS: Final = 900_000
+"""After that, the first record of each such step of a watermark is kept. Windows start and end at quarters of an hour
+in every time zone, and the first record at or past such an instant is exact all the same."""
+
+_CHORE: Final = "thin the log of watermarks"
+_CHORE_EVERY_MS: Final = 3_600_000
+_ROWS_A_STATEMENT: Final = 500
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One thing that happened to a watermark.
+
+    Attributes:
+        table_name: the table's full name at that time.
+        table_uuid: which table it is, whatever its name.
+        writer: whose watermark; None: the table's.
+        kind: ``advance``, ``join``, ``retire`` or ``reset``.
+        watermark_ms: what it was then; None where it was not known.
+        recorded_at_ms: when.
+        generation_ms: when the table had last been set back; 0: never.
+        job_id, checkpoint_id, snapshot_id: what proves it.
+        by: who did it.
+        note: why.
+    """
+
+    table_name: str
+    table_uuid: str
+    writer: str | None
+    kind: str
+    watermark_ms: int | None
+    recorded_at_ms: int
+    generation_ms: int = 0
+    job_id: str = ""
+    checkpoint_id: int | None = None
+    snapshot_id: int | None = None
+    by: str = ""
+    note: str = ""
+
+    @property
+    def fact(self) -> str:
+        """What makes it the same fact as another entry of the same table and writer."""
+        if self.kind == RESET:
+            return f"{RESET}:{self.recorded_at_ms}"
+        # A writer may join again without having moved; everything else happens to a watermark once.
+        since = self.recorded_at_ms if self.kind == JOIN else self.generation_ms
+        return f"{self.kind}:{self.watermark_ms}:{since}"
+
+
+class WatermarkLog:
+    """The log, within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Use a connection of ``Database.read``, or of ``Database.write`` for what changes anything."""
+        self._connection = connection
+
+    def add(self, entries: Iterable[LogEntry]) -> None:
+        """Add what is not there yet; of a fact that is, the earlier time counts."""
+        rows = [_to_row(entry) for entry in entries]
+        for start in range(0, len(rows), _ROWS_A_STATEMENT):
+            self._insert(_earliest(rows[start : start + _ROWS_A_STATEMENT]))
+
+    def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
+        dialect: Any = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(WatermarkRow).values(rows)
+        earlier = statement.excluded.recorded_at_ms
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["table_uuid", "writer", "fact"],
+                set_={"recorded_at_ms": earlier},
+                where=WatermarkRow.recorded_at_ms > earlier,
+            )
+        )
+
+    def entries(
+        self,
+        table_uuid: str,
+        *,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        writer: str | None = None,
+        newest: int | None = None,
+    ) -> list[LogEntry]:
+        """Return what was recorded from ``since_ms`` to before ``until_ms``, oldest first.
+
+        ``newest`` is the most there may be, the newest ones then; ``writer`` leaves out all other writers and the
+        table's own.
+        """
+        query = select(WatermarkRow).where(WatermarkRow.table_uuid == table_uuid)
+        if since_ms is not None:
+            query = query.where(WatermarkRow.recorded_at_ms >= since_ms)
+        if until_ms is not None:
+            query = query.where(WatermarkRow.recorded_at_ms < until_ms)
+        if writer is not None:
+            query = query.where(WatermarkRow.writer == writer)
+        # Of what happened at once, writers come first: the table's watermark follows from theirs.
+        query = query.order_by(
+            WatermarkRow.recorded_at_ms.desc(), (WatermarkRow.writer == "").desc(), WatermarkRow.id.desc()
+        )
+        if newest is not None:
+            query = query.limit(newest)
+        return [_to_entry(row) for row in reversed(self._connection.execute(query).all())]
+
+    def first_reaching(self, table_uuid: str, until_ms: int, *, generation_ms: int = 0) -> LogEntry | None:
+        """Return the first record in which the table was complete up to an instant, set back for the last time then."""
+        query = (
+            select(WatermarkRow)
+            .where(
+                WatermarkRow.table_uuid == table_uuid,
+                WatermarkRow.writer == "",
+                WatermarkRow.watermark_ms >= until_ms,
+                WatermarkRow.kind != RESET,
+                WatermarkRow.generation_ms >= generation_ms,
+            )
+            .order_by(WatermarkRow.recorded_at_ms, WatermarkRow.id)
+            .limit(1)
+        )
+        row = self._connection.execute(query).first()
+        return None if row is None else _to_entry(row)
+
+    def resets(self, table_uuid: str) -> list[LogEntry]:
+        """Return all times that the table was set back, oldest first."""
+        query = (
+            select(WatermarkRow)
+            .where(WatermarkRow.table_uuid == table_uuid, WatermarkRow.writer == "", WatermarkRow.kind == RESET)
+            .order_by(WatermarkRow.recorded_at_ms, WatermarkRow.id)
+        )
+        return [_to_entry(row) for row in self._connection.execute(query)]
+
+    def known_before(self, table_uuid: str, recorded_at_ms: int) -> bool:
+        """Whether anything is known of the table's watermark from before an instant."""
+        query = select(literal(1)).where(
+            WatermarkRow.table_uuid == table_uuid,
+            WatermarkRow.writer == "",
+            WatermarkRow.recorded_at_ms < recorded_at_ms,
+        )
+        return self._connection.execute(query.limit(1)).first() is not None
+
+    def known_watermarks(self, table_uuid: str) -> set[tuple[str | None, int | None, int]]:
+        """Return all watermarks of a table that are in the log: writer, watermark, and when it had been set back."""
+        query = select(WatermarkRow.writer, WatermarkRow.watermark_ms, WatermarkRow.generation_ms).where(
+            WatermarkRow.table_uuid == table_uuid
+        )
+        return {(writer or None, watermark, since) for writer, watermark, since in self._connection.execute(query)}
+
+    def files_read(self, table_uuid: str) -> set[str]:
+        """Return the names of the metadata files of a table whose watermarks are in the log."""
+        query = select(MetadataRead.file_name).where(MetadataRead.table_uuid == table_uuid)
+        return set(self._connection.scalars(query))
+
+    def mark_read(self, table_uuid: str, names: Collection[str], *, listed: Collection[str]) -> None:
+        """Remember that metadata files were read; forget those that the table no longer lists."""
+        known = self.files_read(table_uuid)
+        if gone := known - set(listed):
+            self._connection.execute(
+                delete(MetadataRead).where(MetadataRead.table_uuid == table_uuid, MetadataRead.file_name.in_(gone))
+            )
+        dialect: Any = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        rows = [{"table_uuid": table_uuid, "file_name": name} for name in sorted(set(names) - known)]
+        if rows:
+            self._connection.execute(dialect.insert(MetadataRead).values(rows).on_conflict_do_nothing())
+
+    def thin(self, *, now_ms: int, keep_days: int, table_uuid: str | None = None) -> int:
+        """Delete records older than ``keep_days``, and of those older than two days what nobody misses.
+
+        Returns:
+            How many were deleted.
+        """
+        whose = [WatermarkRow.table_uuid == table_uuid] if table_uuid else []
+        old = delete(WatermarkRow).where(WatermarkRow.recorded_at_ms < now_ms - keep_days * DAY_MS, *whose)
+        earlier = aliased(WatermarkRow)
+        first = (
+            select(literal(1))
+            .where(
+                earlier.table_uuid == WatermarkRow.table_uuid,
+                earlier.writer == WatermarkRow.writer,
+                earlier.kind == ADVANCE,
+                earlier.generation_ms == WatermarkRow.generation_ms,
+                _step(earlier.watermark_ms) == _step(WatermarkRow.watermark_ms),
+                # What lies in the same step is near: lets the index find it.
+                earlier.watermark_ms > WatermarkRow.watermark_ms - STEP_MS,
+                earlier.watermark_ms < WatermarkRow.watermark_ms + STEP_MS,
+                or_(
+                    earlier.recorded_at_ms < WatermarkRow.recorded_at_ms,
+                    (earlier.recorded_at_ms == WatermarkRow.recorded_at_ms) & (earlier.id < WatermarkRow.id),
+                ),
+            )
+            .correlate(WatermarkRow)
+            .exists()
+        )
+        repeated = select(WatermarkRow.id).where(
+            WatermarkRow.kind == ADVANCE, WatermarkRow.recorded_at_ms < now_ms - WHOLE_MS, first, *whose
+        )
+        deleted = self._connection.execute(old).rowcount
+        return deleted + self._connection.execute(delete(WatermarkRow).where(WatermarkRow.id.in_(repeated))).rowcount
+
+    def thin_when_due(self, *, now_ms: int, keep_days: int) -> None:
+        """Do ``thin`` where nobody has within the hour."""
+        done = self._connection.execute(
+            update(Chore)
+            .where(Chore.name == _CHORE, Chore.done_at_ms <= now_ms - _CHORE_EVERY_MS)
+            .values(done_at_ms=now_ms)
+        ).rowcount
+        if not done and self._connection.scalar(select(Chore.name).where(Chore.name == _CHORE)) is None:
+            try:
+                with self._connection.begin_nested():
+                    self._connection.execute(insert(Chore).values(name=_CHORE, done_at_ms=now_ms))
+            except IntegrityError:
+                return  # another process came first
+            done = 1
+        if done:
+            self.thin(now_ms=now_ms, keep_days=keep_days)
+
+
+def thinned(entries: Iterable[LogEntry], *, now_ms: int, keep_days: int) -> list[LogEntry]:
+    """Return, oldest first, what ``WatermarkLog.thin`` would leave of entries."""
+    kept: list[LogEntry] = []
+    seen: set[tuple[object, ...]] = set()
+    for entry in sorted(entries, key=lambda e: e.recorded_at_ms):
+        if entry.recorded_at_ms < now_ms - keep_days * DAY_MS:
+            continue
+        if entry.kind == ADVANCE and entry.watermark_ms is not None:
+            step = (entry.table_uuid, entry.writer, entry.generation_ms, entry.watermark_ms // STEP_MS)
+            if step in seen and entry.recorded_at_ms < now_ms - WHOLE_MS:
+                continue
+            seen.add(step)
+        kept.append(entry)
+    return kept
+
+
+def _step(watermark_ms: Any) -> Any:
+    # SQLAlchemy renders // as integer division, which both databases cut towards zero: the two steps around 1970 are
+    # one, and that is all.
+    return watermark_ms // STEP_MS
+
+
+def _earliest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each fact once: PostgreSQL refuses to change a row twice by one statement."""
+    facts: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = (row["table_uuid"], row["writer"], row["fact"])
+        if key not in facts or facts[key]["recorded_at_ms"] > row["recorded_at_ms"]:
+            facts[key] = row
+    return list(facts.values())
+
+
+def _to_row(entry: LogEntry) -> dict[str, Any]:
+    return {**asdict(entry), "writer": entry.writer or "", "fact": entry.fact}
+
+
+def _to_entry(row: Any) -> LogEntry:
+    return LogEntry(
+        table_name=row.table_name,
+        table_uuid=row.table_uuid,
+        writer=row.writer or None,
+        kind=row.kind,
+        watermark_ms=row.watermark_ms,
+        recorded_at_ms=row.recorded_at_ms,
+        generation_ms=row.generation_ms,
+        job_id=row.job_id,
+        checkpoint_id=row.checkpoint_id,
+        snapshot_id=row.snapshot_id,
+        by=row.by,
+        note=row.note,
+    )
