@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from autostream.cli import config, db, demo, lock, table
+from autostream.cli import config, db, demo, lock, table, watermark
 from autostream.cli.output import configure_logging, print_error
 from autostream.errors import AutostreamError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(table.app, name="table")
+app.add_typer(watermark.app, name="watermark")
 app.add_typer(lock.app, name="lock")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,11 +40,13 @@ class Vertex:
         vertex_id: its id.
         name: the names of its operators, chained by ``->``.
         parallelism: how many subtasks it has.
+        inputs: ids of the vertices that it gets its rows from.
     """
 
     vertex_id: str
     name: str
     parallelism: int
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def read_vertices(rest: FlinkRest, job_id: str) -> list[Vertex]:
     path = f"/jobs/{job_id}"
     job = rest.get(path)
     try:
-        return [] if job is None else [_vertex(vertex) for vertex in job["vertices"]]
+        return [] if job is None else _vertices(job)
     except (KeyError, TypeError, ValueError) as error:
         raise rest.not_understood(path, error) from error
 
@@ -190,6 +193,17 @@ def largest_checkpoint_id(rest: FlinkRest, job_id: str) -> int | None:
         raise rest.not_understood(path, error) from error
 
 
+def ended_without_savepoint(rest: FlinkRest, job_id: str) -> bool:
+    """Say whether the last checkpoint that a job completed is one of its own, no savepoint."""
+    path = f"/jobs/{job_id}/checkpoints"
+    answer = rest.get(path) or {}
+    try:
+        done = [entry for entry in answer.get("history", ()) if entry["status"] == "COMPLETED"]
+        return bool(done) and not max(done, key=lambda entry: int(entry["id"]))["is_savepoint"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise rest.not_understood(path, error) from error
+
+
 def trigger_checkpoint(rest: FlinkRest, job_id: str) -> None:
     """Have a job make a checkpoint soon; when it is done is for others to see.
 
@@ -210,7 +224,7 @@ def metric_names(rest: FlinkRest, job_id: str, vertex_id: str) -> list[str]:
 
 
 def watermark_operators(names: Iterable[str]) -> list[str]:
-    """Return the operators that show an input watermark, as metrics call them, given the names of a vertex's metrics."""
+    """Return the operators, as metrics call them, that show an input watermark, given names of a vertex's metrics."""
     pattern = re.compile(rf"\d+\.(.+)\.{_WATERMARK}")
     return sorted({match[1] for name in names if (match := pattern.fullmatch(name))})
 
@@ -224,23 +238,31 @@ def read_metrics(
         ServiceError: the cluster cannot be reached, or answers what is not understood.
     """
     path = f"/jobs/{job_id}/vertices/{vertex_id}/metrics"
-    found: dict[str, int] = {}
+    found: dict[str, int | None] = {}
     wanted = {n: (f"{n}.{operator}.{_WATERMARK}", *(f"{n}.{time}" for time in _TASK_TIMES)) for n in subtasks}
     names = [name for group in wanted.values() for name in group]
     try:
         for start in range(0, len(names), _METRICS_A_REQUEST):
             chosen = names[start : start + _METRICS_A_REQUEST]
             for metric in rest.get(path, {"get": ",".join(chosen)}) or ():
-                found[str(metric["id"])] = int(metric["value"])
+                found[str(metric["id"])] = _number(metric["value"])
     except (KeyError, TypeError, ValueError) as error:
         raise rest.not_understood(path, error) from error
     return {n: _task_metrics(found, watermark, times) for n, (watermark, *times) in wanted.items()}
 
 
-def _task_metrics(found: Mapping[str, int], watermark: str, times: Iterable[str]) -> TaskMetrics:
-    shown = [found.get(name) for name in times]
-    known = [value for value in shown if value is not None]
-    return TaskMetrics(found.get(watermark), sum(known) if known and len(known) == len(shown) else None)
+def _task_metrics(found: Mapping[str, int | None], watermark: str, times: Iterable[str]) -> TaskMetrics:
+    known = [value for value in map(found.get, times) if value is not None]
+    return TaskMetrics(found.get(watermark), sum(known) if known else None)
+
+
+def _number(text: str) -> int | None:
+    """Return a metric as a whole number; None for NaN, which is how busy a source of the old kind is."""
+    try:
+        return int(text)  # a float would blur the large ones
+    except ValueError:
+        number = float(text)
+        return None if math.isnan(number) else int(number)
 
 
 def largest_id(checkpoints: Mapping[str, Any]) -> int:
@@ -250,8 +272,17 @@ def largest_id(checkpoints: Mapping[str, Any]) -> int:
     return max((int(entry["id"]) for entry in listed), default=0)
 
 
-def _vertex(vertex: Mapping[str, Any]) -> Vertex:
-    return Vertex(str(vertex["id"]), str(vertex["name"]), int(vertex["parallelism"]))
+def _vertices(job: Mapping[str, Any]) -> list[Vertex]:
+    nodes = {node["id"]: node for node in job["plan"]["nodes"]}
+    return [
+        Vertex(
+            vertex_id=str(vertex["id"]),
+            name=str(vertex["name"]),
+            parallelism=int(vertex["parallelism"]),
+            inputs=tuple(str(edge["id"]) for edge in nodes[vertex["id"]].get("inputs", ())),
+        )
+        for vertex in job["vertices"]
+    ]
 
 
 def _life(

@@ -1,9 +1,9 @@
 """When a watermark that a Flink job shows may be published: the rule, as a state machine without I/O.
 
-A watermark w of a sink's writer says that the writer has received all rows up to w. It says nothing about the table: the
-rows get there with the commit of the next checkpoint, unless the job restarts first and has then read less. So w may
-be published once the table has a commit of a checkpoint that was triggered after w was true, by the same *life* of the
-job: no task of it has started anew in between.
+A watermark w of a sink's writer says that the writer has received all rows up to w. It says nothing about the table:
+the rows get there with the commit of the next checkpoint, unless the job restarts first and has then read less. So w
+may be published once the table has a commit of a checkpoint that was triggered after w was true, by the same *life* of
+the job: no task of it has started anew in between.
 
 What Flink answers may be old: its pages of jobs and checkpoints by ``refresh_seconds`` (``web.refresh-interval``), its
 metrics by any length of time, and a metric may even be that of an earlier attempt. So each step says by when an answer
@@ -144,6 +144,7 @@ class Watch:
             self._void()
         if life.over:
             self.ended = not self._pending
+            self._phase, self._due = _Phase.REST, float("inf")
         elif self._phase is _Phase.SETTLE:
             self._settle(life, asked, refresh_seconds)
         return proved
@@ -188,11 +189,13 @@ class Watch:
             self._go(_Phase.BASELINE, asked.answered + refresh_seconds)
             return
         self._life = None
-        self._due = asked.answered + self.pause_seconds
+        self._due = asked.answered + max(self.pause_seconds, refresh_seconds)
 
     def _read(self, metrics: Mapping[str, TaskMetrics], asked: Asked, refresh_seconds: float) -> None:
         problem = self._problem(metrics)
         if problem:
+            if any(task.task_ms is None and not task.over for task in self._baseline.values()):
+                self._baseline = metrics  # the first answer has often nothing yet
             self._unchanged += 1
             if self._unchanged >= _MOST_BASELINES:
                 self.note = problem
@@ -214,7 +217,7 @@ class Watch:
             return f"its job does not show the watermark of {missing or 'any'} of the writer's tasks"
         for task, now in metrics.items():
             before = self._baseline.get(task)
-            if not now.over and (now.task_ms is None or before is None or before.task_ms in (None, now.task_ms)):
+            if not now.over and (before is None or before.task_ms in (None, now.task_ms) or now.task_ms is None):
                 return "the metrics of its job are not refreshed"
         return ""
 

@@ -1,91 +1,52 @@
-"""Hours and days of event time: where they begin and end, what they are called, which of them are complete. Pure."""
+"""Hours and days as windows of event time, in any time zone. Pure."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
-from typing import Final
 
-from autostream.errors import UsageError
-from autostream.watermark.times import parse_instant, to_datetime, to_ms
-
-HOUR_MS: Final = 3_600_000
-HOUR_KEY: Final = "%Y-%m-%dT%H:%M:%S"
-"""How the partition of an hour is called: its start in UTC. Airflow's mappers take this form by default."""
-DAY_KEY: Final = "%Y-%m-%d"
-
-_DAY_KEY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_HOUR_KEY: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}(:\d{2})?)?(Z|[+-]\d{2}:\d{2})?")
+from autostream.watermark.times import to_datetime, to_ms
 
 
-class Window(StrEnum):
-    """A stretch of event time that is complete as a whole."""
+class WindowKind(StrEnum):
+    """How long a window is."""
 
     HOUR = "hour"
     DAY = "day"
 
-    def start_of(self, ms: int, zone: tzinfo = UTC) -> int:
-        """Return where the window begins that an instant lies in; days begin at midnight of the zone."""
-        if self is Window.HOUR:
-            return ms - ms % HOUR_MS
-        return _midnight(to_datetime(ms, zone))
 
-    def end_of(self, start_ms: int, zone: tzinfo = UTC) -> int:
-        """Return where the window ends that begins at an instant; days have 23 or 25 hours where clocks are set."""
-        if self is Window.HOUR:
-            return start_ms + HOUR_MS
-        return _midnight(to_datetime(start_ms, zone) + timedelta(days=1))
+@dataclass(frozen=True)
+class Window:
+    """Event times from a start to before an end, epoch ms."""
 
-    def key_of(self, start_ms: int, zone: tzinfo = UTC) -> str:
-        """Return what the partition of the window that begins at an instant is called."""
-        return to_datetime(start_ms, zone).strftime(HOUR_KEY if self is Window.HOUR else DAY_KEY)
+    start_ms: int
+    end_ms: int
 
 
-def parse_window(name: str) -> Window:
-    """Return a window by its name.
+def window_at(kind: WindowKind, instant_ms: int, zone: tzinfo = UTC) -> Window:
+    """Return the window of a time zone that an instant lies in.
 
-    Raises:
-        UsageError: there is none of that name.
+    Days have 23 or 25 hours where clocks are changed. Hours always have sixty minutes: an hour that the clocks go
+    through twice is two windows, and one that they skip is none.
     """
-    try:
-        return Window(name)
-    except ValueError as error:
-        raise UsageError(f"There is no window {name!r}. Write hour or day.") from error
+    local = to_datetime(instant_ms, zone)
+    if kind is WindowKind.HOUR:
+        past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        start = instant_ms - past // timedelta(milliseconds=1)
+        return Window(start, start + 3_600_000)
+    return Window(_midnight(local.date(), zone), _midnight(local.date() + timedelta(days=1), zone))
 
 
-def window_of_key(key: str) -> Window:
-    """Return which window a partition key names, by its form: a date, or a date with an hour.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if _DAY_KEY.fullmatch(key):
-        return Window.DAY
-    if _HOUR_KEY.fullmatch(key):
-        return Window.HOUR
-    raise UsageError(f"Partition key {key!r} names no hour and no day. Say what to wait for: until=..., or window=....")
+def window_after(kind: WindowKind, window: Window, zone: tzinfo = UTC) -> Window:
+    """Return the window that begins where one ends."""
+    return window_at(kind, window.end_ms, zone)
 
 
-def start_of_key(key: str, zone: tzinfo = UTC) -> int:
-    """Return where the window begins that a partition key names.
-
-    Raises:
-        UsageError: it is no time.
-    """
-    return parse_instant(key, zone)
-
-
-def complete_hours(from_ms: int, watermark_ms: int, *, now_ms: int, limit: int) -> list[int]:
-    """Return the starts of the hours, from one on, that are complete: in order, without gaps, so many at most.
-
-    An hour that is not over yet is not among them, whatever the watermark says: that of a writer that has ended is the
-    end of all time.
-    """
-    end = min(watermark_ms, now_ms)
-    count = max(0, min((end - from_ms) // HOUR_MS, limit))
-    return [from_ms + hour * HOUR_MS for hour in range(count)]
-
-
-def _midnight(moment: datetime) -> int:
-    return to_ms(moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0))
+def _midnight(day: date, zone: tzinfo) -> int:
+    """Return when a day begins: its midnight, or, where the clocks skip that, the first moment after it."""
+    first = datetime.combine(day, time(), tzinfo=zone)
+    moment = to_ms(first)
+    # A midnight that is skipped is understood by the offset before, which gives a time of the next hour or, rarely, of
+    # the day before: no moment of the day comes before the change.
+    return moment if to_datetime(moment, zone).date() == day else to_ms(first + timedelta(hours=1))

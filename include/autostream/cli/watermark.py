@@ -1,0 +1,355 @@
+"""``autostream watermark``: how complete tables are, asked, awaited, recorded."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import tzinfo
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autostream.cli.output import JsonOption, emit, output_console, progress
+from autostream.config import Settings, load_settings
+from autostream.errors import AutostreamError, ConfigurationError, NotReadyError, TimedOutError, UsageError
+from autostream.watermark.conditions import Answer, Condition, Quantifier, judge
+from autostream.watermark.marks import TableMark, WriterMark
+from autostream.watermark.times import (
+    FOREVER_MS,
+    describe_instant,
+    describe_length,
+    iso,
+    parse_instant,
+    parse_length,
+    parse_zone,
+)
+from autostream.watermark.windows import WindowKind, window_at
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+    from autostream.watermark.properties import Change
+    from autostream.watermark.recorder import Leadership, Publication
+
+app = typer.Typer(
+    help="How complete tables are: all rows up to their watermark are there. Asked, awaited, and recorded.",
+    no_args_is_help=True,
+)
+
+TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="CATALOG.NAMESPACE.TABLE, such as lake.db.orders.")]
+ZoneOption = Annotated[
+    str,
+    typer.Option("--time-zone", metavar="ZONE", help="Of times without offset, and of windows: Europe/Berlin, UTC."),
+]
+WriterOption = Annotated[str, typer.Option("--writer", metavar="NAME", help="Name of the writer.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept on record.")]
+
+_logger = logging.getLogger(__name__)
+
+
+@app.command()
+def get(table: TableArgument, time_zone: ZoneOption = "UTC", as_json: JsonOption = False) -> None:
+    """Show a table's watermark, and of each writer what is known and since when. Exit code 4 where none is known."""
+    from autostream.watermark.read import read_mark
+
+    mark = read_mark(table)
+    emit(mark.to_dict(), as_json=as_json, render=lambda: _render(mark, parse_zone(time_zone)))
+    if mark.watermark_ms is None:
+        raise typer.Exit(NotReadyError.exit_code)
+
+
+@app.command("wait")
+def wait_command(
+    tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="CATALOG.NAMESPACE.TABLE, one or more.")],
+    until: Annotated[str | None, typer.Option(metavar="T", help="Wait until complete up to this time.")] = None,
+    hour: Annotated[
+        str | None, typer.Option(metavar="T", help="Wait until the hour that T lies in is complete.")
+    ] = None,
+    day: Annotated[str | None, typer.Option(metavar="T", help="Wait until the day that T lies in is complete.")] = None,
+    lateness: Annotated[
+        str, typer.Option(metavar="LENGTH", help="Be later than that by so much, such as 5min.")
+    ] = "0s",
+    match_any: Annotated[
+        bool, typer.Option("--any", help="Any of the tables will do; otherwise all are awaited.")
+    ] = False,
+    writers: Annotated[
+        list[str] | None, typer.Option("--writer", metavar="NAME", help="Only this writer counts; repeatable.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Give up after so long; never otherwise.")
+    ] = None,
+    poll: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="Time between looks.")] = 5.0,
+    time_zone: ZoneOption = "UTC",
+    as_json: JsonOption = False,
+) -> None:
+    """Wait until tables are complete up to a time: exit code 0 then, 124 when the time is up, saying who is late."""
+    zone = parse_zone(time_zone)
+    condition = Condition(
+        tables=tuple(dict.fromkeys(tables)),
+        until_ms=_end(until, hour, day, zone),
+        lateness_ms=parse_length(lateness),
+        quantifier=Quantifier.ANY if match_any else Quantifier.ALL,
+        writers=tuple(writers or ()),
+        zone=zone,
+    )
+    with progress(f"waiting for {', '.join(condition.tables)}") as report:
+        answer = _await(condition, poll_seconds=poll, timeout_seconds=timeout, report=report)
+    document = answer.to_dict() | {"tables": list(condition.tables)}
+    emit(document, as_json=as_json, render=lambda: output_console().print(answer.explanation, soft_wrap=True))
+    if not answer.met:
+        raise TimedOutError(f"Not complete within {timeout:g} s: {answer.explanation}.")
+
+
+@app.command("set")
+def set_command(
+    table: TableArgument,
+    writer: WriterOption,
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at", metavar="T", help="All rows up to this time are in the table; `forever`: the writer has ended."
+        ),
+    ],
+    time_zone: ZoneOption = "UTC",
+    as_json: JsonOption = False,
+) -> None:
+    """Record how far a writer has got, as it says itself. It never goes back: an earlier time changes nothing."""
+    from autostream.watermark.properties import Report, advance
+
+    at_ms = FOREVER_MS if at.strip().lower() == "forever" else parse_instant(at, parse_zone(time_zone))
+    report = Report(writer, at_ms)
+    _change(table, lambda p: advance(p, [report], now_ms=_now_ms(), by=_me()), as_json=as_json)
+
+
+@app.command()
+def retire(table: TableArgument, writer: WriterOption, reason: ReasonOption, as_json: JsonOption = False) -> None:
+    """Have a table wait for a writer no longer. When it reports again it has to catch up before it counts."""
+    from autostream.watermark.properties import retire
+
+    _change(table, lambda p: retire(p, writer, now_ms=_now_ms(), by=_me(), reason=reason), as_json=as_json)
+
+
+@app.command()
+def reset(
+    table: TableArgument,
+    to: Annotated[str, typer.Option("--to", metavar="T", help="Where it goes back to.")],
+    reason: ReasonOption,
+    writer: Annotated[
+        str | None, typer.Option("--writer", metavar="NAME", help="Only this writer, and the table with it.")
+    ] = None,
+    time_zone: ZoneOption = "UTC",
+    as_json: JsonOption = False,
+) -> None:
+    """Set a watermark back, as after a rollback or a reload. Who did it, when and why stays on record in the table."""
+    from autostream.watermark.properties import reset
+
+    to_ms = parse_instant(to, parse_zone(time_zone))
+    _change(
+        table,
+        lambda p: reset(p, to_ms, writer=writer, now_ms=_now_ms(), by=_me(), reason=reason),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def record(
+    seconds: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="End after so long; on SIGTERM otherwise.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record the watermarks of running Flink jobs in their tables, as `watermark.flink_urls` and `.writers` say.
+
+    Flink and its jobs stay as they are. A watermark is published only once its rows are proved to be in the table.
+    Several recorders may run: where ZooKeeper is configured one is elected, and the others are ready to take over.
+    """
+    from autostream.watermark.recorder import Recorder
+
+    settings = load_settings()
+    if not settings.watermark.flink_urls:
+        raise ConfigurationError(
+            "There is nothing to record: watermark.flink_urls names no Flink cluster. Set it in autostream.toml or by "
+            "AUTOSTREAM_WATERMARK__FLINK_URLS=http://jobmanager:8081."
+        )
+    published: list[dict[str, Any]] = []
+    stop = threading.Event()
+    with _leadership(settings) as leadership, _stopped_by_signals(stop):
+        recorder = Recorder(
+            settings.watermark, leadership=leadership, on_publication=partial(_keep, published, settings)
+        )
+        recorder.run(stop, seconds=seconds)
+    document = {"publications": published, "not_advancing": recorder.notes()}
+    emit(document, as_json=as_json, render=lambda: _render_recorded(document))
+
+
+def _end(until: str | None, hour: str | None, day: str | None, zone: tzinfo) -> int:
+    given = [name for name, value in (("--until", until), ("--hour", hour), ("--day", day)) if value is not None]
+    if len(given) != 1:
+        raise UsageError(
+            f"Say what to wait for by one of --until, --hour and --day, not by {' and '.join(given) or 'none'}."
+        )
+    if until is not None:
+        return parse_instant(until, zone)
+    kind, text = (WindowKind.HOUR, hour) if hour is not None else (WindowKind.DAY, day)
+    return window_at(kind, parse_instant(text or "", zone), zone).end_ms
+
+
+def _await(
+    condition: Condition, *, poll_seconds: float, timeout_seconds: float | None, report: Callable[[str], None]
+) -> Answer:
+    """Look until a condition is met or the time is up, and say each time that the explanation changes.
+
+    A catalog that is down is waited for; a table that is not there is not.
+    """
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    catalogs: dict[str, Catalog] = {}
+    told = ""
+    while True:
+        answer, problem = _look(condition, catalogs)
+        if answer.met:
+            return answer
+        text = answer.explanation + (f" ({problem})" if problem else "")
+        if text != told:
+            told = text
+            report(text)
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return answer
+        time.sleep(poll_seconds if left is None else min(poll_seconds, left))
+
+
+def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, str]:
+    from autostream.catalogs import TableName, open_catalog
+    from autostream.watermark.read import read_mark
+
+    marks: dict[str, TableMark] = {}
+    problem = ""
+    for name in map(TableName.parse, condition.tables):
+        try:
+            if name.catalog not in catalogs:
+                catalogs[name.catalog] = open_catalog(name.catalog)
+            marks[str(name)] = read_mark(name, catalog=catalogs[name.catalog])
+        except UsageError:
+            raise
+        except AutostreamError as error:
+            problem = str(error)
+    return judge(condition, marks), problem
+
+
+def _change(table: str, decide: Callable[[Mapping[str, str]], Change], *, as_json: bool) -> None:
+    from autostream.catalogs import TableName, open_table
+    from autostream.watermark.publish import publish
+    from autostream.watermark.read import mark_of
+
+    name = TableName.parse(table)
+    loaded = open_table(name)
+    change = publish(loaded, decide)
+    mark = mark_of(loaded, str(name))
+
+    def render() -> None:
+        if not change:
+            output_console().print("Nothing had to be changed.")
+        _render(mark, parse_zone("UTC"))
+
+    emit(mark.to_dict() | {"changed": bool(change)}, as_json=as_json, render=render)
+
+
+@contextmanager
+def _leadership(settings: Settings) -> Iterator[Leadership]:
+    """Stand for election where ZooKeeper is configured."""
+    from autostream.watermark.recorder import Alone
+
+    if not settings.zookeeper.hosts:
+        yield Alone()
+        return
+    from autostream.coordination.client import shared_client
+    from autostream.coordination.election import Election
+
+    with Election(shared_client(settings.zookeeper), "watermark-recorder") as election:
+        yield election
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _keep(published: list[dict[str, Any]], settings: Settings, publication: Publication) -> None:
+    published.append(
+        {
+            "table": publication.table,
+            "at": iso(publication.at_ms),
+            "at_ms": publication.at_ms,
+            "events": [
+                {
+                    "kind": e.kind.value,
+                    "writer": e.writer,
+                    "watermark": iso(e.watermark_ms),
+                    "watermark_ms": e.watermark_ms,
+                }
+                for e in publication.change.events
+            ],
+        }
+    )
+
+
+def _render_recorded(document: Mapping[str, Any]) -> None:
+    console = output_console()
+    console.print(f"{len(document['publications'])} publications.")
+    for subject, note in document["not_advancing"].items():
+        console.print(f"{subject}: {note}", soft_wrap=True)
+
+
+def _render(mark: TableMark, zone: tzinfo) -> None:
+    from rich.table import Table as Grid
+
+    console = output_console()
+    if mark.watermark_ms is None:
+        console.print(f"{mark.table}: not known how complete it is", soft_wrap=True)
+    else:
+        name = "UTC" if time_zone_is_utc(zone) else str(zone)
+        behind = "" if mark.ended else f", {describe_length(max(_now_ms() - mark.watermark_ms, 0))} ago"
+        source = f" (from {mark.source.value})" if mark.source else ""
+        console.print(
+            f"{mark.table}: complete up to {describe_instant(mark.watermark_ms, zone)} {name}{behind}{source}",
+            soft_wrap=True,
+        )
+    if mark.writers:
+        grid = Grid("writer", "watermark", "since", "status", "", box=None, pad_edge=False)
+        for writer in mark.writers:
+            grid.add_row(*_cells(writer, zone))
+        console.print(grid)
+    for problem in mark.problems:
+        console.print(f"problem: {problem}", style="yellow", soft_wrap=True)
+
+
+def _cells(writer: WriterMark, zone: tzinfo) -> tuple[str, str, str, str, str]:
+    reached = "-" if writer.watermark_ms is None else describe_instant(writer.watermark_ms, zone)
+    since = "-" if writer.recorded_at_ms is None else describe_instant(writer.recorded_at_ms, zone)
+    details = [text for text in (f"job {writer.job_id}" if writer.job_id else "", writer.note) if text]
+    return writer.name, reached, since, writer.status.value, ", ".join(details)
+
+
+def time_zone_is_utc(zone: tzinfo) -> bool:
+    """Say whether a zone is UTC itself."""
+    return str(zone) == "UTC"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _me() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"

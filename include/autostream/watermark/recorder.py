@@ -1,0 +1,496 @@
+"""The recorder: reads watermarks of many Flink jobs, proves them, and publishes them in the tables.
+
+One loop in one thread decides; requests to each Flink cluster and to the catalogs are made by a bounded pool each, so
+that one that does not answer holds up no other. What fails is said once, tried again later, and never ends the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Protocol
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+
+from autostream.catalogs import TableName, open_catalog, open_table
+from autostream.config import WatermarkSettings
+from autostream.errors import AutostreamError
+from autostream.flink.progress import JobSummary, Life, job_parameters, list_jobs, refresh_seconds, trigger_checkpoint
+from autostream.flink.rest import FlinkRest
+from autostream.watermark.commits import Committed, committed_by_all, committed_checkpoints
+from autostream.watermark.evidence import Reading, Want, Watch
+from autostream.watermark.looking import Looked, discover_writers, has_ended, look
+from autostream.watermark.properties import Change, Report, advance
+from autostream.watermark.publish import publish
+from autostream.watermark.targets import SinkWriter, Target, choose_writers, targets_of
+from autostream.watermark.times import FOREVER_MS
+
+_logger = logging.getLogger(__name__)
+
+_END_OF_INPUT: Final = 2**63 - 1
+"""Checkpoint id that FlinkSink commits by when its input has ended."""
+_MOST_BACK_OFF_SECONDS: Final = 60.0
+# A writer that does not advance for so many intervals has its reason written into the table.
+_INTERVALS_UNTIL_TOLD: Final = 5
+
+
+class Leadership(Protocol):
+    """Says whether this process is the one that publishes."""
+
+    def leads(self) -> bool:
+        """Whether it seems to be, without asking anybody."""
+        ...
+
+    def verify(self) -> None:
+        """Make sure, right before a commit.
+
+        Raises:
+            ConflictError: it is not.
+        """
+        ...
+
+
+class Alone:
+    """Leadership where nobody is elected: whoever runs publishes, and the comparison of commits keeps that safe."""
+
+    def leads(self) -> bool:
+        """Say yes."""
+        return True
+
+    def verify(self) -> None:
+        """Find nothing wrong."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was recorded in a table by one commit.
+
+    Attributes:
+        table: the table's full name.
+        table_uuid: which table of that name it was.
+        at_ms: when, by this machine's clock.
+        change: the properties, and what happened.
+    """
+
+    table: str
+    table_uuid: str
+    at_ms: int
+    change: Change
+
+
+@dataclass
+class _Sink:
+    target: Target
+    watch: Watch
+    writers: tuple[SinkWriter, ...] | None = None
+    stalled_since: float | None = None
+    told: str = ""
+
+
+@dataclass
+class _Job:
+    summary: JobSummary
+    sinks: list[_Sink]
+    life: Life | None = None
+    due: float = float("-inf")
+    busy: bool = False
+    failures: int = 0
+    end_looked_for: bool = False
+
+
+@dataclass
+class _Cluster:
+    rest: FlinkRest
+    pool: Executor
+    refresh: float | None = None
+    jobs: dict[str, _Job] = field(default_factory=dict)
+    ignored: set[str] = field(default_factory=set)
+    list_due: float = float("-inf")
+    busy: bool = False
+    failures: int = 0
+
+
+@dataclass
+class _Lake:
+    """A table that watermarks are recorded in, and what is to be recorded."""
+
+    name: str
+    reports: dict[str, Report] = field(default_factory=dict)
+    look_wanted: bool = False
+    look_due: float = float("-inf")
+    publish_due: float = float("-inf")
+    busy: bool = False
+    failures: int = 0
+
+
+class Recorder:
+    """Records the watermarks of all jobs of some Flink clusters; `run` it."""
+
+    def __init__(
+        self,
+        settings: WatermarkSettings,
+        *,
+        leadership: Leadership | None = None,
+        on_publication: Callable[[Publication], None] = lambda _: None,
+        open_catalog: Callable[[str], Catalog] = open_catalog,
+        clock: Callable[[], float] = time.monotonic,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        pool: Callable[[str], Executor] | None = None,
+    ) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            settings: clusters, rules, intervals.
+            leadership: whether this process may publish; always, where None.
+            on_publication: told of each commit, in the thread that made it.
+            open_catalog: opens a catalog by its name; each is opened once.
+            clock: monotonic seconds.
+            wall_ms: epoch milliseconds of now.
+            pool: makes the pool for a cluster, or for the catalogs; threads where None.
+        """
+        self.settings = settings
+        self._leadership = leadership or Alone()
+        self._on_publication = on_publication
+        self._open = open_catalog
+        self._clock, self._wall_ms = clock, wall_ms
+        new_pool = pool or (lambda name: ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name))
+        self._clusters = [_Cluster(FlinkRest(url), new_pool(url)) for url in settings.flink_urls]
+        self._catalog_pool = new_pool("catalogs")
+        self._catalogs: dict[str, Catalog] = {}
+        self._catalogs_lock = threading.Lock()
+        self._tables: dict[str, _Lake] = {}
+        self._running: dict[Future[Any], Callable[[Future[Any]], None]] = {}
+        self._said: dict[str, str] = {}
+
+    def run(self, stop: threading.Event, *, seconds: float | None = None) -> None:
+        """Record until told to stop, or for some time; what is under way is finished."""
+        deadline = None if seconds is None else self._clock() + seconds
+        while not stop.is_set() and (deadline is None or self._clock() < deadline):
+            self.step()
+            if self._running:
+                wait(self._running, timeout=0.2, return_when=FIRST_COMPLETED)
+            else:
+                stop.wait(0.2)
+        wait(self._running)
+        self._collect()
+        for pool in [self._catalog_pool, *(cluster.pool for cluster in self._clusters)]:
+            pool.shutdown()
+
+    def step(self) -> None:
+        """Take what has been answered, and ask what is due."""
+        self._collect()
+        now = self._clock()
+        for cluster in self._clusters:
+            if not cluster.busy and now >= cluster.list_due:
+                cluster.busy = True
+                self._submit(cluster.pool, partial(self._list, cluster), partial(self._listed, cluster))
+            for job in cluster.jobs.values():
+                self._look_at_job(cluster, job, now)
+        for lake in self._tables.values():
+            self._look_at_table(lake, now)
+
+    def notes(self) -> dict[str, str]:
+        """Return why writers do not advance: ``TABLE writer NAME`` to the reason."""
+        return {
+            f"{sink.target.table} writer {sink.target.writer}": sink.watch.note
+            for cluster in self._clusters
+            for job in cluster.jobs.values()
+            for sink in job.sinks
+            if sink.watch.note
+        }
+
+    # ------------------------------------------------------------------------------------------------- clusters
+
+    def _list(self, cluster: _Cluster) -> tuple[float, list[JobSummary], dict[str, dict[str, str]]]:
+        refresh = refresh_seconds(cluster.rest) if cluster.refresh is None else cluster.refresh
+        jobs = list_jobs(cluster.rest)
+        new = [job for job in jobs if job.job_id not in cluster.jobs and job.job_id not in cluster.ignored]
+        return refresh, jobs, {job.job_id: job_parameters(cluster.rest, job.job_id) for job in new}
+
+    def _listed(self, cluster: _Cluster, done: Future[Any]) -> None:
+        cluster.busy = False
+        try:
+            cluster.refresh, jobs, parameters = done.result()
+        except AutostreamError as error:
+            cluster.failures += 1
+            cluster.list_due = self._clock() + _back_off(cluster.failures)
+            self._say(cluster.rest.url, str(error))
+            return
+        self._say(cluster.rest.url, "")
+        cluster.failures = 0
+        cluster.list_due = self._clock() + self.settings.interval_seconds
+        for summary in jobs:
+            if summary.job_id in parameters:
+                self._meet(cluster, summary, parameters[summary.job_id])
+            elif summary.job_id in cluster.jobs:
+                cluster.jobs[summary.job_id].summary = summary
+        listed = {job.job_id for job in jobs}
+        for job_id in cluster.jobs.keys() - listed:
+            for sink in cluster.jobs[job_id].sinks:
+                sink.watch.lost()
+            self._look_for_last_commits(cluster.jobs[job_id])
+        self._forget(cluster, listed)
+
+    def _look_for_last_commits(self, job: _Job) -> None:
+        """Have the tables of a job looked at once more: its last commit may say that its input has ended."""
+        for sink in job.sinks:
+            self._tables[sink.target.table].look_wanted = True
+
+    def _meet(self, cluster: _Cluster, summary: JobSummary, parameters: Mapping[str, str]) -> None:
+        try:
+            targets = targets_of(summary, self.settings.writers, parameters)
+        except AutostreamError as error:
+            self._say(f"job {summary.job_id}", str(error))
+            targets = []
+        if not targets:
+            cluster.ignored.add(summary.job_id)
+            return
+        sinks = [_Sink(target, Watch(interval_seconds=self.settings.interval_seconds)) for target in targets]
+        cluster.jobs[summary.job_id] = _Job(summary, sinks)
+        for target in targets:
+            lake = self._tables.setdefault(target.table, _Lake(target.table))
+            _logger.info("Job %s (%s) is writer %s of %s.", summary.job_id, summary.name, target.writer, target.table)
+            if not summary.ended:
+                # So that the table waits for all of its writers from the beginning.
+                lake.reports.setdefault(target.writer, Report(target.writer, None, job_id=summary.job_id))
+
+    def _forget(self, cluster: _Cluster, listed: set[str]) -> None:
+        """Let go of jobs that the cluster has let go of, once their tables have been looked at."""
+        for job_id, job in list(cluster.jobs.items()):
+            waiting = any(self._tables[sink.target.table].look_wanted for sink in job.sinks)
+            if job_id not in listed and not job.busy and not waiting:
+                del cluster.jobs[job_id]
+        cluster.ignored &= listed
+
+    # ----------------------------------------------------------------------------------------------------- jobs
+
+    def _look_at_job(self, cluster: _Cluster, job: _Job, now: float) -> None:
+        if job.busy or now < job.due or cluster.refresh is None:
+            return
+        if any(sink.writers is None and not sink.watch.ended for sink in job.sinks):
+            job.busy = True
+            call = partial(discover_writers, cluster.rest, job.summary.job_id)
+            self._submit(cluster.pool, call, partial(self._discovered, cluster, job))
+            return
+        if job.life is not None and job.life.state == "FINISHED" and not job.end_looked_for:
+            job.busy = job.end_looked_for = True
+            chosen = [sink.writers or () for sink in job.sinks]
+            call_end = partial(has_ended, cluster.rest, job.summary.job_id, chosen)
+            self._submit(cluster.pool, call_end, partial(self._ended, cluster, job))
+            return
+        wanted = {number: sink.watch.wants(now) for number, sink in enumerate(job.sinks)}
+        union = Want.NOTHING
+        for want in wanted.values():
+            union |= want
+        if not union:
+            return
+        sinks = {
+            number: sink.writers
+            for number, sink in enumerate(job.sinks)
+            if Want.METRICS in wanted[number] and sink.writers is not None
+        }
+        job.busy = True
+        call_look = partial(look, cluster.rest, job.summary.job_id, union, sinks, job.life, clock=self._clock)
+        self._submit(cluster.pool, call_look, partial(self._looked, cluster, job))
+
+    def _discovered(self, cluster: _Cluster, job: _Job, done: Future[Any]) -> None:
+        job.busy = False
+        writers = self._answer(job, done)
+        if writers is None:
+            return
+        for sink in job.sinks:
+            try:
+                sink.writers = choose_writers(sink.target, writers)
+            except AutostreamError as error:
+                sink.watch.note = str(error)
+                self._note(sink, job)
+                job.due = self._clock() + 1.0 + cluster.refresh if cluster.refresh else 1.0
+
+    def _looked(self, cluster: _Cluster, job: _Job, done: Future[Any]) -> None:
+        job.busy = False
+        looked: Looked | None = self._answer(job, done)
+        if looked is None or cluster.refresh is None:
+            return
+        for number, sink in enumerate(job.sinks):
+            self._show(cluster.refresh, job, sink, number, looked)
+            self._note(sink, job)
+        if looked.life:
+            if job.life is not None and not job.life.same_as(looked.life[0]):
+                for sink in job.sinks:
+                    sink.writers = None  # it may run with another parallelism by now
+            job.life = looked.life[0]
+        if looked.largest_checkpoint_id and self.settings.trigger_checkpoints:
+            call = partial(trigger_checkpoint, cluster.rest, job.summary.job_id)
+            self._submit(cluster.pool, call, partial(self._triggered, job))
+
+    def _show(self, refresh: float, job: _Job, sink: _Sink, number: int, looked: Looked) -> None:
+        if looked.gone:
+            sink.watch.lost()
+            return
+        if looked.life:
+            reading = sink.watch.saw_life(*looked.life, refresh_seconds=refresh)
+            if reading:
+                self._proved(job, sink, reading)
+        if number in looked.metrics:
+            sink.watch.saw_metrics(*looked.metrics[number], refresh_seconds=refresh)
+        if looked.largest_checkpoint_id:
+            sink.watch.saw_checkpoints(*looked.largest_checkpoint_id)
+
+    def _ended(self, cluster: _Cluster, job: _Job, done: Future[Any]) -> None:
+        job.busy = False
+        ended = self._answer(job, done)
+        if ended is None:
+            job.end_looked_for = False
+        for sink, over in zip(job.sinks, ended or (), strict=False):
+            if over:
+                self._report(sink.target, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
+        self._look_for_last_commits(job)
+
+    def _triggered(self, job: _Job, done: Future[Any]) -> None:
+        error = done.exception()
+        self._say(f"checkpoint of job {job.summary.job_id}", str(error) if error else "")
+
+    def _answer(self, job: _Job, done: Future[Any]) -> Any:
+        """Return what a request about a job was answered by; None where it failed, which is tried again later."""
+        try:
+            answer = done.result()
+        except AutostreamError as error:
+            job.failures += 1
+            job.due = self._clock() + _back_off(job.failures)
+            self._say(f"job {job.summary.job_id}", str(error))
+            return None
+        job.failures = 0
+        self._say(f"job {job.summary.job_id}", "")
+        return answer
+
+    def _proved(self, job: _Job, sink: _Sink, reading: Reading) -> None:
+        self._report(sink.target, Report(sink.target.writer, reading.watermark_ms, job.summary.job_id, reading.floor))
+
+    def _report(self, target: Target, report: Report) -> None:
+        lake = self._tables[target.table]
+        before = lake.reports.get(target.writer)
+        if before is None or (before.watermark_ms or 0) <= (report.watermark_ms or 0):
+            lake.reports[target.writer] = report
+
+    def _note(self, sink: _Sink, job: _Job) -> None:
+        """Say once why a sink does not advance, and after a while write it into the table."""
+        note = sink.watch.note
+        self._say(f"{sink.target.table}, writer {sink.target.writer}", note)
+        now = self._clock()
+        if not note:
+            sink.stalled_since = None
+        elif sink.stalled_since is None:
+            sink.stalled_since = now
+        elif now - sink.stalled_since > _INTERVALS_UNTIL_TOLD * self.settings.interval_seconds and sink.told != note:
+            sink.told = note
+            self._report(sink.target, Report(sink.target.writer, None, job.summary.job_id, note=note))
+
+    # --------------------------------------------------------------------------------------------------- tables
+
+    def _look_at_table(self, lake: _Lake, now: float) -> None:
+        if lake.busy:
+            return
+        publishes = now >= lake.publish_due and self._has_work(lake) and self._leadership.leads()
+        waited_for = any(sink.watch.waits_for_commit is not None for _, sink in self._sinks_of(lake))
+        if publishes or ((waited_for or lake.look_wanted) and now >= lake.look_due):
+            lake.busy, lake.look_wanted = True, False
+            reports = dict(lake.reports) if publishes else {}
+            call = partial(self._visit, lake, reports, publishes=publishes)
+            self._submit(self._catalog_pool, call, partial(self._visited, lake, reports))
+
+    def _has_work(self, lake: _Lake) -> bool:
+        return bool(lake.reports) or self.settings.retire_after_seconds > 0
+
+    def _sinks_of(self, lake: _Lake) -> Iterable[tuple[_Job, _Sink]]:
+        for cluster in self._clusters:
+            for job in cluster.jobs.values():
+                for sink in job.sinks:
+                    if sink.target.table == lake.name:
+                        yield job, sink
+
+    def _visit(
+        self, lake: _Lake, reports: Mapping[str, Report], *, publishes: bool
+    ) -> tuple[dict[str, dict[str, Committed]], float]:
+        """Load a table, publish what is due, and return its commits and by when they were seen."""
+        name = TableName.parse(lake.name)
+        table = open_table(name, catalog=self._catalog(name.catalog))
+        seen = self._clock()
+        commits = committed_checkpoints(table.metadata)
+        if publishes:
+            self._publish(table, lake.name, reports)
+        return commits, seen
+
+    def _publish(self, table: Table, name: str, reports: Mapping[str, Report]) -> None:
+        now_ms = self._wall_ms()
+        decide = partial(
+            advance, reports=reports.values(), now_ms=now_ms, retire_after_ms=self.settings.retire_after_seconds * 1000
+        )
+        change = publish(table, decide, before_commit=self._leadership.verify)
+        if change:
+            self._on_publication(Publication(name, str(table.metadata.table_uuid), now_ms, change))
+
+    def _visited(self, lake: _Lake, reports: Mapping[str, Report], done: Future[Any]) -> None:
+        lake.busy = False
+        now = self._clock()
+        try:
+            commits, seen = done.result()
+        except AutostreamError as error:
+            lake.failures += 1
+            lake.look_due = lake.publish_due = now + _back_off(lake.failures)
+            self._say(lake.name, str(error))
+            return
+        self._say(lake.name, "")
+        lake.failures = 0
+        lake.look_due = now + self.settings.poll_seconds
+        if reports or now >= lake.publish_due:
+            lake.publish_due = now + self.settings.interval_seconds
+        for writer, report in reports.items():
+            if lake.reports.get(writer) is report:
+                del lake.reports[writer]
+        for job, sink in self._sinks_of(lake):
+            self._saw_commits(job, sink, commits.get(job.summary.job_id, {}), seen)
+
+    def _saw_commits(self, job: _Job, sink: _Sink, sinks: Mapping[str, Committed], seen: float) -> None:
+        furthest = committed_by_all(sinks, len(sink.writers or (None,)))
+        if furthest is None:
+            return
+        if furthest.checkpoint_id == _END_OF_INPUT:
+            self._report(sink.target, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
+        refresh = next((c.refresh for c in self._clusters if job.summary.job_id in c.jobs), None)
+        sink.watch.saw_commit(furthest.checkpoint_id, seen, refresh_seconds=refresh or 0.0)
+
+    def _catalog(self, name: str) -> Catalog:
+        with self._catalogs_lock:
+            if name not in self._catalogs:
+                self._catalogs[name] = self._open(name)
+            return self._catalogs[name]
+
+    # ------------------------------------------------------------------------------------------------- the loop
+
+    def _submit(self, pool: Executor, call: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
+        self._running[pool.submit(call)] = then
+
+    def _collect(self) -> None:
+        for future in [future for future in self._running if future.done()]:
+            self._running.pop(future)(future)
+
+    def _say(self, subject: str, problem: str) -> None:
+        """Log a problem when it begins and when it changes, and that it is over."""
+        before = self._said.get(subject, "")
+        if problem == before:
+            return
+        self._said[subject] = problem
+        if problem:
+            _logger.warning("%s: %s", subject, problem)
+        else:
+            _logger.info("%s: in order again", subject)
+
+
+def _back_off(failures: int) -> float:
+    return min(2.0 ** min(failures, 10), _MOST_BACK_OFF_SECONDS)
