@@ -180,7 +180,7 @@ class Watch:
     def _settle(self, life: Life, asked: Asked, refresh_seconds: float) -> None:
         self._life = life
         if not life.running:
-            self.note = f"its job is {life.state}"
+            self.note = f"its job is {life.state}" if life.state != "RUNNING" else "not all tasks of its job run"
         elif not life.recoverable:
             # Before that, a job manager that starts anew would show the same life again.
             self.note = "its job has not completed a checkpoint yet"

@@ -36,6 +36,8 @@ _logger = logging.getLogger(__name__)
 _END_OF_INPUT: Final = 2**63 - 1
 """Checkpoint id that FlinkSink commits by when its input has ended."""
 _MOST_BACK_OFF_SECONDS: Final = 60.0
+# Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
+_MOST_PAUSE_SECONDS: Final = 1.0
 # A writer that does not advance for so many intervals has its reason written into the table.
 _INTERVALS_UNTIL_TOLD: Final = 5
 
@@ -251,7 +253,9 @@ class Recorder:
         if not targets:
             cluster.ignored.add(summary.job_id)
             return
-        sinks = [_Sink(target, Watch(interval_seconds=self.settings.interval_seconds)) for target in targets]
+        interval = self.settings.interval_seconds
+        pause = min(_MOST_PAUSE_SECONDS, interval / 10)
+        sinks = [_Sink(target, Watch(interval_seconds=interval, pause_seconds=pause)) for target in targets]
         cluster.jobs[summary.job_id] = _Job(summary, sinks)
         for target in targets:
             lake = self._tables.setdefault(target.table, _Lake(target.table))
@@ -380,14 +384,19 @@ class Recorder:
 
     def _note(self, sink: _Sink, job: _Job) -> None:
         """Say once why a sink does not advance, and after a while write it into the table."""
-        note = sink.watch.note
-        self._say(f"{sink.target.table}, writer {sink.target.writer}", note)
-        now = self._clock()
+        note, now, interval = sink.watch.note, self._clock(), self.settings.interval_seconds
         if not note:
             sink.stalled_since = None
         elif sink.stalled_since is None:
             sink.stalled_since = now
-        elif now - sink.stalled_since > _INTERVALS_UNTIL_TOLD * self.settings.interval_seconds and sink.told != note:
+        # Whatever starts has nothing to show at first.
+        if sink.stalled_since is None or now - sink.stalled_since > interval:
+            self._say(f"{sink.target.table}, writer {sink.target.writer}", note)
+        if (
+            sink.stalled_since is not None
+            and now - sink.stalled_since > _INTERVALS_UNTIL_TOLD * interval
+            and sink.told != note
+        ):
             sink.told = note
             self._report(sink.target, Report(sink.target.writer, None, job.summary.job_id, note=note))
 
