@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from autostream_airflow.links import TableLink
+
 
 class AutostreamPlugin(AirflowPlugin):
     """Makes the package known to Airflow; `airflow plugins` lists it."""
 
     name = "autostream"
+    operator_extra_links = [TableLink()]

@@ -1,0 +1,276 @@
+"""Waiting for tables to be complete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralTimeout,
+)
+
+from autostream.errors import UsageError
+from autostream.watermark.conditions import Answer, Condition, Quantifier
+from autostream.watermark.partitions import parse_kind, window_of_key
+from autostream.watermark.times import describe_length, parse_instant, parse_length, parse_zone, to_ms
+from autostream.watermark.windows import window_at
+from autostream_airflow.links import TableLink
+from autostream_airflow.marks import MarkReader, judge_readings
+from autostream_airflow.triggers.watermark import FAILED, LATE, WatermarkTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+_RECORD = "autostream.wait"
+_SHORTEST_POLL_SECONDS = 1.0
+_GRACE_SECONDS = 120.0
+"""How much later than the trigger Airflow ends the waiting: for a triggerer that is down or overworked."""
+
+
+class WatermarkSensor(BaseSensorOperator):
+    """Succeeds once tables are complete up to an instant, and returns the answer (XCom).
+
+    Every mode does the same and says the same: the log has an explanation each time it changes, a time-out names what
+    was waited for and who was late. What is complete already passes at once, without the triggerer. A table that does
+    not exist fails at once; a catalog that is down is waited for.
+
+    The time-out counts from the first start of the task, over deferrals, reschedules and retries; a task that was
+    cleared starts anew. `soft_fail` makes a time-out a skip; what is wrong with the arguments fails all the same, as
+    nobody would notice otherwise.
+
+    Args:
+        table: The table's full name, such as `lake.db.orders`; templated.
+        tables: Several of them; templated.
+        until: What they have to be complete up to: ISO 8601 (in `time_zone`, where it has no offset), epoch
+            milliseconds or a datetime; templated. By default the end of the run's partition, or else of its data
+            interval.
+        lateness: How much further the watermark has to be, for rows that come late: `5 min`, seconds, or a timedelta.
+        quantifier: Whether `all` or `any` of the tables have to be.
+        writers: Only these writers count; none: all that are active.
+        window: What the run's partition is, `hour` or `day`; by default its key shows it.
+        time_zone: Of times and partition keys without offset, and of explanations.
+        deferrable: Wait in the triggerer; otherwise as `mode` says.
+        poke_interval: How often to look.
+        kwargs: What every sensor takes: `timeout`, `mode`, `soft_fail` and so on.
+    """
+
+    template_fields: Sequence[str] = ("tables", "until")
+    operator_extra_links = (TableLink(),)
+    ui_color = "#dbeafe"
+
+    def __init__(
+        self,
+        *,
+        table: str | None = None,
+        tables: Sequence[str] | None = None,
+        until: str | datetime | int | None = None,
+        lateness: str | float | timedelta = 0,
+        quantifier: str = Quantifier.ALL.value,
+        writers: Sequence[str] = (),
+        window: str | None = None,
+        time_zone: str = "UTC",
+        deferrable: bool = True,
+        poke_interval: timedelta | float = 30,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        if (table is None) == (tables is None):
+            raise UsageError(f"Task {self.task_id}: give either a table or tables.")
+        self.tables = [table] if table is not None else tables
+        self.until = until
+        self.lateness_ms = _length_ms(lateness)
+        self.quantifier = Quantifier(quantifier).value
+        self.writers = [writers] if isinstance(writers, str) else list(writers)
+        self.window = parse_kind(window).value if window else None
+        parse_zone(time_zone)
+        self.time_zone = time_zone
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Waits, or hands the waiting on to the triggerer.
+
+        Raises:
+            AirflowFailException: An argument is wrong, or a table does not exist.
+            AirflowSensorTimeout: The time is over.
+            AirflowSkipException: The time is over, and that is to be a skip.
+        """
+        began_ms = _now_ms()
+        condition = self._condition(context)
+        reader = MarkReader()
+        answer, explanation = self._look(reader, condition)
+        if answer.met and not context["ti"].task_reschedule_count:
+            self.log.info("%s", explanation)
+            return answer.to_dict()
+        record = _Record(context, began_ms)
+        looks = 1
+        while True:
+            record.say(explanation, self.log.info)
+            if answer.met:
+                record.forget()
+                return answer.to_dict()
+            left = self.timeout - record.seconds()
+            if left <= 0:
+                self._end(record, explanation)
+            if self.deferrable:
+                self._defer(condition, record, left)
+            pause = min(self._get_next_poke_interval(datetime.now(UTC), record.seconds, looks), left)
+            if self.reschedule:
+                raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=pause))
+            _sleep(pause)
+            looks += 1
+            answer, explanation = self._look(reader, condition)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Goes on after the triggerer has waited.
+
+        Raises:
+            AirflowFailException: A table does not exist any more.
+            AirflowSensorTimeout: The time is over.
+            AirflowSkipException: The time is over, and that is to be a skip.
+        """
+        record = _Record(context, _now_ms())
+        if event["status"] == FAILED:
+            record.forget()
+            raise AirflowFailException(event["message"])
+        if event["status"] == LATE:  # as in other modes, there is a last look before that
+            answer, explanation = self._look(MarkReader(), self._condition(context))
+            if not answer.met:
+                self._end(record, explanation)
+            found = answer.to_dict()
+        else:
+            found = event["answer"]
+        self.log.info("%s", found["explanation"])
+        record.forget()
+        return found
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Goes on after the triggerer; Airflow's own end of the deferral means that our time is over as well."""
+        try:
+            # Past BaseSensorOperator, which makes a skip of whatever goes wrong, where `soft_fail` is set.
+            return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            return self.execute_complete(context, {"status": LATE})
+
+    def _look(self, reader: MarkReader, condition: Condition) -> tuple[Answer, str]:
+        try:
+            return judge_readings(condition, {table: reader.read(table) for table in condition.tables})
+        except UsageError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def _condition(self, context: Context) -> Condition:
+        try:
+            return Condition(
+                tables=self._tables(),
+                until_ms=self._until_ms(context),
+                lateness_ms=self.lateness_ms,
+                quantifier=Quantifier(self.quantifier),
+                writers=tuple(self.writers),
+                zone=parse_zone(self.time_zone),
+            )
+        except UsageError as error:
+            raise AirflowFailException(f"Task {self.task_id}: {error}") from error
+
+    def _tables(self) -> tuple[str, ...]:
+        tables = [self.tables] if isinstance(self.tables, str) else list(self.tables or ())
+        if wrong := [table for table in tables if not isinstance(table, str) or not table.strip()]:
+            raise UsageError(f"tables has {wrong[0]!r}, which names no table.")
+        return tuple(tables)
+
+    def _until_ms(self, context: Context) -> int:
+        until, zone = self.until, parse_zone(self.time_zone)
+        if isinstance(until, datetime):
+            return to_ms(until)
+        if until is not None and str(until).strip():
+            return parse_instant(str(until), zone)
+        run: Any = context["dag_run"]
+        if run.partition_key is not None:
+            kind = parse_kind(self.window) if self.window else None
+            if run.partition_date is not None and kind is not None:
+                return window_at(kind, to_ms(run.partition_date), zone).end_ms
+            return window_of_key(run.partition_key, kind=kind, zone=zone).end_ms
+        if run.data_interval_end is not None:
+            return to_ms(run.data_interval_end)
+        raise UsageError(
+            f"run {run.run_id} has neither a partition nor a data interval, so what to wait for has to be said: "
+            "until='{{ ... }}'."
+        )
+
+    def _defer(self, condition: Condition, record: _Record, left: float) -> NoReturn:
+        self.defer(
+            trigger=WatermarkTrigger(
+                tables=condition.tables,
+                until_ms=condition.until_ms,
+                lateness_ms=condition.lateness_ms,
+                quantifier=condition.quantifier.value,
+                writers=condition.writers,
+                time_zone=self.time_zone,
+                poll_seconds=max(self.poke_interval, _SHORTEST_POLL_SECONDS),
+                deadline_ms=_now_ms() + round(left * 1000),
+                said=record.said,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=left + _GRACE_SECONDS),
+        )
+        raise AssertionError("a deferral does not return")
+
+    def _end(self, record: _Record, explanation: str) -> NoReturn:
+        record.forget()
+        waited, allowed = describe_length(round(record.seconds() * 1000)), describe_length(round(self.timeout * 1000))
+        message = f"Not complete in time, after {waited} ({allowed} were allowed): {explanation}"
+        if self.soft_fail or self.never_fail:
+            raise AirflowSkipException(message)
+        raise AirflowSensorTimeout(message)
+
+
+class _Record:
+    """When the waiting began and what was said last; Airflow keeps it until the waiting is over.
+
+    A process that starts the task again goes on with it, unless somebody has cleared the task since.
+    """
+
+    def __init__(self, context: Context, began_ms: int) -> None:
+        self._store: Any = context["task_state_store"]
+        self._tries: int = context["ti"].max_tries  # clearing a task raises it, a retry does not
+        kept = self._store.get(_RECORD)
+        if not isinstance(kept, dict) or kept.get("max_tries") != self._tries:
+            kept = {}
+        self._began_ms: int = kept.get("began_ms", began_ms)
+        self.said: str = kept.get("said", "")
+
+    def seconds(self) -> float:
+        """Returns how long the waiting has taken."""
+        return max(0.0, (_now_ms() - self._began_ms) / 1000)
+
+    def say(self, explanation: str, log: Any) -> None:
+        """Writes an explanation into the log, and keeps it, if it is a new one."""
+        if explanation == self.said:
+            return
+        log("%s", explanation)
+        self.said = explanation
+        kept = {"began_ms": self._began_ms, "max_tries": self._tries, "said": explanation}
+        self._store.set(_RECORD, kept)
+
+    def forget(self) -> None:
+        """Ends the record, for whoever clears the task later."""
+        self._store.delete(_RECORD)
+
+
+def _length_ms(lateness: str | float | timedelta) -> int:
+    if isinstance(lateness, timedelta):
+        return lateness // timedelta(milliseconds=1)
+    return parse_length(lateness) if isinstance(lateness, str) else round(lateness * 1000)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)

@@ -1,0 +1,114 @@
+"""Waiting for tables to be complete, in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import structlog
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from autostream.errors import UsageError
+from autostream.watermark.conditions import Condition, Quantifier
+from autostream.watermark.times import parse_zone
+from autostream_airflow.marks import judge_readings
+from autostream_airflow.polling import Watch, shared_polling
+
+_log = structlog.get_logger(__name__)  # one for all triggers: the triggerer knows whose log a line belongs to
+
+MET, LATE, FAILED = "met", "late", "failed"
+
+
+class WatermarkTrigger(BaseTrigger):
+    """Fires once: when a condition is met, when its time is over, or when waiting makes no sense any more.
+
+    Its event is `{"status": "met", "answer": {...}}`, `{"status": "late"}` or `{"status": "failed", "message": "..."}`.
+    Triggers that wait for the same table share one poller. Catalogs are opened by their names, so that no secret is
+    among the arguments.
+
+    Args:
+        tables: Full names of the tables.
+        until_ms: What they have to be complete up to.
+        lateness_ms: How much further the watermark has to be.
+        quantifier: `all` or `any` of the tables.
+        writers: The writers that count; none: all.
+        time_zone: In which times are explained.
+        poll_seconds: How often to look.
+        deadline_ms: When the time is over.
+        said: The explanation that the task's log has already.
+    """
+
+    def __init__(
+        self,
+        *,
+        tables: Sequence[str],
+        until_ms: int,
+        lateness_ms: int = 0,
+        quantifier: str = Quantifier.ALL.value,
+        writers: Sequence[str] = (),
+        time_zone: str = "UTC",
+        poll_seconds: float = 30.0,
+        deadline_ms: int | None = None,
+        said: str = "",
+    ) -> None:
+        super().__init__()
+        self.tables = list(tables)
+        self.until_ms = until_ms
+        self.lateness_ms = lateness_ms
+        self.quantifier = quantifier
+        self.writers = list(writers)
+        self.time_zone = time_zone
+        self.poll_seconds = poll_seconds
+        self.deadline_ms = deadline_ms
+        self.said = said
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Returns what it takes to make the same trigger in another process."""
+        names = ("tables", "until_ms", "lateness_ms", "quantifier", "writers", "time_zone", "poll_seconds")
+        kwargs = {name: getattr(self, name) for name in (*names, "deadline_ms", "said")}
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Waits."""
+        try:
+            event = await self._wait(self._condition())
+        except UsageError as error:
+            event = {"status": FAILED, "message": str(error)}
+        yield TriggerEvent(event)
+
+    async def _wait(self, condition: Condition) -> dict[str, Any]:
+        said = self.said
+        with shared_polling().watch(condition.tables, interval_seconds=self.poll_seconds) as watch:
+            self._wake_in_time(watch)
+            while True:
+                readings = await watch.changed()
+                if len(readings) == len(set(condition.tables)):
+                    answer, explanation = judge_readings(condition, readings)
+                    if answer.met:
+                        return {"status": MET, "answer": answer.to_dict()}
+                    if explanation != said:
+                        said = explanation
+                        _log.info(explanation)
+                if self.deadline_ms is not None and _now_ms() >= self.deadline_ms:
+                    return {"status": LATE}
+
+    def _condition(self) -> Condition:
+        return Condition(
+            tables=tuple(self.tables),
+            until_ms=self.until_ms,
+            lateness_ms=self.lateness_ms,
+            quantifier=Quantifier(self.quantifier),
+            writers=tuple(self.writers),
+            zone=parse_zone(self.time_zone),
+        )
+
+    def _wake_in_time(self, watch: Watch) -> None:
+        if self.deadline_ms is not None:
+            seconds = max(0.0, (self.deadline_ms - _now_ms()) / 1000)
+            asyncio.get_running_loop().call_later(seconds, watch.tell)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

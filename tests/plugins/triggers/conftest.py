@@ -1,0 +1,39 @@
+"""Tables whose readings a test sets, for triggers in an event loop whose time jumps."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from autostream.watermark.marks import TableMark
+from autostream_airflow import polling as module
+from autostream_airflow.marks import Reading
+from autostream_airflow.polling import Polling
+
+
+class Tables(dict[str, Reading]):
+    """What is known of tables, and how often it was looked up."""
+
+    looks = 0
+
+    async def read(self, table: str) -> Reading:
+        self.looks += 1
+        return self.get(table, Reading(None, f"Table {table} does not exist.", hopeless=True))
+
+    def set(self, table: str, watermark_ms: int | None) -> None:
+        self[table] = Reading(TableMark(table, None, watermark_ms))
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
+    tables = Tables()
+    polling = Polling(tables.read, jitter=lambda: 1.0)
+    for user in (module, *_users()):
+        monkeypatch.setattr(user, "shared_polling", lambda: polling)
+    yield tables
+    assert polling.pollers == {}  # whoever waited has left
+
+
+def _users() -> list[object]:
+    from autostream_airflow.triggers import watermark
+
+    return [watermark]

@@ -1,0 +1,81 @@
+"""Partitions of event time: their names, and which of them are complete."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from autostream.errors import UsageError
+from autostream.watermark.partitions import complete_windows, key_of, parse_kind, window_of_key
+from autostream.watermark.times import FOREVER_MS, iso, parse_instant
+from autostream.watermark.windows import WindowKind, window_at
+
+HOUR, DAY = WindowKind.HOUR, WindowKind.DAY
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def ms(text: str) -> int:
+    return parse_instant(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "start", "end"),
+    [
+        ("2026-11-23T01:00:00", None, "2026-11-23T01:00:00Z", "2026-11-23T02:00:00Z"),
+        ("2026-11-23T01", None, "2026-11-23T01:00:00Z", "2026-11-23T02:00:00Z"),
+        ("2026-11-23", None, "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z"),
+        ("2026-11-23", HOUR, "2026-11-23T00:00:00Z", "2026-11-23T01:00:00Z"),
+        ("2026-11-23T00:00:00", DAY, "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z"),
+    ],
+)
+def test_a_key_names_a_window(key: str, kind: WindowKind | None, start: str, end: str) -> None:
+    window = window_of_key(key, kind=kind)
+    assert (iso(window.start_ms), iso(window.end_ms)) == (start, end)
+
+
+def test_keys_are_read_back() -> None:
+    for kind in WindowKind:
+        for zone in (UTC, BERLIN):
+            window = window_at(kind, ms("2026-11-23T01:30Z"), zone)
+            assert window_of_key(key_of(window, kind, zone), kind=kind, zone=zone) == window
+
+
+@pytest.mark.parametrize("key", ["eu", "2026-11", "2026-W47", "2026-11-23T01:00:00|eu", ""])
+def test_a_key_that_names_neither_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match="names no hour and no day"):
+        window_of_key(key)
+
+
+def test_a_window_that_there_is_not() -> None:
+    with pytest.raises(UsageError, match="no window 'week'. Write hour or day"):
+        parse_kind("week")
+
+
+@pytest.mark.parametrize(
+    ("watermark", "now", "limit", "hours"),
+    [
+        ("2026-11-23T03:00Z", "2026-11-23T03:05Z", 10, [0, 1, 2]),
+        ("2026-11-23T02:59:59.999Z", "2026-11-23T03:05Z", 10, [0, 1]),
+        ("2026-11-23T03:00Z", "2026-11-23T03:05Z", 2, [0, 1]),
+        ("2026-11-23T00:59Z", "2026-11-23T03:05Z", 10, []),
+        ("2020-01-01", "2026-11-23T03:05Z", 10, []),
+        ("9999-12-31T23:59:59.999Z", "2026-11-23T02:30Z", 10, [0, 1]),  # a writer that has ended
+    ],
+)
+def test_complete_hours_are_without_gaps_and_over(watermark: str, now: str, limit: int, hours: list[int]) -> None:
+    found = complete_windows(HOUR, ms("2026-11-23T00:10Z"), ms(watermark), now_ms=ms(now), limit=limit)
+    assert [key_of(window, HOUR) for window in found] == [f"2026-11-23T{hour:02}:00:00" for hour in hours]
+    assert all(one.end_ms == next_one.start_ms for one, next_one in zip(found, found[1:], strict=False))
+
+
+def test_complete_days_of_a_zone() -> None:
+    found = complete_windows(
+        DAY, ms("2026-10-24T12:00Z"), FOREVER_MS, now_ms=ms("2026-10-26T23:30Z"), limit=9, zone=BERLIN
+    )
+    assert [key_of(window, DAY, BERLIN) for window in found] == ["2026-10-24", "2026-10-25", "2026-10-26"]
+    assert [(window.end_ms - window.start_ms) / 3_600_000 for window in found] == [24, 25, 24]
+
+
+def test_an_hour_is_called_by_its_start_as_airflow_reads_it() -> None:
+    window = window_at(HOUR, int(datetime(2026, 11, 23, 1, 59, tzinfo=UTC).timestamp() * 1000))
+    assert key_of(window, HOUR) == "2026-11-23T01:00:00"
