@@ -11,6 +11,7 @@ Each runs in a JVM of its own (scripts/services/java/src/flink/EventJob.java, wh
 
 import contextlib
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -241,6 +242,33 @@ class EventJob:
         """Start a job like this one, from its newest checkpoint or the one given, without options that are None."""
         options = {**self.options, "restore": path or self.newest_checkpoint(), **changes}
         return _start(_texts(options), self.directory)
+
+    def record(self, directory: Path) -> None:
+        """Write what the cluster answers of this job to files, for tests without a cluster (tests/fixtures/flink-rest).
+
+        Left out: what nobody reads and is long, and metrics that tell neither watermark nor time.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+
+        def write(name: str, answer: Any) -> Any:
+            text = json.dumps(answer, indent=1).replace(str(self.directory), "/flink")
+            (directory / f"{name}.json").write_text(text + "\n")
+            return answer
+
+        write("cluster", requests.get(f"{self.rest}/config", timeout=30).json())
+        write("overview", requests.get(f"{self.rest}/jobs/overview", timeout=30).json())
+        for name, path in {"config": "/config", "checkpoints": "/checkpoints"}.items():
+            write(name, self.get(path))
+        write("job-metrics", self.get("/metrics?get=numRestarts"))
+        job = write("job", {key: value for key, value in self.get().items() if key != "stream-graph"})
+        for number, vertex in enumerate(job["vertices"]):
+            path = f"/vertices/{vertex['id']}"
+            write(f"vertex-{number}", {k: v for k, v in self.get(path).items() if k != "aggregated"})
+            write(f"watermarks-{number}", self.get(f"{path}/watermarks"))
+            told = re.compile(r"\d+\.(.*current(In|Out)putWatermark|accumulate(Idle|Busy|BackPressured)TimeMs)")
+            ids = write(f"metric-ids-{number}", [m for m in self.get(f"{path}/metrics") if told.fullmatch(m["id"])])
+            asked = quote(",".join(m["id"] for m in ids))
+            write(f"metrics-{number}", self.get(f"{path}/metrics?get={asked}") if ids else [])
 
     def log(self) -> str:
         """Return the end of what the JVM printed."""

@@ -36,34 +36,34 @@ import org.apache.iceberg.flink.sink.FlinkSink;
 import org.apache.iceberg.flink.sink.IcebergSink;
 
 /**
- * EventJob KEY=VALUE...: a job in event time that writes into existing tables with columns id long, v long, ts timestamptz,
- * s string, in a mini-cluster with a REST server. Prints <code>READY job=ID rest=URL</code> when the job runs and ends with
- * exit code 0 when it has FINISHED, 1 when it ended otherwise.
+ * EventJob KEY=VALUE...: a job in event time that writes into existing tables with columns id long, v long, ts
+ * timestamptz, s string, in a mini-cluster with a REST server. Prints <code>READY job=ID rest=URL</code> when the job
+ * runs and ends with exit code 0 when it has FINISHED, 1 when it ended otherwise.
  *
- * <p>Row n = first, first + 1, ... has id = n, or n % keys; v = n; s = "payload-n"; and the event time ts = t0 + n * step -
- * jitter(n), jitter(n) = ((n * 2654435761) ^ (n >> 3)) mod (ooo + 1). So no row comes later than its watermark.
+ * <p>Row n = first, first + 1, ... has id = n, or n % keys; v = n; s = "payload-n"; and the event time ts = t0 + n * step
+ * - jitter(n), jitter(n) = ((n * 2654435761) ^ (n >> 3)) mod (ooo + 1). So no row comes later than its watermark.
  *
- * <table>
- * <tr><td>catalog, database, warehouse</td><td>name of PyIceberg's SqlCatalog, its SQLite file, its warehouse</td></tr>
- * <tr><td>table</td><td>one, or several with commas between: one sink each</td></tr>
- * <tr><td>sink</td><td>v1: FlinkSink, v2: IcebergSink</td></tr>
- * <tr><td>keys</td><td>upserts with id = n % keys; absent: appends</td></tr>
- * <tr><td>par, sourcepar</td><td>parallelism of writers and of sources. Appends with both alike: the writer is chained
- *     to the source</td></tr>
- * <tr><td>sources</td><td>each: a source per table, so that they fail over apart; only the first knows the failfile</td></tr>
- * <tr><td>rate, limit, first</td><td>rows a second (0: none ever), number of rows (absent: no end), number of the first</td></tr>
- * <tr><td>dry</td><td>rows from this number on are dropped behind the source: only the watermark goes on</td></tr>
- * <tr><td>t0, step, ooo</td><td>see above, in ms</td></tr>
- * <tr><td>watermark, idle, quiet</td><td>bounded or none; ms after which a source is idle (absent: never); 1: one more
- *     source that never gives a row</td></tr>
- * <tr><td>ckpt, ckptdir, restore</td><td>interval in ms; where checkpoints are kept; which one or savepoint to start from</td></tr>
- * <tr><td>failfile, attempts, delay</td><td>the job fails once each time that file appears, and deletes it; restarts until
- *     it fails for good (absent: no end); ms before a restart</td></tr>
- * <tr><td>port, fetch, linger</td><td>REST port (0: a free one); metrics.fetcher.update-interval; ms that the cluster
- *     stays after the job's end</td></tr>
- * <tr><td>name, params, uid</td><td>job name; global job parameters "k1=v1;k2=v2"; uidPrefix or uidSuffix</td></tr>
- * <tr><td>conf.KEY</td><td>any other setting of Flink</td></tr>
- * </table>
+ * <ul>
+ *   <li>catalog, database, warehouse: name of PyIceberg's SqlCatalog, its SQLite file, its warehouse
+ *   <li>table: one, or several with commas between: one sink each
+ *   <li>sink: v1 is FlinkSink, v2 IcebergSink
+ *   <li>keys: upserts with id = n % keys; absent: appends
+ *   <li>par, sourcepar: parallelism of writers and of sources. Appends with both alike: the writer is chained to the
+ *       source. Upserts: it never is
+ *   <li>sources: each: a source per table, so that they fail over apart; only the first knows the failfile
+ *   <li>rate, limit, first: rows a second (0: none ever), number of rows (absent: no end), number of the first
+ *   <li>dry: rows from this number on are dropped behind the source: only the watermark goes on
+ *   <li>t0, step, ooo: see above, in ms
+ *   <li>watermark: bounded or none; idle: ms after which a source is idle (absent: never); quiet: 1: one more source
+ *       that never gives a row
+ *   <li>ckpt, ckptdir, restore: interval in ms; where checkpoints are kept; which one or savepoint to start from
+ *   <li>failfile, attempts, delay: the job fails once each time that file appears, and deletes it; restarts until it
+ *       fails for good (absent: no end); ms before a restart
+ *   <li>port, fetch, linger: REST port (0: a free one); metrics.fetcher.update-interval; ms that the cluster stays
+ *       after the job's end
+ *   <li>name, params, uid: job name; global job parameters "k1=v1;k2=v2"; uidPrefix or uidSuffix
+ *   <li>conf.KEY: any other setting of Flink
+ * </ul>
  */
 public class EventJob {
   static long jitter(long n, long ooo) {
