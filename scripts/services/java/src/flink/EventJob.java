@@ -40,8 +40,8 @@ import org.apache.iceberg.flink.sink.IcebergSink;
  * timestamptz, s string, in a mini-cluster with a REST server. Prints <code>READY job=ID rest=URL</code> when the job
  * runs and ends with exit code 0 when it has FINISHED, 1 when it ended otherwise.
  *
- * <p>Row n = first, first + 1, ... has id = n, or n % keys; v = n; s = "payload-n"; and the event time ts = t0 + n * step
- * - jitter(n), jitter(n) = ((n * 2654435761) ^ (n >> 3)) mod (ooo + 1). So no row comes later than its watermark.
+ * <p>Row n = first, first + 1, ... has id = n, or n % keys; v = n; s = "payload-n"; and the event time ts = t0 + n *
+ * step - jitter(n), jitter(n) = ((n * 2654435761) ^ (n >> 3)) mod (ooo + 1). So no row comes later than its watermark.
  *
  * <ul>
  *   <li>catalog, database, warehouse: name of PyIceberg's SqlCatalog, its SQLite file, its warehouse
