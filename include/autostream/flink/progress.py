@@ -193,13 +193,18 @@ def largest_checkpoint_id(rest: FlinkRest, job_id: str) -> int | None:
         raise rest.not_understood(path, error) from error
 
 
-def ended_without_savepoint(rest: FlinkRest, job_id: str) -> bool:
-    """Say whether the last checkpoint that a job completed is one of its own, no savepoint."""
+def was_stopped(rest: FlinkRest, job_id: str) -> bool:
+    """Say whether a job that is FINISHED has not ended by itself: it was stopped with a savepoint, to go on from there.
+
+    Raises:
+        ServiceError: the cluster cannot be reached, or answers what is not understood.
+    """
     path = f"/jobs/{job_id}/checkpoints"
     answer = rest.get(path) or {}
     try:
         done = [entry for entry in answer.get("history", ()) if entry["status"] == "COMPLETED"]
-        return bool(done) and not max(done, key=lambda entry: int(entry["id"]))["is_savepoint"]
+        last = max(done, key=lambda entry: int(entry["id"]), default=None)
+        return last is not None and last["checkpoint_type"] == "SYNC_SAVEPOINT"
     except (KeyError, TypeError, ValueError) as error:
         raise rest.not_understood(path, error) from error
 

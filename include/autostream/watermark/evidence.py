@@ -168,9 +168,9 @@ class Watch:
 
     def saw_commit(self, checkpoint_id: int, at: float, *, refresh_seconds: float) -> None:
         """Take the largest checkpoint id of this job that the table's commits have, seen at a moment."""
-        self._committed = max(self._committed, checkpoint_id)
-        if self._pending and self._committed >= self._pending[0].floor and self._confirm_due == float("inf"):
-            self._confirm_due = at + refresh_seconds
+        if self._pending and checkpoint_id >= self._pending[0].floor and self._confirm_due == float("inf"):
+            # What is committed later needs a later look at the job's life.
+            self._committed, self._confirm_due = checkpoint_id, at + refresh_seconds
 
     def lost(self) -> None:
         """Take that the job is not there any more: nothing read from it can be proved."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from autostream.flink.progress import (
     Life,
     TaskMetrics,
-    ended_without_savepoint,
     largest_checkpoint_id,
     metric_names,
     read_life,
@@ -91,27 +90,6 @@ def discover_writers(rest: FlinkRest, job_id: str) -> list[SinkWriter]:
     """Return the writers of a job's Iceberg sinks: 1 request, and one a vertex. At first a job may show none."""
     vertices = read_vertices(rest, job_id)
     return find_writers(vertices, {v.vertex_id: metric_names(rest, job_id, v.vertex_id) for v in vertices})
-
-
-def has_ended(rest: FlinkRest, job_id: str, sinks: Sequence[Sequence[SinkWriter]]) -> list[bool]:
-    """Say of each sink of a job that is FINISHED whether its input has ended, so that nothing will ever come after it.
-
-    A job that was stopped with a savepoint is FINISHED, too, and will go on from there: its last checkpoint is that
-    savepoint. Of the others Flink has committed everything when it calls them so.
-    """
-    if not ended_without_savepoint(rest, job_id):
-        return [False for _ in sinks]
-    return [
-        bool(writers)
-        and all(
-            (task.watermark_ms or 0) >= FOREVER_MS
-            for writer in writers
-            for task in read_metrics(
-                rest, job_id, writer.vertex_id, writer.operator, range(writer.parallelism)
-            ).values()
-        )
-        for writers in sinks
-    ]
 
 
 def _tasks(rest: FlinkRest, job_id: str, writer: SinkWriter, life: Life) -> dict[str, TaskMetrics]:

@@ -21,11 +21,19 @@ from pyiceberg.table import Table
 from autostream.catalogs import TableName, open_catalog, open_table
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
-from autostream.flink.progress import JobSummary, Life, job_parameters, list_jobs, refresh_seconds, trigger_checkpoint
+from autostream.flink.progress import (
+    JobSummary,
+    Life,
+    job_parameters,
+    list_jobs,
+    refresh_seconds,
+    trigger_checkpoint,
+    was_stopped,
+)
 from autostream.flink.rest import FlinkRest
 from autostream.watermark.commits import Committed, committed_by_all, committed_checkpoints
 from autostream.watermark.evidence import Reading, Want, Watch
-from autostream.watermark.looking import Looked, discover_writers, has_ended, look
+from autostream.watermark.looking import Looked, discover_writers, look
 from autostream.watermark.properties import Change, Report, advance
 from autostream.watermark.publish import publish
 from autostream.watermark.targets import SinkWriter, Target, choose_writers, targets_of
@@ -284,9 +292,8 @@ class Recorder:
             return
         if job.life is not None and job.life.state == "FINISHED" and not job.end_looked_for:
             job.busy = job.end_looked_for = True
-            chosen = [sink.writers or () for sink in job.sinks]
-            call_end = partial(has_ended, cluster.rest, job.summary.job_id, chosen)
-            self._submit(cluster.pool, call_end, partial(self._ended, cluster, job))
+            call_end = partial(was_stopped, cluster.rest, job.summary.job_id)
+            self._submit(cluster.pool, call_end, partial(self._ended, job))
             return
         wanted = {number: sink.watch.wants(now) for number, sink in enumerate(job.sinks)}
         union = Want.NOTHING
@@ -346,13 +353,15 @@ class Recorder:
         if looked.largest_checkpoint_id:
             sink.watch.saw_checkpoints(*looked.largest_checkpoint_id)
 
-    def _ended(self, cluster: _Cluster, job: _Job, done: Future[Any]) -> None:
+    def _ended(self, job: _Job, done: Future[Any]) -> None:
+        """Take how a job finished: by itself, then Flink has committed everything, and nothing will come after it."""
         job.busy = False
-        ended = self._answer(job, done)
-        if ended is None:
+        stopped = self._answer(job, done)
+        if stopped is None:
             job.end_looked_for = False
-        for sink, over in zip(job.sinks, ended or (), strict=False):
-            if over:
+            return
+        for sink in job.sinks:
+            if not stopped:
                 self._report(sink.target, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
         self._look_for_last_commits(job)
 

@@ -1,0 +1,77 @@
+"""No interleaving of a Flink job with the recorder's looks publishes a watermark whose rows are not in the table."""
+
+import os
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autostream.watermark.evidence import Reading
+from tests.watermark.flink_model import LOOKS, Act, Flink, Limits, World
+
+RUNNING = Flink(read=1, next_id=2, completed=(1, 1), table=(1, 1), counted=1)
+"""A job that has completed a checkpoint, so that a watch can settle at once."""
+LIMITS_OF_WALKS = Limits(rows=60, checkpoints=40, failures=20, looks=200)
+
+
+def explore(start: World, limits: Limits) -> tuple[int, list[Reading]]:
+    """Go everywhere from a world; return how many worlds there are and which readings are proved in them."""
+    seen = {start.key()}
+    pending = deque([start])
+    proved: list[Reading] = []
+    while pending:
+        world = pending.popleft()  # those with fewer looks first
+        for act in world.can(limits):
+            following, reading = world.after(act)
+            if reading is not None:
+                assert reading.watermark_ms <= following.flink.table[1], (act, world, following)
+                proved.append(reading)
+            if following.key() not in seen:
+                seen.add(following.key())
+                (pending.append if act in LOOKS else pending.appendleft)(following)
+    return len(seen), proved
+
+
+@pytest.mark.parametrize(
+    ("flink", "limits"),
+    [
+        pytest.param(RUNNING, Limits(rows=2, checkpoints=2, failures=1, looks=10), id="running"),
+        pytest.param(Flink(), Limits(rows=1, checkpoints=2, failures=1, looks=11), id="new"),
+    ],
+)
+def test_every_interleaving(flink: Flink, limits: Limits) -> None:
+    worlds, proved = explore(World.new(flink), limits)
+    assert worlds > 1000
+    # The rule must not be safe by never proving anything.
+    assert {reading.watermark_ms for reading in proved} == set(range(1, limits.rows + 1))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("flink", [RUNNING, Flink()], ids=["running", "new"])
+def test_every_interleaving_of_more(flink: Flink) -> None:
+    worlds, _ = explore(World.new(flink), Limits(rows=2, checkpoints=3, failures=1, looks=11))
+    print(f"{worlds} states")
+
+
+@settings(max_examples=int(os.environ.get("SOAK_HISTORIES", "300")), deadline=None)
+@given(st.lists(st.sampled_from(sorted(Act, key=lambda a: a.value)), max_size=200))
+def test_long_walks(acts: list[Act]) -> None:
+    world = World.new()
+    for act in acts:
+        if act in set(world.can(LIMITS_OF_WALKS)):
+            world, reading = world.after(act)
+            assert reading is None or reading.watermark_ms <= world.flink.table[1]
+
+
+def test_a_job_that_goes_on_is_followed_closely() -> None:
+    world = World.new()
+    proved = []
+    for _ in range(60):
+        for act in (Act.READ, Act.COLLECT, Act.TRIGGER, Act.COMPLETE, Act.COMMIT, Act.LOOK):
+            if act in LOOKS or act in set(world.flink.can(Limits(rows=60, checkpoints=60))):
+                world, reading = world.after(act)
+                if reading is not None:
+                    proved.append(reading.watermark_ms)
+    assert proved == sorted(set(proved))
+    assert proved[-1] >= 50
