@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autostream.store.database import Database
-from autostream.store.watermark_log import DAY_MS, STEP_MS, LogEntry, WatermarkLog, thinned
+from autostream.store.watermark_log import DAY_MS, STEP_MS, Known, LogEntry, WatermarkLog, thinned
 
 HOUR = 3_600_000
 NOW = 1_800_000_000_000 - 1_800_000_000_000 % DAY_MS
@@ -129,9 +129,15 @@ def test_the_first_that_reaches(database: Database, table: str) -> None:
         assert log.first_reaching(table, 61, generation_ms=300) is None
         assert log.first_reaching(table, 71) is None
         assert [entry.recorded_at_ms for entry in log.resets(table)] == [300]
-        assert log.known_before(table, 101)
-        assert not log.known_before(table, 100)
-        assert (None, 60, 300) in log.known_watermarks(table)
+        assert log.last_before(table, 200) == at(table, 50, 100)
+        assert log.last_before(table, 100) is None
+        assert sorted(log.known(table), key=lambda known: known.recorded_at_ms) == [
+            Known("advance", None, 50, 100, 0),
+            Known("advance", "w", 90, 150, 0),
+            Known("advance", None, 70, 200, 0),
+            Known("reset", None, 20, 300, 300),
+            Known("advance", None, 60, 400, 300),
+        ]
 
 
 def test_files_are_remembered_while_the_table_lists_them(database: Database, table: str) -> None:

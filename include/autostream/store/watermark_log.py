@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,6 +16,7 @@ from autostream.store.models import Chore, MetadataRead, WatermarkRow
 ADVANCE: Final = "advance"
 JOIN: Final = "join"
 RESET: Final = "reset"
+RETIRE: Final = "retire"
 
 DAY_MS: Final = 86_400_000
 WHOLE_MS: Final = 2 * DAY_MS
@@ -67,6 +68,16 @@ class LogEntry:
         # A writer may join again without having moved; everything else happens to a watermark once.
         since = self.recorded_at_ms if self.kind == JOIN else self.generation_ms
         return f"{self.kind}:{self.watermark_ms}:{since}"
+
+
+class Known(NamedTuple):
+    """A record in short; its fields are those of ``LogEntry``."""
+
+    kind: str
+    writer: str | None
+    watermark_ms: int | None
+    recorded_at_ms: int
+    generation_ms: int
 
 
 class WatermarkLog:
@@ -124,14 +135,13 @@ class WatermarkLog:
         return [_to_entry(row) for row in reversed(self._connection.execute(query).all())]
 
     def first_reaching(self, table_uuid: str, until_ms: int, *, generation_ms: int = 0) -> LogEntry | None:
-        """Return the first record in which the table was complete up to an instant, set back for the last time then."""
+        """Return the first record by which the table was complete up to an instant, having been set back last then."""
         query = (
             select(WatermarkRow)
             .where(
                 WatermarkRow.table_uuid == table_uuid,
                 WatermarkRow.writer == "",
                 WatermarkRow.watermark_ms >= until_ms,
-                WatermarkRow.kind != RESET,
                 WatermarkRow.generation_ms >= generation_ms,
             )
             .order_by(WatermarkRow.recorded_at_ms, WatermarkRow.id)
@@ -149,21 +159,26 @@ class WatermarkLog:
         )
         return [_to_entry(row) for row in self._connection.execute(query)]
 
-    def known_before(self, table_uuid: str, recorded_at_ms: int) -> bool:
-        """Whether anything is known of the table's watermark from before an instant."""
-        query = select(literal(1)).where(
-            WatermarkRow.table_uuid == table_uuid,
-            WatermarkRow.writer == "",
-            WatermarkRow.recorded_at_ms < recorded_at_ms,
+    def last_before(self, table_uuid: str, recorded_at_ms: int) -> LogEntry | None:
+        """Return the last record of the table's own watermark from before an instant."""
+        query = (
+            select(WatermarkRow)
+            .where(
+                WatermarkRow.table_uuid == table_uuid,
+                WatermarkRow.writer == "",
+                WatermarkRow.recorded_at_ms < recorded_at_ms,
+            )
+            .order_by(WatermarkRow.recorded_at_ms.desc(), WatermarkRow.id.desc())
+            .limit(1)
         )
-        return self._connection.execute(query.limit(1)).first() is not None
+        row = self._connection.execute(query).first()
+        return None if row is None else _to_entry(row)
 
-    def known_watermarks(self, table_uuid: str) -> set[tuple[str | None, int | None, int]]:
-        """Return all watermarks of a table that are in the log: writer, watermark, and when it had been set back."""
-        query = select(WatermarkRow.writer, WatermarkRow.watermark_ms, WatermarkRow.generation_ms).where(
-            WatermarkRow.table_uuid == table_uuid
-        )
-        return {(writer or None, watermark, since) for writer, watermark, since in self._connection.execute(query)}
+    def known(self, table_uuid: str) -> list[Known]:
+        """Return all that is in the log of a table, in short."""
+        columns = [getattr(WatermarkRow, name) for name in Known._fields]
+        query = select(*columns).where(WatermarkRow.table_uuid == table_uuid)
+        return [Known(*row)._replace(writer=row.writer or None) for row in self._connection.execute(query)]
 
     def files_read(self, table_uuid: str) -> set[str]:
         """Return the names of the metadata files of a table whose watermarks are in the log."""

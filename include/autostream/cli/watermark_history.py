@@ -1,0 +1,101 @@
+"""``autostream watermark history``: what happened to a table's watermarks, and when it was complete up to some time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autostream.cli.output import JsonOption, emit, log_console, output_console
+from autostream.errors import NotReadyError, UsageError
+from autostream.watermark.times import FOREVER_MS, describe_instant, parse_instant, parse_zone
+
+if TYPE_CHECKING:
+    from autostream.store.watermark_log import LogEntry
+    from autostream.watermark.history import Completion, History
+
+
+def history(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="CATALOG.NAMESPACE.TABLE, such as lake.db.orders.")],
+    since: Annotated[str | None, typer.Option(metavar="T", help="What was recorded from then on.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="T", help="What was recorded before then.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="T", help="Say when the table became complete up to this time.")
+    ] = None,
+    writer: Annotated[str | None, typer.Option(metavar="NAME", help="Of this writer only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest so many.")] = 50,
+    time_zone: Annotated[
+        str, typer.Option("--time-zone", metavar="ZONE", help="Of times without offset, and of what is printed.")
+    ] = "UTC",
+    as_json: JsonOption = False,
+) -> None:
+    """Show when which watermark was recorded; with --at, when the table became complete up to a time.
+
+    From the database and the table's metadata; where the database cannot be asked, from what metadata the table still
+    keeps, with a warning. Exit code 4 where --at is not known to have been reached.
+    """
+    from autostream.watermark.history import completed_at, entries
+
+    zone = parse_zone(time_zone)
+    if at is not None:
+        if since or until or writer:
+            raise UsageError("--at asks about the table as a whole: leave out --since, --until and --writer.")
+        completion = completed_at(table, parse_instant(at, zone))
+        emit(completion.to_dict(), as_json=as_json, render=lambda: _render_completion(completion))
+        if completion.reached is None:
+            raise typer.Exit(NotReadyError.exit_code)
+        return
+    found = entries(
+        table,
+        since_ms=parse_instant(since, zone) if since else None,
+        until_ms=parse_instant(until, zone) if until else None,
+        writer=writer,
+        newest=limit,
+    )
+    emit(found.to_dict(), as_json=as_json, render=lambda: _render(found, zone, limit))
+
+
+def _render_completion(completion: Completion) -> None:
+    output_console().print(completion.explanation, markup=False, soft_wrap=True)
+    _warn(completion.problems)
+
+
+def _render(found: History, zone: tzinfo, limit: int) -> None:
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    _warn(found.problems)
+    if not found.entries:
+        output_console().print(f"Nothing is known of {found.table}'s watermarks.", markup=False, soft_wrap=True)
+        return
+    grid = Grid("recorded", "what", "whose", "watermark", "by", box=None, pad_edge=False, header_style="bold")
+    for entry in found.entries:
+        kind = Text(entry.kind, style="yellow" if entry.kind in ("reset", "retire") else "")
+        watermark = "-" if entry.watermark_ms is None else describe_instant(_second(entry.watermark_ms), zone)
+        recorded = describe_instant(_second(entry.recorded_at_ms), zone)
+        # Names and notes are anybody's: as Text they are no markup.
+        grid.add_row(recorded, kind, Text(entry.writer or "table"), watermark, Text(_source(entry)))
+    output_console().print(grid)
+    if len(found.entries) == limit:
+        log_console().print(f"These are the newest {limit}; --limit shows more.", style="dim")
+
+
+def _second(ms: int) -> int:
+    return ms if ms >= FOREVER_MS else ms - ms % 1000
+
+
+def _source(entry: LogEntry) -> str:
+    parts = [
+        entry.by,
+        f"job {entry.job_id}" if entry.job_id else "",
+        f"checkpoint {entry.checkpoint_id}" if entry.checkpoint_id is not None else "",
+        entry.note,
+    ]
+    return ", ".join(part for part in parts if part) or "-"
+
+
+def _warn(problems: Iterable[str]) -> None:
+    for problem in problems:
+        log_console().print(f"warning: {problem}", style="yellow", markup=False, soft_wrap=True)
