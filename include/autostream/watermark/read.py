@@ -7,6 +7,7 @@ from pyiceberg.table import Table
 
 from autostream.catalogs import TableName, open_table
 from autostream.config import WatermarkSettings, load_settings
+from autostream.watermark.derive import derive_mark
 from autostream.watermark.marks import TableMark
 from autostream.watermark.properties import read_properties
 
@@ -40,7 +41,3 @@ def mark_of(table: Table, name: str, *, settings: WatermarkSettings | None = Non
         return mark
     return derive_mark(table, name, settings or load_settings().watermark)
 
-
-def derive_mark(table: Table, name: str, settings: WatermarkSettings) -> TableMark:
-    """Placeholder until the module lands."""
-    return TableMark(name, None, None)
