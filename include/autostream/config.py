@@ -242,6 +242,19 @@ class WatermarkSettings(Section):
         "kafka.connect.valid-through-ts, which is always understood. A table that has any needs all; the lowest "
         "counts.",
     )
+    publish_tables: NameList = Field(
+        default=(),
+        description="Tables whose complete hours the workflow `watermark_publish` makes asset events of. In the "
+        "environment: separated by commas.",
+    )
+    publish_from: str = Field(
+        default="",
+        description="The first hour that is published of a table that is new to it, such as 2026-11-23T00:00Z; empty: "
+        "the hour that the table's watermark is in by then.",
+    )
+    publish_hours_per_run: int = Field(
+        default=48, ge=1, le=1000, description="The most hours of a table that one run publishes; the next goes on."
+    )
 
 
 class DatabaseSettings(Section):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk import BaseOperatorLink
 
 from autostream_airflow.links import TableLink
 
@@ -11,4 +14,4 @@ class AutostreamPlugin(AirflowPlugin):
     """Makes the package known to Airflow; `airflow plugins` lists it."""
 
     name = "autostream"
-    operator_extra_links = [TableLink()]
+    operator_extra_links: ClassVar[list[BaseOperatorLink]] = [TableLink()]

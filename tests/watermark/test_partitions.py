@@ -1,6 +1,7 @@
 """Partitions of event time: their names, and which of them are complete."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_key_that_names_neither_is_refused(key: str) -> None:
 
 
 def test_a_window_that_there_is_not() -> None:
-    with pytest.raises(UsageError, match="no window 'week'. Write hour or day"):
+    with pytest.raises(UsageError, match=r"no window 'week'\. Write hour or day"):
         parse_kind("week")
 
 
@@ -65,7 +66,7 @@ def test_a_window_that_there_is_not() -> None:
 def test_complete_hours_are_without_gaps_and_over(watermark: str, now: str, limit: int, hours: list[int]) -> None:
     found = complete_windows(HOUR, ms("2026-11-23T00:10Z"), ms(watermark), now_ms=ms(now), limit=limit)
     assert [key_of(window, HOUR) for window in found] == [f"2026-11-23T{hour:02}:00:00" for hour in hours]
-    assert all(one.end_ms == next_one.start_ms for one, next_one in zip(found, found[1:], strict=False))
+    assert all(one.end_ms == after.start_ms for one, after in pairwise(found))
 
 
 def test_complete_days_of_a_zone() -> None:

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +28,7 @@ from autostream.errors import AutostreamError, UsageError
 DEFAULT_PORT = 8080
 _MORE_CHECKPOINTS = 12
 _STOP_SECONDS = 20.0
+USER = "admin"
 _FIRST = "api-server"
 _OTHERS = ("scheduler", "dag-processor", "triggerer")
 
@@ -66,22 +67,44 @@ def up(directory: Path, *, port: int) -> None:
     _make_work(directory)
     _say("Making Airflow's database.")
     airflow.prepare()
-    password = _password(airflow.home)
-    environment = airflow.environment() | _environment(airflow.home, port)
-    started: dict[str, subprocess.Popen[bytes]] = {}
     _say(f"Starting Airflow; it logs to {airflow.home}/*.log.")
-    try:
-        _start(_FIRST, airflow.home, environment, started)
-        _wait_until(lambda: bool(_health(port)), airflow.home, started)
-        for component in _OTHERS:
-            _start(component, airflow.home, environment, started)
-        _wait_until(lambda: _is_healthy(_health(port)), airflow.home, started)
+    with running(airflow, port, say=_say) as (password, wait_until):
         _say(
-            f"Airflow is ready: http://localhost:{port}/dags/lake_compaction   user: admin   password: {password}\n"
+            f"Airflow is ready: http://localhost:{port}/dags/lake_compaction   user: {USER}   password: {password}\n"
             "Trigger the DAG there, with params if you like. Ctrl-C ends Airflow."
         )
-        _wait_until(lambda: False, airflow.home, started)
+        wait_until(lambda: False)
+
+
+@contextmanager
+def running(
+    airflow: LocalAirflow, port: int, environment: Mapping[str, str] | None = None, *, say: Callable[[str], None]
+) -> Iterator[tuple[str, Callable[[Callable[[], bool]], None]]]:
+    """Runs Airflow's components; gives the password of `USER`, and what waits for something as long as all of them run.
+
+    Args:
+        airflow: An Airflow that is prepared.
+        port: Of its API server.
+        environment: Variables on top of its own.
+        say: Tells people that it is being stopped. From then on this process ignores SIGINT and SIGTERM.
+
+    Raises:
+        AutostreamError: A component ended by itself.
+    """
+    password = _password(airflow.home)
+    variables = airflow.environment() | _environment(airflow.home, port) | dict(environment or {})
+    started: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        _start(_FIRST, airflow.home, variables, started)
+        _wait_until(lambda: bool(_health(port)), airflow.home, started)
+        for component in _OTHERS:
+            _start(component, airflow.home, variables, started)
+        _wait_until(lambda: _is_healthy(_health(port)), airflow.home, started)
+        yield password, lambda condition: _wait_until(condition, airflow.home, started)
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
+        say("Stopping Airflow.")
         _stop(started.values())
 
 
@@ -147,8 +170,8 @@ def _password(home: Path) -> str:
     file = _password_file(home)
     if not file.exists():
         file.touch(mode=0o600)
-        file.write_text(json.dumps({"admin": secrets.token_urlsafe(9)}), encoding="utf-8")
-    return str(json.loads(file.read_text(encoding="utf-8"))["admin"])
+        file.write_text(json.dumps({USER: secrets.token_urlsafe(9)}), encoding="utf-8")
+    return str(json.loads(file.read_text(encoding="utf-8"))[USER])
 
 
 def _require_free(port: int) -> None:
@@ -180,9 +203,6 @@ def _is_healthy(health: Mapping[str, Any]) -> bool:
 
 def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
     """Ends Airflow: first as Ctrl-C does, then whatever is left of it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
-    _say("Stopping Airflow.")
     deadline = time.monotonic() + _STOP_SECONDS
     for process in processes:
         process.send_signal(signal.SIGINT)

@@ -34,6 +34,6 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
 
 
 def _users() -> list[object]:
-    from autostream_airflow.triggers import watermark
+    from autostream_airflow.triggers import watermark, windows
 
-    return [watermark]
+    return [watermark, windows]

@@ -1,0 +1,183 @@
+"""The second half of the demonstration: a writer with event times completes an hour, and a workflow runs for it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+from autostream.demo.airflow import LocalAirflow
+from autostream.demo.seed import CATALOG, NAMESPACE, open_demo_catalog
+from autostream.demo.timeline import AirflowApi, Timeline, read_timeline
+from autostream.demo.up import USER, running
+from autostream.demo.writer import Changes, UpsertWriter
+from autostream.errors import AutostreamError, TimedOutError
+from autostream.watermark.partitions import HOUR_KEY
+from autostream.watermark.properties import Report, advance
+from autostream.watermark.publish import publish
+from autostream.watermark.times import to_ms
+
+TABLE = f"{CATALOG}.{NAMESPACE}.events"
+PUBLISHER = "watermark_publish"
+WORKFLOW = "example_hourly_partition"
+
+_HOUR = timedelta(hours=1)
+_CHECKPOINT = timedelta(minutes=15)
+_EVENTS_A_CHECKPOINT = 500
+_MOST_SECONDS = 180.0
+
+
+class EventWriter:
+    """What a Flink job in event time does to `lake.shop.events`: checkpoints of upserts, and a watermark after each.
+
+    Args:
+        directory: The demo's.
+        start: The event time that it begins with.
+    """
+
+    def __init__(self, directory: Path, start: datetime) -> None:
+        table = open_demo_catalog(directory).load_table((NAMESPACE, "events"))
+        self._writer = UpsertWriter(table, job_id="demo-hours")
+        self._schema = schema_to_pyarrow(table.schema())
+        self._chance = random.Random(0)
+        self.event_time = start
+        self.events: dict[int, dict[str, Any]] = {}
+        self.report()
+
+    def checkpoint(self) -> float:
+        """Writes events of fifteen minutes; returns when their watermark was in the table, epoch seconds."""
+        rows = []
+        for number in range(_EVENTS_A_CHECKPOINT):
+            # Numbers of our own, below those of the events that are there.
+            event_id, at = -1 - len(self.events), self.event_time + number * _CHECKPOINT / _EVENTS_A_CHECKPOINT
+            if self.events and self._chance.random() < 0.2:  # one that is there is corrected
+                event_id = -1 - self._chance.randrange(len(self.events))
+                at = self.events[event_id]["event_time"]
+            self.events[event_id] = {
+                "event_id": event_id,
+                "event_time": at,
+                "kind": self._chance.choice(("view", "click", "buy")),
+                "user_id": self._chance.randrange(30_000),
+                "payload": f"{self._chance.getrandbits(128):032x}",
+            }
+            rows.append(self.events[event_id])
+        upserts = pa.Table.from_pylist(rows, schema=self._schema)
+        self._writer.checkpoint(Changes(("event_id", "event_time"), upserts=upserts))
+        self.event_time += _CHECKPOINT
+        return self.report()
+
+    def report(self) -> float:
+        """Records how far it has got; returns when that was in the table, epoch seconds."""
+        report = Report("demo", to_ms(self.event_time), job_id="demo-hours")
+        self._writer.table.refresh()
+        publish(self._writer.table, lambda known: advance(known, [report], now_ms=to_ms(datetime.now(UTC))))
+        return time.time()
+
+    def kinds(self) -> dict[str, int]:
+        """Returns how many events of each kind there are."""
+        return dict(Counter(event["kind"] for event in self.events.values()))
+
+
+def complete_an_hour(airflow: LocalAirflow, *, report_progress: Callable[[str], None]) -> Timeline:
+    """Has the last full hour completed in the demo's table, and watches the workflow of that hour run in Airflow.
+
+    Args:
+        airflow: The demo's, prepared.
+        report_progress: Told what is done.
+
+    Raises:
+        AutostreamError: The workflow failed, worked on other events than those of the hour, or did not run.
+    """
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - _HOUR
+    hour = start.strftime(HOUR_KEY)
+    report_progress(f"writing events of the hour {hour} to {TABLE}")
+    writer = EventWriter(airflow.directory, start)
+    while writer.event_time < start + _HOUR / 2:
+        writer.checkpoint()
+    report_progress("starting Airflow: API server, scheduler, DAG processor and triggerer")
+    with _started(airflow, start) as (api, wait_until):
+        report_progress(f"waiting for {PUBLISHER} to watch the table")
+        wait_until(lambda: api.knows(PUBLISHER) and api.knows(WORKFLOW))
+        api.change(f"/dags/{WORKFLOW}", is_paused=False)
+        # The first event of the watcher is of the hour before, which is not published.
+        wait_until(lambda: any(_ran_for_event(run) for run in api.runs(PUBLISHER)))
+        report_progress(f"completing the hour {hour}")
+        while writer.event_time < start + _HOUR:
+            published = writer.checkpoint()
+        found: list[Timeline] = []
+
+        def ended() -> bool:
+            timeline = read_timeline(api, WORKFLOW, table=TABLE, hour=hour, published=published)
+            found.extend([timeline] if timeline else [])
+            return bool(found)
+
+        wait_until(ended)
+    if found[0].outcome != writer.kinds():
+        raise AutostreamError(
+            f"{WORKFLOW} counted {found[0].outcome} in the hour {hour}, but there are {writer.kinds()}: please "
+            f"report it, with {airflow.directory} as it is."
+        )
+    return found[0]
+
+
+@contextmanager
+def _started(
+    airflow: LocalAirflow, start: datetime
+) -> Iterator[tuple[AirflowApi, Callable[[Callable[[], bool]], None]]]:
+    """Airflow for the hour that begins then, and what waits for something, though not for ever."""
+    port = _free_port()
+    dags = airflow.directory / "hours" / "dags"
+    dags.mkdir(parents=True, exist_ok=True)
+    for dag_id in (PUBLISHER, WORKFLOW):
+        shutil.copy(airflow.project / "dags" / f"{dag_id}.py", dags)
+    environment = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),  # only what is shown runs: the others would take the machine's time
+        "AUTOSTREAM_WATERMARK__PUBLISH_TABLES": TABLE,
+        "AUTOSTREAM_WATERMARK__PUBLISH_FROM": start.isoformat(),
+        "AUTOSTREAM_EXAMPLES_DIRECTORY": str(airflow.directory / "hours"),
+    }
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with running(airflow, port, environment, say=lambda text: None) as (password, wait_until):
+            deadline = time.monotonic() + _MOST_SECONDS
+
+            def wait(condition: Callable[[], bool]) -> None:
+                def over() -> bool:
+                    if time.monotonic() > deadline:
+                        raise TimedOutError(
+                            f"Airflow took more than {_MOST_SECONDS:g} s to run {PUBLISHER} and {WORKFLOW}. Its logs "
+                            f"are {airflow.home}/*.log; is the machine busy?"
+                        )
+                    return condition()
+
+                wait_until(over)
+
+            yield AirflowApi(f"http://127.0.0.1:{port}", user=USER, password=password), wait
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _ran_for_event(run: dict[str, Any]) -> bool:
+    return bool(run["run_type"] == "asset_triggered" and run["state"] == "success")
+
+
+def _free_port() -> int:
+    """A port whose fellows for logs, 713 and 714 further, are no ports of services either."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 64_000:
+            return port
