@@ -28,6 +28,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 
 from tests.support.java import JAVA, need_java
@@ -88,11 +89,14 @@ class Rows:
     def __init__(self) -> None:
         self._files: dict[str, list[int]] = {}
 
-    def __call__(self, table: Table, snapshot_id: int | None = None) -> set[int]:
+    def __call__(
+        self, table: Table, snapshot_id: int | None = None, *, metadata: TableMetadata | None = None
+    ) -> set[int]:
         """Return ``v`` of all rows in the data files, deletes not applied: upserted rows are there as long as their
         file is.
         """
-        snapshot = table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+        metadata = metadata or table.metadata
+        snapshot = metadata.current_snapshot() if snapshot_id is None else metadata.snapshot_by_id(snapshot_id)
         found: set[int] = set()
         for manifest in snapshot.manifests(table.io) if snapshot else []:
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
