@@ -1,6 +1,7 @@
 """The recorder beside real Flink jobs: no watermark before its rows are there, whatever becomes of the jobs."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from autostream.config import WatermarkSettings
 from autostream.watermark.marks import TableMark
 from autostream.watermark.read import mark_of
+from autostream.watermark.recorder import Recorder
 from autostream.watermark.times import FOREVER_MS
 from tests.support import event_jobs
 from tests.support.event_jobs import EventJob, wait_for
@@ -24,6 +26,15 @@ def settings(*jobs: EventJob, **changes: Any) -> WatermarkSettings:
     rule = {"job": "ingest-(?P<table>.+)", "table": "lake.db.{table}"}
     given = {"writers": [rule], "interval_seconds": 0.5, "poll_seconds": 0.2, **changes}
     return WatermarkSettings(flink_urls=[job.rest for job in jobs], **given)
+
+
+@contextmanager
+def recorded(lake: SqlCatalog, directory: Path, *tables: str, **options: Any) -> Iterator[tuple[EventJob, Recorder]]:
+    """A job, and a recorder beside it."""
+    names = [f"db.{table}" for table in tables]
+    given = {"name": f"ingest-{tables[0]}", **JOB, **options}
+    with event_jobs.running(lake, directory, *names, **given) as job, recording(lake, settings(job)) as recorder:
+        yield job, recorder
 
 
 def mark(lake: SqlCatalog, name: str) -> TableMark:
@@ -69,10 +80,8 @@ def test_failures_and_restored_jobs(lake: SqlCatalog, tmp_path: Path) -> None:
 @pytest.mark.parametrize("sink", ["v1", pytest.param("v2", marks=pytest.mark.exhaustive)])
 def test_a_job_that_ends_leaves_its_table_complete_for_ever(lake: SqlCatalog, tmp_path: Path, sink: str) -> None:
     table = event_jobs.create_table(lake, "db.bounded", **KEEP_ALL_METADATA)
-    options = {**JOB, "limit": 1000, "linger": 60_000}
-    with event_jobs.running(lake, tmp_path / "job", "db.bounded", sink=sink, name="ingest-bounded", **options) as job:
-        with recording(lake, settings(job)):
-            wait_for("the end", lambda: mark(lake, "bounded").ended)
+    with recorded(lake, tmp_path / "job", "bounded", sink=sink, limit=1000, linger=60_000):
+        wait_for("the end", lambda: mark(lake, "bounded").ended)
     table.refresh()
     assert published(table)[-1].watermark_ms == FOREVER_MS
     assert_sound(table, end=1000)
@@ -81,20 +90,19 @@ def test_a_job_that_ends_leaves_its_table_complete_for_ever(lake: SqlCatalog, tm
 @pytest.mark.exhaustive
 def test_a_job_that_is_stopped_is_not_taken_for_one_that_has_ended(lake: SqlCatalog, tmp_path: Path) -> None:
     table = event_jobs.create_table(lake, "db.stopped", **KEEP_ALL_METADATA)
-    options = {**JOB, "linger": 60_000}
-    with event_jobs.running(lake, tmp_path / "job", "db.stopped", sink="v1", name="ingest-stopped", **options) as job:
-        with recording(lake, settings(job)) as recorder:
-            advances(lake, "stopped", times=1)
-            job.stop()
-            job.wait_until_ended()
-            wait_for("the recorder has seen it", lambda: _looked_for_the_end(recorder))
+    with recorded(lake, tmp_path / "job", "stopped", sink="v1", linger=60_000) as (job, recorder):
+        advances(lake, "stopped", times=1)
+        job.stop()
+        job.wait_until_ended()
+        wait_for("the recorder has seen it", lambda: _looked_for_the_end(recorder))
     table.refresh()
     assert not mark(lake, "stopped").ended
     assert_sound(table)
 
 
-def _looked_for_the_end(recorder: Any) -> bool:
-    return all(job.end_looked_for and not job.busy for cluster in recorder._clusters for job in cluster.jobs.values())
+def _looked_for_the_end(recorder: Recorder) -> bool:
+    jobs = [job for cluster in recorder._clusters for job in cluster.jobs.values()]
+    return all(job.end_looked_for and not job.busy for job in jobs)
 
 
 @pytest.mark.exhaustive
@@ -102,31 +110,28 @@ def test_one_job_into_two_tables_named_by_itself(lake: SqlCatalog, tmp_path: Pat
     for name in ("a", "b"):
         event_jobs.create_table(lake, f"db.{name}", **KEEP_ALL_METADATA)
     params = "autostream.watermark.table=lake.db.a, lake.db.b;autostream.watermark.writer=both"
-    options = {**JOB, "sink": "v2", "par": 2, "params": params}
-    with event_jobs.running(lake, tmp_path / "job", "db.a", "db.b", name="no-rule-fits", **options) as job:
-        with recording(lake, settings(job)):
-            for name in ("a", "b"):
-                advances(lake, name, times=2)
-                assert [writer.name for writer in mark(lake, name).writers] == ["both"]
+    with recorded(lake, tmp_path / "job", "a", "b", name="no-rule-fits", sink="v2", par=2, params=params):
+        for name in ("a", "b"):
+            advances(lake, name, times=2)
+            assert [writer.name for writer in mark(lake, name).writers] == ["both"]
     for name in ("a", "b"):
         assert_sound(lake.load_table(f"db.{name}"))
 
 
 @pytest.mark.exhaustive
-def test_a_table_without_rows_and_a_job_without_watermarks(lake: SqlCatalog, tmp_path: Path) -> None:
-    """Empty checkpoints make a snapshot only now and then, which is awaited; no watermark strategy is said."""
-    idle = event_jobs.create_table(lake, "db.idle", **KEEP_ALL_METADATA)
+def test_empty_checkpoints_which_make_a_snapshot_only_now_and_then(lake: SqlCatalog, tmp_path: Path) -> None:
+    table = event_jobs.create_table(lake, "db.idle", **KEEP_ALL_METADATA)
+    beyond = event_jobs.T0 + 300 * event_jobs.STEP
+    with recorded(lake, tmp_path / "job", "idle", ckpt=200, dry=300):
+        wait_for("the rows", lambda: (mark(lake, "idle").watermark_ms or 0) > beyond)
+        advances(lake, "idle", times=2)
+    table.refresh()
+    assert_sound(table, end=300)
+
+
+@pytest.mark.exhaustive
+def test_a_job_without_watermarks_says_so_in_its_table(lake: SqlCatalog, tmp_path: Path) -> None:
     event_jobs.create_table(lake, "db.none")
-    options = {**JOB, "ckpt": 200, "dry": 300}
-    with event_jobs.running(lake, tmp_path / "idle", "db.idle", name="ingest-idle", **options) as job:
-        with recording(lake, settings(job)):
-            wait_for("the rows", lambda: (mark(lake, "idle").watermark_ms or 0) > event_jobs.T0 + 300 * event_jobs.STEP)
-            advances(lake, "idle", times=2)
-    idle.refresh()
-    assert_sound(idle, end=300)
-    with event_jobs.running(lake, tmp_path / "none", "db.none", name="ingest-none", watermark="none", **JOB) as job:
-        with recording(lake, settings(job)) as recorder:
-            wait_for("the note", lambda: "no watermark strategy" in str(recorder.notes()))
-            note: Callable[[], str] = lambda: next(w.note for w in mark(lake, "none").writers)  # noqa: E731
-            wait_for("the note in the table", lambda: "no watermark strategy" in note())
+    with recorded(lake, tmp_path / "job", "none", watermark="none"):
+        wait_for("the note", lambda: any("no watermark strategy" in w.note for w in mark(lake, "none").writers))
     assert mark(lake, "none").watermark_ms is None
