@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import getpass
-import logging
 import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import tzinfo
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from autostream.cli import watermark_history
 from autostream.cli.output import JsonOption, emit, output_console, progress
 from autostream.config import Settings, load_settings
 from autostream.errors import AutostreamError, ConfigurationError, NotReadyError, TimedOutError, UsageError
@@ -34,9 +36,10 @@ from autostream.watermark.windows import WindowKind, window_at
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
 
     from autostream.watermark.properties import Change
-    from autostream.watermark.recorder import Leadership, Publication
+    from autostream.watermark.recorder import Leadership
 
 app = typer.Typer(
     help="How complete tables are: all rows up to their watermark are there. Asked, awaited, and recorded.",
@@ -51,7 +54,8 @@ ZoneOption = Annotated[
 WriterOption = Annotated[str, typer.Option("--writer", metavar="NAME", help="Name of the writer.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept on record.")]
 
-_logger = logging.getLogger(__name__)
+# Of a recorder that runs for months; the history has them all.
+_MOST_PUBLICATIONS: Final = 10_000
 
 
 @app.command()
@@ -163,6 +167,10 @@ def record(
     seconds: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0, help="End after so long; on SIGTERM otherwise.")
     ] = None,
+    heartbeat: Annotated[
+        Path | None,
+        typer.Option("--heartbeat", metavar="FILE", help="Touch this file every second, for health checks."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Record the watermarks of running Flink jobs in their tables, as `watermark.flink_urls` and `.writers` say.
@@ -178,15 +186,21 @@ def record(
             "There is nothing to record: watermark.flink_urls names no Flink cluster. Set it in autostream.toml or by "
             "AUTOSTREAM_WATERMARK__FLINK_URLS=http://jobmanager:8081."
         )
-    published: list[dict[str, Any]] = []
+    published: deque[dict[str, Any]] = deque(maxlen=_MOST_PUBLICATIONS)
     stop = threading.Event()
     with _leadership(settings) as leadership, _stopped_by_signals(stop):
         recorder = Recorder(
-            settings.watermark, leadership=leadership, on_publication=partial(_keep, published, settings)
+            settings.watermark,
+            leadership=leadership,
+            on_publication=partial(_keep, published),
+            on_step=_beating(heartbeat),
         )
         recorder.run(stop, seconds=seconds)
-    document = {"publications": published, "not_advancing": recorder.notes()}
+    document = {"publications": list(published), "not_advancing": recorder.notes()}
     emit(document, as_json=as_json, render=lambda: _render_recorded(document))
+
+
+app.command("history")(watermark_history.history)
 
 
 def _end(until: str | None, hour: str | None, day: str | None, zone: tzinfo) -> int:
@@ -245,12 +259,14 @@ def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, s
 
 def _change(table: str, decide: Callable[[Mapping[str, str]], Change], *, as_json: bool) -> None:
     from autostream.catalogs import TableName, open_table
+    from autostream.watermark import history
     from autostream.watermark.publish import publish
     from autostream.watermark.read import mark_of
 
     name = TableName.parse(table)
     loaded = open_table(name)
     change = publish(loaded, decide)
+    history.record(loaded, change.events)
     mark = mark_of(loaded, str(name))
 
     def render() -> None:
@@ -286,23 +302,35 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _keep(published: list[dict[str, Any]], settings: Settings, publication: Publication) -> None:
-    published.append(
+def _keep(published: deque[dict[str, Any]], table: Table, change: Change) -> None:
+    from autostream.catalogs import full_name
+    from autostream.watermark import history
+
+    history.record(table, change.events)
+    events: list[dict[str, Any]] = [
         {
-            "table": publication.table,
-            "at": iso(publication.at_ms),
-            "at_ms": publication.at_ms,
-            "events": [
-                {
-                    "kind": e.kind.value,
-                    "writer": e.writer,
-                    "watermark": iso(e.watermark_ms),
-                    "watermark_ms": e.watermark_ms,
-                }
-                for e in publication.change.events
-            ],
+            "kind": event.kind.value,
+            "writer": event.writer,
+            "watermark": iso(event.watermark_ms),
+            "watermark_ms": event.watermark_ms,
         }
-    )
+        for event in change.events
+    ]
+    now_ms = _now_ms()
+    published.append({"table": full_name(table), "at": iso(now_ms), "at_ms": now_ms, "events": events})
+
+
+def _beating(file: Path | None) -> Callable[[], None]:
+    """Return what touches a file, once a second at most."""
+    last = float("-inf")
+
+    def beat() -> None:
+        nonlocal last
+        if file is not None and time.monotonic() - last >= 1:
+            last = time.monotonic()
+            file.touch()
+
+    return beat
 
 
 def _render_recorded(document: Mapping[str, Any]) -> None:

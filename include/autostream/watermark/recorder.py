@@ -77,23 +77,6 @@ class Alone:
         """Find nothing wrong."""
 
 
-@dataclass(frozen=True)
-class Publication:
-    """What was recorded in a table by one commit.
-
-    Attributes:
-        table: the table's full name.
-        table_uuid: which table of that name it was.
-        at_ms: when, by this machine's clock.
-        change: the properties, and what happened.
-    """
-
-    table: str
-    table_uuid: str
-    at_ms: int
-    change: Change
-
-
 @dataclass
 class _Sink:
     target: Target
@@ -147,7 +130,8 @@ class Recorder:
         settings: WatermarkSettings,
         *,
         leadership: Leadership | None = None,
-        on_publication: Callable[[Publication], None] = lambda _: None,
+        on_publication: Callable[[Table, Change], None] = lambda table, change: None,
+        on_step: Callable[[], None] = lambda: None,
         open_catalog: Callable[[str], Catalog] = open_catalog,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -158,7 +142,8 @@ class Recorder:
         Args:
             settings: clusters, rules, intervals.
             leadership: whether this process may publish; always, where None.
-            on_publication: told of each commit, in the thread that made it.
+            on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
+            on_step: called again and again while it runs: whoever watches it knows by that that it lives.
             open_catalog: opens a catalog by its name; each is opened once.
             clock: monotonic seconds.
             wall_ms: epoch milliseconds of now.
@@ -166,7 +151,7 @@ class Recorder:
         """
         self.settings = settings
         self._leadership = leadership or Alone()
-        self._on_publication = on_publication
+        self._on_publication, self._on_step = on_publication, on_step
         self._open = open_catalog
         self._clock, self._wall_ms = clock, wall_ms
         new_pool = pool or (lambda name: ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name))
@@ -194,6 +179,7 @@ class Recorder:
 
     def step(self) -> None:
         """Take what has been answered, and ask what is due."""
+        self._on_step()
         self._collect()
         now = self._clock()
         for cluster in self._clusters:
@@ -441,17 +427,17 @@ class Recorder:
         seen = self._clock()
         commits = committed_checkpoints(table.metadata)
         if publishes:
-            self._publish(table, lake.name, reports)
+            self._publish(table, reports)
         return commits, seen
 
-    def _publish(self, table: Table, name: str, reports: Mapping[str, Report]) -> None:
+    def _publish(self, table: Table, reports: Mapping[str, Report]) -> None:
         now_ms = self._wall_ms()
         decide = partial(
             advance, reports=reports.values(), now_ms=now_ms, retire_after_ms=self.settings.retire_after_seconds * 1000
         )
         change = publish(table, decide, before_commit=self._leadership.verify)
         if change:
-            self._on_publication(Publication(name, str(table.metadata.table_uuid), now_ms, change))
+            self._on_publication(table, change)
 
     def _visited(self, lake: _Lake, reports: Mapping[str, Report], done: Future[Any]) -> None:
         lake.busy = False
