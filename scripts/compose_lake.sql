@@ -1,2 +1,3 @@
--- Run by the postgres image when its volume is new: the database of the Iceberg catalog "lake".
+-- Run by the postgres image when its volume is new: databases of the Iceberg catalog "lake" and of autostream.
 CREATE DATABASE lake;
+CREATE DATABASE autostream;

@@ -207,10 +207,20 @@ def test_inspect_judges_by_the_options_given(autostream: Command) -> None:
     assert "merge: 3 files to merge (min-input-files 2)" in out
 
 
+def test_inspect_advises_more_snapshots_where_flink_writes(autostream: Command, orders: Orders) -> None:
+    (advice,) = autostream.document("table", "inspect", "lake.db.orders")["advice"]
+    assert "flink.max-continuous-empty-commits=1" in advice
+    assert f"Advice: {advice}" in autostream("table", "inspect", "lake.db.orders")[1]
+    with orders.load().transaction() as transaction:
+        transaction.set_properties({"flink.max-continuous-empty-commits": "1"})
+    assert autostream.document("table", "inspect", "lake.db.orders")["advice"] == []
+
+
 def test_inspect_of_a_table_without_a_snapshot(autostream: Command, lake: SqlCatalog) -> None:
     lake.create_table("db.empty", Schema(NestedField(1, "id", LongType())))
     report = autostream.document("table", "inspect", "lake.db.empty", "--files")
     assert (report["snapshot_id"], report["partitions"], report["files"], report["deletes"]) == (None, [], [], [])
+    assert report["advice"] == []
     assert autostream("table", "inspect", "lake.db.empty")[0] == 0
 
 

@@ -60,7 +60,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove that catalogs, ZooKeeper and the database can be reached, and that the engine has room to spill.
+    """Prove that catalogs, ZooKeeper, Flink and the database can be reached, and that the engine has room to spill.
 
     Exit code 0: all is well; 1: something is not reachable; 2: the configuration itself is wrong.
     """
@@ -75,6 +75,8 @@ def check(
     checks.append(_guarded("database", partial(_check_database, settings.database)))
     if settings.zookeeper.hosts:
         checks.append(_guarded("zookeeper", partial(_check_zookeeper, settings.zookeeper)))
+    for url in settings.watermark.flink_urls:
+        checks.append(_guarded(f"flink {url}", partial(_check_flink, url)))
     checks += [_guarded(f"catalog {name}", partial(_check_catalog, name)) for name in names]
     document = {"ok": all(item.ok for item in checks), "checks": [asdict(item) for item in checks]}
     emit(document, as_json=as_json, render=lambda: _render_checks(checks))
@@ -127,6 +129,15 @@ def _check_zookeeper(settings: ZooKeeperSettings) -> str:
     from autostream.coordination.client import shared_client
 
     return shared_client(settings).check()
+
+
+def _check_flink(url: str) -> str:
+    from autostream.flink.progress import list_jobs, refresh_seconds
+    from autostream.flink.rest import FlinkRest
+
+    rest = FlinkRest(url)
+    running = sum(not job.ended for job in list_jobs(rest))
+    return f"reachable, {running} jobs run, answers are up to {refresh_seconds(rest):g} s old"
 
 
 def _check_database(settings: DatabaseSettings) -> str:

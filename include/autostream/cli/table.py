@@ -174,6 +174,8 @@ def _render_inspection(report: Mapping[str, Any]) -> None:
         f"Compaction would merge {len(plan['groups'])} groups, apply {deletes['applied']:,} delete files, let "
         f"{deletes['removed']:,} go and keep {deletes['kept']:,}."
     )
+    for advice in report["advice"]:
+        console.print(f"Advice: {advice}", soft_wrap=True)
 
 
 def _say_rest(count: int) -> None:

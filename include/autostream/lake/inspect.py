@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, Final
 
 from autostream.lake.compact import FileCounts
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.plan import CompactionPlan, DataFileView, FileGroup, view_files
+from autostream.lake.state import TableState
+
+_EMPTY_COMMITS: Final = "flink.max-continuous-empty-commits"
 
 
 def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
@@ -36,10 +39,25 @@ def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
         "dangling_delete_files": sum(path not in reach for path in state.deletes),
         "manifests": len(state.manifests),
         "compaction": plan.to_dict(),
+        "advice": _advice(state),
         "partitions": _partitions(plan, views),
         "files": [_file(view, plan) for view in views],
         "deletes": [_delete(d, reach[d.path], plan, leaving) for d in state.deletes.values()],
     }
+
+
+def _advice(state: TableState) -> list[str]:
+    """Return what the owner of the table might want to change."""
+    metadata = state.metadata
+    summaries = [snapshot.summary for snapshot in metadata.snapshots if snapshot.summary]
+    often = metadata.properties.get(_EMPTY_COMMITS, "10")
+    if often == "1" or not any("flink.job-id" in summary.additional_properties for summary in summaries):
+        return []
+    return [
+        f"Flink writes to this table, and makes a snapshot of checkpoints without rows only every {often} times: while "
+        "no rows come, its watermark advances as rarely. Where that is too late for those who wait for it, set "
+        f"{_EMPTY_COMMITS}=1 and restart the job, which reads it at its start."
+    ]
 
 
 def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[str, Any]]:

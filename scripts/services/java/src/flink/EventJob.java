@@ -130,6 +130,10 @@ public class EventJob {
     properties.put("jdbc.schema-version", "V1");
     properties.put("jdbc.busy_timeout", "60000");
     properties.put("jdbc.journal_mode", "WAL");
+    if (options.text("commits", "").length() > 0) {
+      properties.put("metrics-reporter-impl", AppendJob.Commits.class.getName());
+      properties.put("commits", options.text("commits", null));
+    }
     org.apache.hadoop.conf.Configuration hadoop = new org.apache.hadoop.conf.Configuration();
     hadoop.set("fs.file.impl", UpsertJob.RawLocal.class.getName());
     return CatalogLoader.custom(
