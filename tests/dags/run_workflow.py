@@ -32,7 +32,7 @@ def run(*arguments: str) -> None:
 
 
 def observed(dag_id: str, rows_task_id: str) -> list[dict[str, Any]]:
-    """Each run, the first one first: states, labels, rows, and the assets that it announced."""
+    """Each run, the first one first: states, labels, rows, and the assets and partitions that it announced."""
     from airflow.models.asset import AssetEvent
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
@@ -56,7 +56,9 @@ def observed(dag_id: str, rows_task_id: str) -> list[dict[str, Any]]:
                 )
             ).all()
             events = session.scalars(
-                select(AssetEvent).where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id == dag_run.run_id)
+                select(AssetEvent)
+                .where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id == dag_run.run_id)
+                .order_by(AssetEvent.id)
             ).all()
             runs.append(
                 {
@@ -65,6 +67,7 @@ def observed(dag_id: str, rows_task_id: str) -> list[dict[str, Any]]:
                     "tasks": [[task.task_id, task.rendered_map_index, task.state, task.try_number] for task in tasks],
                     "rows": next((x.value for x in xcoms if x.key == "return_value"), None),
                     "announced": {event.asset.name: event.extra for event in events},
+                    "partitions": [[event.asset.name, event.partition_key] for event in events],
                 }
             )
     return runs

@@ -12,6 +12,7 @@ from autostream.cli import demo as command
 from autostream.demo import run, seed
 from autostream.demo.airflow import LocalAirflow, find_project
 from autostream.demo.measure import Figures, measure
+from autostream.demo.timeline import Timeline
 from autostream.errors import AutostreamError, UsageError
 from autostream.lake.compact import compact_table
 from autostream.lake.options import CompactionOptions
@@ -46,6 +47,14 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             compact_table(table, stream.name, options=options)
         return ""
 
+    def complete_an_hour(airflow: LocalAirflow, *, report_progress: Any) -> Timeline:
+        asked.append("complete_an_hour")
+        return Timeline(
+            "lake.shop.events", "2026-11-23T01:00:00", 100.0, 105.0, 107.0, 108.5, 110.0, {"view": 2, "buy": 1}
+        )
+
+    monkeypatch.setattr(run, "complete_an_hour", complete_an_hour)
+    monkeypatch.setattr(LocalAirflow, "forget", lambda self: asked.append("forget"))
     monkeypatch.setattr(LocalAirflow, "prepare", lambda self: asked.append("prepare"))
     monkeypatch.setattr(LocalAirflow, "run_dag", run_dag)
     return asked
@@ -62,8 +71,10 @@ def test_the_demo_shows_what_compaction_did(directory: Path, airflow: list[str])
         assert row["after"]["data_files"] < row["before"]["data_files"]
         assert row["after"]["size_bytes"] < row["before"]["size_bytes"]
         assert row["after"]["rows"] == row["before"]["rows"] > 0
-    assert set(document["seconds"]) == {"seed", "measure", "setup", "workflow"}
-    assert airflow == ["prepare", "run_dag"]
+    assert set(document["seconds"]) == {"seed", "measure", "setup", "workflow", "hour"}
+    assert document["hour"]["hour"] == "2026-11-23T01:00:00"
+    assert document["hour"]["seconds"]["the workflow of the hour has started"] == 8.5
+    assert airflow == ["forget", "prepare", "run_dag", "complete_an_hour"]
 
 
 def test_the_demo_for_people_names_each_table_and_the_next_steps(directory: Path, airflow: list[str]) -> None:
@@ -73,6 +84,9 @@ def test_the_demo_for_people_names_each_table_and_the_next_steps(directory: Path
     assert "4 → 1" in done.stdout
     assert f"export PYICEBERG_HOME={directory}" in done.stdout
     assert "make up" in done.stdout
+    assert "a writer completed the hour 2026-11-23T01:00:00 of lake.shop.events" in done.stdout
+    assert "8.5 s  the workflow of the hour has started" in done.stdout
+    assert "It counted 1 buy, 2 view" in done.stdout
 
 
 def test_contents_that_changed_are_a_failure(
@@ -81,6 +95,16 @@ def test_contents_that_changed_are_a_failure(
     monkeypatch.setattr(Figures, "same_contents", lambda self, other: False)
     with pytest.raises(AutostreamError, match=r"The contents of lake\.shop\.orders, .* changed by compaction"):
         run.demonstrate(directory, report_progress=lambda step: None)
+
+
+def test_an_airflow_of_an_earlier_lakehouse_is_forgotten(directory: Path) -> None:
+    """It would know the hour already, and the hour would not be announced again."""
+    airflow = LocalAirflow(directory, find_project())
+    airflow.home.mkdir(parents=True)
+    for name in ("airflow.db", "airflow.db-wal", "passwords.json"):
+        (airflow.home / name).touch()
+    airflow.forget()
+    assert [file.name for file in airflow.home.iterdir()] == ["passwords.json"]
 
 
 def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path, airflow: list[str]) -> None:

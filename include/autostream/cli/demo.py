@@ -12,7 +12,10 @@ from autostream.cli.output import JsonOption, emit, output_console, progress
 from autostream.resources import format_size
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from autostream.demo.run import Demonstration
+    from autostream.demo.timeline import Timeline
 
 app = typer.Typer()
 
@@ -24,7 +27,7 @@ def demo(
     ] = Path(".demo"),
     as_json: JsonOption = False,
 ) -> None:
-    """Seed a small lakehouse, run the hourly compaction on it through Airflow, show what it did."""
+    """Seed a small lakehouse, compact it through Airflow, and have a workflow run for an hour that is complete."""
     from autostream.demo.run import demonstrate
 
     with progress("demo") as report:
@@ -53,6 +56,8 @@ def _render(done: Demonstration) -> None:
         )
     console.print("\nThe DAG lake_compaction ran in Airflow on four tables that jobs had upserted into:\n")
     console.print(table)
+    if done.hour is not None:
+        _render_hour(console, done.hour)
     spent = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in done.seconds.items())
     console.print(f"\nTook: {spent}.", style="dim")
     console.print(
@@ -64,6 +69,23 @@ See for yourself:
 """,
         soft_wrap=True,
     )
+
+
+def _render_hour(console: Console, hour: Timeline) -> None:
+    from rich.table import Table
+
+    console.print(
+        f"\nThen a writer completed the hour {hour.hour} of {hour.table}, and the DAG example_hourly_partition ran for "
+        "exactly that hour, in Airflow with scheduler and triggerer:\n",
+        soft_wrap=True,
+    )
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right")
+    for what, seconds in hour.steps():
+        table.add_row(f"{seconds:.1f} s", what)
+    console.print(table)
+    counted = ", ".join(f"{count} {kind}" for kind, count in sorted((hour.outcome or {}).items()))
+    console.print(f"\nIt counted {counted}: the events of that hour, corrections applied.", soft_wrap=True)
 
 
 def _command() -> str:

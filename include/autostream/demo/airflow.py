@@ -63,6 +63,11 @@ class LocalAirflow:
             "AUTOSTREAM_COMPACTION__BATCH_SIZE_BYTES": str(32 * 1024 * 1024),
         }
 
+    def forget(self) -> None:
+        """Removes the database, which knows of hours and runs of an earlier lakehouse."""
+        for file in self.home.glob("airflow.db*"):
+            file.unlink()
+
     def prepare(self) -> None:
         """Makes the database and the pool, or brings them up to date."""
         self.home.mkdir(parents=True, exist_ok=True)

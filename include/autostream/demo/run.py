@@ -1,4 +1,4 @@
-"""The demonstration: a lakehouse that needs compaction, the hourly workflow run on it, and what that changed."""
+"""The demonstration: a lakehouse is compacted by the hourly workflow, and an hour of it worked on once complete."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from autostream.demo.airflow import LocalAirflow, find_project
+from autostream.demo.hours import complete_an_hour
 from autostream.demo.measure import Figures, measure
 from autostream.demo.seed import CATALOG, STREAMS, open_demo_catalog, seed
+from autostream.demo.timeline import Timeline
 from autostream.errors import AutostreamError, UsageError
 
 _MARKER = ".autostream-demo"
@@ -34,11 +36,13 @@ class Demonstration:
     Attributes:
         directory: Where the lakehouse and Airflow's home are.
         changes: One per table.
-        seconds: Wall time by phase: `seed`, `setup` of Airflow, `workflow`, `measure`.
+        hour: The way of an hour from its writer to the workflow that works on it.
+        seconds: Wall time by phase: `seed`, `setup` of Airflow, `workflow`, `measure`, `hour`.
     """
 
     directory: Path
     changes: list[Change] = field(default_factory=list)
+    hour: Timeline | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,12 +59,13 @@ class Demonstration:
                 }
                 for change in self.changes
             ],
+            "hour": self.hour.to_dict() if self.hour else None,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
         }
 
 
 def demonstrate(directory: Path, *, report_progress: Callable[[str], None]) -> Demonstration:
-    """Seeds the lakehouse anew, runs the workflow through Airflow, and measures before and after.
+    """Seeds the lakehouse anew, has Airflow compact it, measures before and after, and has an hour worked on.
 
     Raises:
         UsageError: The directory holds something else, or there is no checkout of the project.
@@ -76,6 +81,7 @@ def demonstrate(directory: Path, *, report_progress: Callable[[str], None]) -> D
         before = _figures(directory)
     report_progress(f"making Airflow's database in {airflow.home}")
     with _timed(demo, "setup"):
+        airflow.forget()
         airflow.prepare()
     report_progress("running the DAG lake_compaction")
     with _timed(demo, "workflow"):
@@ -89,6 +95,8 @@ def demonstrate(directory: Path, *, report_progress: Callable[[str], None]) -> D
             f"The contents of {', '.join(changed)} changed by compaction, which must never happen: please report it, "
             f"with {demo.directory} as it is."
         )
+    with _timed(demo, "hour"):
+        demo.hour = complete_an_hour(airflow, report_progress=report_progress)
     return demo
 
 
