@@ -15,7 +15,7 @@ FOREVER_MS: Final = 253_402_300_799_999
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_MS: Final = -62_135_596_800_000  # the year 1
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_LENGTH: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?\s*")
+_LENGTH: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|min|m|h|d)?\s*")
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -69,17 +69,22 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> int:
     A text without offset is a time of ``zone``; where its clocks are set back, the first of the two.
 
     Raises:
-        UsageError: it is neither, or a time that the zone's clocks skip.
+        UsageError: it is neither, or a time that the zone's clocks skip, or not within the years 1 to 9999.
     """
     word = text.strip()
-    if re.fullmatch(r"-?\d{11,16}", word):  # fewer digits could be a date, more would be micro- or nanoseconds
-        return int(word)
     try:
-        moment = datetime.fromisoformat(word)
-    except ValueError as error:
+        # Fewer digits could be a date.
+        ms = int(word) if re.fullmatch(r"-?\d{11,}", word) else _of_iso(text, datetime.fromisoformat(word), zone)
+    except (ValueError, OverflowError) as error:
         raise UsageError(
             f"{text!r} is no time. Write ISO 8601, such as 2026-11-25T02:00:00Z or 2026-11-25, or epoch milliseconds."
         ) from error
+    if not _EARLIEST_MS <= ms <= FOREVER_MS:
+        raise UsageError(f"{text!r} is no time in the years 1 to 9999. Epoch times are given in milliseconds.")
+    return ms
+
+
+def _of_iso(text: str, moment: datetime, zone: tzinfo) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
         if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment.replace(tzinfo=None):
