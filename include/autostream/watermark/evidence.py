@@ -143,6 +143,7 @@ class Watch:
         elif self._life is not None:
             self._void()
         if life.over:
+            self.note = "its job has finished" if life.state == "FINISHED" else f"its job is {life.state}"
             self.ended = not self._pending
             self._phase, self._due = _Phase.REST, float("inf")
         elif self._phase is _Phase.SETTLE:
@@ -175,6 +176,7 @@ class Watch:
     def lost(self) -> None:
         """Take that the job is not there any more: nothing read from it can be proved."""
         self._void()
+        self.note = self.note or "its job is gone"
         self.ended = True
 
     def _settle(self, life: Life, asked: Asked, refresh_seconds: float) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -43,6 +43,8 @@ _logger = logging.getLogger(__name__)
 
 _END_OF_INPUT: Final = 2**63 - 1
 """Checkpoint id that FlinkSink commits by when its input has ended."""
+_GONE: Final = "GONE"
+"""State of a job that its cluster does not know any more."""
 _MOST_BACK_OFF_SECONDS: Final = 60.0
 # Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
 _MOST_PAUSE_SECONDS: Final = 1.0
@@ -95,6 +97,11 @@ class _Job:
     busy: bool = False
     failures: int = 0
     end_looked_for: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether it will never run again."""
+        return self.summary.ended or self.summary.state == _GONE or (self.life is not None and self.life.over)
 
 
 @dataclass
@@ -217,6 +224,7 @@ class Recorder:
             cluster.failures += 1
             cluster.list_due = self._clock() + _back_off(cluster.failures)
             self._say(cluster.rest.url, str(error))
+            self._note_all(cluster, "its Flink cluster does not answer")
             return
         self._say(cluster.rest.url, "")
         cluster.failures = 0
@@ -228,10 +236,19 @@ class Recorder:
                 cluster.jobs[summary.job_id].summary = summary
         listed = {job.job_id for job in jobs}
         for job_id in cluster.jobs.keys() - listed:
-            for sink in cluster.jobs[job_id].sinks:
+            job = cluster.jobs[job_id]
+            for sink in job.sinks:
                 sink.watch.lost()
-            self._look_for_last_commits(cluster.jobs[job_id])
+            job.summary = replace(job.summary, state=_GONE)
+            self._look_for_last_commits(job)
+        self._note_all(cluster)
         self._forget(cluster, listed)
+
+    def _note_all(self, cluster: _Cluster, note: str = "") -> None:
+        for job in cluster.jobs.values():
+            for sink in job.sinks:
+                sink.watch.note = note or sink.watch.note
+                self._note(sink, job)
 
     def _look_for_last_commits(self, job: _Job) -> None:
         """Have the tables of a job looked at once more: its last commit may say that its input has ended."""
@@ -263,6 +280,8 @@ class Recorder:
         for job_id, job in list(cluster.jobs.items()):
             waiting = any(self._tables[sink.target.table].look_wanted for sink in job.sinks)
             if job_id not in listed and not job.busy and not waiting:
+                for sink in job.sinks:
+                    self._tell_table(sink, job)
                 del cluster.jobs[job_id]
         cluster.ignored &= listed
 
@@ -369,6 +388,11 @@ class Recorder:
         return answer
 
     def _proved(self, job: _Job, sink: _Sink, reading: Reading) -> None:
+        others = [other for other in self._others(job, sink) if not other.over]
+        if others:
+            ids = ", ".join(other.summary.job_id for other in others)
+            sink.watch.note = f"another job that runs is called so, too ({ids}): give them different names"
+            return
         self._report(sink.target, Report(sink.target.writer, reading.watermark_ms, job.summary.job_id, reading.floor))
 
     def _report(self, target: Target, report: Report) -> None:
@@ -377,23 +401,30 @@ class Recorder:
         if before is None or (before.watermark_ms or 0) <= (report.watermark_ms or 0):
             lake.reports[target.writer] = report
 
+    def _others(self, job: _Job, sink: _Sink) -> list[_Job]:
+        """Return the other jobs that are the same writer of the same table: before it was restored, or by mistake."""
+        lake = self._tables[sink.target.table]
+        return [other for other, its in self._sinks_of(lake) if its.target == sink.target and other is not job]
+
     def _note(self, sink: _Sink, job: _Job) -> None:
         """Say once why a sink does not advance, and after a while write it into the table."""
         note, now, interval = sink.watch.note, self._clock(), self.settings.interval_seconds
         if not note:
-            sink.stalled_since = None
+            sink.stalled_since, sink.told = None, ""
         elif sink.stalled_since is None:
             sink.stalled_since = now
-        # Whatever starts has nothing to show at first.
-        if sink.stalled_since is None or now - sink.stalled_since > interval:
+        stalled = 0.0 if sink.stalled_since is None else now - sink.stalled_since
+        if not note or stalled > interval:  # whatever starts has nothing to show at first
             self._say(f"{sink.target.table}, writer {sink.target.writer}", note)
-        if (
-            sink.stalled_since is not None
-            and now - sink.stalled_since > _INTERVALS_UNTIL_TOLD * interval
-            and sink.told != note
-        ):
-            sink.told = note
-            self._report(sink.target, Report(sink.target.writer, None, job.summary.job_id, note=note))
+        if stalled > _INTERVALS_UNTIL_TOLD * interval:
+            self._tell_table(sink, job)
+
+    def _tell_table(self, sink: _Sink, job: _Job) -> None:
+        """Have it written into the table why a sink does not advance, unless another job has taken its place."""
+        replaced = any(not other.over for other in self._others(job, sink))
+        if sink.told != sink.watch.note and not replaced:
+            sink.told = sink.watch.note
+            self._report(sink.target, Report(sink.target.writer, None, job.summary.job_id, note=sink.told))
 
     # --------------------------------------------------------------------------------------------------- tables
 
