@@ -34,7 +34,7 @@ from autostream.flink.rest import FlinkRest
 from autostream.watermark.commits import Committed, committed_by_all, committed_checkpoints
 from autostream.watermark.evidence import Reading, Want, Watch
 from autostream.watermark.looking import Looked, discover_writers, look
-from autostream.watermark.properties import Change, Report, advance
+from autostream.watermark.properties import NOT_YET_MS, Change, Report, advance
 from autostream.watermark.publish import publish
 from autostream.watermark.targets import SinkWriter, Target, choose_writers, targets_of
 from autostream.watermark.times import FOREVER_MS
@@ -396,9 +396,10 @@ class Recorder:
         self._report(sink.target, Report(sink.target.writer, reading.watermark_ms, job.summary.job_id, reading.floor))
 
     def _report(self, target: Target, report: Report) -> None:
+        """Have something recorded, unless something further is waiting to be."""
         lake = self._tables[target.table]
         before = lake.reports.get(target.writer)
-        if before is None or (before.watermark_ms or 0) <= (report.watermark_ms or 0):
+        if before is None or before.watermark_ms is None or before.watermark_ms <= (report.watermark_ms or NOT_YET_MS):
             lake.reports[target.writer] = report
 
     def _others(self, job: _Job, sink: _Sink) -> list[_Job]:
