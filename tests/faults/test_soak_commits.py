@@ -186,7 +186,10 @@ def soak(seconds: float, *, hive_locks: bool, metastore: HiveMetastore, zookeepe
     return it
 
 
-LOCKS = pytest.mark.parametrize("hive_locks", [False, True], ids=["comparing", "hive-locks"])
+LOCKS = pytest.mark.parametrize(
+    "hive_locks",
+    [pytest.param(False, id="comparing"), pytest.param(True, id="hive-locks", marks=pytest.mark.exhaustive)],
+)
 
 
 @LOCKS

@@ -31,7 +31,13 @@ def final_rows() -> list[dict[str, Any]]:
     return [{"id": key, "v": n, "s": f"payload-{n}"} for key, n in last.items() if n % 13 != 7]
 
 
-@pytest.mark.parametrize("spec", [UNPARTITIONED, BUCKETED], ids=["unpartitioned", "bucketed"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(UNPARTITIONED, id="unpartitioned", marks=pytest.mark.exhaustive),
+        pytest.param(BUCKETED, id="bucketed"),
+    ],
+)
 def test_compaction_beside_a_flink_job(lake: SqlCatalog, tmp_path: Path, spec: PartitionSpec) -> None:
     need_java("flink")
     need_java("iceberg")

@@ -95,8 +95,8 @@ LOCK_FREE = {"engine.hive.lock-enabled": "false"}
     ("table", "lock"),
     [
         pytest.param(("hive_metastore", LOCK_FREE), "zookeeper", id="comparing"),
-        pytest.param(("hive_metastore", {}), "zookeeper", id="default"),
-        pytest.param(("older_hive_metastore", {}), "hive", id="older"),
+        pytest.param(("hive_metastore", {}), "zookeeper", id="default", marks=pytest.mark.exhaustive),
+        pytest.param(("older_hive_metastore", {}), "hive", id="older", marks=pytest.mark.exhaustive),
     ],
     indirect=["table"],
 )
@@ -203,6 +203,7 @@ def test_a_killed_job_leaves_a_stuck_table_until_the_janitor_comes(table: Table)
     assert_nothing_lost(rows, [job])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("table", [("hive_metastore", {})], indirect=True)
 def test_the_lock_of_a_job_that_runs_is_kept_and_that_of_a_dead_one_is_not(table: Table, tmp_path: Path) -> None:
     dead = Table(table.metastore, tmp_path, {})
