@@ -158,7 +158,8 @@ def advance(
     """Decide what reports of writers change; a watermark that is not above the recorded one changes nothing.
 
     A writer that is new, or back from retirement, counts at once where the table's watermark is not known yet or not
-    beyond its own; otherwise it has to catch up first, for the table's watermark does not go back.
+    beyond its own; otherwise it has to catch up first, for the table's watermark does not go back. One that was retired
+    comes back when it advances.
 
     Args:
         properties: the table's.
@@ -213,7 +214,8 @@ def reset(
         ConflictError: nothing would go back.
     """
     mark = read_properties("", properties)
-    concerned = [_known(mark, writer)] if writer else [w for w in mark.writers if w.active]
+    # With the table go all of its writers, for what is not true of the table is not true of those that do not count.
+    concerned = [_known(mark, writer)] if writer else mark.writers
     writers = {w.name: w for w in mark.writers}
     for found in concerned:
         if found.watermark_ms is not None and found.watermark_ms > to_ms:
@@ -221,11 +223,12 @@ def reset(
                 found,
                 watermark_ms=to_ms,
                 recorded_at_ms=now_ms,
-                status=Status.ACTIVE,
+                status=Status.ACTIVE if writer else found.status,
                 note=f"set back by {by}: {reason}",
             )
     goes_back = writers != {w.name: w for w in mark.writers}
     table_ms = mark.watermark_ms if mark.watermark_ms is None else min(mark.watermark_ms, to_ms)
+    table_ms = _at_least(table_ms, _minimum(writers.values()))
     if not goes_back and table_ms == mark.watermark_ms:
         there = iso(mark.watermark_ms) or "not known"
         raise ConflictError(f"Nothing goes back to {iso(to_ms)}: the watermark is {there}. Nothing was changed.")
@@ -237,7 +240,7 @@ def reset(
     events.append(Event(Kind.RESET, None, table_ms, now_ms, by=by, note=reason))
     record = {"at-ms": now_ms, "by": by, "reason": reason, "from-ms": mark.watermark_ms, "to-ms": to_ms}
     record |= {"writer": writer} if writer else {}
-    changed = _written(writers.values()) | {RESET: _json(record)}
+    changed = _written(mark, writers) | {RESET: _json(record)}
     if table_ms is not None:
         changed[WATERMARK] = str(table_ms)
     return _only_differences(properties, changed, events)
@@ -249,13 +252,15 @@ def _reported(before: WriterMark | None, report: Report, table_ms: int | None, n
     caught_up = table_ms is None or (best is not None and best >= table_ms)
     status = Status.ACTIVE if known.active or caught_up else Status.CATCHING_UP
     advanced = best != known.watermark_ms
+    if known.status is Status.RETIRED and not advanced:
+        return known
     return WriterMark(
         name=report.writer,
         watermark_ms=best,
         recorded_at_ms=now_ms if advanced or known.recorded_at_ms is None else known.recorded_at_ms,
         status=status,
         job_id=report.job_id or known.job_id,
-        note=report.note,
+        note=report.note or ("" if advanced else known.note),
     )
 
 
@@ -273,8 +278,8 @@ def _change(
     events: list[Event],
     now_ms: int,
 ) -> Change:
-    table_ms = _at_least(mark.watermark_ms, _minimum(tuple(writers.values())))
-    changed = _written(writers.values())
+    table_ms = _at_least(mark.watermark_ms, _minimum(writers.values()))
+    changed = _written(mark, writers)
     if table_ms is not None:
         changed[WATERMARK] = str(table_ms)
         if table_ms != mark.watermark_ms or str(table_ms) != properties.get(WATERMARK):
@@ -287,9 +292,12 @@ def _only_differences(properties: Mapping[str, str], changed: Mapping[str, str],
     return Change(different, tuple(events)) if different else Change()
 
 
-def _written(writers: Iterable[WriterMark]) -> dict[str, str]:
+def _written(mark: TableMark, writers: Mapping[str, WriterMark]) -> dict[str, str]:
+    """Return the properties of the writers that are not what a mark says; what others wrote is left alone."""
     written = {}
-    for writer in writers:
+    for writer in writers.values():
+        if writer == mark.writer(writer.name):
+            continue
         value = NOT_YET_MS if writer.watermark_ms is None else writer.watermark_ms
         written[WRITER_PREFIX + writer.name] = str(value)
         state: dict[str, Any] = {
@@ -320,7 +328,7 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str]) 
     watermark = _parse_ms(WRITER_PREFIX + name, properties.get(WRITER_PREFIX + name), problems)
     state = _parse_state(STATE_PREFIX + name, properties.get(STATE_PREFIX + name), problems)
     status = state.get("status", Status.ACTIVE.value)
-    if status not in set(Status):
+    if status not in list(Status):
         problems.append(
             f"table property {STATE_PREFIX}{name} has status {status!r}, which is none; it counts as active"
         )
@@ -329,10 +337,10 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str]) 
     return WriterMark(
         name=name,
         watermark_ms=watermark,
-        recorded_at_ms=recorded if isinstance(recorded, int) else None,
+        recorded_at_ms=recorded if type(recorded) is int else None,
         status=Status(status),
-        job_id=str(state.get("job-id", "")),
-        note=str(state.get("note", "")),
+        job_id=str(state.get("job-id") or ""),
+        note=str(state.get("note") or ""),
     )
 
 
@@ -358,7 +366,7 @@ def _parse_state(key: str, text: str | None, problems: list[str]) -> dict[str, A
         return {}
     try:
         state = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         state = None
     if not isinstance(state, dict):
         problems.append(f"table property {key} is {text!r}, which is no JSON object")
