@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from autostream.cli import config, db, demo, lock, table, watermark
+from autostream.cli import config, db, demo, lock, serve, table, watermark
 from autostream.cli.output import configure_logging, print_error
 from autostream.errors import AutostreamError
 
@@ -28,6 +28,7 @@ app.add_typer(watermark.app, name="watermark")
 app.add_typer(lock.app, name="lock")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
+app.add_typer(serve.app)
 app.add_typer(demo.app)
 
 _logger = logging.getLogger(__name__)

@@ -1,0 +1,52 @@
+"""``autostream serve``: the console."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from autostream.config import load_settings
+from autostream.errors import ConfigurationError
+
+app = typer.Typer()
+
+_NEEDED = ("fastapi", "jinja2", "uvicorn")
+# By name, for commands do not import the console, nor the console commands.
+_FACTORY = "autostream.console.app:create_app"
+
+_logger = logging.getLogger(__name__)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8090,
+) -> None:
+    """Serve the console: tables and their watermarks as web pages and by REST, read-only, until it is stopped.
+
+    It has no login of its own: whoever reaches it sees what the catalogs show to this account. Therefore it listens to
+    this machine alone, unless --host says otherwise; before others let it be reached through a proxy that knows them.
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"The console needs {', '.join(missing)}, which is not installed. Install autostream[console]."
+        )
+    import uvicorn
+
+    load_settings()  # what is wrong with them is said now, not by the server
+    if not _is_local(host):
+        _logger.warning("The console has no login: whoever reaches %s:%s can read it.", host, port)
+    _logger.info("serving at http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    uvicorn.run(_FACTORY, factory=True, host=host, port=port, log_config=None)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

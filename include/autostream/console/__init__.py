@@ -1,0 +1,1 @@
+"""The console: REST and web pages about the tables of the configured catalogs. It reads, and changes nothing."""
