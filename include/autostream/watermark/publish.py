@@ -71,9 +71,9 @@ def publish(
             continue
         for event in change.events:
             _logger.info("%s: %s", name, describe(event))
-        done = change
+        done = change if done is None else Change({**done.changed, **change.changed}, done.events + change.events)
         if _compares(table):
-            return change
+            return done
     if done is not None:
         return done
     raise ConflictError(
