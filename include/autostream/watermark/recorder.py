@@ -84,8 +84,14 @@ class _Sink:
     target: Target
     watch: Watch
     writers: tuple[SinkWriter, ...] | None = None
+    commit_note: str = ""
     stalled_since: float | None = None
     told: str = ""
+
+    @property
+    def note(self) -> str:
+        """Why it does not advance; empty where nothing is known to be in its way."""
+        return self.watch.note or self.commit_note
 
 
 @dataclass
@@ -201,11 +207,11 @@ class Recorder:
     def notes(self) -> dict[str, str]:
         """Return why writers do not advance: ``TABLE writer NAME`` to the reason."""
         return {
-            f"{sink.target.table} writer {sink.target.writer}": sink.watch.note
+            f"{sink.target.table} writer {sink.target.writer}": sink.note
             for cluster in self._clusters
             for job in cluster.jobs.values()
             for sink in job.sinks
-            if sink.watch.note
+            if sink.note
         }
 
     # ------------------------------------------------------------------------------------------------- clusters
@@ -409,7 +415,7 @@ class Recorder:
 
     def _note(self, sink: _Sink, job: _Job) -> None:
         """Say once why a sink does not advance, and after a while write it into the table."""
-        note, now, interval = sink.watch.note, self._clock(), self.settings.interval_seconds
+        note, now, interval = sink.note, self._clock(), self.settings.interval_seconds
         if not note:
             sink.stalled_since, sink.told = None, ""
         elif sink.stalled_since is None:
@@ -423,8 +429,8 @@ class Recorder:
     def _tell_table(self, sink: _Sink, job: _Job) -> None:
         """Have it written into the table why a sink does not advance, unless another job has taken its place."""
         replaced = any(not other.over for other in self._others(job, sink))
-        if sink.told != sink.watch.note and not replaced:
-            sink.told = sink.watch.note
+        if sink.told != sink.note and not replaced:
+            sink.told = sink.note
             self._report(sink.target, Report(sink.target.writer, None, job.summary.job_id, note=sink.told))
 
     # --------------------------------------------------------------------------------------------------- tables
@@ -493,9 +499,13 @@ class Recorder:
             self._saw_commits(job, sink, commits.get(job.summary.job_id, {}), seen)
 
     def _saw_commits(self, job: _Job, sink: _Sink, sinks: Mapping[str, Committed], seen: float) -> None:
-        furthest = committed_by_all(sinks, len(sink.writers or (None,)))
+        count = len(sink.writers or (None,))
+        furthest = committed_by_all(sinks, count)
         if furthest is None:
+            committed = f"commits of {len(sinks)} of its job's {count} sinks" if sinks else "no commit of its job yet"
+            sink.commit_note = f"the table has {committed}"
             return
+        sink.commit_note = ""
         if furthest.checkpoint_id == _END_OF_INPUT:
             self._report(sink.target, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
         refresh = next((c.refresh for c in self._clusters if job.summary.job_id in c.jobs), None)
