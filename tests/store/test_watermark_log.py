@@ -101,7 +101,7 @@ def test_entries_of_a_time_and_a_writer(database: Database, table: str) -> None:
 
     assert [e.recorded_at_ms for e in entries(database, table, since_ms=3, until_ms=6, writer="w")] == [3, 4, 5]
     assert [(e.writer, e.recorded_at_ms) for e in entries(database, table, until_ms=6, newest=2)] == [
-        ("v", 5),
+        ("w", 5),
         (None, 5),
     ]
 

@@ -377,6 +377,27 @@ def test_without_a_database_metadata_answers(table: Lake, broken: Database) -> N
         assert "file/none.db failed" in problems[0]
 
 
+@pytest.mark.integration
+def test_history_in_postgresql(lake: SqlCatalog, database: Database, postgres_url: str) -> None:
+    server = Database(postgres_url)
+    server.upgrade()
+    table = Lake(lake, server)
+    table.advance(T0 + 5, T0 + 100)
+    table.advance(T0 + 8, T0 + 200, recorded=False)
+    table.reset(T0 + 2, T0 + 300)
+
+    found = table.entries()
+
+    assert [(e.kind, e.watermark_ms) for e in found.entries if e.writer is None] == [
+        ("advance", T0 + 5),
+        ("reset", T0 + 2),
+        ("advance", T0 + 8),
+    ]
+    assert table.entries() == found
+    assert len(table.completed_at(T0 + 4).withdrawn) == 1
+    server.close()
+
+
 # Kept within bounds
 
 

@@ -89,7 +89,8 @@ class WatermarkLog:
 
     def add(self, entries: Iterable[LogEntry]) -> None:
         """Add what is not there yet; of a fact that is, the earlier time counts."""
-        rows = [_to_row(entry) for entry in entries]
+        # In one order, so that two that add the same do not wait for each other.
+        rows = sorted((_to_row(entry) for entry in entries), key=lambda r: (r["table_uuid"], r["writer"], r["fact"]))
         for start in range(0, len(rows), _ROWS_A_STATEMENT):
             self._insert(_earliest(rows[start : start + _ROWS_A_STATEMENT]))
 

@@ -6,14 +6,19 @@ manifest said is remembered, for manifests never change.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
+from pyiceberg.avro.decoder import new_decoder
 from pyiceberg.avro.file import AvroFile
+from pyiceberg.avro.reader import Reader
+from pyiceberg.avro.resolver import resolve_reader
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import DATA_FILE_TYPE, ManifestContent, ManifestEntryStatus, ManifestFile
 from pyiceberg.partitioning import PartitionSpec
@@ -40,6 +45,7 @@ from pyiceberg.types import (
     TimestamptzNanoType,
     TimestamptzType,
 )
+from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
 from autostream.errors import AutostreamError, ConfigurationError, DataError
 from autostream.watermark.marks import Source, TableMark
@@ -226,10 +232,26 @@ def _key(manifest: ManifestFile, field_id: int, ticks_a_day: int) -> tuple[objec
     return (manifest.manifest_path, manifest.manifest_length, manifest.added_snapshot_id, field_id, ticks_a_day)
 
 
+@lru_cache(maxsize=64)
+def _entry_reader(avro_schema: str) -> Reader:
+    return resolve_reader(AvroSchemaConversion().avro_to_iceberg(json.loads(avro_schema)), _ENTRIES)
+
+
+class _Entries(AvroFile[Record]):
+    """A manifest's entries; a schema is resolved once, not for each of a table's thousands of manifests."""
+
+    def __enter__(self) -> _Entries:
+        with self.input_file.open() as stream:
+            self.decoder = new_decoder(stream.read())
+        self.header = self._read_header()
+        self.reader = _entry_reader(self.header.meta["avro.schema"])
+        return self
+
+
 def _read(io: FileIO, manifest: ManifestFile, field_id: int, ticks_a_day: int) -> Found:
     found = Found()
     try:
-        with AvroFile[Record](io.new_input(manifest.manifest_path), _ENTRIES) as entries:
+        with _Entries(io.new_input(manifest.manifest_path)) as entries:
             for entry in entries:
                 if entry[0] != ManifestEntryStatus.DELETED:
                     found |= _of_file(entry[1], field_id, ticks_a_day)
