@@ -324,6 +324,27 @@ def test_a_long_list_is_cut_and_says_so(filled: TestClient, lake: SqlCatalog, mo
     assert "These are the first 1 of 2" in said
 
 
+def test_tables_and_catalogs_that_fail_do_not_hide_the_others(
+    filled: TestClient, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.create_table("db.z", Schema(NestedField(1, "id", LongType())))
+    real = module.mark_of
+    monkeypatch.setattr(module, "mark_of", lambda table, name: 1 / 0 if name.endswith("z") else real(table, name))
+
+    said = text(filled.get("/").text)
+
+    assert "lake.db.t 2026-09-21 15:00" in said
+    assert "lake.db.z – ZeroDivisionError: division by zero" in said
+
+    def fail(*_: object) -> None:
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(SqlCatalog, "list_namespaces", fail)
+    answer = filled.get("/")
+    assert answer.status_code == 200
+    assert "Catalog 'lake' cannot be listed: refused" in unescape(answer.text)
+
+
 def test_a_watermark_that_takes_long_is_left_out(filled: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "wait", lambda started, timeout: None)
     monkeypatch.setattr(module.Future, "done", lambda self: False)

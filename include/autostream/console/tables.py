@@ -116,6 +116,8 @@ class Tables:
             return Row(name, self.mark(name))
         except Refusal as refusal:
             return Row(name, None, str(refusal))
+        except Exception as error:  # one broken table must not hide the others
+            return Row(name, None, mask_passwords(f"{type(error).__name__}: {error}"))
 
     def _catalog(self, name: str) -> Catalog:
         configured = pyiceberg_catalogs()

@@ -48,9 +48,3 @@ def upgrade() -> None:
         sa.Column("name", sa.String(64), primary_key=True),
         sa.Column("done_at_ms", sa.BigInteger, nullable=False),
     )
-
-
-def downgrade() -> None:
-    """Drop them."""
-    for name in ("autostream_chore", "autostream_metadata_read", "autostream_watermark_log"):
-        op.drop_table(name)
