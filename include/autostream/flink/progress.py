@@ -16,6 +16,8 @@ _WATERMARK: Final = "currentInputWatermark"
 _TASK_TIMES: Final = ("accumulateBusyTimeMs", "accumulateIdleTimeMs", "accumulateBackPressuredTimeMs")
 # Metrics a request: each is asked for by name, and job managers do not take URLs of any length.
 _METRICS_A_REQUEST: Final = 60
+# What reading an answer of another shape raises.
+_MISSHAPEN: Final = (AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def list_jobs(rest: FlinkRest) -> list[JobSummary]:
     path = "/jobs/overview"
     try:
         return [JobSummary(str(j["jid"]), str(j["name"]), str(j["state"])) for j in rest.get(path)["jobs"]]
-    except (KeyError, TypeError) as error:
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
 
@@ -131,7 +133,7 @@ def refresh_seconds(rest: FlinkRest) -> float:
     path = "/config"
     try:
         return float(rest.get(path)["refresh-interval"]) / 1000
-    except (KeyError, TypeError, ValueError) as error:
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
 
@@ -141,7 +143,7 @@ def job_parameters(rest: FlinkRest, job_id: str) -> dict[str, str]:
     answer = rest.get(path)
     try:
         return {} if answer is None else dict(answer.get("execution-config", {}).get("user-config", {}))
-    except (AttributeError, TypeError, ValueError) as error:
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
 
@@ -151,7 +153,7 @@ def read_vertices(rest: FlinkRest, job_id: str) -> list[Vertex]:
     job = rest.get(path)
     try:
         return [] if job is None else _vertices(job)
-    except (KeyError, TypeError, ValueError) as error:
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
 
@@ -168,16 +170,14 @@ def read_life(rest: FlinkRest, job_id: str) -> Life | None:
     checkpoints = rest.get(f"{path}/checkpoints")
     restarts = rest.get(f"{path}/metrics", {"get": "numRestarts"})
     details = {}
-    for vertex in job.get("vertices", ()):
-        detail = rest.get(f"{path}/vertices/{vertex['id']}")
-        if detail is None:
-            return None
-        details[str(vertex["id"])] = detail["subtasks"]
-    if checkpoints is None:
-        return None
     try:
-        return _life(job, details, checkpoints, restarts or [])
-    except (KeyError, TypeError, ValueError) as error:
+        for vertex in job["vertices"]:
+            detail = rest.get(f"{path}/vertices/{vertex['id']}")
+            if detail is None:
+                return None
+            details[str(vertex["id"])] = detail["subtasks"]
+        return None if checkpoints is None else _life(job, details, checkpoints, restarts or [])
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
 
@@ -189,23 +189,27 @@ def largest_checkpoint_id(rest: FlinkRest, job_id: str) -> int | None:
         return None
     try:
         return largest_id(answer)
-    except (KeyError, TypeError, ValueError) as error:
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
 
-def was_stopped(rest: FlinkRest, job_id: str) -> bool:
+def was_stopped(rest: FlinkRest, job_id: str) -> bool | None:
     """Say whether a job that is FINISHED has not ended by itself: it was stopped with a savepoint, to go on from there.
+
+    None where the cluster does not know the job any more. The answer may be older than that the job is FINISHED.
 
     Raises:
         ServiceError: the cluster cannot be reached, or answers what is not understood.
     """
     path = f"/jobs/{job_id}/checkpoints"
-    answer = rest.get(path) or {}
+    answer = rest.get(path)
+    if answer is None:
+        return None
     try:
-        done = [entry for entry in answer.get("history", ()) if entry["status"] == "COMPLETED"]
+        done = [entry for entry in answer["history"] if entry["status"] == "COMPLETED"]
         last = max(done, key=lambda entry: int(entry["id"]), default=None)
         return last is not None and last["checkpoint_type"] == "SYNC_SAVEPOINT"
-    except (KeyError, TypeError, ValueError) as error:
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
 
@@ -224,7 +228,7 @@ def metric_names(rest: FlinkRest, job_id: str, vertex_id: str) -> list[str]:
     answer = rest.get(path)
     try:
         return [str(metric["id"]) for metric in answer or ()]
-    except (KeyError, TypeError) as error:
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
 
@@ -251,7 +255,7 @@ def read_metrics(
             chosen = names[start : start + _METRICS_A_REQUEST]
             for metric in rest.get(path, {"get": ",".join(chosen)}) or ():
                 found[str(metric["id"])] = _number(metric["value"])
-    except (KeyError, TypeError, ValueError) as error:
+    except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
     return {n: _task_metrics(found, watermark, times) for n, (watermark, *times) in wanted.items()}
 
@@ -267,13 +271,13 @@ def _number(text: str) -> int | None:
         return int(text)  # a float would blur the large ones
     except ValueError:
         number = float(text)
-        return None if math.isnan(number) else int(number)
+        return int(number) if math.isfinite(number) else None
 
 
 def largest_id(checkpoints: Mapping[str, Any]) -> int:
     """Return the largest id in an answer about checkpoints; 0 where there was none."""
     latest = checkpoints.get("latest") or {}
-    listed = [*checkpoints.get("history", ()), *(entry for entry in latest.values() if entry)]
+    listed = [*checkpoints["history"], *(entry for entry in latest.values() if entry)]
     return max((int(entry["id"]) for entry in listed), default=0)
 
 
