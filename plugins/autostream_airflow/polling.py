@@ -19,7 +19,9 @@ THREADS = 8
 THREADS_OF_A_CATALOG = 4
 """Fewer than there are, so that a catalog that answers late holds up no other one."""
 
-_BACK_OFF_SECONDS = 300.0
+_BACK_OFF_SECONDS = 60.0
+"""The longest pause after failures, so that who waits learns soon that a catalog is up again."""
+
 _TOLD_AT_A_TIME = 50
 """Who waits for a busy table is woken in groups, between which the loop gets to other work."""
 

@@ -148,16 +148,28 @@ def test_failures_are_told_and_backed_off_from_up_to_a_cap(catalog: Catalog, pol
 
     async def main() -> list[Reading]:
         told = []
-        with polling.watch([TABLE], interval_seconds=30) as watch:
+        with polling.watch([TABLE], interval_seconds=10) as watch:
             told.append((await watch.changed())[TABLE])
-            await asyncio.sleep(1400)
+            await asyncio.sleep(220)
             catalog.now[TABLE] = mark(1)
             told.append((await watch.changed())[TABLE])
-            await asyncio.sleep(45)
+            await asyncio.sleep(15)
         return told
 
     assert run_at_once(main()) == [DOWN, mark(1)]
-    assert catalog.times() == [0, 60, 180, 420, 720, 1020, 1320, 1620, 1650]
+    assert catalog.times() == [0, 20, 60, 120, 180, 240, 250]
+
+
+def test_who_looks_seldom_looks_no_more_seldom_after_failures(catalog: Catalog, polling: Polling) -> None:
+    catalog.now[TABLE] = DOWN
+
+    async def main() -> None:
+        with polling.watch([TABLE], interval_seconds=600) as watch:
+            await watch.changed()
+            await asyncio.sleep(1500)
+
+    run_at_once(main())
+    assert catalog.times() == [0, 600, 1200]
 
 
 def test_a_defect_of_reading_ends_no_poller(catalog: Catalog, polling: Polling) -> None:

@@ -144,3 +144,12 @@ def test_a_released_lock_is_announced_on_an_asset_of_its_own() -> None:
 
     asset = released_lock_asset("lake.db.orders")
     assert (asset.name, asset.uri) == ("released-lock:lake.db.orders", "autostream://released-lock/lake/db/orders")
+
+
+def test_links_of_our_operators_are_registered() -> None:
+    from autostream_airflow.links import TableLink
+    from autostream_airflow.plugin import AutostreamPlugin
+    from autostream_airflow.sensors.watermark import WatermarkSensor
+
+    registered = [type(link) for link in AutostreamPlugin.operator_extra_links]
+    assert [type(link) for link in WatermarkSensor.operator_extra_links] == registered == [TableLink]

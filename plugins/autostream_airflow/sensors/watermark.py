@@ -105,7 +105,7 @@ class WatermarkSensor(BaseSensorOperator):
         condition = self._condition(context)
         reader = MarkReader()
         answer, explanation = self._look(reader, condition)
-        if answer.met and not context["ti"].task_reschedule_count:
+        if answer.met and not context.get("task_reschedule_count"):
             self.log.info("%s", explanation)
             return answer.to_dict()
         record = _Record(context, began_ms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Hashable, Sequence
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -118,10 +119,16 @@ class CompleteWindows(SharedStreamProducer):
                     self._look_again(watch, cursor_ms, watermark_ms, soon=len(windows) == _MOST_AT_A_LOOK)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Remembers the windows whose events Airflow has stored."""
-        ends = [item.broker_payload for item in batch if item.outcome.acked]
-        if ends and self._store is not None:
-            await self._store.aset(_CURSOR, max(ends))
+        """Remembers the windows whose events Airflow has stored, up to the first that it has not.
+
+        Raises:
+            RuntimeError: There is one; the trigger ends by it, and starts again with that window.
+        """
+        stored = list(takewhile(lambda item: item.outcome.is_clean, batch))
+        if stored and self._store is not None:
+            await self._store.aset(_CURSOR, stored[-1].broker_payload)
+        if len(stored) < len(batch):
+            raise RuntimeError(f"Airflow has not stored an event of {self._trigger.table}; the watcher starts anew.")
 
     async def _cursor_ms(self) -> int | None:
         if self._store is None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from airflow.sdk.execution_time.context import OutletEventAccessors
+from airflow.sdk.execution_time.comms import AssetEventDagRunReferenceResult
+from airflow.sdk.execution_time.context import OutletEventAccessors, TriggeringAssetEventsAccessor
 from airflow.sdk.execution_time.task_runner import _build_asset_profiles, _serialize_outlet_events
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
 from autostream.watermark.times import FOREVER_MS, parse_instant
-from autostream_airflow.assets import table_hours_asset
+from autostream_airflow.assets import table_hours_asset, table_watermark_asset
 from autostream_airflow.operators import publishing as module
 from autostream_airflow.operators.publishing import JudgePublicationsOperator, PublishHoursOperator, as_lines
 
@@ -44,6 +45,22 @@ class Store(dict[str, Any]):
         self[key] = value
 
 
+def _watched(table: str) -> AssetEventDagRunReferenceResult:
+    """An event of a watcher, as Airflow gives it to the run that it has caused."""
+    asset = table_watermark_asset(table)
+    return AssetEventDagRunReferenceResult(
+        asset={"name": asset.name, "uri": asset.uri, "extra": {}},
+        extra={"from_trigger": True, "payload": {"table": table}},
+        source_dag_id=None,
+        source_task_id=None,
+        source_run_id=None,
+        source_map_index=None,
+        source_aliases=[],
+        timestamp="2026-11-23T00:00:00Z",
+        partition_key=None,
+    )
+
+
 class Airflow:
     """What Airflow keeps between runs: the events of successful tasks, and the state stores of assets."""
 
@@ -56,12 +73,12 @@ class Airflow:
         """Runs the task as the task runner does, and has the outlets' events registered as the API server does."""
         operator = PublishHoursOperator(task_id="publish", tables=self.tables)
         assets = {table: table_hours_asset(table) for table in self.tables}
-        causes = [SimpleNamespace(extra={"from_trigger": True, "payload": {"table": table}}) for table in caused_by]
+        causes = TriggeringAssetEventsAccessor.build(_watched(table) for table in caused_by)
         context = {
             "outlet_events": OutletEventAccessors(),
             "inlet_events": {assets[table]: self.events[table] for table in self.tables},
             "asset_state_store": {assets[table]: self.stores[table] for table in self.tables},
-            "triggering_asset_events": {"watched": causes} if causes else {},
+            "triggering_asset_events": causes,
         }
         rows = operator.execute(context)
         if succeeds:
@@ -169,6 +186,17 @@ def test_a_table_that_is_new_starts_with_the_hour_that_its_watermark_is_in(
     advance("09:05")  # two hours later, still without any event
     airflow.run()
     assert airflow.keys() == [hour(7), hour(8)]
+
+
+def test_one_whose_writer_has_ended_by_then_starts_with_the_present_hour(
+    airflow: Airflow, advance: Callable[..., None], now: Callable[[str], None]
+) -> None:
+    now("05:30")
+    advance(FOREVER_MS)
+    airflow.run()
+    now("06:10")
+    airflow.run()
+    assert airflow.keys() == [hour(5)]
 
 
 def test_or_with_the_hour_that_is_configured(

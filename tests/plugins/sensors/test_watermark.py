@@ -30,7 +30,6 @@ MODES = [{"deferrable": True}, {"deferrable": False, "mode": "poke"}, {"deferrab
 
 class Ti(SimpleNamespace):
     max_tries = 0
-    task_reschedule_count = 0
 
 
 class Store(dict[str, Any]):
@@ -87,7 +86,7 @@ class World:
             try:
                 return sensor.execute(self.context)
             except AirflowRescheduleException as again:
-                self.context["ti"].task_reschedule_count += 1
+                self.context["task_reschedule_count"] = self.context.get("task_reschedule_count", 0) + 1
                 self.pause(round((again.reschedule_date - before).total_seconds(), 1))
             except TaskDeferred as deferred:
                 return self._triggerer(sensor, deferred)

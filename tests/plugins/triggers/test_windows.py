@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import structlog
 from airflow.triggers.base import BaseEventTrigger
-from airflow.triggers.shared_stream import SharedStreamManager
+from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
 from autostream.errors import UsageError
 from autostream.watermark.times import FOREVER_MS, parse_instant
 from autostream_airflow.assets import table_watermark_asset
 from autostream_airflow.marks import Reading
 from autostream_airflow.triggers import windows as module
-from autostream_airflow.triggers.windows import WatermarkWindowTrigger
+from autostream_airflow.triggers.windows import CompleteWindows, WatermarkWindowTrigger
 from tests.plugins.triggers.conftest import Tables
 from tests.support.clocks import run_at_once
 
@@ -150,6 +150,20 @@ def test_an_event_that_was_not_stored_is_fired_again(tables: Tables, triggerer: 
 
     run_at_once(main())
     assert triggerer.stored == [key(0), key(1), key(2)]
+
+
+@pytest.mark.parametrize(("acked", "kept"), [((1, 1, 0, 1), "02:00"), ((0, 1), None)])
+def test_nothing_is_remembered_beyond_an_event_that_was_lost(
+    store: Store, acked: tuple[int, ...], kept: str | None
+) -> None:
+    windows = CompleteWindows(WatermarkWindowTrigger(table=TABLE), store)
+    batch = [
+        AdvanceItem(ms(f"{hour:02}:00"), AdvanceOutcome(acked=one, failed=1 - one))
+        for hour, one in enumerate(acked, start=1)
+    ]
+    with pytest.raises(RuntimeError, match=r"has not stored an event of lake\.db\.t"):
+        asyncio.run(windows.advance(batch))
+    assert store.get(module._CURSOR) == (ms(kept) if kept else None)
 
 
 def test_many_hours_come_in_portions(tables: Tables, triggerer: Triggerer, store: Store, monkeypatch: Any) -> None:
