@@ -138,6 +138,12 @@ def kerberos_lake() -> Iterator["KerberosLake"]:
 
 
 @pytest.fixture(autouse=True)
+def _own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control-plane database of a test is its own, and not the developer's."""
+    monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", f"sqlite:///{tmp_path}/control.db")
+
+
+@pytest.fixture(autouse=True)
 def _fresh_manifest_cache() -> None:
     """PyIceberg keeps manifest lists by path; copies of one table in one place would see each other's."""
     from pyiceberg.manifest import clear_manifest_cache

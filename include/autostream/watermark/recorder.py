@@ -48,7 +48,8 @@ _GONE: Final = "GONE"
 _MOST_BACK_OFF_SECONDS: Final = 60.0
 # Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
 _MOST_PAUSE_SECONDS: Final = 1.0
-# A writer that does not advance for so many intervals has its reason written into the table.
+# A writer that does not advance for so many intervals has its reason logged, and written into the table: whatever
+# starts has nothing to show at first.
 _INTERVALS_UNTIL_TOLD: Final = 5
 
 
@@ -100,14 +101,26 @@ class _Job:
     sinks: list[_Sink]
     life: Life | None = None
     due: float = float("-inf")
+    discover_due: float = float("-inf")
     busy: bool = False
     failures: int = 0
+    finished_since: float | None = None
     end_looked_for: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether its cluster does not know it any more."""
+        return self.summary.state == _GONE
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has come to an end that was not a failure."""
+        return "FINISHED" in (self.summary.state, self.life.state if self.life else "")
 
     @property
     def over(self) -> bool:
         """Whether it will never run again."""
-        return self.summary.ended or self.summary.state == _GONE or (self.life is not None and self.life.over)
+        return self.summary.ended or self.gone or (self.life is not None and self.life.over)
 
 
 @dataclass
@@ -127,6 +140,7 @@ class _Lake:
     """A table that watermarks are recorded in, and what is to be recorded."""
 
     name: str
+    uuid: str = ""
     reports: dict[str, Report] = field(default_factory=dict)
     look_wanted: bool = False
     look_due: float = float("-inf")
@@ -167,6 +181,7 @@ class Recorder:
         self._on_publication, self._on_step = on_publication, on_step
         self._open = open_catalog
         self._clock, self._wall_ms = clock, wall_ms
+        self._since = clock()
         new_pool = pool or (lambda name: ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name))
         self._clusters = [_Cluster(FlinkRest(url), new_pool(url)) for url in settings.flink_urls]
         self._catalog_pool = new_pool("catalogs")
@@ -219,7 +234,8 @@ class Recorder:
     def _list(self, cluster: _Cluster) -> tuple[float, list[JobSummary], dict[str, dict[str, str]]]:
         refresh = refresh_seconds(cluster.rest) if cluster.refresh is None else cluster.refresh
         jobs = list_jobs(cluster.rest)
-        new = [job for job in jobs if job.job_id not in cluster.jobs and job.job_id not in cluster.ignored]
+        known = cluster.ignored | {job_id for job_id, job in list(cluster.jobs.items()) if not job.gone}
+        new = [job for job in jobs if job.job_id not in known]
         return refresh, jobs, {job.job_id: job_parameters(cluster.rest, job.job_id) for job in new}
 
     def _listed(self, cluster: _Cluster, done: Future[Any]) -> None:
@@ -238,15 +254,11 @@ class Recorder:
         for summary in jobs:
             if summary.job_id in parameters:
                 self._meet(cluster, summary, parameters[summary.job_id])
-            elif summary.job_id in cluster.jobs:
+            elif summary.job_id in cluster.jobs and not cluster.jobs[summary.job_id].gone:
                 cluster.jobs[summary.job_id].summary = summary
         listed = {job.job_id for job in jobs}
         for job_id in cluster.jobs.keys() - listed:
-            job = cluster.jobs[job_id]
-            for sink in job.sinks:
-                sink.watch.lost()
-            job.summary = replace(job.summary, state=_GONE)
-            self._look_for_last_commits(job)
+            self._lose(cluster.jobs[job_id])
         self._note_all(cluster)
         self._forget(cluster, listed)
 
@@ -255,6 +267,15 @@ class Recorder:
             for sink in job.sinks:
                 sink.watch.note = note or sink.watch.note
                 self._note(sink, job)
+
+    def _lose(self, job: _Job) -> None:
+        """Take that a job's cluster does not know it; if it does again, it is met anew."""
+        if job.gone:
+            return
+        for sink in job.sinks:
+            sink.watch.lost()
+        job.summary = replace(job.summary, state=_GONE)
+        self._look_for_last_commits(job)
 
     def _look_for_last_commits(self, job: _Job) -> None:
         """Have the tables of a job looked at once more: its last commit may say that its input has ended."""
@@ -296,17 +317,18 @@ class Recorder:
     def _look_at_job(self, cluster: _Cluster, job: _Job, now: float) -> None:
         if job.busy or now < job.due or cluster.refresh is None:
             return
-        if any(sink.writers is None and not sink.watch.ended for sink in job.sinks):
+        if self._look_for_its_end(cluster, job, now):
+            return
+        if not job.over and now >= job.discover_due and any(sink.writers is None for sink in job.sinks):
             job.busy = True
             call = partial(discover_writers, cluster.rest, job.summary.job_id)
             self._submit(cluster.pool, call, partial(self._discovered, cluster, job))
             return
-        if job.life is not None and job.life.state == "FINISHED" and not job.end_looked_for:
-            job.busy = job.end_looked_for = True
-            call_end = partial(was_stopped, cluster.rest, job.summary.job_id)
-            self._submit(cluster.pool, call_end, partial(self._ended, job))
-            return
-        wanted = {number: sink.watch.wants(now) for number, sink in enumerate(job.sinks)}
+        wanted = {
+            number: sink.watch.wants(now)
+            for number, sink in enumerate(job.sinks)
+            if sink.writers is not None or job.over  # one that is not found does not hold up the others
+        }
         union = Want.NOTHING
         for want in wanted.values():
             union |= want
@@ -315,11 +337,24 @@ class Recorder:
         sinks = {
             number: sink.writers
             for number, sink in enumerate(job.sinks)
-            if Want.METRICS in wanted[number] and sink.writers is not None
+            if Want.METRICS in wanted.get(number, Want.NOTHING) and sink.writers is not None
         }
         job.busy = True
         call_look = partial(look, cluster.rest, job.summary.job_id, union, sinks, job.life, clock=self._clock)
         self._submit(cluster.pool, call_look, partial(self._looked, cluster, job))
+
+    def _look_for_its_end(self, cluster: _Cluster, job: _Job, now: float) -> bool:
+        """Ask how a job has finished, once the answer cannot be older than that: is a savepoint its last checkpoint?"""
+        if not job.finished or job.end_looked_for:
+            return False
+        if job.finished_since is None:
+            job.finished_since = now
+        if now < job.finished_since + (cluster.refresh or 0.0):
+            return False
+        job.busy = job.end_looked_for = True
+        call = partial(was_stopped, cluster.rest, job.summary.job_id)
+        self._submit(cluster.pool, call, partial(self._ended, job))
+        return True
 
     def _discovered(self, cluster: _Cluster, job: _Job, done: Future[Any]) -> None:
         job.busy = False
@@ -332,13 +367,15 @@ class Recorder:
             except AutostreamError as error:
                 sink.watch.note = str(error)
                 self._note(sink, job)
-                job.due = self._clock() + 1.0 + cluster.refresh if cluster.refresh else 1.0
+                job.discover_due = self._clock() + 1.0 + (cluster.refresh or 0.0)
 
     def _looked(self, cluster: _Cluster, job: _Job, done: Future[Any]) -> None:
         job.busy = False
         looked: Looked | None = self._answer(job, done)
         if looked is None or cluster.refresh is None:
             return
+        if looked.gone:
+            self._lose(job)
         for number, sink in enumerate(job.sinks):
             self._show(cluster.refresh, job, sink, number, looked)
             self._note(sink, job)
@@ -352,9 +389,6 @@ class Recorder:
             self._submit(cluster.pool, call, partial(self._triggered, job))
 
     def _show(self, refresh: float, job: _Job, sink: _Sink, number: int, looked: Looked) -> None:
-        if looked.gone:
-            sink.watch.lost()
-            return
         if looked.life:
             reading = sink.watch.saw_life(*looked.life, refresh_seconds=refresh)
             if reading:
@@ -367,14 +401,24 @@ class Recorder:
     def _ended(self, job: _Job, done: Future[Any]) -> None:
         """Take how a job finished: by itself, then Flink has committed everything, and nothing will come after it."""
         job.busy = False
-        stopped = self._answer(job, done)
-        if stopped is None:
+        try:
+            stopped = done.result()
+        except AutostreamError:
             job.end_looked_for = False
+            self._answer(job, done)
+            return
+        if stopped is None:
+            self._lose(job)
             return
         for sink in job.sinks:
             if not stopped:
-                self._report(sink.target, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
+                self._report_end(job, sink)
         self._look_for_last_commits(job)
+
+    def _report_end(self, job: _Job, sink: _Sink) -> None:
+        """Have it recorded that nothing will come any more, unless another job goes on where this one ended."""
+        if all(other.over for other in self._others(job, sink)):
+            self._report(sink.target, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
 
     def _triggered(self, job: _Job, done: Future[Any]) -> None:
         error = done.exception()
@@ -407,6 +451,8 @@ class Recorder:
         before = lake.reports.get(target.writer)
         if before is None or before.watermark_ms is None or before.watermark_ms <= (report.watermark_ms or NOT_YET_MS):
             lake.reports[target.writer] = report
+        elif report.note:
+            lake.reports[target.writer] = replace(before, note=report.note)
 
     def _others(self, job: _Job, sink: _Sink) -> list[_Job]:
         """Return the other jobs that are the same writer of the same table: before it was restored, or by mistake."""
@@ -416,14 +462,14 @@ class Recorder:
     def _note(self, sink: _Sink, job: _Job) -> None:
         """Say once why a sink does not advance, and after a while write it into the table."""
         note, now, interval = sink.note, self._clock(), self.settings.interval_seconds
+        subject = f"{sink.target.table}, writer {sink.target.writer}"
         if not note:
             sink.stalled_since, sink.told = None, ""
+            self._say(subject, "")
         elif sink.stalled_since is None:
             sink.stalled_since = now
-        stalled = 0.0 if sink.stalled_since is None else now - sink.stalled_since
-        if not note or stalled > interval:  # whatever starts has nothing to show at first
-            self._say(f"{sink.target.table}, writer {sink.target.writer}", note)
-        if stalled > _INTERVALS_UNTIL_TOLD * interval:
+        elif now - sink.stalled_since > _INTERVALS_UNTIL_TOLD * interval:
+            self._say(subject, note)
             self._tell_table(sink, job)
 
     def _tell_table(self, sink: _Sink, job: _Job) -> None:
@@ -444,7 +490,7 @@ class Recorder:
             lake.busy, lake.look_wanted = True, False
             reports = dict(lake.reports) if publishes else {}
             call = partial(self._visit, lake, reports, publishes=publishes)
-            self._submit(self._catalog_pool, call, partial(self._visited, lake, reports))
+            self._submit(self._catalog_pool, call, partial(self._visited, lake, reports, publishes))
 
     def _has_work(self, lake: _Lake) -> bool:
         return bool(lake.reports) or self.settings.retire_after_seconds > 0
@@ -458,30 +504,37 @@ class Recorder:
 
     def _visit(
         self, lake: _Lake, reports: Mapping[str, Report], *, publishes: bool
-    ) -> tuple[dict[str, dict[str, Committed]], float]:
-        """Load a table, publish what is due, and return its commits and by when they were seen."""
+    ) -> tuple[str, dict[str, dict[str, Committed]], float]:
+        """Load a table, publish what is due, and return which table it is, its commits, and by when they were seen."""
         name = TableName.parse(lake.name)
         table = open_table(name, catalog=self._catalog(name.catalog))
         seen = self._clock()
-        commits = committed_checkpoints(table.metadata)
+        commits, uuid = committed_checkpoints(table.metadata), str(table.metadata.table_uuid)
         if publishes:
+            if lake.uuid not in ("", uuid):  # made anew: what was proved of the other one is not true of this one
+                reports = {writer: replace(report, watermark_ms=None) for writer, report in reports.items()}
             self._publish(table, reports)
-        return commits, seen
+        return uuid, commits, seen
 
     def _publish(self, table: Table, reports: Mapping[str, Report]) -> None:
-        now_ms = self._wall_ms()
+        limit = self.settings.retire_after_seconds
+        # That nothing was recorded before this recorder came is nobody's fault.
+        retires = self._clock() - self._since > limit
         decide = partial(
-            advance, reports=reports.values(), now_ms=now_ms, retire_after_ms=self.settings.retire_after_seconds * 1000
+            advance,
+            reports=reports.values(),
+            now_ms=self._wall_ms(),
+            retire_after_ms=limit * 1000 if retires else 0,
         )
         change = publish(table, decide, before_commit=self._leadership.verify)
         if change:
             self._on_publication(table, change)
 
-    def _visited(self, lake: _Lake, reports: Mapping[str, Report], done: Future[Any]) -> None:
+    def _visited(self, lake: _Lake, reports: Mapping[str, Report], published: bool, done: Future[Any]) -> None:
         lake.busy = False
         now = self._clock()
         try:
-            commits, seen = done.result()
+            lake.uuid, commits, seen = done.result()
         except AutostreamError as error:
             lake.failures += 1
             lake.look_due = lake.publish_due = now + _back_off(lake.failures)
@@ -490,7 +543,7 @@ class Recorder:
         self._say(lake.name, "")
         lake.failures = 0
         lake.look_due = now + self.settings.poll_seconds
-        if reports or now >= lake.publish_due:
+        if published:
             lake.publish_due = now + self.settings.interval_seconds
         for writer, report in reports.items():
             if lake.reports.get(writer) is report:
@@ -499,7 +552,9 @@ class Recorder:
             self._saw_commits(job, sink, commits.get(job.summary.job_id, {}), seen)
 
     def _saw_commits(self, job: _Job, sink: _Sink, sinks: Mapping[str, Committed], seen: float) -> None:
-        count = len(sink.writers or (None,))
+        count = self._count_sinks(job, sink, sinks)
+        if not count:
+            return
         furthest = committed_by_all(sinks, count)
         if furthest is None:
             committed = f"commits of {len(sinks)} of its job's {count} sinks" if sinks else "no commit of its job yet"
@@ -507,9 +562,16 @@ class Recorder:
             return
         sink.commit_note = ""
         if furthest.checkpoint_id == _END_OF_INPUT:
-            self._report(sink.target, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
+            self._report_end(job, sink)
         refresh = next((c.refresh for c in self._clusters if job.summary.job_id in c.jobs), None)
         sink.watch.saw_commit(furthest.checkpoint_id, seen, refresh_seconds=refresh or 0.0)
+
+    def _count_sinks(self, job: _Job, sink: _Sink, sinks: Mapping[str, Committed]) -> int:
+        """Return how many sinks of a job write to a sink's table; 0 while that is not known."""
+        same_table = [other for other in job.sinks if other.target.table == sink.target.table]
+        if all(other.writers for other in same_table):
+            return len({writer for other in same_table for writer in other.writers or ()})
+        return max(len(sinks), 1) if job.over else 0
 
     def _catalog(self, name: str) -> Catalog:
         with self._catalogs_lock:
@@ -520,7 +582,7 @@ class Recorder:
     # ------------------------------------------------------------------------------------------------- the loop
 
     def _submit(self, pool: Executor, call: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
-        self._running[pool.submit(call)] = then
+        self._running[pool.submit(_expected, call)] = then
 
     def _collect(self) -> None:
         for future in [future for future in self._running if future.done()]:
@@ -531,11 +593,23 @@ class Recorder:
         before = self._said.get(subject, "")
         if problem == before:
             return
-        self._said[subject] = problem
         if problem:
+            self._said[subject] = problem
             _logger.warning("%s: %s", subject, problem)
         else:
+            del self._said[subject]
             _logger.info("%s: in order again", subject)
+
+
+def _expected(call: Callable[[], Any]) -> Any:
+    """Make a call whose errors are all of the kind that is said and tried again."""
+    try:
+        return call()
+    except AutostreamError:
+        raise
+    except Exception as error:  # a fault in here, or in what is told of publications, must not end all the rest
+        _logger.exception("Nobody has thought of this.")
+        raise AutostreamError(f"unexpected {type(error).__name__}: {error}") from error
 
 
 def _back_off(failures: int) -> float:
