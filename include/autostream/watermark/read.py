@@ -40,4 +40,3 @@ def mark_of(table: Table, name: str, *, settings: WatermarkSettings | None = Non
     if mark.source is not None:
         return mark
     return derive_mark(table, name, settings or load_settings().watermark)
-
