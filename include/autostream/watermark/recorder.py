@@ -511,9 +511,9 @@ class Recorder:
         seen = self._clock()
         commits, uuid = committed_checkpoints(table.metadata), str(table.metadata.table_uuid)
         if publishes:
-            if lake.uuid not in ("", uuid):  # made anew: what was proved of the other one is not true of this one
-                reports = {writer: replace(report, watermark_ms=None) for writer, report in reports.items()}
-            self._publish(table, reports)
+            # What was proved of a table that was made anew, or rolled back, since is not true of it any more.
+            true = {w for w, report in reports.items() if lake.uuid in ("", uuid) and _is_there(report, commits)}
+            self._publish(table, {w: r if w in true else replace(r, watermark_ms=None) for w, r in reports.items()})
         return uuid, commits, seen
 
     def _publish(self, table: Table, reports: Mapping[str, Report]) -> None:
@@ -610,6 +610,13 @@ def _expected(call: Callable[[], Any]) -> Any:
     except Exception as error:  # a fault in here, or in what is told of publications, must not end all the rest
         _logger.exception("Nobody has thought of this.")
         raise AutostreamError(f"unexpected {type(error).__name__}: {error}") from error
+
+
+def _is_there(report: Report, commits: Mapping[str, Mapping[str, Committed]]) -> bool:
+    """Say whether a table still has the commit that proves a report."""
+    sinks = commits.get(report.job_id, {}).values()
+    floor = report.checkpoint_id
+    return floor is None or any(sink.checkpoint_id >= floor for sink in sinks)
 
 
 def _back_off(failures: int) -> float:
