@@ -103,7 +103,7 @@ def wait_command(
         writers=tuple(writers or ()),
         zone=zone,
     )
-    with progress(f"waiting for {', '.join(condition.tables)}") as report:
+    with progress("waiting") as report:
         answer = _await(condition, poll_seconds=poll, timeout_seconds=timeout, report=report)
     document = answer.to_dict() | {"tables": list(condition.tables)}
     emit(document, as_json=as_json, render=lambda: output_console().print(answer.explanation, soft_wrap=True))
