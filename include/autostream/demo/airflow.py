@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autostream.demo.seed import CATALOG, catalog_properties
+from autostream.demo.seed import CATALOG, NAMESPACE, catalog_properties
 from autostream.errors import AutostreamError, UsageError
 
 DAG_ID = "lake_compaction"
 POOL = "lake_compaction"
 POOL_SLOTS = 2
+EVENTS = f"{CATALOG}.{NAMESPACE}.events"
+"""The table whose complete hours are announced."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class LocalAirflow:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
             "AIRFLOW_CONN_" + CATALOG.upper(): json.dumps({"conn_type": "iceberg", "extra": properties}),
             "AUTOSTREAM_COMPACTION__CATALOGS": CATALOG,
+            "AUTOSTREAM_WATERMARK__PUBLISH_TABLES": EVENTS,
+            "AUTOSTREAM_EXAMPLES_DIRECTORY": str(self.directory.resolve() / "hours"),
             # Small enough that the small tables of the demo make several work items.
             "AUTOSTREAM_COMPACTION__BATCH_SIZE_BYTES": str(32 * 1024 * 1024),
         }

@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
-from autostream.demo.airflow import LocalAirflow
-from autostream.demo.seed import CATALOG, NAMESPACE, open_demo_catalog
+from autostream.demo.airflow import EVENTS, LocalAirflow
+from autostream.demo.seed import NAMESPACE, open_demo_catalog
 from autostream.demo.timeline import AirflowApi, Timeline, read_timeline
 from autostream.demo.up import USER, running
 from autostream.demo.writer import Changes, UpsertWriter
@@ -28,7 +28,7 @@ from autostream.watermark.properties import Report, advance
 from autostream.watermark.publish import publish
 from autostream.watermark.times import to_ms
 
-TABLE = f"{CATALOG}.{NAMESPACE}.events"
+TABLE = EVENTS
 PUBLISHER = "watermark_publish"
 WORKFLOW = "example_hourly_partition"
 
@@ -143,9 +143,9 @@ def _started(
         shutil.copy(airflow.project / "dags" / f"{dag_id}.py", dags)
     environment = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),  # only what is shown runs: the others would take the machine's time
-        "AUTOSTREAM_WATERMARK__PUBLISH_TABLES": TABLE,
+        # The first event of a watcher starts a workflow that was just parsed only once that is parsed again.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
         "AUTOSTREAM_WATERMARK__PUBLISH_FROM": start.isoformat(),
-        "AUTOSTREAM_EXAMPLES_DIRECTORY": str(airflow.directory / "hours"),
     }
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
