@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,7 @@ from pyiceberg.table.snapshots import Snapshot
 _JOB: Final = "flink.job-id"
 _OPERATOR: Final = "flink.operator-id"
 _CHECKPOINT: Final = "flink.max-committed-checkpoint-id"
+_ID: Final = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def committed_checkpoints(metadata: TableMetadata) -> dict[str, dict[str, Commit
     for snapshot in ancestors(metadata):
         summary = snapshot.summary.additional_properties if snapshot.summary else {}
         job, text = summary.get(_JOB), summary.get(_CHECKPOINT, "")
-        if job and text.isdigit():
+        if job and _ID.fullmatch(text):
             sinks = found.setdefault(job, {})
             operator = summary.get(_OPERATOR, "")
             if operator not in sinks or sinks[operator].checkpoint_id < int(text):

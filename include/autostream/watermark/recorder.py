@@ -332,6 +332,8 @@ class Recorder:
         union = Want.NOTHING
         for want in wanted.values():
             union |= want
+        if job.summary.ended and not (job.life is not None and job.life.over):
+            union |= Want.LIFE  # its list is the first to say so
         if not union:
             return
         sinks = {

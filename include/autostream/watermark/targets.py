@@ -109,7 +109,7 @@ def choose_writers(target: Target, writers: Sequence[SinkWriter]) -> tuple[SinkW
         AutostreamError: none does, or it cannot be told which.
     """
     _, _, name = target.table.partition(".")
-    pattern = target.operator or rf"(?<!\w){re.escape(name)}(?!\w|\.\w)"
+    pattern = target.operator or rf"(?<![\w-]){re.escape(name)}(?![\w-]|\.\w)"
     chosen = tuple(writer for writer in writers if re.search(pattern, writer.text))
     if chosen:
         return chosen
