@@ -26,7 +26,7 @@ help: ## print this list
 setup: ## create .venv from requirements.txt (Python 3.11); at once when nothing changed
 	@scripts/setup.sh
 
-demo: setup ## seed a small lakehouse, run the hourly compaction through Airflow, show what it did
+demo: setup ## seed a small lakehouse, compact it through Airflow, complete an hour and have a workflow run for it
 	@scripts/demo.sh
 
 up: setup ## start Airflow with the DAGs and the demo's lakehouse, ready to trigger; Ctrl-C ends it

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Seeds a small lakehouse in .demo, runs the hourly compaction on it through Airflow, and prints what it did.
+# Seeds a small lakehouse in .demo, compacts it through Airflow, completes an hour, and shows what came of it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec autostream demo "$@"

@@ -66,6 +66,7 @@ See for yourself:
   make up                                 Airflow with this DAG and this lakehouse, to trigger it by hand
   export PYICEBERG_HOME={done.directory}
   {_command()} table inspect {done.changes[0].table}
+  {_command()} watermark get lake.shop.events
 """,
         soft_wrap=True,
     )

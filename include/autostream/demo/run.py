@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +12,9 @@ from typing import Any
 from autostream.demo.airflow import LocalAirflow, find_project
 from autostream.demo.hours import complete_an_hour
 from autostream.demo.measure import Figures, measure
-from autostream.demo.seed import CATALOG, STREAMS, open_demo_catalog, seed
+from autostream.demo.seed import CATALOG, STREAMS, clear, open_demo_catalog, seed
 from autostream.demo.timeline import Timeline
-from autostream.errors import AutostreamError, UsageError
-
-_MARKER = ".autostream-demo"
+from autostream.errors import AutostreamError
 
 
 @dataclass(frozen=True)
@@ -98,23 +95,6 @@ def demonstrate(directory: Path, *, report_progress: Callable[[str], None]) -> D
     with _timed(demo, "hour"):
         demo.hour = complete_an_hour(airflow, report_progress=report_progress)
     return demo
-
-
-def clear(directory: Path) -> None:
-    """Makes the directory hold no lakehouse; Airflow's home in it stays.
-
-    Raises:
-        UsageError: It holds files that are not the demo's.
-    """
-    marker = directory / _MARKER
-    if directory.exists() and any(directory.iterdir()) and not marker.exists():
-        raise UsageError(
-            f"{directory} is not empty and was not made by the demo, which would overwrite it. Name another directory."
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-    (directory / "catalog.db").unlink(missing_ok=True)
-    shutil.rmtree(directory / "warehouse", ignore_errors=True)
 
 
 def _figures(directory: Path) -> dict[str, Figures]:

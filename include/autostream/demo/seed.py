@@ -6,6 +6,7 @@ It is the same each time: a SQLite catalog and Parquet files below one directory
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,11 +25,13 @@ from pyiceberg.types import DecimalType, IntegerType, LongType, NestedField, Str
 
 from autostream.catalogs import TableName, open_catalog
 from autostream.demo.writer import Changes, UpsertWriter
+from autostream.errors import UsageError
 
 CATALOG = "lake"
 NAMESPACE = "shop"
 EVOLVES_AT = 16
 
+_MARKER = ".autostream-demo"
 _START = datetime(2026, 11, 17, tzinfo=UTC)
 _PROPERTIES = {"format-version": "2", "autostream.compaction.enabled": "true", "write.upsert.enabled": "true"}
 _STATUSES = ("created", "paid", "packed", "shipped", "delivered", "returned")
@@ -87,6 +90,23 @@ def open_demo_catalog(directory: Path) -> Catalog:
 def is_seeded(directory: Path) -> bool:
     """Whether there is a lakehouse below the directory."""
     return (directory / "catalog.db").exists()
+
+
+def clear(directory: Path) -> None:
+    """Makes the directory hold no lakehouse; Airflow's home in it stays.
+
+    Raises:
+        UsageError: It holds files that are not the demo's.
+    """
+    marker = directory / _MARKER
+    if directory.exists() and any(directory.iterdir()) and not marker.exists():
+        raise UsageError(
+            f"{directory} is not empty and was not made by the demo, which would overwrite it. Name another directory."
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    (directory / "catalog.db").unlink(missing_ok=True)
+    shutil.rmtree(directory / "warehouse", ignore_errors=True)
 
 
 def seed(directory: Path, *, report_progress: Callable[[str], None] = lambda message: None) -> None:

@@ -137,8 +137,7 @@ def _wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str,
 
 def _make_work(directory: Path) -> None:
     """A lakehouse with something to compact: a new one, or some more commits to that of the last demo."""
-    from autostream.demo.run import clear
-    from autostream.demo.seed import is_seeded, seed, write_more
+    from autostream.demo.seed import clear, is_seeded, seed, write_more
 
     if is_seeded(directory):
         _say(f"Writing {_MORE_CHECKPOINTS} more checkpoints to each table in {directory}, for there to be work.")
