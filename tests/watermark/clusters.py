@@ -199,12 +199,12 @@ class World:
             for table in job.tables:
                 self.commit(job, table, number if as_id is None else as_id)
 
-    def commit(self, job: Job, table: str, checkpoint_id: int) -> None:
-        """Let a job's sink commit."""
+    def commit(self, job: Job, table: str, checkpoint_id: int, *, operator: str = "") -> None:
+        """Let a job's sink commit, which is called as its table is, unless it has another name."""
         name = table.partition(".")[2]
         if not self.catalog.table_exists(name):
             return
-        summary = {"flink.job-id": job.id, "flink.operator-id": f"{job.id}-{table}"}
+        summary = {"flink.job-id": job.id, "flink.operator-id": operator or table}
         _add_snapshot(
             self.catalog.load_table(name), {**summary, "flink.max-committed-checkpoint-id": str(checkpoint_id)}
         )

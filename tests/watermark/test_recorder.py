@@ -13,7 +13,7 @@ from autostream.watermark.marks import Status
 from autostream.watermark.properties import Kind
 from autostream.watermark.times import FOREVER_MS
 from tests.support.catalogs import IDS
-from tests.watermark.clusters import END_OF_INPUT, T0, Cluster, Job, World
+from tests.watermark.clusters import END_OF_INPUT, REFRESH, T0, Cluster, Job, World
 
 RULE = {"job": "ingest-(?P<table>.+)", "table": "lake.db.{table}"}
 QUICK = {"commit.retry.min-wait-ms": "0", "commit.status-check.min-wait-ms": "0"}
@@ -137,13 +137,20 @@ def test_two_sinks_of_a_job_into_one_table_have_to_commit_both(world_of: NewWorl
     """Each under a name of its own: a commit of the one proves nothing of the other."""
     job = ingest(tables=("lake.db.a", "lake.db.b"), commits=False)
     world = world_of(job)
-    rules = [{"job": "ingest-a", "table": "lake.db.a", "writer": name, "operator": name} for name in ("db_a", "db_b")]
+    rules = [{"job": "ingest-a", "table": "lake.db.a", "writer": name, "operator": name} for name in ("db.a", "db.b")]
     world.record(*rules, interval_seconds=10)
-    for _ in range(30):
-        world.go(5)
-        if job.history:
-            world.commit(job, "lake.db.a", job.history[-1][0])  # of the first sink only
-    assert world.advances("db_a") == world.advances("db_b") == []
+
+    def commit(*operators: str) -> None:
+        for _ in range(10):
+            world.go(5)
+            for operator in operators:
+                world.commit(job, "lake.db.a", job.history[-1][0], operator=operator)
+
+    commit("one")
+    assert world.advances("db.a") == world.advances("db.b") == []
+    commit("one", "other")
+    assert world.advances("db.a")
+    assert world.advances("db.b")
 
 
 # ------------------------------------------------------------------------------------------------ lives and ends
@@ -201,27 +208,32 @@ def test_a_job_that_ends_by_itself_completes_its_table_and_one_that_is_stopped_d
 def test_a_page_of_checkpoints_that_is_older_than_the_end_is_not_believed(
     world_of: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Flink keeps each page for a while: that of the job may show the end before that of checkpoints does."""
+    """Flink keeps each page for a while: that of jobs may show the end before that of checkpoints does."""
     job = ingest()
     world = world_of(job)
-    page = world.clusters[0]._checkpoints
-    kept: list[tuple[float, Any]] = []
+    cluster = world.clusters[0]
+    page = cluster._checkpoints
+    pages: list[tuple[float, Any]] = []
 
-    def checkpoints(asked: Job) -> Any:
-        if not kept or world.now - kept[-1][0] >= 3.0:
-            kept.append((world.now, page(asked)))
-        return kept[-1][1]
+    def as_old_as_may_be(_: Job) -> Any:
+        return [kept for at, kept in pages if at <= world.now - REFRESH][-1]
 
-    monkeypatch.setattr(world.clusters[0], "_checkpoints", checkpoints)
+    def go(seconds: float) -> None:
+        for _ in range(round(seconds * 2)):
+            pages.append((world.now, page(job)))
+            world.go(0.5)
+
+    go(10)
+    monkeypatch.setattr(cluster, "_checkpoints", as_old_as_may_be)
     world.record(RULE)
-    world.go(100)
-    for _ in range(60):
-        world.go(0.5)
-        if kept[-1][0] == world.now:
-            break
+    go(0.5)
+    listed = cluster.asked["overview"]
+    go(59)
     world.checkpoint(job, kind="SYNC_SAVEPOINT")
     job.state = "FINISHED"
-    world.go(200)
+    go(1)
+    assert cluster.asked["overview"] == listed + 1, "the end is seen before the savepoint"
+    go(200)
     assert not world.mark().ended
 
 
