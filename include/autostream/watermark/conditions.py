@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from enum import StrEnum
 from typing import Any
@@ -155,8 +155,7 @@ def _counting(condition: Condition, mark: TableMark) -> tuple[WriterMark, ...]:
     named = {name: mark.writer(name) for name in condition.writers}
     # Whoever is named counts, whatever the table thinks of it; one that the table does not know has not reported.
     return tuple(
-        WriterMark(name, writer.watermark_ms if writer else None, writer.recorded_at_ms if writer else None)
-        for name, writer in named.items()
+        replace(writer, status=Status.ACTIVE) if writer else WriterMark(name, None) for name, writer in named.items()
     )
 
 
