@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import signal
 import socket
 import threading
@@ -104,11 +105,12 @@ def wait_command(
         zone=zone,
     )
     with progress("waiting") as report:
-        answer = _await(condition, poll_seconds=poll, timeout_seconds=timeout, report=report)
+        answer, problem = _await(condition, poll_seconds=poll, timeout_seconds=timeout, report=report)
     document = answer.to_dict() | {"tables": list(condition.tables)}
     emit(document, as_json=as_json, render=lambda: output_console().print(answer.explanation, soft_wrap=True))
     if not answer.met:
-        raise TimedOutError(f"Not complete within {timeout:g} s: {answer.explanation}.")
+        text = f"Not complete within {timeout:g} s: {answer.explanation}."
+        raise TimedOutError(f"{text} {problem}" if problem else text)
 
 
 @app.command("set")
@@ -217,10 +219,13 @@ def _end(until: str | None, hour: str | None, day: str | None, zone: tzinfo) -> 
 
 def _await(
     condition: Condition, *, poll_seconds: float, timeout_seconds: float | None, report: Callable[[str], None]
-) -> Answer:
+) -> tuple[Answer, str]:
     """Look until a condition is met or the time is up, and say each time that the explanation changes.
 
-    A catalog that is down is waited for; a table that is not there is not.
+    A catalog that is down is waited for; a table that is not there, or a catalog that nobody has configured, is not.
+
+    Returns:
+        The last answer, and what was in the way of reading the tables.
     """
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     catalogs: dict[str, Catalog] = {}
@@ -228,18 +233,20 @@ def _await(
     while True:
         answer, problem = _look(condition, catalogs)
         if answer.met:
-            return answer
+            return answer, problem
         text = answer.explanation + (f" ({problem})" if problem else "")
         if text != told:
             told = text
             report(text)
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
-            return answer
+            return answer, problem
         time.sleep(poll_seconds if left is None else min(poll_seconds, left))
 
 
 def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, str]:
+    from pyiceberg.utils.config import Config
+
     from autostream.catalogs import TableName, open_catalog
     from autostream.watermark.read import read_mark
 
@@ -253,6 +260,8 @@ def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, s
         except UsageError:
             raise
         except AutostreamError as error:
+            if not Config().get_catalog_config(name.catalog):
+                raise
             problem = str(error)
     return judge(condition, marks), problem
 
@@ -380,4 +389,8 @@ def _now_ms() -> int:
 
 
 def _me() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,327 @@
+"""``autostream watermark``: what it prints, and how it ends."""
+
+import getpass
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+from typer.testing import CliRunner
+
+from autostream.cli import watermark
+from autostream.cli.watermark import app
+from autostream.errors import AutostreamError, ConfigurationError, ConflictError, TimedOutError, UsageError
+from autostream.watermark.properties import Report, advance
+from autostream.watermark.publish import publish
+from autostream.watermark.times import FOREVER_MS, parse_instant
+from tests.support.catalogs import IDS
+from tests.support.commands import autostream
+
+T = "2026-11-23T02:00:00Z"
+T_MS = parse_instant(T)
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration but PyIceberg's own, and a history of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUTOSTREAM_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def table(lake: SqlCatalog) -> SqlCatalog:
+    lake.create_table("db.t", IDS)
+    return lake
+
+
+def run(*arguments: str) -> Any:
+    """Run a command in this process; return the document, or the text, and raise its error."""
+    result = CliRunner().invoke(app, arguments)
+    if isinstance(result.exception, AutostreamError):
+        raise result.exception
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return json.loads(result.stdout) if "--json" in arguments else result.stdout
+
+
+def set_writer(writer: str, at: str, *more: str, table: str = "lake.db.t") -> Any:
+    return run("set", table, "--writer", writer, "--at", at, "--json", *more)
+
+
+# ------------------------------------------------------------------------------------------------ as users run it
+
+
+def test_a_table_from_its_first_watermark_to_its_last(table: SqlCatalog) -> None:
+    unknown = autostream("watermark", "get", "lake.db.t", "--json")
+    assert (unknown.exit_code, unknown.document["watermark"], unknown.document["source"]) == (4, None, None)
+
+    done = autostream("watermark", "set", "lake.db.t", "--writer", "ingest-orders", "--at", T, "--json")
+    assert (done.exit_code, done.document["changed"], done.document["watermark_ms"]) == (0, True, T_MS)
+
+    known = autostream("watermark", "get", "lake.db.t", "--json")
+    writer = known.document["writers"]["ingest-orders"]
+    assert known.exit_code == 0
+    assert {key: known.document[key] for key in ("table", "watermark", "watermark_ms", "source", "problems")} == {
+        "table": "lake.db.t",
+        "watermark": T,
+        "watermark_ms": T_MS,
+        "source": "writers",
+        "problems": [],
+    }
+    assert (writer["watermark_ms"], writer["active"], writer["status"]) == (T_MS, True, "active")
+    assert writer["recorded_at_ms"] > T_MS - 10**12
+
+    met = autostream("watermark", "wait", "lake.db.t", "--until", T, "--timeout", "60", "--json")
+    assert (met.exit_code, met.document["met"], met.document["tables"]) == (0, True, ["lake.db.t"])
+
+    late = autostream("watermark", "wait", "lake.db.t", "--hour", T, "--timeout", "0", "--json")
+    assert (late.exit_code, late.document["met"], late.document["held_back_by"]) == (124, False, "ingest-orders")
+    assert "Not complete within 0 s: lake.db.t: watermark 02:00, need 03:00 UTC, 1 h short, held back by" in late.stderr
+
+    nothing = autostream("watermark", "reset", "lake.db.t", "--to", T, "--reason", "x")
+    assert nothing.exit_code == 3
+    assert "Nothing goes back to 2026-11-23T02:00:00Z" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("get", "lake.db.missing"), "Table lake.db.missing does not exist"),
+        (("wait", "lake.db.t", "--until", "soon"), "'soon' is no time"),
+        (("record",), "There is nothing to record: watermark.flink_urls names no Flink cluster"),
+    ],
+)
+def test_what_cannot_be_done_ends_by_2(table: SqlCatalog, arguments: tuple[str, ...], says: str) -> None:
+    done = autostream("watermark", *arguments, "--json")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+# ------------------------------------------------------------------------------------------------ get
+
+
+def test_what_people_see(table: SqlCatalog) -> None:
+    set_writer("ingest", T)
+    set_writer("late", "2026-11-23T01:00Z")
+    shown = run("get", "lake.db.t", "--time-zone", "Europe/Berlin")
+    assert "lake.db.t: complete up to 2026-11-23 03:00 Europe/Berlin, " in shown
+    assert "(from writers)" in shown
+    rows = {line.split()[0]: line for line in shown.splitlines() if line.split()}
+    assert "2026-11-23 03:00" in rows["ingest"]
+    assert "active" in rows["ingest"]
+    assert "2026-11-23 02:00" in rows["late"]
+    assert "catching-up" in rows["late"]
+
+
+def test_what_people_see_of_a_table_of_which_nothing_is_known(table: SqlCatalog) -> None:
+    assert "lake.db.t: not known how complete it is" in run("get", "lake.db.t")
+
+
+def test_garbage_in_properties_is_shown(table: SqlCatalog) -> None:
+    table.load_table("db.t").transaction().set_properties({"autostream.watermark": "soon"}).commit_transaction()
+    problem = "table property autostream.watermark is 'soon', which is no time in epoch milliseconds"
+    assert run("get", "lake.db.t", "--json")["problems"] == [problem]
+    assert f"problem: {problem}" in run("get", "lake.db.t")
+
+
+def test_a_time_zone_that_there_is_not(table: SqlCatalog) -> None:
+    with pytest.raises(UsageError, match="There is no time zone 'Mars'"):
+        run("get", "lake.db.t", "--time-zone", "Mars")
+
+
+# ------------------------------------------------------------------------------------------------ set, retire, reset
+
+
+@pytest.mark.parametrize(
+    ("at", "options", "watermark_ms"),
+    [
+        (T, (), T_MS),
+        (str(T_MS), (), T_MS),
+        ("2026-11-23T03:00", ("--time-zone", "Europe/Berlin"), T_MS),
+        ("Forever", (), FOREVER_MS),
+    ],
+)
+def test_times_that_are_set(table: SqlCatalog, at: str, options: tuple[str, ...], watermark_ms: int) -> None:
+    assert set_writer("x", at, *options)["watermark_ms"] == watermark_ms
+
+
+def test_a_watermark_that_is_set_never_goes_back(table: SqlCatalog) -> None:
+    set_writer("x", T)
+    again = set_writer("x", "2026-11-23T01:00Z")
+    assert (again["changed"], again["watermark_ms"]) == (False, T_MS)
+    shown = run("set", "lake.db.t", "--writer", "x", "--at", "2026-11-23T01:00Z")
+    assert shown.startswith("Nothing had to be changed.")
+
+
+@pytest.mark.parametrize(
+    ("writer", "at", "says"),
+    [
+        ("x", "soon", "'soon' is no time"),
+        ("x", "1795399200000000", "Epoch times are given in milliseconds"),
+        ("x", "", "'' is no time"),
+        (" ", T, "cannot be a writer's name"),
+        ("x" * 129, T, "has 129 characters"),
+    ],
+)
+def test_what_cannot_be_set(table: SqlCatalog, writer: str, at: str, says: str) -> None:
+    before = table.load_table("db.t").metadata_location
+    with pytest.raises(UsageError, match=says):
+        set_writer(writer, at)
+    assert table.load_table("db.t").metadata_location == before
+
+
+@pytest.mark.parametrize("name", ["lake.db.missing", "lake.t", "lake..t"])
+def test_tables_that_there_are_not(table: SqlCatalog, name: str) -> None:
+    with pytest.raises(UsageError, match=r"does not exist|does not name a table"):
+        set_writer("x", T, table=name)
+
+
+def test_a_catalog_that_nobody_has_configured(table: SqlCatalog) -> None:
+    for arguments in (("get", "nope.db.t"), ("wait", "nope.db.t", "--until", T)):
+        with pytest.raises(ConfigurationError, match="Catalog 'nope' cannot be opened"):
+            run(*arguments)
+
+
+def test_a_writer_is_retired(table: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_writer("a", "2026-11-23T01:00Z")
+    set_writer("b", T)
+    monkeypatch.setattr(watermark, "_me", lambda: "alice@desk")
+    document = run("retire", "lake.db.t", "--writer", "a", "--reason", "moved", "--json")
+    assert (document["changed"], document["watermark"]) == (True, T)
+    assert document["writers"]["a"]["status"] == "retired"
+    assert document["writers"]["a"]["note"] == "retired by alice@desk: moved"
+    with pytest.raises(UsageError, match=r"no writer 'c'\. It has: a, b\."):
+        run("retire", "lake.db.t", "--writer", "c", "--reason", "moved")
+
+
+def test_a_table_is_set_back_and_it_is_on_record(table: SqlCatalog) -> None:
+    set_writer("a", T)
+    document = run("reset", "lake.db.t", "--to", "2026-11-23T01:00Z", "--reason", "reload", "--json")
+    assert document["watermark"] == "2026-11-23T01:00:00Z"
+    record = json.loads(table.load_table("db.t").properties["autostream.watermark.reset"])
+    assert (record["from-ms"], record["to-ms"], record["reason"]) == (T_MS, T_MS - 3_600_000, "reload")
+    with pytest.raises(ConflictError):
+        run("reset", "lake.db.t", "--to", T, "--reason", "x", "--writer", "a")
+
+
+def test_a_user_without_a_name_is_a_number(table: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000620000")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    monkeypatch.setattr("os.getuid", lambda: 1000620000)
+    assert watermark._me().startswith("1000620000@")
+
+
+# ------------------------------------------------------------------------------------------------ wait
+
+
+class Clock:
+    """Time that passes only by sleeping; something may happen meanwhile."""
+
+    time_ns = staticmethod(time.time_ns)
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+        self.then: dict[int, Any] = {}
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept.append(seconds)
+        self.then.pop(len(self.slept), lambda: None)()
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(watermark, "time", found)
+    return found
+
+
+def test_what_is_waited_for_comes_meanwhile(table: SqlCatalog, clock: Clock) -> None:
+    def reach(text: str) -> None:
+        report = Report("x", parse_instant(text))
+        publish(table.load_table("db.t"), lambda p: advance(p, [report], now_ms=T_MS))
+
+    clock.then = {1: lambda: reach("2026-11-23T01:00Z"), 3: lambda: reach(T)}
+    document = run("wait", "lake.db.t", "--until", T, "--poll", "7", "--json")
+    assert (document["met"], document["watermark"], document["need"]) == (True, T, T)
+    assert clock.slept == [7, 7, 7]
+
+
+def test_waiting_ends_when_its_time_is_up(table: SqlCatalog, clock: Clock) -> None:
+    with pytest.raises(TimedOutError, match=r"Not complete within 12 s: lake\.db\.t: its watermark is not known"):
+        run("wait", "lake.db.t", "--until", T, "--timeout", "12", "--poll", "5")
+    assert clock.slept == [5, 5, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "met", "need"),
+    [
+        (("--hour", "2026-11-23T01:59Z"), True, T),
+        (("--hour", "2026-11-23T01:59Z", "--lateness", "5 min"), False, "2026-11-23T02:05:00Z"),
+        (("--day", "2026-11-22"), True, "2026-11-23T00:00:00Z"),
+        (("--day", "2026-11-22", "--time-zone", "America/New_York"), False, "2026-11-23T05:00:00Z"),
+        (("--until", T, "--writer", "x"), True, T),
+        (("--until", T, "--writer", "x", "--writer", "y"), False, T),
+        (("--until", T, "lake.db.u"), False, T),
+        (("--until", T, "lake.db.u", "--any"), True, T),
+        (("--until", T, "lake.db.t"), True, T),
+    ],
+)
+def test_what_may_be_waited_for(
+    table: SqlCatalog, clock: Clock, arguments: tuple[str, ...], met: bool, need: str
+) -> None:
+    table.create_table("db.u", IDS)
+    set_writer("x", T)
+    result = CliRunner().invoke(app, ["wait", "lake.db.t", *arguments, "--timeout", "0", "--json"])
+    document = json.loads(result.stdout)
+    assert (document["met"], document["need"]) == (met, need)
+    assert isinstance(result.exception, TimedOutError) is not met
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "by one of --until, --hour and --day, not by none"),
+        (("--until", T, "--day", T), "not by --until and --day"),
+        (("--until", T, "--lateness", "-1s"), "is no length of time"),
+        (("--hour", "soon"), "'soon' is no time"),
+    ],
+)
+def test_what_cannot_be_waited_for(table: SqlCatalog, clock: Clock, arguments: tuple[str, ...], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        run("wait", "lake.db.t", *arguments)
+
+
+def test_a_table_that_is_not_there_is_not_waited_for(table: SqlCatalog, clock: Clock) -> None:
+    with pytest.raises(UsageError, match=r"lake\.db\.missing does not exist"):
+        run("wait", "lake.db.t", "lake.db.missing", "--until", T)
+    assert clock.slept == []
+
+
+def test_a_catalog_that_is_down_is_waited_for(table: SqlCatalog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_writer("x", T)
+    uri = table.properties["uri"]
+    monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", "sqlite:////nowhere/lake.db")
+    with pytest.raises(TimedOutError, match=r"could not be read, .* Catalog 'lake' cannot be opened: .*unable to open"):
+        run("wait", "lake.db.t", "--until", T, "--timeout", "10")
+    clock.then = {len(clock.slept) + 2: lambda: monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", uri)}
+    assert run("wait", "lake.db.t", "--until", T, "--json")["met"] is True
+
+
+# ------------------------------------------------------------------------------------------------ record
+
+
+def test_what_is_recorded_is_told_at_the_end(table: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSTREAM_WATERMARK__FLINK_URLS", "http://127.0.0.1:1")
+    assert run("record", "--for", "0", "--json") == {"publications": [], "not_advancing": {}}
+    assert "0 publications." in run("record", "--for", "0")
