@@ -44,6 +44,7 @@ class Election:
         """Stand no more; the next one is elected."""
         self._stop.set()
         self._thread.join()
+        self._elected.clear()
         self._lock.release()
 
     def leads(self) -> bool:

@@ -1,0 +1,118 @@
+"""One of several processes is elected, on a real ZooKeeper."""
+
+import logging
+
+import pytest
+
+from autostream.coordination import election as election_module
+from autostream.coordination.client import ZooKeeperClient
+from autostream.coordination.election import Election
+from autostream.coordination.holder import Holder
+from autostream.coordination.paths import LockKey
+from autostream.coordination.registry import break_lock, held_lock
+from autostream.errors import ConflictError, LockLostError
+from tests.coordination.conftest import Connect
+from tests.coordination.locking import before, expire, hosts_of, until
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
+KEY = LockKey("election", "recorder")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(election_module, "_TRY_SECONDS", 0.3)
+
+
+def candidate(client: ZooKeeperClient, name: str = "recorder") -> Election:
+    return Election(client, name)
+
+
+def elected(one: Election) -> None:
+    until(one.leads, what="the election")
+    one.verify()
+
+
+def not_elected(one: Election) -> None:
+    assert not one.leads()
+    with pytest.raises(LockLostError, match="This process is not the one that does recorder; nothing was changed"):
+        one.verify()
+
+
+def test_one_of_two_leads_and_the_other_one_takes_over_when_it_closes(connect: Connect) -> None:
+    with candidate(connect()) as first:
+        elected(first)
+        with candidate(connect()) as second:
+            not_elected(second)
+            first.__exit__()
+            not_elected(first)
+            elected(second)
+        not_elected(second)
+
+
+def test_nobody_leads_before_the_election(connect: Connect) -> None:
+    not_elected(candidate(connect()))
+
+
+def test_the_other_one_takes_over_when_the_session_ends_and_the_first_one_stands_again(connect: Connect) -> None:
+    client = connect()
+    with candidate(client) as first:
+        elected(first)
+        with candidate(connect()) as second:
+            expire(client)
+            assert not first.leads()
+            with pytest.raises(ConflictError):
+                first.verify()
+            elected(one_of(first, second))
+            assert not (first.leads() and second.leads())
+        elected(first)
+
+
+def one_of(first: Election, second: Election) -> Election:
+    until(lambda: first.leads() or second.leads(), what="the election")
+    return first if first.leads() else second
+
+
+def test_who_is_cut_off_leads_no_more_and_does_again_when_it_is_back(connect: Connect) -> None:
+    direct = connect()
+    with before(direct.settings.hosts) as proxy:
+        client = connect(hosts=hosts_of(proxy))
+        with candidate(client) as only:
+            elected(only)
+            proxy.down()
+            until(lambda: not only.leads(), what="the loss")
+            with pytest.raises(LockLostError):
+                only.verify()
+            proxy.up()
+            elected(only)
+
+
+def test_whose_lock_is_broken_leads_no_more(connect: Connect) -> None:
+    client = connect()
+    with candidate(client) as one:
+        elected(one)
+        held = held_lock(client, KEY)
+        assert held is not None
+        break_lock(client, held, by=Holder.of_this_process("test"), reason="test")
+        with pytest.raises(LockLostError):
+            one.verify()
+        elected(one)
+
+
+def test_elections_for_other_jobs_are_others(connect: Connect) -> None:
+    client = connect()
+    with candidate(client, "recorder") as one, candidate(client, "janitor") as other:
+        elected(one)
+        elected(other)
+
+
+def test_that_another_one_is_elected_is_said_once(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "autostream.coordination.election")
+    with candidate(connect()) as one:
+        elected(one)
+        caplog.clear()
+        with candidate(connect()) as other:
+            until(lambda: caplog.messages, what="the message")
+            assert "Another process is elected for recorder" in caplog.messages[0]
+            one.__exit__()
+            elected(other)
+    assert [text for text in caplog.messages if "Another process" in text] == caplog.messages[:1]
