@@ -101,7 +101,7 @@ def test_a_job_that_is_stopped_is_not_taken_for_one_that_has_ended(lake: SqlCata
 
 
 def _looked_for_the_end(recorder: Recorder) -> bool:
-    jobs = [job for cluster in recorder._clusters for job in cluster.jobs.values()]
+    jobs = [job for cluster in recorder.jobs.clusters for job in cluster.jobs.values()]
     return all(job.end_looked_for and not job.busy for job in jobs)
 
 

@@ -18,7 +18,8 @@ from autostream.errors import ServiceError
 from autostream.watermark import recorder as recorder_module
 from autostream.watermark.marks import TableMark
 from autostream.watermark.properties import Change, Kind, read_properties
-from autostream.watermark.recorder import Leadership, Recorder
+from autostream.watermark.recorder import Recorder
+from autostream.watermark.recording.leadership import Leadership
 
 T0 = 1_795_572_000_000
 """Wall-clock time at which every test begins: 2026-11-25T02:00Z."""
@@ -144,6 +145,7 @@ class World:
         self.catalog = catalog
         self.clusters = clusters
         self.now = 0.0
+        self.skew_ms = 0
         self.publications: list[tuple[float, Change]] = []
         self.recorders: list[Recorder] = []
         self.checkpoint_seconds = 10.0
@@ -151,13 +153,23 @@ class World:
         self._checkpoint_due = 0.0
         patched.setattr(recorder_module, "FlinkRest", lambda url: _Rest(clusters[int(url[-1])], url))
 
-    def record(self, *rules: Mapping[str, str], leadership: Leadership | None = None, **settings: Any) -> Recorder:
+    def record(
+        self,
+        *rules: Mapping[str, str],
+        leadership: Leadership | None = None,
+        on_publication: Callable[[Table, Change], None] | None = None,
+        **settings: Any,
+    ) -> Recorder:
         """Start a recorder of all clusters."""
+
+        def published(_: Table, change: Change) -> None:
+            self.publications.append((self.now, change))
+
         urls = [f"http://flink-{number}" for number in range(len(self.clusters))]
         made = Recorder(
             WatermarkSettings.model_validate({"flink_urls": urls, "writers": list(rules), **settings}),
             leadership=leadership,
-            on_publication=lambda _, change: self.publications.append((self.now, change)),
+            on_publication=on_publication or published,
             open_catalog=self._open,
             clock=lambda: self.now,
             wall_ms=lambda: self.wall_ms,
@@ -171,7 +183,7 @@ class World:
 
     @property
     def wall_ms(self) -> int:
-        return T0 + round(self.now * 1000)
+        return T0 + round(self.now * 1000) + self.skew_ms
 
     def go(self, seconds: float) -> None:
         """Let time pass, in half seconds."""

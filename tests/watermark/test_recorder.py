@@ -67,7 +67,7 @@ def test_without_commits_nothing_is_published_and_the_table_says_why(world_of: N
     world.go(600)
     assert world.advances("ingest-a") == []
     assert world.mark().watermark_ms is None
-    assert recorder.notes() == {"lake.db.a writer ingest-a": "the table has no commit of its job yet"}
+    assert recorder.notes() == {"lake.db.a, writer ingest-a": "the table has no commit of its job yet"}
     assert world.mark().writers[0].note == "the table has no commit of its job yet"
     job.commits = True
     world.go(200)
@@ -275,7 +275,7 @@ def test_a_job_that_fails_completes_nothing(world_of: NewWorld, state: str) -> N
     job.state = state
     world.go(500)
     assert not world.mark().ended
-    assert recorder.notes() == {"lake.db.a writer ingest-a": f"its job is {state}"}
+    assert recorder.notes() == {"lake.db.a, writer ingest-a": f"its job is {state}"}
     assert world.mark().writers[0].note == f"its job is {state}"
 
 
@@ -283,11 +283,11 @@ def test_jobs_that_are_gone_are_forgotten(world_of: NewWorld) -> None:
     world = world_of(ingest(), ingest("b", 2), ingest(number=3, name="nobody's"))
     recorder = world.record(RULE)
     world.go(70)
-    assert len(recorder._clusters[0].jobs) == 2
-    assert recorder._clusters[0].ignored == {"job-3"}
+    assert len(recorder.jobs.clusters[0].jobs) == 2
+    assert recorder.jobs.clusters[0].ignored == {"job-3"}
     world.clusters[0].jobs.clear()
     world.go(200)
-    assert (recorder._clusters[0].jobs, recorder._clusters[0].ignored) == ({}, set())
+    assert (recorder.jobs.clusters[0].jobs, recorder.jobs.clusters[0].ignored) == ({}, set())
     asked = world.clusters[0].asked.total()
     world.go(60)
     assert world.clusters[0].asked.total() == asked + 1
@@ -393,7 +393,7 @@ def test_what_was_proved_of_a_table_is_not_said_of_one_that_was_made_anew(world_
     world.go(100)
     for _ in range(200):
         world.go(0.5)
-        if any(report.watermark_ms for report in recorder._tables["lake.db.a"].reports.values()):
+        if any(report.watermark_ms for report in recorder.tables.known["lake.db.a"].reports.values()):
             break
     else:
         raise AssertionError("nothing ever waits to be published")
@@ -424,13 +424,11 @@ def test_a_rule_that_is_garbage_is_said_once_and_stops_nobody_else(
 
 
 def test_who_is_told_of_publications_may_fail(world_of: NewWorld, caplog: pytest.LogCaptureFixture) -> None:
-    world = world_of(ingest())
-    recorder = world.record(RULE)
-
     def fails(*_: Any) -> None:
         raise KeyError("history")
 
-    recorder._on_publication = fails
+    world = world_of(ingest())
+    world.record(RULE, on_publication=fails)
     world.go(200)
     assert world.mark().watermark_ms is not None
     assert any("lake.db.a: unexpected KeyError: 'history'" in text for text in said(caplog))
@@ -532,18 +530,17 @@ def test_a_recorder_that_was_away_retires_nobody_for_it(world_of: NewWorld) -> N
 
 
 @pytest.mark.parametrize("skew_seconds", [-7200, 7200])
-def test_clocks_of_machines_need_not_agree(
-    world_of: NewWorld, monkeypatch: pytest.MonkeyPatch, skew_seconds: int
-) -> None:
+def test_clocks_of_machines_need_not_agree(world_of: NewWorld, skew_seconds: int) -> None:
     job = ingest()
     world = world_of(job)
-    recorder = world.record(RULE, retire_after_seconds=300)
-    monkeypatch.setattr(recorder, "_wall_ms", lambda: world.wall_ms + skew_seconds * 1000)
+    world.record(RULE, retire_after_seconds=300)
+    world.skew_ms = skew_seconds * 1000
     for _ in range(80):
         world.go(5)
         assert (world.mark().watermark_ms or 0) <= job.committed_ms["lake.db.a"]
     assert world.mark().writers[0].status is Status.ACTIVE
     # Its successor's clock is right.
+    world.skew_ms = 0
     world.recorders[:] = []
     world.record(RULE, retire_after_seconds=300)
     world.go(400)

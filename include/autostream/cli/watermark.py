@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from autostream.watermark.properties import Change
-    from autostream.watermark.recorder import Leadership
+    from autostream.watermark.recording.leadership import Leadership
 
 app = typer.Typer(
     help="How complete tables are: all rows up to their watermark are there. Asked, awaited, and recorded.",
@@ -289,7 +289,7 @@ def _change(table: str, decide: Callable[[Mapping[str, str]], Change], *, as_jso
 @contextmanager
 def _leadership(settings: Settings) -> Iterator[Leadership]:
     """Stand for election where ZooKeeper is configured."""
-    from autostream.watermark.recorder import Alone
+    from autostream.watermark.recording.leadership import Alone
 
     if not settings.zookeeper.hosts:
         yield Alone()

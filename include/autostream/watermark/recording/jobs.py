@@ -1,0 +1,301 @@
+"""The recorder's work on jobs: finding them, looking at them, and finding out how they end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from autostream.config import WatermarkSettings
+from autostream.errors import AutostreamError
+from autostream.flink.progress import (
+    JobSummary,
+    job_parameters,
+    list_jobs,
+    refresh_seconds,
+    trigger_checkpoint,
+    was_stopped,
+)
+from autostream.watermark.evidence import Reading, Want, Watch
+from autostream.watermark.looking import Looked, discover_writers, look
+from autostream.watermark.properties import Report
+from autostream.watermark.recording.state import GONE, Cluster, Job, Sink
+from autostream.watermark.recording.tables import Tables
+from autostream.watermark.recording.work import Work, back_off
+from autostream.watermark.targets import choose_writers, targets_of
+
+# Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
+_MOST_PAUSE_SECONDS: Final = 1.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What a cluster lists.
+
+    Attributes:
+        refresh_seconds: by how much its answers may be old.
+        jobs: all of its jobs.
+        parameters: those of the ones that were not known, by job id.
+    """
+
+    refresh_seconds: float
+    jobs: Sequence[JobSummary]
+    parameters: Mapping[str, Mapping[str, str]]
+
+
+class Jobs:
+    """The jobs of some clusters that write to tables of ours."""
+
+    def __init__(
+        self,
+        settings: WatermarkSettings,
+        work: Work,
+        tables: Tables,
+        clusters: Sequence[Cluster],
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        """Begin with no job."""
+        self.settings = settings
+        self.clusters = clusters
+        self._work = work
+        self._tables = tables
+        self._clock = clock
+
+    def step(self) -> None:
+        """Ask what is due."""
+        now = self._clock()
+        for cluster in self.clusters:
+            if not cluster.busy and now >= cluster.list_due:
+                cluster.busy = True
+                self._work.submit(cluster.pool, partial(_list, cluster), partial(self._listed, cluster))
+            for job in cluster.jobs.values():
+                if not job.busy and now >= job.due:
+                    self._ask(cluster, job, now)
+
+    def notes(self) -> dict[str, str]:
+        """Return why sinks do not advance, by what they are called."""
+        jobs = (job for cluster in self.clusters for job in cluster.jobs.values())
+        return {str(sink): sink.note for job in jobs for sink in job.sinks if sink.note}
+
+    # ------------------------------------------------------------------------------------------ what there is
+
+    def _listed(self, cluster: Cluster, done: Future[Any]) -> None:
+        cluster.busy = False
+        try:
+            listed: _Listed = done.result()
+        except AutostreamError as error:
+            cluster.failures += 1
+            cluster.list_due = self._clock() + back_off(cluster.failures)
+            self._work.say(cluster.rest.url, str(error))
+            self._note_all(cluster, "its Flink cluster does not answer")
+            return
+        self._work.say(cluster.rest.url, "")
+        cluster.failures, cluster.refresh_seconds = 0, listed.refresh_seconds
+        cluster.list_due = self._clock() + self.settings.interval_seconds
+        for summary in listed.jobs:
+            if summary.job_id in listed.parameters:
+                self._meet(cluster, summary, listed.parameters[summary.job_id], listed.refresh_seconds)
+            elif summary.job_id in cluster.jobs and not cluster.jobs[summary.job_id].gone:
+                cluster.jobs[summary.job_id].summary = summary
+        ids = {job.job_id for job in listed.jobs}
+        for job_id in cluster.jobs.keys() - ids:
+            self._lose(cluster.jobs[job_id])
+        self._note_all(cluster)
+        self._forget(cluster, ids)
+
+    def _meet(
+        self, cluster: Cluster, summary: JobSummary, parameters: Mapping[str, str], refresh_seconds: float
+    ) -> None:
+        try:
+            targets = targets_of(summary, self.settings.writers, parameters)
+        except AutostreamError as error:
+            self._work.say(f"job {summary.job_id}", str(error))
+            targets = []
+        if not targets:
+            cluster.ignored.add(summary.job_id)
+            return
+        interval = self.settings.interval_seconds
+        pause = min(_MOST_PAUSE_SECONDS, interval / 10)
+        sinks = [Sink(target, Watch(interval_seconds=interval, pause_seconds=pause)) for target in targets]
+        before, job = cluster.jobs.get(summary.job_id), Job(summary, sinks, refresh_seconds)
+        cluster.jobs[summary.job_id] = job
+        self._tables.join(job)
+        if before is not None:  # it was lost for a while
+            self._tables.leave(before)
+        for target in targets:
+            _logger.info("Job %s (%s) is writer %s of %s.", summary.job_id, summary.name, target.writer, target.table)
+
+    def _lose(self, job: Job) -> None:
+        """Take that a job's cluster does not know it; if it does again, it is met anew."""
+        if job.gone:
+            return
+        for sink in job.sinks:
+            sink.watch.lost()
+        job.summary = replace(job.summary, state=GONE)
+        self._tables.look_once_more(job)
+
+    def _forget(self, cluster: Cluster, listed: set[str]) -> None:
+        """Let go of jobs that the cluster has let go of, once their tables have been looked at."""
+        for job_id, job in list(cluster.jobs.items()):
+            if job_id not in listed and not job.busy and not self._tables.are_to_be_looked_at(job):
+                self._tables.leave(job)
+                del cluster.jobs[job_id]
+        cluster.ignored &= listed
+
+    def _note_all(self, cluster: Cluster, note: str = "") -> None:
+        for job in cluster.jobs.values():
+            for sink in job.sinks:
+                sink.watch.note = note or sink.watch.note
+                self._tables.note(job, sink)
+
+    # ------------------------------------------------------------------------------------------- one of them
+
+    def _ask(self, cluster: Cluster, job: Job, now: float) -> None:
+        """Ask a job what is most wanted: how it has ended, what its operators are, or what its watches want to see."""
+        if self._asks_for_its_end(cluster, job, now):
+            return
+        if not job.over and now >= job.discover_due and any(sink.writers is None for sink in job.sinks):
+            self._submit(cluster, job, partial(discover_writers, cluster.rest, job.summary.job_id), self._discovered)
+            return
+        wanted = {
+            number: sink.watch.wants(now)
+            for number, sink in enumerate(job.sinks)
+            if sink.writers is not None or job.over  # one that is not found does not hold up the others
+        }
+        union = Want.NOTHING
+        for want in wanted.values():
+            union |= want
+        if job.summary.ended and not (job.life is not None and job.life.over):
+            union |= Want.LIFE  # its list is the first to say so
+        if union:
+            sinks = {
+                number: sink.writers
+                for number, sink in enumerate(job.sinks)
+                if sink.writers is not None and Want.METRICS in wanted.get(number, Want.NOTHING)
+            }
+            call = partial(look, cluster.rest, job.summary.job_id, union, sinks, job.life, clock=self._clock)
+            self._submit(cluster, job, call, self._looked)
+
+    def _submit(
+        self,
+        cluster: Cluster,
+        job: Job,
+        call: Callable[[], Any],
+        then: Callable[[Cluster, Job, Future[Any]], None],
+    ) -> None:
+        job.busy = True
+        self._work.submit(cluster.pool, call, partial(then, cluster, job))
+
+    def _answer(self, job: Job, done: Future[Any]) -> Any:
+        """Return what a request about a job was answered by; None where it failed, which is tried again later."""
+        try:
+            answer = done.result()
+        except AutostreamError as error:
+            job.failures += 1
+            job.due = self._clock() + back_off(job.failures)
+            self._work.say(f"job {job.summary.job_id}", str(error))
+            return None
+        job.failures = 0
+        self._work.say(f"job {job.summary.job_id}", "")
+        return answer
+
+    def _discovered(self, cluster: Cluster, job: Job, done: Future[Any]) -> None:
+        job.busy = False
+        writers = self._answer(job, done)
+        if writers is None:
+            return
+        for sink in job.sinks:
+            try:
+                sink.writers = choose_writers(sink.target, writers)
+            except AutostreamError as error:
+                sink.watch.note = str(error)
+                self._tables.note(job, sink)
+                job.discover_due = self._clock() + 1.0 + job.refresh_seconds
+
+    def _looked(self, cluster: Cluster, job: Job, done: Future[Any]) -> None:
+        job.busy = False
+        looked: Looked | None = self._answer(job, done)
+        if looked is None:
+            return
+        if looked.gone:
+            self._lose(job)
+        for number, sink in enumerate(job.sinks):
+            self._show(job, sink, number, looked)
+            self._tables.note(job, sink)
+        if looked.life:
+            if job.life is not None and not job.life.same_as(looked.life[0]):
+                for sink in job.sinks:
+                    sink.writers = None  # it may run with another parallelism by now
+            job.life = looked.life[0]
+        if looked.largest_checkpoint_id and self.settings.trigger_checkpoints:
+            call = partial(trigger_checkpoint, cluster.rest, job.summary.job_id)
+            self._work.submit(cluster.pool, call, partial(self._triggered, job))
+
+    def _show(self, job: Job, sink: Sink, number: int, looked: Looked) -> None:
+        refresh = job.refresh_seconds
+        if looked.life:
+            reading = sink.watch.saw_life(*looked.life, refresh_seconds=refresh)
+            if reading:
+                self._proved(job, sink, reading)
+        if number in looked.metrics:
+            sink.watch.saw_metrics(*looked.metrics[number], refresh_seconds=refresh)
+        if looked.largest_checkpoint_id:
+            sink.watch.saw_checkpoints(*looked.largest_checkpoint_id)
+
+    def _proved(self, job: Job, sink: Sink, reading: Reading) -> None:
+        others = [other.summary.job_id for other in self._tables.others(job, sink) if not other.over]
+        if others:
+            sink.watch.note = (
+                f"another job that runs is called so, too ({', '.join(others)}): give them different names"
+            )
+            return
+        report = Report(sink.target.writer, reading.watermark_ms, job.summary.job_id, reading.floor)
+        self._tables.report(sink, report)
+
+    def _triggered(self, job: Job, done: Future[Any]) -> None:
+        error = done.exception()
+        self._work.say(f"checkpoint of job {job.summary.job_id}", str(error) if error else "")
+
+    # ------------------------------------------------------------------------------------------------ its end
+
+    def _asks_for_its_end(self, cluster: Cluster, job: Job, now: float) -> bool:
+        """Ask how a job has finished, once the answer cannot be older than that: is a savepoint its last checkpoint?"""
+        if not job.finished or job.end_looked_for:
+            return False
+        if job.finished_since is None:
+            job.finished_since = now
+        if now < job.finished_since + job.refresh_seconds:
+            return False
+        job.end_looked_for = True
+        self._submit(cluster, job, partial(was_stopped, cluster.rest, job.summary.job_id), self._ended)
+        return True
+
+    def _ended(self, cluster: Cluster, job: Job, done: Future[Any]) -> None:
+        """Take how a job finished: by itself, then Flink has committed everything, and nothing will come after it."""
+        job.busy = False
+        if done.exception() is not None:
+            job.end_looked_for = False
+            self._answer(job, done)
+            return
+        stopped = done.result()
+        if stopped is None:
+            self._lose(job)
+            return
+        for sink in job.sinks:
+            if not stopped:
+                self._tables.report_end(job, sink)
+        self._tables.look_once_more(job)
+
+
+def _list(cluster: Cluster) -> _Listed:
+    refresh = refresh_seconds(cluster.rest) if cluster.refresh_seconds is None else cluster.refresh_seconds
+    jobs = list_jobs(cluster.rest)
+    known = cluster.ignored | {job_id for job_id, job in list(cluster.jobs.items()) if not job.gone}
+    new = [job for job in jobs if job.job_id not in known]
+    return _Listed(refresh, jobs, {job.job_id: job_parameters(cluster.rest, job.job_id) for job in new})

@@ -1,0 +1,246 @@
+"""The recorder's work on tables: looking for commits, and recording what is proved."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+
+from autostream.catalogs import TableName, open_table
+from autostream.config import WatermarkSettings
+from autostream.errors import AutostreamError
+from autostream.watermark.commits import Committed, committed_by_all, committed_checkpoints
+from autostream.watermark.properties import NOT_YET_MS, Change, Report, advance
+from autostream.watermark.publish import publish
+from autostream.watermark.recording.leadership import Leadership
+from autostream.watermark.recording.state import Job, RecordedTable, Sink
+from autostream.watermark.recording.work import Work, back_off
+from autostream.watermark.times import FOREVER_MS
+
+_END_OF_INPUT: Final = 2**63 - 1
+"""Checkpoint id that FlinkSink commits by when its input has ended."""
+# A writer that does not advance for so many intervals has its reason logged, and written into the table: whatever
+# starts has nothing to show at first.
+_INTERVALS_UNTIL_TOLD: Final = 5
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What tables are reached by, and who is told of them.
+
+    Attributes:
+        pool: visits tables.
+        leadership: whether this process may publish.
+        on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
+        open_catalog: opens a catalog by its name.
+        clock: monotonic seconds.
+        wall_ms: epoch milliseconds of now.
+    """
+
+    pool: Executor
+    leadership: Leadership
+    on_publication: Callable[[Table, Change], None]
+    open_catalog: Callable[[str], Catalog]
+    clock: Callable[[], float]
+    wall_ms: Callable[[], int]
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """What a table has shown.
+
+    Attributes:
+        uuid: which table of its name it is.
+        commits: its furthest commits, by job and operator.
+        seen: by when, in seconds of the clock.
+    """
+
+    uuid: str
+    commits: Mapping[str, Mapping[str, Committed]]
+    seen: float
+
+
+class Tables:
+    """The tables that watermarks are recorded in."""
+
+    def __init__(self, settings: WatermarkSettings, work: Work, surroundings: Surroundings) -> None:
+        """Begin with no table."""
+        self.settings = settings
+        self.known: dict[str, RecordedTable] = {}
+        self._work = work
+        self._around = surroundings
+        self._clock = surroundings.clock
+        self._since = surroundings.clock()
+        self._catalogs: dict[str, Catalog] = {}
+        self._catalogs_lock = threading.Lock()
+
+    def join(self, job: Job) -> None:
+        """Take that a job writes to its tables; they wait for all of their writers from the beginning."""
+        for sink in job.sinks:
+            table = self.known.setdefault(sink.target.table, RecordedTable(sink.target.table))
+            table.sinks.append((job, sink))
+            if not job.summary.ended:
+                table.reports.setdefault(
+                    sink.target.writer, Report(sink.target.writer, None, job_id=job.summary.job_id)
+                )
+
+    def leave(self, job: Job) -> None:
+        """Take that a job is forgotten; its tables are told why it does not advance any more."""
+        for sink in job.sinks:
+            self._tell(job, sink)
+        for sink in job.sinks:
+            table = self._of(sink)
+            table.sinks = [entry for entry in table.sinks if entry[0] is not job]
+
+    def look_once_more(self, job: Job) -> None:
+        """Have the tables of a job looked at: its last commit may say that its input has ended."""
+        for sink in job.sinks:
+            self._of(sink).look_wanted = True
+
+    def are_to_be_looked_at(self, job: Job) -> bool:
+        """Say whether that has not been done yet."""
+        return any(self._of(sink).look_wanted for sink in job.sinks)
+
+    def others(self, job: Job, sink: Sink) -> Iterable[Job]:
+        """Yield the other jobs that are the same writer of the same table: before it was restored, or by mistake."""
+        return (other for other, its in self._of(sink).sinks if its.target == sink.target and other is not job)
+
+    def report(self, sink: Sink, report: Report) -> None:
+        """Have something recorded, unless something further is waiting to be."""
+        reports = self._of(sink).reports
+        before = reports.get(report.writer)
+        if before is None or before.watermark_ms is None or before.watermark_ms <= (report.watermark_ms or NOT_YET_MS):
+            reports[report.writer] = report
+        elif report.note:
+            reports[report.writer] = replace(before, note=report.note)
+
+    def report_end(self, job: Job, sink: Sink) -> None:
+        """Have it recorded that nothing will come any more, unless another job goes on where this one ended."""
+        if all(other.over for other in self.others(job, sink)):
+            self.report(sink, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
+
+    def note(self, job: Job, sink: Sink) -> None:
+        """Say once why a sink does not advance, and write it into the table, when that has lasted for a while."""
+        note, now = sink.note, self._clock()
+        if not note:
+            sink.stalled_since, sink.told = None, ""
+            self._work.say(str(sink), "")
+        elif sink.stalled_since is None:
+            sink.stalled_since = now
+        elif now - sink.stalled_since > _INTERVALS_UNTIL_TOLD * self.settings.interval_seconds:
+            self._work.say(str(sink), note)
+            self._tell(job, sink)
+
+    def step(self) -> None:
+        """Visit the tables that are due: something is to be recorded in them, or a commit is waited for."""
+        now = self._clock()
+        for table in self.known.values():
+            if table.busy:
+                continue
+            has_work = bool(table.reports) or self.settings.retire_after_seconds > 0
+            publishes = has_work and now >= table.publish_due and self._around.leadership.leads()
+            waited_for = any(sink.watch.waits_for_commit is not None for _, sink in table.sinks)
+            if publishes or ((waited_for or table.look_wanted) and now >= table.look_due):
+                table.busy, table.look_wanted = True, False
+                reports = dict(table.reports) if publishes else {}
+                call = partial(self._visit, table, reports, publishes=publishes)
+                then = partial(self._visited, table, reports, publishes)
+                self._work.submit(self._around.pool, call, then)
+
+    def _of(self, sink: Sink) -> RecordedTable:
+        return self.known[sink.target.table]
+
+    def _tell(self, job: Job, sink: Sink) -> None:
+        """Have it written into the table why a sink does not advance, unless another job has taken its place."""
+        if sink.told != sink.note and all(other.over for other in self.others(job, sink)):
+            sink.told = sink.note
+            self.report(sink, Report(sink.target.writer, None, job.summary.job_id, note=sink.told))
+
+    def _visit(self, known: RecordedTable, reports: Mapping[str, Report], *, publishes: bool) -> _Visit:
+        """Load a table, and record in it what is due."""
+        name = TableName.parse(known.name)
+        table = open_table(name, catalog=self._catalog(name.catalog))
+        visit = _Visit(str(table.metadata.table_uuid), committed_checkpoints(table.metadata), self._clock())
+        if publishes:
+            # What was proved of a table that was made anew, or rolled back, since is not true of it any more.
+            same = known.uuid in ("", visit.uuid)
+            self._publish(
+                table, [r if same and _is_there(r, visit) else replace(r, watermark_ms=None) for r in reports.values()]
+            )
+        return visit
+
+    def _publish(self, table: Table, reports: Iterable[Report]) -> None:
+        limit = self.settings.retire_after_seconds
+        # That nothing was recorded before this recorder came is nobody's fault.
+        retires = self._clock() - self._since > limit
+        decide = partial(
+            advance,
+            reports=reports,
+            now_ms=self._around.wall_ms(),
+            retire_after_ms=limit * 1000 if retires else 0,
+        )
+        change = publish(table, decide, before_commit=self._around.leadership.verify)
+        if change:
+            self._around.on_publication(table, change)
+
+    def _visited(self, table: RecordedTable, reports: Mapping[str, Report], published: bool, done: Future[Any]) -> None:
+        table.busy = False
+        now = self._clock()
+        try:
+            visit: _Visit = done.result()
+        except AutostreamError as error:
+            table.failures += 1
+            table.look_due = table.publish_due = now + back_off(table.failures)
+            self._work.say(table.name, str(error))
+            return
+        self._work.say(table.name, "")
+        table.failures, table.uuid = 0, visit.uuid
+        table.look_due = now + self.settings.poll_seconds
+        if published:
+            table.publish_due = now + self.settings.interval_seconds
+        for writer, report in reports.items():
+            if table.reports.get(writer) is report:
+                del table.reports[writer]
+        for job, sink in table.sinks:
+            self._saw_commits(job, sink, visit.commits.get(job.summary.job_id, {}), visit.seen)
+
+    def _saw_commits(self, job: Job, sink: Sink, sinks: Mapping[str, Committed], seen: float) -> None:
+        count = _count_sinks(job, sink, sinks)
+        if not count:
+            return
+        furthest = committed_by_all(sinks, count)
+        if furthest is None:
+            committed = f"commits of {len(sinks)} of its job's {count} sinks" if sinks else "no commit of its job yet"
+            sink.commit_note = f"the table has {committed}"
+            return
+        sink.commit_note = ""
+        if furthest.checkpoint_id == _END_OF_INPUT:
+            self.report_end(job, sink)
+        sink.watch.saw_commit(furthest.checkpoint_id, seen, refresh_seconds=job.refresh_seconds)
+
+    def _catalog(self, name: str) -> Catalog:
+        with self._catalogs_lock:
+            if name not in self._catalogs:
+                self._catalogs[name] = self._around.open_catalog(name)
+            return self._catalogs[name]
+
+
+def _count_sinks(job: Job, sink: Sink, sinks: Mapping[str, Committed]) -> int:
+    """Return how many sinks of a job write to a sink's table; 0 while that is not known."""
+    same_table = [other for other in job.sinks if other.target.table == sink.target.table]
+    if all(other.writers for other in same_table):
+        return len({writer for other in same_table for writer in other.writers or ()})
+    return max(len(sinks), 1) if job.over else 0
+
+
+def _is_there(report: Report, visit: _Visit) -> bool:
+    """Say whether a table still has the commit that proves a report."""
+    sinks = visit.commits.get(report.job_id, {}).values()
+    floor = report.checkpoint_id
+    return floor is None or any(sink.checkpoint_id >= floor for sink in sinks)
