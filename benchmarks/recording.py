@@ -63,7 +63,13 @@ class _JobManager(BaseHTTPRequestHandler):
                 {"id": v, "name": name.format(n=n), "parallelism": 1} for v, name in zip(_VERTICES, _NAMES, strict=True)
             ]
             edges = [{"id": v, "inputs": [{"id": _VERTICES[i - 1]}] if i else []} for i, v in enumerate(_VERTICES)]
-            return "job", {"jid": match[1], "state": "RUNNING", "vertices": vertices, "plan": {"nodes": edges}}
+            return "job", {
+                "jid": match[1],
+                "state": "RUNNING",
+                "start-time": 1,
+                "vertices": vertices,
+                "plan": {"nodes": edges},
+            }
         if rest == "/config":
             return "job config", {"execution-config": {"user-config": {}}}
         if rest == "/checkpoints":

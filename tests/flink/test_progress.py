@@ -135,9 +135,20 @@ def test_a_job_whose_metrics_do_not_show_yet(opened: Open) -> None:
         assert found.restarts is None
 
 
-@pytest.mark.parametrize("gone", ["job", "checkpoints"])
-def test_a_job_that_goes_while_it_is_looked_at(opened: Open, gone: str) -> None:
-    assert read_life(*opened("running-v1", **{gone: 404})) is None
+def test_a_job_that_is_gone(opened: Open) -> None:
+    assert read_life(*opened("running-v1", job=404)) is None
+
+
+def test_a_job_without_checkpointing(opened: Open) -> None:
+    found = read_life(*opened("running-v1", checkpoints=404))
+    assert found is not None
+    assert (found.completed, found.recoverable) == (None, False)
+
+
+def test_a_job_that_is_started_anew_under_its_id_is_another_life(opened: Open) -> None:
+    before = read_life(*opened("running-v1"))
+    assert before is not None
+    assert not before.same_as(replace(before, started_ms=before.started_ms + 1))
 
 
 def test_a_vertex_that_goes_while_it_is_looked_at(opened: Open) -> None:
@@ -201,7 +212,11 @@ def test_only_the_last_checkpoint_that_completed_tells(opened: Open, history: li
 
 
 def test_whether_a_job_was_stopped_is_not_known_once_it_is_gone(opened: Open) -> None:
-    assert was_stopped(*opened("stopped-v1", checkpoints=404)) is None
+    assert was_stopped(*opened("stopped-v1", checkpoints=404, job=404)) is None
+
+
+def test_that_a_job_without_checkpointing_ended_by_itself_cannot_be_told(opened: Open) -> None:
+    assert was_stopped(*opened("stopped-v1", checkpoints=404)) is True
 
 
 def test_a_checkpoint_is_triggered(opened: Open) -> None:

@@ -51,9 +51,11 @@ class Job:
     lag: float = 5.0
     state: str = "RUNNING"
     attempt: int = 0
+    started_ms: int = 0
     restored: tuple[int, int] | None = None
     history: list[tuple[int, str]] = field(default_factory=list)
     commits: bool = True
+    checkpointing: bool = True
     listed: bool = True
     read_ms: int | None = None
     ran_ms: int = 0
@@ -93,6 +95,7 @@ class Cluster:
         pages: dict[str, Callable[[], Any]] = {
             "": lambda: {
                 "state": job.state,
+                "start-time": job.started_ms,
                 "vertices": [{"id": "v", "name": f"Source: rows -> ({', '.join(job.operators)})", "parallelism": 1}],
                 "plan": {"nodes": [{"id": "v"}]},
             },
@@ -100,7 +103,7 @@ class Cluster:
             "metrics": lambda: [{"id": "numRestarts", "value": str(job.attempt)}] if running else [],
             "vertices/v": lambda: {"subtasks": [{"attempt": job.attempt, "status": job.state}]},
             "vertices/v/metrics": lambda: self._metrics(job, parameters),
-            "checkpoints": lambda: self._checkpoints(job),
+            "checkpoints": lambda: self._checkpoints(job) if job.checkpointing else None,
         }
         return pages[page]()
 

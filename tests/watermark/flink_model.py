@@ -31,6 +31,7 @@ class Act(Enum):
     COMMIT = auto()
     FAIL = auto()
     LOSE_JOB_MANAGER = auto()
+    START_ANEW = auto()
     LOOK = auto()
     LOOK_AT_OLD_LIFE = auto()
     LOOK_AT_OLD_CHECKPOINTS = auto()
@@ -68,7 +69,9 @@ class Flink:
         uncommitted: the same of one that has completed and is not in the table yet.
         counted: how many have completed since this job manager runs.
         next_id: of checkpoints.
-        table: id and rows of the last commit.
+        triggered: how many checkpoints there have been.
+        started: number of the job manager.
+        table: id and rows of each commit, the first one first.
         metrics: watermark and task time as last collected.
         clock: grows with everything, so that task times differ.
         failures: so far.
@@ -82,17 +85,24 @@ class Flink:
     uncommitted: tuple[int, int] | None = None
     counted: int = 0
     next_id: int = 1
-    table: tuple[int, int] = (0, 0)
+    triggered: int = 0
+    started: int = 0
+    table: tuple[tuple[int, int], ...] = ()
     metrics: tuple[int, int] | None = None
     clock: int = 0
     failures: int = 0
+
+    @property
+    def rows_in_table(self) -> int:
+        """How many rows the table has; what is written again replaces what was there."""
+        return max((rows for _, rows in self.table), default=0)
 
     def can(self, limits: Limits) -> Iterator[Act]:
         """Yield what may happen next."""
         if self.read < limits.rows:
             yield Act.READ
         yield Act.COLLECT
-        if self.pending is None and self.uncommitted is None and self.next_id <= limits.checkpoints:
+        if self.pending is None and self.uncommitted is None and self.triggered < limits.checkpoints:
             yield Act.TRIGGER
         if self.pending is not None:
             yield Act.COMPLETE
@@ -101,6 +111,7 @@ class Flink:
         if self.failures < limits.failures:
             yield Act.FAIL
             yield Act.LOSE_JOB_MANAGER
+            yield Act.START_ANEW
 
     def after(self, act: Act) -> "Flink":
         """Return the state after something has happened."""
@@ -110,27 +121,38 @@ class Flink:
             case Act.COLLECT:
                 return replace(self, metrics=(self.read, self.clock + 1), clock=self.clock + 1)
             case Act.TRIGGER:
-                return replace(self, pending=(self.next_id, self.read), next_id=self.next_id + 1)
+                pending = (self.next_id, self.read)
+                return replace(self, pending=pending, next_id=self.next_id + 1, triggered=self.triggered + 1)
             case Act.COMPLETE:
                 return replace(
                     self, pending=None, completed=self.pending, uncommitted=self.pending, counted=self.counted + 1
                 )
             case Act.COMMIT:
                 assert self.uncommitted is not None
-                return replace(self, table=max(self.table, self.uncommitted), uncommitted=None)
+                return replace(self, table=(*self.table, self.uncommitted), uncommitted=None)
             case Act.FAIL:
                 return replace(self._restarted(), attempt=self.attempt + 1)
             case Act.LOSE_JOB_MANAGER:
                 # The next one counts attempts and checkpoints anew; the ids of checkpoints go on.
                 last = self.completed[0] if self.completed else 0
-                return replace(self._restarted(), attempt=0, counted=0, next_id=last + 1)
+                return replace(self._restarted(), attempt=0, counted=0, next_id=last + 1, started=self.started + 1)
+            case Act.START_ANEW:
+                # Without a state, and under the same id, as a job of an application cluster can be.
+                return Flink(
+                    started=self.started + 1,
+                    table=self.table,
+                    metrics=self.metrics,
+                    clock=self.clock,
+                    triggered=self.triggered,
+                    failures=self.failures + 1,
+                )
         raise AssertionError(act)
 
     def _restarted(self) -> "Flink":
         failures = self.failures + 1
         restored = (self.completed[0], failures) if self.completed else None
         # What had completed is committed when the job is restored; metrics stay what they were.
-        table = max(self.table, self.uncommitted or self.table)
+        table = (*self.table, self.uncommitted) if self.uncommitted else self.table
         return replace(
             self,
             read=self.completed[1] if self.completed else 0,
@@ -150,6 +172,7 @@ class Flink:
             restarts=None,  # a metric: it may be of any age, so nothing may depend on it
             restored=self.restored,
             completed=self.counted,
+            started_ms=self.started,
         )
 
     def tasks(self) -> dict[str, TaskMetrics]:
@@ -208,8 +231,14 @@ class World:
 
     def _wanted(self) -> Want:
         """Show the watch the table, and return what else it wants to see."""
-        if self.watch.waits_for_commit is not None and self.flink.table[0]:
-            self.watch.saw_commit(self.flink.table[0], self.now, refresh_seconds=REFRESH)
+        commits = self.flink.table
+        if self.watch.waits_for_table:
+            self.watch.saw_table(
+                frozenset(range(len(commits))),
+                lambda had: max((n for i, (n, _) in enumerate(commits) if i not in had), default=None),
+                Asked(self.now, self.now),
+                refresh_seconds=REFRESH,
+            )
         return self.watch.wants(self.now)
 
     def _look(self, shown_life: Flink, shown_checkpoints: Flink) -> Reading | None:
@@ -239,6 +268,8 @@ class World:
             watch._watermark_ms,
             tuple(watch._pending),
             watch._committed if watch._confirm_due < float("inf") else None,
+            watch._had,
+            self.now > watch._settled,
             max(watch._confirm_due - self.now, 0.0),
         )
 

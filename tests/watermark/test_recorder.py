@@ -170,6 +170,31 @@ def test_a_restart_voids_what_was_read_before(world_of: NewWorld) -> None:
     assert 0 < (world.mark().watermark_ms or 0) < before_ms - 5_000_000
 
 
+def test_a_job_that_is_started_anew_under_its_id_proves_nothing_by_its_old_commits(world_of: NewWorld) -> None:
+    """So it is in an application cluster whose job has a fixed id and is given no state."""
+    job = ingest()
+    world = world_of(job)
+    world.record(RULE)
+    world.go(300)
+    job.history.clear()
+    job.started_ms, job.commits = 1, False
+    for _ in range(200):
+        world.go(1)
+        assert (world.mark().watermark_ms or 0) <= job.committed_ms["lake.db.a"]
+    job.commits = True
+    world.go(200)
+    assert (world.mark().watermark_ms or 0) >= world.wall_ms - 150_000
+
+
+def test_a_job_without_checkpoints_says_so(world_of: NewWorld) -> None:
+    job = ingest(checkpointing=False)
+    world = world_of(job)
+    recorder = world.record(RULE)
+    world.go(100)
+    assert "makes no checkpoints" in recorder.notes()["lake.db.a, writer ingest-a"]
+    assert world.mark().watermark_ms is None
+
+
 def test_a_restored_job_goes_on_where_its_predecessor_was(world_of: NewWorld) -> None:
     job = ingest()
     world = world_of(job)

@@ -61,7 +61,8 @@ class Life:
         statuses: of each vertex likewise, the status of each subtask.
         restarts: how often the job has restarted; None where its metrics do not say.
         restored: id and time of the checkpoint that it last started from; None where it started from none.
-        completed: how many checkpoints have completed since this job manager runs it.
+        completed: how many checkpoints have completed since this job manager runs it; None where the job makes none.
+        started_ms: when this job manager began to run it; differs after another one has, or anew under the same id.
     """
 
     state: str
@@ -69,7 +70,8 @@ class Life:
     statuses: Mapping[str, tuple[str, ...]]
     restarts: int | None
     restored: tuple[int, int] | None
-    completed: int
+    completed: int | None
+    started_ms: int = 0
 
     @property
     def running(self) -> bool:
@@ -85,7 +87,7 @@ class Life:
     @property
     def recoverable(self) -> bool:
         """Whether there is a checkpoint that whatever comes next would have to start from, and so show."""
-        return self.completed > 0 or self.restored is not None
+        return bool(self.completed) or self.restored is not None
 
     def same_as(self, other: Life) -> bool:
         """Say whether two looks at a job show the same life: nothing has started anew in between.
@@ -94,7 +96,8 @@ class Life:
         """
         known = self.restarts is not None and other.restarts is not None
         return (
-            self.attempts == other.attempts
+            self.started_ms == other.started_ms
+            and self.attempts == other.attempts
             and self.restored == other.restored
             and (not known or self.restarts == other.restarts)
         )
@@ -176,7 +179,8 @@ def read_life(rest: FlinkRest, job_id: str) -> Life | None:
             if detail is None:
                 return None
             details[str(vertex["id"])] = detail["subtasks"]
-        return None if checkpoints is None else _life(job, details, checkpoints, restarts or [])
+        # A job without checkpointing has no such page.
+        return _life(job, details, checkpoints or {}, restarts or [])
     except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
@@ -204,7 +208,8 @@ def was_stopped(rest: FlinkRest, job_id: str) -> bool | None:
     path = f"/jobs/{job_id}/checkpoints"
     answer = rest.get(path)
     if answer is None:
-        return None
+        # Of a job without checkpointing nobody can say more than that it is there.
+        return None if rest.get(f"/jobs/{job_id}") is None else True
     try:
         done = [entry for entry in answer["history"] if entry["status"] == "COMPLETED"]
         last = max(done, key=lambda entry: int(entry["id"]), default=None)
@@ -305,5 +310,6 @@ def _life(
         statuses={vertex: tuple(str(s["status"]) for s in subtasks) for vertex, subtasks in details.items()},
         restarts=shown[0] if shown else None,
         restored=(int(restored["id"]), int(restored["restore_timestamp"])) if restored else None,
-        completed=int(checkpoints["counts"]["completed"]),
+        completed=int(checkpoints["counts"]["completed"]) if checkpoints else None,
+        started_ms=int(job["start-time"]),
     )

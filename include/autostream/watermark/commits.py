@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,13 +38,16 @@ def ancestors(metadata: TableMetadata) -> Iterator[Snapshot]:
         snapshot = metadata.snapshot_by_id(parent) if parent is not None else None
 
 
-def committed_checkpoints(metadata: TableMetadata) -> dict[str, dict[str, Committed]]:
+def committed_checkpoints(metadata: TableMetadata, *, besides: Collection[int] = ()) -> dict[str, dict[str, Committed]]:
     """Return the furthest commit of each sink, by job id and operator id, that main has.
 
-    Commits to other branches, and staged ones, are not there for readers of the table and do not count.
+    Commits to other branches, and staged ones, are not there for readers of the table and do not count; nor do the
+    snapshots whose ids are in ``besides``.
     """
     found: dict[str, dict[str, Committed]] = {}
     for snapshot in ancestors(metadata):
+        if snapshot.snapshot_id in besides:
+            continue
         summary = snapshot.summary.additional_properties if snapshot.summary else {}
         job, text = summary.get(_JOB), summary.get(_CHECKPOINT, "")
         if job and _ID.fullmatch(text):

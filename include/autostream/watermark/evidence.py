@@ -15,15 +15,16 @@ has to have been asked for:
    collected after the baseline, and by the attempts of this life. Their smallest watermark is w, at ``t3``.
 4. *floor*: the largest checkpoint id, in progress or not, that a page asked for after ``t3 + refresh`` lists: every
    checkpoint with a larger id was triggered after ``t3``.
-5. *commit*: the table shows, at ``t5``, a commit of this job with such an id. Then the job's life is looked at again,
-   after ``t5 + refresh``: if it is the one of step 1, w is proved; otherwise everything read in it is void.
+5. *commit*: the table shows, at ``t5``, a commit of this job with such an id, which it did not have at ``t1``: a job
+   that is started anew may have the id of an earlier one, and counts its checkpoints from 1. Then the job's life is
+   looked at again, after ``t5 + refresh``: if it is the one of step 1, w is proved; otherwise all readings are void.
 
 Stale answers cost time that way, and never truth; no two clocks are compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 from typing import Final
@@ -93,6 +94,8 @@ class Watch:
         self.note = ""
         self.ended = False
         self._life: Life | None = None
+        self._settled = float("inf")
+        self._had: frozenset[int] | None = None
         self._phase = _Phase.SETTLE
         self._due = float("-inf")
         self._begun = float("-inf")
@@ -104,9 +107,9 @@ class Watch:
         self._confirm_due = float("inf")
 
     @property
-    def waits_for_commit(self) -> int | None:
-        """The smallest checkpoint id whose commit would prove anything; None while there is nothing to prove."""
-        return self._pending[0].floor if self._pending else None
+    def waits_for_table(self) -> bool:
+        """Whether it has to be shown the table: what it had at first, or a commit that proves something."""
+        return self._life is not None and (self._had is None or bool(self._pending))
 
     def wants(self, now: float) -> Want:
         """Return what to show it at this moment."""
@@ -167,11 +170,32 @@ class Watch:
         self._pending.append(Reading(self._watermark_ms, largest_id + 1))
         self._go(_Phase.REST, max(self._begun + self.interval_seconds, asked.answered))
 
-    def saw_commit(self, checkpoint_id: int, at: float, *, refresh_seconds: float) -> None:
-        """Take the largest checkpoint id of this job that the table's commits have, seen at a moment."""
-        if self._pending and checkpoint_id >= self._pending[0].floor and self._confirm_due == float("inf"):
+    def saw_table(
+        self,
+        snapshots: frozenset[int],
+        furthest: Callable[[frozenset[int]], int | None],
+        asked: Asked,
+        *,
+        refresh_seconds: float,
+    ) -> None:
+        """Take what the table has.
+
+        Args:
+            snapshots: ids of all its snapshots.
+            furthest: gives the largest checkpoint id of this job's commits among the snapshots that are not in a set.
+            asked: when it was loaded.
+            refresh_seconds: by how much the job's answers may be old.
+        """
+        if self._life is None:
+            return
+        if self._had is None:
+            if asked.at >= self._settled:
+                self._had = snapshots
+            return
+        committed = furthest(self._had) if self._pending and self._confirm_due == float("inf") else None
+        if committed is not None and committed >= self._pending[0].floor:
             # What is committed later needs a later look at the job's life.
-            self._committed, self._confirm_due = checkpoint_id, at + refresh_seconds
+            self._committed, self._confirm_due = committed, asked.answered + refresh_seconds
 
     def lost(self) -> None:
         """Take that the job is not there any more: nothing read from it can be proved."""
@@ -183,11 +207,14 @@ class Watch:
         self._life = life
         if not life.running:
             self.note = f"its job is {life.state}" if life.state != "RUNNING" else "not all tasks of its job run"
+        elif life.completed is None:
+            self.note = "its job makes no checkpoints, so nothing tells what it has committed"
         elif not life.recoverable:
             # Before that, a job manager that starts anew would show the same life again.
             self.note = "its job has not completed a checkpoint yet"
         else:
-            self._begun = asked.answered
+            self._begun = self._settled = asked.answered
+            self._had = None
             self._go(_Phase.BASELINE, asked.answered + refresh_seconds)
             return
         self._life = None

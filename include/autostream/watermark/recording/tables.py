@@ -11,11 +11,13 @@ from typing import Any, Final
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
 
 from autostream.catalogs import TableName, open_table
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
 from autostream.watermark.commits import Committed, committed_by_all, committed_checkpoints
+from autostream.watermark.evidence import Asked
 from autostream.watermark.properties import NOT_YET_MS, Change, Report, advance
 from autostream.watermark.publish import publish
 from autostream.watermark.recording.leadership import Leadership
@@ -56,14 +58,19 @@ class _Visit:
     """What a table has shown.
 
     Attributes:
-        uuid: which table of its name it is.
+        metadata: the table's.
         commits: its furthest commits, by job and operator.
-        seen: by when, in seconds of the clock.
+        asked: when it was loaded.
     """
 
-    uuid: str
+    metadata: TableMetadata
     commits: Mapping[str, Mapping[str, Committed]]
-    seen: float
+    asked: Asked
+
+    @property
+    def uuid(self) -> str:
+        """Which table of its name it is."""
+        return str(self.metadata.table_uuid)
 
 
 class Tables:
@@ -145,7 +152,7 @@ class Tables:
                 continue
             has_work = bool(table.reports) or self.settings.retire_after_seconds > 0
             publishes = has_work and now >= table.publish_due and self._around.leadership.leads()
-            waited_for = any(sink.watch.waits_for_commit is not None for _, sink in table.sinks)
+            waited_for = any(sink.watch.waits_for_table for _, sink in table.sinks)
             if publishes or ((waited_for or table.look_wanted) and now >= table.look_due):
                 table.busy, table.look_wanted = True, False
                 reports = dict(table.reports) if publishes else {}
@@ -165,8 +172,9 @@ class Tables:
     def _visit(self, known: RecordedTable, reports: Mapping[str, Report], *, publishes: bool) -> _Visit:
         """Load a table, and record in it what is due."""
         name = TableName.parse(known.name)
+        at = self._clock()
         table = open_table(name, catalog=self._catalog(name.catalog))
-        visit = _Visit(str(table.metadata.table_uuid), committed_checkpoints(table.metadata), self._clock())
+        visit = _Visit(table.metadata, committed_checkpoints(table.metadata), Asked(at, self._clock()))
         if publishes:
             # What was proved of a table that was made anew, or rolled back, since is not true of it any more.
             same = known.uuid in ("", visit.uuid)
@@ -208,21 +216,29 @@ class Tables:
             if table.reports.get(writer) is report:
                 del table.reports[writer]
         for job, sink in table.sinks:
-            self._saw_commits(job, sink, visit.commits.get(job.summary.job_id, {}), visit.seen)
+            self._saw_table(job, sink, visit)
 
-    def _saw_commits(self, job: Job, sink: Sink, sinks: Mapping[str, Committed], seen: float) -> None:
+    def _saw_table(self, job: Job, sink: Sink, visit: _Visit) -> None:
+        sinks = visit.commits.get(job.summary.job_id, {})
         count = _count_sinks(job, sink, sinks)
         if not count:
             return
-        furthest = committed_by_all(sinks, count)
-        if furthest is None:
+
+        def furthest(had: frozenset[int]) -> int | None:
+            new = committed_checkpoints(visit.metadata, besides=had).get(job.summary.job_id, {})
+            last = committed_by_all(new, count)
+            return last.checkpoint_id if last else None
+
+        snapshots = frozenset(snapshot.snapshot_id for snapshot in visit.metadata.snapshots)
+        sink.watch.saw_table(snapshots, furthest, visit.asked, refresh_seconds=job.refresh_seconds)
+        last = committed_by_all(sinks, count)
+        if last is None:
             committed = f"commits of {len(sinks)} of its job's {count} sinks" if sinks else "no commit of its job yet"
             sink.commit_note = f"the table has {committed}"
             return
         sink.commit_note = ""
-        if furthest.checkpoint_id == _END_OF_INPUT:
+        if last.checkpoint_id == _END_OF_INPUT:
             self.report_end(job, sink)
-        sink.watch.saw_commit(furthest.checkpoint_id, seen, refresh_seconds=job.refresh_seconds)
 
     def _catalog(self, name: str) -> Catalog:
         with self._catalogs_lock:
