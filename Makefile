@@ -45,7 +45,7 @@ test-integration: export AUTOSTREAM_REQUIRE_SERVICES = 1
 test-integration: setup ## run the tests against real services, all combinations; one that cannot be had fails them
 	@pytest -n $(PYTEST_WORKERS) -m "integration and not soak" $(PYTEST_ARGS)
 
-soak: setup ## run the soaks: SOAK_HISTORIES (2000) random upserts; writers killed on a Hive table for SOAK_SECONDS (600)
+soak: setup ## run the soaks: SOAK_HISTORIES (2000) random upserts; writers and recorded jobs killed for SOAK_SECONDS (600)
 	@pytest -n $(PYTEST_WORKERS) -m soak -rP $(PYTEST_ARGS)
 
 lint: setup ## check style, formatting, types and layers
