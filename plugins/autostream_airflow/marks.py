@@ -40,8 +40,8 @@ class Reading:
 class MarkReader:
     """Reads the marks of tables, blocking; for use by several threads.
 
-    Each thread opens each catalog for itself, and once: nobody promises that any catalog there may be can be used by two
-    threads at a time. A catalog that failed is opened anew, with what its connection says by then.
+    Each thread opens each catalog for itself, and once: nobody promises that any catalog there may be can be used by
+    two threads at a time. A catalog that failed is opened anew, with what its connection says by then.
     """
 
     def __init__(self) -> None:
