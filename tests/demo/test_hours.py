@@ -173,6 +173,8 @@ def test_an_airflow_that_refuses_or_is_not_there_is_named(api: AirflowApi) -> No
 
 @pytest.mark.airflow
 @pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.exhaustive  # `make demo` does the same, and checks it
 def test_the_workflow_runs_once_for_exactly_the_hour_that_is_complete(directory: Path) -> None:
     """Scheduler, triggerer, DAG processor and API server: from the writer's commit to what the workflow has counted."""
     airflow = LocalAirflow(directory, find_project())
