@@ -186,6 +186,19 @@ def test_a_job_that_is_started_anew_under_its_id_proves_nothing_by_its_old_commi
     assert (world.mark().watermark_ms or 0) >= world.wall_ms - 150_000
 
 
+def test_two_running_jobs_of_one_name_are_not_recorded(world_of: NewWorld) -> None:
+    jobs = [ingest(), ingest(number=2)]
+    world = world_of(*jobs)
+    recorder = world.record(RULE)
+    world.go(300)
+    assert world.mark().watermark_ms is None
+    assert "give them different names" in recorder.notes()["lake.db.a, writer ingest-a"]
+    jobs[0].state = "CANCELED"
+    world.go(200)
+    assert world.mark().watermark_ms is not None
+    assert world.mark().writers[0].job_id == "job-2"
+
+
 def test_a_job_without_checkpoints_says_so(world_of: NewWorld) -> None:
     job = ingest(checkpointing=False)
     world = world_of(job)
