@@ -267,7 +267,7 @@ class World:
             self._baseline_clock() is None,
             watch._watermark_ms,
             tuple(watch._pending),
-            watch._committed if watch._confirm_due < float("inf") else None,
+            tuple(watch._confirming) if watch._confirm_due < float("inf") else None,
             watch._had,
             self.now > watch._settled,
             max(watch._confirm_due - self.now, 0.0),

@@ -64,6 +64,17 @@ def test_long_walks(acts: list[Act]) -> None:
             assert reading is None or reading.watermark_ms <= world.flink.rows_in_table
 
 
+def test_a_commit_proves_only_what_was_read_before_it_was_seen() -> None:
+    """A job that starts anew under its id counts checkpoints from 1: a later reading may have the smaller floor."""
+    acts = "TRIGGER COMPLETE LOOK LOOK COMMIT COLLECT LOOK COLLECT READ COLLECT LOOK LOOK LOOK LOOK TRIGGER COMPLETE"
+    acts += " COLLECT READ COLLECT LOOK COMMIT LOOK START_ANEW LOOK LOOK_AT_OLD_LIFE"
+    world = World.new()
+    for act in acts.split():
+        world, reading = world.after(Act[act])
+    assert reading == Reading(watermark_ms=1, floor=2)
+    assert world.flink.rows_in_table == 1
+
+
 def test_a_job_that_goes_on_is_followed_closely() -> None:
     world = World.new()
     proved = []

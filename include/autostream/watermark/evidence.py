@@ -103,7 +103,7 @@ class Watch:
         self._unchanged = 0
         self._watermark_ms = NOT_YET_MS
         self._pending: list[Reading] = []
-        self._committed = -1
+        self._confirming: list[Reading] = []
         self._confirm_due = float("inf")
 
     @property
@@ -194,8 +194,9 @@ class Watch:
             return
         committed = furthest(self._had) if self._pending and self._confirm_due == float("inf") else None
         if committed is not None and committed >= self._pending[0].floor:
-            # What is committed later needs a later look at the job's life.
-            self._committed, self._confirm_due = committed, asked.answered + refresh_seconds
+            # What is read or committed later needs a later look at the job's life.
+            self._confirming = [reading for reading in self._pending if reading.floor <= committed]
+            self._confirm_due = asked.answered + refresh_seconds
 
     def lost(self) -> None:
         """Take that the job is not there any more: nothing read from it can be proved."""
@@ -251,10 +252,9 @@ class Watch:
         return ""
 
     def _confirm(self) -> Reading | None:
-        proved = [reading for reading in self._pending if reading.floor <= self._committed]
-        self._pending = [reading for reading in self._pending if reading.floor > self._committed]
+        self._pending = [reading for reading in self._pending if reading not in self._confirming]
         self._confirm_due = float("inf")
-        return max(proved, key=lambda reading: reading.watermark_ms, default=None)
+        return max(self._confirming, key=lambda reading: reading.watermark_ms, default=None)
 
     def _void(self) -> None:
         self._pending.clear()
