@@ -127,10 +127,6 @@ class Watch:
             }[self._phase]
         return wanted
 
-    def next_due(self) -> float:
-        """Return when it wants something again."""
-        return self._confirm_due if self.ended else min(self._due, self._confirm_due)
-
     def saw_life(self, life: Life, asked: Asked, *, refresh_seconds: float) -> Reading | None:
         """Take the job's life; return the reading that this proves, the furthest one.
 
