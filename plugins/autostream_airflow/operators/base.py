@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 """What became of a table, as `autostream table compact --json` prints it."""
 
+FAILED = "failed"
+"""The status of what failed."""
+
 ROWS = "rows"
 """The XCom key under which tasks leave the rows of their tables."""
 
@@ -58,6 +61,48 @@ class TableOperator(WorkerOperator):
             "dry_run": params["dry_run"],
             **more,
         }
+
+
+class JudgeOperator(BaseOperator):
+    """Base of the last task of a workflow: writes one line a row into its log, and fails the run when any row failed.
+
+    Args:
+        rows: What the task before returned.
+        kwargs: What every operator takes.
+    """
+
+    template_fields: Sequence[str] = ("rows",)
+    nothing = "The task before left nothing to report; see its log."
+    """What to say where the task before returned nothing."""
+
+    def __init__(self, *, rows: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows = rows
+
+    def execute(self, context: Context) -> None:
+        """Judges.
+
+        Raises:
+            AirflowFailException: A row failed, which the message names, or there are no rows at all.
+        """
+        if self.rows is None:
+            raise AirflowFailException(self.nothing)
+        for line in self.lines():
+            self.log.info("%s", line)
+        if broken := [row for row in self.rows if self.failed(row)]:
+            raise AirflowFailException(f"{self.verdict(len(broken))}:\n{describe(broken)}")
+
+    def lines(self) -> Iterator[str]:
+        """The rows as text."""
+        raise NotImplementedError
+
+    def failed(self, row: Row) -> bool:
+        """Whether a row says that something failed."""
+        return bool(row["status"] == FAILED)
+
+    def verdict(self, failures: int) -> str:
+        """What to say where some rows failed."""
+        return f"{failures} of {len(self.rows)} tables failed"
 
 
 def read_settings() -> Settings:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from autostream_airflow.assets import RELEASED_LOCKS, released_lock_asset
 from autostream_airflow.hooks.catalog import CatalogHook
 from autostream_airflow.isolation import TableWorker, WorkerError
-from autostream_airflow.operators.base import Row, WorkerOperator, aligned, describe, read_settings
+from autostream_airflow.operators.base import FAILED, JudgeOperator, Row, WorkerOperator, aligned, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from autostream.config import Settings
-
-FAILED = "failed"
 
 
 class SweepLocksOperator(WorkerOperator):
@@ -96,32 +93,22 @@ class SweepLocksOperator(WorkerOperator):
             yield {**lock, "status": status(lock)}
 
 
-class JudgeLocksOperator(BaseOperator):
+class JudgeLocksOperator(JudgeOperator):
     """Writes one line a lock into its log, and fails the run when a catalog or a release failed, naming them.
 
     Args:
         rows: What `SweepLocksOperator` returned.
-        kwargs: What every operator takes.
     """
 
-    template_fields: Sequence[str] = ("rows",)
+    nothing = "The locks were not looked through; see the log of the task before."
 
-    def __init__(self, *, rows: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rows = rows
+    def lines(self) -> Iterator[str]:
+        """The locks as text."""
+        return as_lines(self.rows)
 
-    def execute(self, context: Context) -> None:
-        """Judges.
-
-        Raises:
-            AirflowFailException: A catalog or a release failed, or nothing was looked at.
-        """
-        if self.rows is None:
-            raise AirflowFailException("The locks were not looked through; see the log of the task before.")
-        for line in as_lines(self.rows):
-            self.log.info("%s", line)
-        if broken := [row for row in self.rows if row["status"] == FAILED]:
-            raise AirflowFailException(f"Not all locks were looked after:\n{describe(broken)}")
+    def verdict(self, failures: int) -> str:
+        """What to say where some failed."""
+        return "Not all locks were looked after"
 
 
 def status(lock: Mapping[str, Any]) -> str:

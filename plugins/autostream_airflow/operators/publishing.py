@@ -15,7 +15,7 @@ from autostream.watermark.times import iso, parse_instant
 from autostream.watermark.windows import WindowKind, window_at
 from autostream_airflow.assets import table_hours_asset
 from autostream_airflow.marks import MarkReader
-from autostream_airflow.operators.base import Row, aligned, describe, read_settings
+from autostream_airflow.operators.base import FAILED, JudgeOperator, Row, aligned, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from autostream.config import WatermarkSettings
 
-FAILED = "failed"
 _UNTIL = "published_until_ms"
 _CURSOR = "autostream.published_until_ms"
 
@@ -119,32 +118,18 @@ class PublishHoursOperator(BaseOperator):
         return from_ms
 
 
-class JudgePublicationsOperator(BaseOperator):
+class JudgePublicationsOperator(JudgeOperator):
     """Writes one line a table into its log, and fails the run when a table could not be read, naming it.
 
     Args:
         rows: What `PublishHoursOperator` returned.
-        kwargs: What every operator takes.
     """
 
-    template_fields: Sequence[str] = ("rows",)
+    nothing = "Nothing was published; see the log of the task before."
 
-    def __init__(self, *, rows: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rows = rows
-
-    def execute(self, context: Context) -> None:
-        """Judges.
-
-        Raises:
-            AirflowFailException: A table could not be read.
-        """
-        if self.rows is None:
-            raise AirflowFailException("Nothing was published; see the log of the task before.")
-        for line in as_lines(self.rows):
-            self.log.info("%s", line)
-        if broken := [row for row in self.rows if row["status"] == FAILED]:
-            raise AirflowFailException(f"{len(broken)} of {len(self.rows)} tables failed:\n{describe(broken)}")
+    def lines(self) -> Iterator[str]:
+        """The tables as text."""
+        return as_lines(self.rows)
 
 
 def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
 from autostream_airflow.assets import COMPACTIONS, compaction_asset
-from autostream_airflow.operators.base import ROWS, Row, aligned, describe
+from autostream_airflow.operators.base import ROWS, JudgeOperator, Row, aligned
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -54,33 +53,24 @@ class CollectCompactionsOperator(BaseOperator):
         return list(merged)
 
 
-class JudgeCompactionsOperator(BaseOperator):
+class JudgeCompactionsOperator(JudgeOperator):
     """Writes one line a table into its log, and fails the run when any of its tables failed, naming them.
 
     Args:
         rows: What `CollectCompactionsOperator` returned.
-        kwargs: What every operator takes.
     """
 
-    template_fields: Sequence[str] = ("rows",)
+    nothing = "The tables were not collected; see the log of the task before."
 
-    def __init__(self, *, rows: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rows = rows
+    def lines(self) -> Iterator[str]:
+        """The tables as text."""
+        return as_lines(self.rows)
 
-    def execute(self, context: Context) -> None:
-        """Judges.
-
-        Raises:
-            AirflowFailException: A table failed.
-        """
+    def failed(self, row: Row) -> bool:
+        """Whether a compaction failed, is in conflict, or its outcome is not known."""
         from autostream.lake.outcomes import failed
 
-        for line in as_lines(self.rows):
-            self.log.info("%s", line)
-        broken = [row for row in self.rows if failed(row)]
-        if broken:
-            raise AirflowFailException(f"{len(broken)} of {len(self.rows)} tables failed:\n{describe(broken)}")
+        return failed(row)
 
 
 def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
