@@ -66,14 +66,19 @@ class Answers(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path.removeprefix("/api/v2")
         names = parse_qs(urlsplit(self.path).query).get("name_pattern", [""])
         self.asked.append(f"{self.headers['Authorization']} {path}")
-        self._answer(self.known.get(path + names[0]))
+        found = self.known.get(path + names[0])
+        answer = found.pop(0) if isinstance(found, list) else found
+        if isinstance(answer, int):
+            self._answer({}, answer)
+        else:
+            self._answer(answer)
 
     def do_PATCH(self) -> None:
         self.asked.append(f"{self.path} {self.rfile.read(int(self.headers['Content-Length'])).decode()}")
         self._answer({})
 
-    def _answer(self, document: Any) -> None:
-        self.send_response(404 if document is None else 200)
+    def _answer(self, document: Any, status: int = 200) -> None:
+        self.send_response(404 if document is None else status)
         self.end_headers()
         self.wfile.write(json.dumps(document).encode())
 
@@ -162,6 +167,18 @@ def test_a_failed_run_and_a_second_one_are_errors(api: AirflowApi, known: dict[s
     runs[1]["state"] = "failed"
     with pytest.raises(AutostreamError, match="The run r1 of w failed"):
         timeline(api)
+
+
+def test_an_airflow_whose_database_is_busy_is_asked_again(api: AirflowApi, known: dict[str, Any]) -> None:
+    waited: list[float] = []
+    api._sleep = waited.append
+    known["/busy"] = [500, 503, {"free": True}]
+    assert api.get("/busy") == {"free": True}
+    assert len(waited) == 2
+    known["/busy"] = [500] * 20
+    with pytest.raises(ServiceError, match="with 500"):
+        api.get("/busy")
+    assert len(waited) == 2 + 9
 
 
 def test_an_airflow_that_refuses_or_is_not_there_is_named(api: AirflowApi) -> None:

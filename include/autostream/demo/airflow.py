@@ -58,7 +58,8 @@ class LocalAirflow:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",  # the executor keeps a process for each
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
+            # Six processes share it: who finds it locked waits for longer than the usual five seconds.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
             "AIRFLOW_CONN_" + CATALOG.upper(): json.dumps({"conn_type": "iceberg", "extra": properties}),
             "AUTOSTREAM_COMPACTION__CATALOGS": CATALOG,
             "AUTOSTREAM_WATERMARK__PUBLISH_TABLES": EVENTS,

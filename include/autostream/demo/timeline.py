@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from autostream.errors import AutostreamError, ServiceError
 
 _TIMEOUT_SECONDS = 30.0
+# Airflow on SQLite answers an error when its database is busy for long; whatever is asked here may be asked again.
+_BUSY = (500, 503)
+_TRIES = 10
 
 
 class AirflowApi:
@@ -23,10 +27,12 @@ class AirflowApi:
         url: Address of the API server, such as http://localhost:8080.
         user: The account.
         password: Its password.
+        sleep: Waits; replaced in tests.
     """
 
-    def __init__(self, url: str, *, user: str, password: str) -> None:
+    def __init__(self, url: str, *, user: str, password: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.url = url.rstrip("/")
+        self._sleep = sleep
         self._token = ""
         self._token = self._ask("POST", "/auth/token", {"username": user, "password": password})["access_token"]
 
@@ -64,14 +70,22 @@ class AirflowApi:
             headers={"Content-Type": "application/json"}
             | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
         )
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            said = error.read(500).decode(errors="replace")
-            raise ServiceError(f"Airflow at {self.url} answered {method} {path} with {error.code}: {said}") from error
-        except (OSError, ValueError) as error:
-            raise ServiceError(f"Airflow at {self.url} does not answer {method} {path}: {error}. Is it up?") from error
+        for left in reversed(range(_TRIES)):
+            try:
+                with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                said = error.read(500).decode(errors="replace")
+                if error.code not in _BUSY or not left:
+                    raise ServiceError(
+                        f"Airflow at {self.url} answered {method} {path} with {error.code}: {said}"
+                    ) from error
+            except (OSError, ValueError) as error:
+                raise ServiceError(
+                    f"Airflow at {self.url} does not answer {method} {path}: {error}. Is it up?"
+                ) from error
+            self._sleep(1.0)
+        raise AssertionError  # the last try returned or raised
 
 
 @dataclass(frozen=True)
