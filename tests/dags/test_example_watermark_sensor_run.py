@@ -11,7 +11,7 @@ from autostream.demo import seed
 from autostream.demo.hours import EventWriter
 from tests.dags.airflow_runs import run_dag
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.integration, pytest.mark.exhaustive]
 
 
 def test_the_run_of_an_hour_that_is_complete_counts_its_users(tmp_path: Path) -> None:

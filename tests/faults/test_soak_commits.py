@@ -186,14 +186,12 @@ def soak(seconds: float, *, hive_locks: bool, metastore: HiveMetastore, zookeepe
     return it
 
 
-LOCKS = pytest.mark.parametrize(
-    "hive_locks",
-    [pytest.param(False, id="comparing"), pytest.param(True, id="hive-locks", marks=pytest.mark.exhaustive)],
-)
+LOCKS = pytest.mark.parametrize("hive_locks", [False, True], ids=["comparing", "hive-locks"])
 
 
 @LOCKS
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_killed_writers_lose_nothing(
     hive_locks: bool, hive_metastore: HiveMetastore, zookeeper: ZooKeeper, tmp_path: Path
 ) -> None:

@@ -45,7 +45,13 @@ def namespace(served: Catalog) -> str:
     return name
 
 
-@pytest.mark.parametrize("spec", [UNPARTITIONED, BUCKETED], ids=["unpartitioned", "bucketed"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(UNPARTITIONED, id="unpartitioned", marks=pytest.mark.exhaustive),
+        pytest.param(BUCKETED, id="bucketed"),
+    ],
+)
 def test_compacts_and_scans(served: Catalog, namespace: str, spec: object) -> None:
     orders = Orders(served, f"{namespace}.t", spec=spec)  # type: ignore[arg-type]
     orders.checkpoint(6)

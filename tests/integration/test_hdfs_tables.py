@@ -64,7 +64,13 @@ def files_of(table: Table) -> dict[str, Any]:
     return dict(table.io.walk(table.location()))
 
 
-@pytest.mark.parametrize("spec", [UNPARTITIONED, BUCKETED], ids=["unpartitioned", "bucketed"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(UNPARTITIONED, id="unpartitioned", marks=pytest.mark.exhaustive),
+        pytest.param(BUCKETED, id="bucketed"),
+    ],
+)
 def test_commands_scan_inspect_and_compact(catalog: SqlCatalog, spec: Any) -> None:
     orders = Orders(catalog, "db.t", spec=spec)
     orders.checkpoint(4)

@@ -21,6 +21,7 @@ def _java() -> None:
     need_java("iceberg")
 
 
+@pytest.mark.exhaustive
 def test_tables_of_the_writer(lake: SqlCatalog, tmp_path: Path) -> None:
     written = [random_upserts(lake, f"db.{name}", shape) for name, shape in SHAPES.items()]
     read = read_by_java([table for table, _ in written], tmp_path / "java")

@@ -122,7 +122,7 @@ def test_no_update_is_lost(table: Table, lock: str, zookeeper: ZooKeeper) -> Non
     [
         pytest.param(("hive_metastore", LOCK_FREE), [], id="both-compare"),
         # Java swaps by its lock alone here, which nobody told ours of: why docs/commits.md asks for the property.
-        pytest.param(("hive_metastore", {}), [OTHERS], id="java-locks"),
+        pytest.param(("hive_metastore", {}), [OTHERS], id="java-locks", marks=pytest.mark.exhaustive),
     ],
     indirect=["table"],
 )

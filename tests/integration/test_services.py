@@ -251,7 +251,7 @@ def test_a_metastore_keeps_its_tables_when_it_is_killed() -> None:
             assert set(client.get_all_databases()) == {"default", "kept"}
 
 
-@pytest.mark.parametrize("version", ["4.0.0", hadoop.OLDER_HIVE])
+@pytest.mark.parametrize("version", ["4.0.0", pytest.param(hadoop.OLDER_HIVE, marks=pytest.mark.exhaustive)])
 def test_housekeeping_takes_a_lock_without_heartbeats(version: str) -> None:
     component = LockComponent(type=LockType.EXCLUSIVE, level=LockLevel.TABLE, dbname="default", tablename="t")
     wanted = LockRequest(component=[component], user="alice", hostname="gone")
