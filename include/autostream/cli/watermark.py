@@ -356,11 +356,10 @@ def _render(mark: TableMark, zone: tzinfo) -> None:
     if mark.watermark_ms is None:
         console.print(f"{mark.table}: not known how complete it is", soft_wrap=True)
     else:
-        name = "UTC" if time_zone_is_utc(zone) else str(zone)
         behind = "" if mark.ended else f", {describe_length(max(_now_ms() - mark.watermark_ms, 0))} ago"
         source = f" (from {mark.source.value})" if mark.source else ""
         console.print(
-            f"{mark.table}: complete up to {describe_instant(mark.watermark_ms, zone)} {name}{behind}{source}",
+            f"{mark.table}: complete up to {describe_instant(mark.watermark_ms, zone)} {zone}{behind}{source}",
             soft_wrap=True,
         )
     if mark.writers:
@@ -377,11 +376,6 @@ def _cells(writer: WriterMark, zone: tzinfo) -> tuple[str, str, str, str, str]:
     since = "-" if writer.recorded_at_ms is None else describe_instant(writer.recorded_at_ms, zone)
     details = [text for text in (f"job {writer.job_id}" if writer.job_id else "", writer.note) if text]
     return writer.name, reached, since, writer.status.value, ", ".join(details)
-
-
-def time_zone_is_utc(zone: tzinfo) -> bool:
-    """Say whether a zone is UTC itself."""
-    return str(zone) == "UTC"
 
 
 def _now_ms() -> int:

@@ -174,21 +174,17 @@ def _explain(
 ) -> str:
     need, zone = condition.need_ms, condition.zone
     beside = need if watermark is None else watermark
-    wanted = f"need {describe_instant(need, zone)} {_zone_name(zone)}{_made_of(condition)}"
+    wanted = f"need {describe_instant(need, zone)} {zone}{_made_of(condition)}"
     if mark is None:
         return f"{table}: its watermark could not be read, {wanted}"
     if watermark is None:
         return f"{table}: its watermark is not known, {wanted}{_reason(mark, culprit, condition)}"
     estimate = ", estimated from a column's bounds" if mark.source is Source.COLUMN else ""
     reached = f"{table}: watermark {describe_instant(watermark, zone, beside_ms=need)}{estimate}"
-    wanted = f"need {describe_instant(need, zone, beside_ms=beside)} {_zone_name(zone)}{_made_of(condition)}"
+    wanted = f"need {describe_instant(need, zone, beside_ms=beside)} {zone}{_made_of(condition)}"
     if watermark >= need:
         return f"{reached}, {wanted}: complete"
     return f"{reached}, {wanted}, {describe_length(need - watermark)} short{_held_back(culprit, condition)}"
-
-
-def _zone_name(zone: tzinfo) -> str:
-    return "UTC" if zone is UTC else str(zone)
 
 
 def _made_of(condition: Condition) -> str:
@@ -223,6 +219,3 @@ def _held_back(culprit: WriterMark | None, condition: Condition) -> str:
         details.append(culprit.note)
     more = f" ({', '.join(details)})" if details else ""
     return f", held back by writer {culprit.name}{more}"
-
-
-__all__ = ["Answer", "Condition", "Quantifier", "Status", "judge"]
