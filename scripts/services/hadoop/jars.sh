@@ -14,7 +14,7 @@ TARGET=$HOME_OF_SET/${WANT:0:12}
 PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
 
 setup() {
-  [ -d "$TARGET" ] && return
+  [ -d "$TARGET" ] && { touch "$TARGET"; return; }
   for program in java javac mvn; do
     command -v $program >/dev/null || { echo "$program is not installed (needed: JDK 17, Maven 3)" >&2; exit 1; }
   done
@@ -32,7 +32,8 @@ setup() {
   [ ${#SOURCES[@]} -eq 0 ] \
     || javac -nowarn -Xlint:none -proc:none -d "$TARGET.new/classes" -cp "$TARGET.new/lib/*" "${SOURCES[@]}"
   mv "$TARGET.new" "$TARGET"
-  find "$HOME_OF_SET" -mindepth 1 -maxdepth 1 -type d ! -path "$TARGET" -exec rm -rf {} +
+  # Other checkouts may be using theirs: only what nobody has used for a month goes.
+  find "$HOME_OF_SET" -mindepth 1 -maxdepth 1 -type d ! -path "$TARGET" -mtime +30 -exec rm -rf {} +
 }
 
 case $COMMAND in

@@ -12,7 +12,7 @@ WANT=${WANT:0:12}
 TARGET=$HOME_OF_SET/$WANT
 
 setup() {
-  [ -d "$TARGET" ] && return
+  [ -d "$TARGET" ] && { touch "$TARGET"; return; }
   for program in java javac mvn uv; do
     command -v $program >/dev/null || { echo "$program is not installed (needed: JDK 17, Maven 3, uv)" >&2; exit 1; }
   done
@@ -31,7 +31,8 @@ setup() {
   fi
   javac -nowarn -Xlint:none -d "$TARGET.new/classes" -cp "$TARGET.new/lib/*" "$HERE"/src/"$SET"/*.java
   mv "$TARGET.new" "$TARGET"
-  find "$HOME_OF_SET" -mindepth 1 -maxdepth 1 -type d ! -name "$WANT" -exec rm -rf {} +
+  # Other checkouts may be using theirs: only what nobody has used for a month goes.
+  find "$HOME_OF_SET" -mindepth 1 -maxdepth 1 -type d ! -name "$WANT" -mtime +30 -exec rm -rf {} +
 }
 
 case $COMMAND in
