@@ -32,6 +32,14 @@ class DataError(AutostreamError):
     """A file of the table is missing, truncated or says what the table's metadata contradicts."""
 
 
+class InconsistentTableError(DataError):
+    """The table's metadata contradicts itself or its sound files: a path live twice, a record count that is wrong."""
+
+
+class UnsupportedFileError(AutostreamError):
+    """A file is sound, but holds something that this version cannot read; says what, and which way round there is."""
+
+
 class ResourceError(AutostreamError):
     """Memory, disk or another local resource did not suffice."""
 
