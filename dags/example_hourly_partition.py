@@ -17,6 +17,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from autostream_airflow.assets import table_hours_asset
 from autostream_airflow.hooks.catalog import CatalogHook
+from autostream_airflow.params import refuse_unknown_params
 
 TABLE = "lake.shop.events"
 DIRECTORY = os.environ.get("AUTOSTREAM_EXAMPLES_DIRECTORY") or os.path.join(
@@ -42,7 +43,7 @@ with DAG(
     doc_md=__doc__,
 ):
 
-    @task
+    @task(pre_execute=refuse_unknown_params)
     def count_kinds(dag_run=None) -> dict[str, int]:
         """Counts the events of the hour by kind, and replaces the hour's file with that."""
         from pyarrow import parquet

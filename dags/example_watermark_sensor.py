@@ -16,6 +16,7 @@ from pathlib import Path
 from airflow.sdk import DAG, CronDataIntervalTimetable, task
 
 from autostream_airflow.hooks.catalog import CatalogHook
+from autostream_airflow.params import refuse_unknown_params
 from autostream_airflow.sensors.watermark import WatermarkSensor
 
 TABLE = "lake.shop.events"
@@ -35,7 +36,11 @@ with DAG(
     doc_md=__doc__,
 ):
     complete = WatermarkSensor(
-        task_id="wait_for_events", table=TABLE, lateness="5 min", timeout=timedelta(hours=2).total_seconds()
+        task_id="wait_for_events",
+        table=TABLE,
+        lateness="5 min",
+        timeout=timedelta(hours=2).total_seconds(),
+        pre_execute=refuse_unknown_params,
     )
 
     @task

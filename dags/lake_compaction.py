@@ -18,6 +18,7 @@ from airflow.sdk import DAG, Param
 from autostream_airflow.operators.compaction import CompactionOperator
 from autostream_airflow.operators.planning import PlanCompactionOperator
 from autostream_airflow.operators.reporting import CollectCompactionsOperator, JudgeCompactionsOperator
+from autostream_airflow.params import refuse_unknown_params
 
 PARAMS = {
     "tables": Param(
@@ -58,7 +59,7 @@ with DAG(
     default_args={"owner": "autostream", "retries": 2, "retry_delay": timedelta(minutes=1)},
     doc_md=__doc__,
 ):
-    plan = PlanCompactionOperator(task_id="discover_and_plan")
+    plan = PlanCompactionOperator(task_id="discover_and_plan", pre_execute=refuse_unknown_params)
     compact = CompactionOperator.partial(
         task_id="compact",
         pool=os.environ.get("AUTOSTREAM_COMPACTION_POOL", "lake_compaction"),

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, Param
 
 from autostream_airflow.operators.locks import JudgeLocksOperator, SweepLocksOperator
+from autostream_airflow.params import refuse_unknown_params
 
 PARAMS = {
     "catalogs": Param(
@@ -41,5 +42,5 @@ with DAG(
     default_args={"owner": "autostream", "retries": 1, "retry_delay": timedelta(minutes=1)},
     doc_md=__doc__,
 ):
-    sweep = SweepLocksOperator(task_id="sweep")
+    sweep = SweepLocksOperator(task_id="sweep", pre_execute=refuse_unknown_params)
     JudgeLocksOperator(task_id="report", rows=sweep.output, trigger_rule="all_done")

@@ -17,6 +17,7 @@ from airflow.sdk import DAG, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable
 
 from autostream_airflow.assets import published_tables, table_watermark_asset
 from autostream_airflow.operators.publishing import JudgePublicationsOperator, PublishHoursOperator
+from autostream_airflow.params import refuse_unknown_params
 
 TABLES = published_tables()
 
@@ -36,5 +37,5 @@ with DAG(
     default_args={"owner": "autostream", "retries": 2, "retry_delay": timedelta(seconds=30)},
     doc_md=__doc__,
 ):
-    publish = PublishHoursOperator(task_id="publish", tables=TABLES)
+    publish = PublishHoursOperator(task_id="publish", tables=TABLES, pre_execute=refuse_unknown_params)
     JudgePublicationsOperator(task_id="report", rows=publish.output, trigger_rule="all_done")

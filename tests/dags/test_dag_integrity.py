@@ -13,6 +13,8 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
+from autostream_airflow.params import refuse_unknown_params
+
 DAGS = Path(__file__).parents[2] / "dags"
 FILES = sorted(DAGS.glob("*.py"))
 
@@ -82,6 +84,7 @@ def test_the_house_rules(bag: DagBag, dag_id: str) -> None:
     assert not dag.catchup
     assert dag.max_active_runs == 1
     assert {task.owner for task in dag.tasks} == {"autostream"}
+    assert {task._pre_execute_hook for task in dag.roots} == {refuse_unknown_params}
 
 
 def test_compaction_runs_hourly_in_its_pool(compaction: DAG) -> None:

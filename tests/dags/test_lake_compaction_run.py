@@ -88,14 +88,18 @@ def lake(lake: SqlCatalog) -> Lake:
 def test_one_broken_table_holds_up_no_other_and_fails_the_run(lake: Lake, tmp_path: Path) -> None:
     expected = {name: rows_of(lake.before[name]) for name in ("orders", "users")}
     # An item for each table: a batch holds no more than the least that a table counts.
-    dry, real = run_dag(
+    misspelt, dry, real = run_dag(
         "lake_compaction",
         "collect",
         tmp_path,
+        {"dry-run": True},
         {"tables": ["lake.db.or*", "lake.db.off"], "dry_run": True},
         {"options": {"min-input-files": 2}},
         AUTOSTREAM_COMPACTION__BATCH_SIZE_BYTES="1",
     )
+
+    assert misspelt["state"] == "failed"
+    assert ["discover_and_plan", None, "failed", 1] in misspelt["tasks"]  # that no table changed is seen below
 
     assert dry["state"] == "success"
     assert {row["table"]: row["status"] for row in dry["rows"]} == {

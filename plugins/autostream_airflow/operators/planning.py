@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from autostream_airflow.isolation import TableWorker, WorkerError
-from autostream_airflow.operators.base import ROWS, Row, TableOperator, option_texts, read_settings
+from autostream_airflow.operators.base import FAILED, ROWS, Row, TableOperator, option_texts, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -24,18 +24,18 @@ class PlanCompactionOperator(TableOperator):
     The tables are those of the configured catalogs with the property `autostream.compaction.enabled`. The param
     `tables` limits them by patterns such as `lake.db.*`; a table that it names in full is compacted whether enabled or
     not. A catalog or table that cannot be planned stops no other: it is a row under the XCom key `rows`, and so is a
-    table that needs nothing.
+    table that needs nothing, and a pattern that matches no table.
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Plans.
 
         Raises:
-            AirflowFailException: Options or settings are wrong, or there is no catalog to look through.
+            AirflowFailException: Params or settings are wrong, or there is no catalog to look through.
         """
         from autostream.lake.workload import split_work
 
-        _check_options(option_texts(context["params"]["options"] or {}))
+        _check(context["params"])
         settings = read_settings()
         rows: list[Row] = []
         with self.open_worker() as worker:
@@ -91,10 +91,20 @@ class PlanCompactionOperator(TableOperator):
                 "each a connection of type `iceberg` or a catalog of PyIceberg's configuration."
             )
         timeout = settings.compaction.table_timeout_seconds
+        listed: list[str] = []
+        matched: set[str] = set()
         for catalog in catalogs:
-            for table in self._ask(worker, "list", catalog, context=context, timeout=timeout, rows=rows) or []:
-                if table not in named and (not patterns or any(fnmatchcase(table, pattern) for pattern in patterns)):
+            tables = self._ask(worker, "list", catalog, context=context, timeout=timeout, rows=rows)
+            listed += [catalog] if tables is not None else []
+            for table in tables or []:
+                matching = [pattern for pattern in patterns if fnmatchcase(table, pattern)]
+                matched.update(matching)
+                if table not in named and (matching or not patterns):
                     yield table, False
+        for pattern in patterns:
+            if listed and pattern not in matched:
+                error = f"No table of {', '.join(listed)} has a name like this. Correct the param `tables`."
+                rows.append({"table": pattern, "status": FAILED, "error": error})
 
     def _ask(
         self,
@@ -123,15 +133,30 @@ class PlanCompactionOperator(TableOperator):
         return None
 
 
-def _check_options(options: dict[str, str]) -> None:
-    """Refuses options that no table could take, before any table is looked at."""
-    from autostream.errors import ConfigurationError
+def _check(params: Mapping[str, Any]) -> None:
+    """Refuses params that no table could take, before any table is looked at."""
+    from autostream.catalogs import TableName
+    from autostream.errors import ConfigurationError, UsageError
     from autostream.lake.options import CompactionOptions
+    from autostream.lake.predicate import parse_where
 
+    options = option_texts(params["options"] or {})
+    if "enabled" in options:
+        raise AirflowFailException(
+            "The param `options` is wrong. Whether a table is enabled is not an option of a run, but a property of the "
+            "table. To compact a table that is not enabled, name it in full in the param `tables`."
+        )
+    param = "options"
     try:
         CompactionOptions.from_properties({}, options)
-    except ConfigurationError as error:
-        raise AirflowFailException(f"The param `options` is wrong. {error}") from error
+        param = "where"
+        parse_where(params["where"] or None)
+        param = "tables"
+        for name in params["tables"] or []:
+            if not _is_pattern(name):
+                TableName.parse(name)
+    except (ConfigurationError, UsageError) as error:
+        raise AirflowFailException(f"The param `{param}` is wrong. {error}") from error
 
 
 def _is_pattern(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Which tables are planned, in which items, and what becomes of those that cannot be."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,6 @@ def tables(make_table: Callable[..., Table]) -> dict[str, Table]:
         (["lake.db.off"], ["lake.db.off"]),
         (["lake.db.off", "lake.db.u*", "lake.db.off"], ["lake.db.users", "lake.db.off"]),
         (["lake.db.orders", "lake.*"], ["lake.db.users", "lake.db.orders"]),
-        (["other.*"], []),
     ],
 )
 def test_which_tables_are_planned(context: dict[str, Any], wanted: list[str], expected: list[str]) -> None:
@@ -90,9 +90,42 @@ def test_what_cannot_be_planned_is_a_row_and_stops_no_other(
     assert "Catalog 'nowhere' cannot be opened" in errors["nowhere"]
 
 
-def test_options_that_no_table_takes_are_refused_before_any_is_looked_at(context: dict[str, Any]) -> None:
-    context["params"]["options"] = {"rewrite-al": True}
-    with pytest.raises(AirflowFailException, match=r"The param `options` is wrong.*Did you mean rewrite-all"):
+@pytest.mark.usefixtures("tables")
+def test_a_pattern_that_matches_no_table_is_a_failed_row(context: dict[str, Any]) -> None:
+    context["params"]["tables"] = ["lake.db.o*", "lake.db.odrers*", "lake.db.of*", "othr.*"]
+    assert plan(context) == ["lake.db.orders"]
+    assert statuses(context) == {"lake.db.odrers*": "failed", "othr.*": "failed"}
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_where_that_fits_some_tables_is_a_row_of_the_others(context: dict[str, Any]) -> None:
+    context["params"]["where"] = "day = 'x'"
+    assert plan(context) == []
+    assert statuses(context) == {"lake.db.orders": "failed", "lake.db.users": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "message"),
+    [
+        ("options", {"rewrite-al": True}, "Did you mean rewrite-all"),
+        ("options", {"min-input-files": 0}, "min-input-files is '0'"),
+        ("options", {"min-input-files": 2.5}, "min-input-files is '2.5'"),
+        ("options", {"rewrite-all": 1}, "rewrite-all is '1'"),
+        ("options", {"target-file-size-bytes": "many"}, "target-file-size-bytes is 'many'"),
+        ("options", {"delete-ratio-threshold": "nan"}, "delete-ratio-threshold is 'nan'"),
+        ("options", {"enabled": True}, "name it in full in the param `tables`"),
+        ("where", "day >=", "'day >=' "),
+        ("where", " ", ""),
+        ("tables", ["lake.*", "lake.orders"], "'lake.orders' does not name a table"),
+        ("tables", ["lake..orders"], "'lake..orders' does not name a table"),
+    ],
+)
+def test_what_no_table_takes_is_refused_before_any_is_looked_at(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, param: str, value: Any, message: str
+) -> None:
+    monkeypatch.setattr(PlanCompactionOperator, "open_worker", lambda self: pytest.fail("it was looked"))
+    context["params"][param] = value
+    with pytest.raises(AirflowFailException, match=rf"(?s)The param `{param}` is wrong\..*{re.escape(message)}"):
         plan(context)
 
 
