@@ -26,7 +26,7 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, LongType, NestedField, StringType
 
 from autostream.demo.writer import UpsertWriter
-from autostream.errors import DataError
+from autostream.errors import ConfigurationError, DataError
 from autostream.lake.files import FILE_PATH_FIELD_ID, Content
 from autostream.lake.manifests import (
     ManifestReader,
@@ -161,16 +161,70 @@ def test_what_java_insists_on(table: Table, tmp_path: Path, content: DataFileCon
     assert entry["data_file"]["content"] == int(content)
 
 
-@pytest.mark.parametrize("codec", ["gzip", "null", "zstd", None])
-def test_codecs_of_manifests(table: Table, tmp_path: Path, codec: str | None) -> None:
+@pytest.mark.parametrize(
+    ("codec", "in_avro"),
+    [
+        (None, "deflate"),
+        ("gzip", "deflate"),
+        ("uncompressed", "null"),
+        ("null", "null"),
+        ("ZSTD", "zstandard"),
+        ("snappy", "snappy"),
+    ],
+)
+def test_codecs_of_manifests(table: Table, tmp_path: Path, codec: str | None, in_avro: str) -> None:
     if codec is not None:
         with table.transaction() as transaction:
             transaction.set_properties({"write.avro.compression-codec": codec})
     one = writer(table, tmp_path / "m.avro")
     for i in range(2_500):  # several blocks
         one.add(described(f"file:///t/{i}"))
-    entries = read_entries(table.io, as_listed(one.close(), 1))
-    assert [e.data_file.file_path for e in entries] == [f"file:///t/{i}" for i in range(2_500)]
+    manifest = as_listed(one.close(), 1)
+    assert [e.data_file.file_path for e in read_entries(table.io, manifest)] == [f"file:///t/{i}" for i in range(2_500)]
+    reader, entries = raw(tmp_path / "m.avro")
+    assert (reader.codec, len(entries)) == (in_avro, 2_500)
+    write_list(
+        table.io,
+        f"file://{tmp_path}/list.avro",
+        [manifest],
+        metadata=table.metadata,
+        snapshot_id=77,
+        parent_snapshot_id=None,
+        sequence_number=1,
+    )
+    assert [m.manifest_path for m in read_manifest_list(table.io.new_input(f"file://{tmp_path}/list.avro"))] == [
+        manifest.manifest_path
+    ]
+    assert raw(tmp_path / "list.avro")[0].codec == in_avro
+
+
+def test_a_codec_that_nobody_has_is_told_before_anything_is_written(table: Table, tmp_path: Path) -> None:
+    with table.transaction() as transaction:
+        transaction.set_properties({"write.avro.compression-codec": "brotli"})
+    with pytest.raises(
+        ConfigurationError, match=r"compression-codec is 'brotli': it must be one of uncompressed, gzip"
+    ):
+        writer(table, tmp_path / "m.avro")
+    assert not (tmp_path / "m.avro").exists()
+
+
+def test_a_manifest_that_names_no_codec_is_not_compressed(table: Table, tmp_path: Path) -> None:
+    one = writer(table, tmp_path / "m.avro")
+    one.add(described())
+    manifest = as_listed(one.close(), 1)
+    reader, entries = raw(tmp_path / "m.avro")
+    metadata = {k: v for k, v in reader.metadata.items() if not k.startswith("avro.")}
+    with (tmp_path / "m.avro").open("wb") as stream:
+        fastavro.writer(stream, reader.writer_schema, entries, metadata=metadata, codec="null")
+    bytes_with = (tmp_path / "m.avro").read_bytes()
+    assert b"avro.codec" in bytes_with
+    # The entry of the header's map goes: a length-prefixed key and value, and one entry less.
+    named = b"\x14avro.codec\x08null"
+    assert named in bytes_with
+    count = bytes_with[4:5]
+    one_less = bytes([count[0] - 2])
+    (tmp_path / "m.avro").write_bytes(bytes_with.replace(named, b"", 1).replace(count, one_less, 1))
+    assert [e.data_file.file_path for e in read_entries(table.io, manifest)] == ["file:///t/a"]
 
 
 def test_a_referenced_data_file_survives_rewriting(table: Table, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from autostream.lake.commit import Committed, ReplaceCommit
 from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine
 from autostream.lake.files import Content, LiveFile
-from autostream.lake.manifests import ManifestReader
+from autostream.lake.manifests import ManifestReader, manifest_codec
 from autostream.lake.options import CompactionOptions
 from autostream.lake.output import delete_files
 from autostream.lake.plan import CompactionPlan, FileGroup, plan
@@ -246,6 +246,7 @@ class _Run:
         self.on_step = on_step
         self.reader = ManifestReader(table.io)
         self.policy = RetryPolicy.from_properties(table.metadata.properties)
+        manifest_codec(table.metadata.properties)  # a wrong one is told before the work, not after it
         self.referenced: dict[str, set[str]] = {}
 
     def execute(self, where: str | None, partitions: Collection[str] | None, *, dry_run: bool) -> CompactionResult:

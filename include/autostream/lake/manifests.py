@@ -8,7 +8,7 @@ its writer cannot write delete manifests at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -39,7 +39,7 @@ from pyiceberg.types import IcebergType, IntegerType, ListType, LongType, Nested
 from pyiceberg.utils.concurrent import ExecutorFactory
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
-from autostream.errors import DataError
+from autostream.errors import ConfigurationError, DataError
 from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile, partition_key
 
 Status = ManifestEntryStatus
@@ -90,6 +90,8 @@ class _ManifestAvro(AvroFile[ManifestEntry]):
         with self.input_file.open() as stream:
             self.decoder = new_decoder(stream.read())
         self.header = self._read_header()
+        # Avro's rule for files that name no codec; PyIceberg takes them for compressed.
+        self.header.meta.setdefault("avro.codec", "null")
         self.reader = _entry_reader(self.header.meta["avro.schema"])
         return self
 
@@ -217,6 +219,30 @@ def _schema_with_sources(metadata: TableMetadata, spec: PartitionSpec) -> Schema
     return Schema(*(NestedField(i, f"c{i}", t, required=False) for i, t in known.items() if t is not None))
 
 
+CODEC = "write.avro.compression-codec"
+
+# By Avro's names: Iceberg's own, and those that PyIceberg lets a table have.
+_CODECS = {
+    "uncompressed": "null",
+    "gzip": "deflate",
+    "zstd": "zstandard",
+    "snappy": "snappy",
+    **{name: name for name in ("null", "deflate", "zstandard", "bzip2")},
+}
+
+
+def manifest_codec(properties: Mapping[str, str]) -> str:
+    """Return how a table's manifests and manifest lists are compressed.
+
+    Raises:
+        ConfigurationError: the table's property names a codec that Iceberg does not have.
+    """
+    name = properties.get(CODEC, "gzip").strip().lower()
+    if name not in _CODECS:
+        raise ConfigurationError(f"Table property {CODEC} is {name!r}: it must be one of {', '.join(_CODECS)}.")
+    return _CODECS[name]
+
+
 class ManifestWriter:
     """Writes one manifest of one spec and one kind of content.
 
@@ -247,7 +273,7 @@ class ManifestWriter:
         self._min_sequence_number: int | None = None
         partition = partition_type(metadata, self._spec)
         version = metadata.format_version
-        codec = metadata.properties.get("write.avro.compression-codec", "gzip")
+        codec = manifest_codec(metadata.properties)
         meta = {
             "schema": metadata.schema().model_dump_json(),
             "partition-spec": "[" + ",".join(f.model_dump_json() for f in self._spec.fields) + "]",
@@ -371,7 +397,7 @@ def write_list(
         snapshot_id=snapshot_id,
         parent_snapshot_id=parent_snapshot_id,
         sequence_number=sequence_number,
-        avro_compression=metadata.properties.get("write.avro.compression-codec", "gzip"),  # type: ignore[arg-type]
+        avro_compression=manifest_codec(metadata.properties),  # type: ignore[arg-type]
     ) as writer:
         writer.add_manifests(list(manifests))
 

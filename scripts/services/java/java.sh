@@ -1,13 +1,15 @@
 #!/bin/bash
-# java.sh setup iceberg|flink           : fetches jars and compiles src/SET into the cache; at once when nothing changed
-# java.sh run iceberg|flink MAIN ARGS...: runs a main class with them. JAVA_OPTS: -Xmx512m
+# java.sh setup SET           : fetches the jars of SET.pom.xml and compiles its sources into the cache; at once when nothing changed
+# java.sh run SET MAIN ARGS...: runs a main class with them. JAVA_OPTS: -Xmx512m
+# SET: iceberg, iceberg-1.4 (the same sources on an older version), flink
 # Cache: ${XDG_CACHE_HOME:-~/.cache}/autostream/services. Needs JDK 17, Maven 3 and uv.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-[ $# -ge 2 ] && [ -f "$HERE/$2.pom.xml" ] || { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] && [ -f "$HERE/$2.pom.xml" ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
 COMMAND=$1 SET=$2
+SOURCES=$HERE/src/${SET%%-*}
 HOME_OF_SET=${XDG_CACHE_HOME:-$HOME/.cache}/autostream/services/$SET
-WANT=$(cat "$HERE/$SET.pom.xml" "$HERE"/src/"$SET"/*.java "${BASH_SOURCE[0]}" | sha256sum)
+WANT=$(cat "$HERE/$SET.pom.xml" "$SOURCES"/*.java "${BASH_SOURCE[0]}" | sha256sum)
 WANT=${WANT:0:12}
 TARGET=$HOME_OF_SET/$WANT
 
@@ -29,7 +31,7 @@ setup() {
     mv "$TARGET.new"/wheel/pyflink/lib/*.jar "$TARGET.new/lib/"
     rm -rf "$TARGET.new/wheel"
   fi
-  javac -nowarn -Xlint:none -d "$TARGET.new/classes" -cp "$TARGET.new/lib/*" "$HERE"/src/"$SET"/*.java
+  javac -nowarn -Xlint:none -d "$TARGET.new/classes" -cp "$TARGET.new/lib/*" "$SOURCES"/*.java
   mv "$TARGET.new" "$TARGET"
   # Other checkouts may be using theirs: only what nobody has used for a month goes.
   find "$HOME_OF_SET" -mindepth 1 -maxdepth 1 -type d ! -name "$WANT" -mtime +30 -exec rm -rf {} +

@@ -1,0 +1,99 @@
+"""Random tables of Iceberg's own writers, in Java: what each engine reads of them has to be the same."""
+
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
+
+from autostream.lake.compact import compact_table
+from autostream.lake.options import CompactionOptions
+from autostream.lake.scan import scan_table
+from autostream.resources import EngineResources
+from tests.support.java import JAVA
+from tests.support.raw import Row, differences, rows_of_arrow, rows_of_java
+
+VERSIONS = ("iceberg", "iceberg-1.4")
+"""The sets of jars that write and read: Iceberg 1.11 and 1.4."""
+
+_RESOURCES = EngineResources(threads=1)
+
+
+@dataclass(frozen=True)
+class RandomTable:
+    """A table, and how to make it again."""
+
+    table: Table
+    version: str
+    seed: int
+    number: int
+    steps: str
+
+    def __str__(self) -> str:
+        """Say how to make the table again, and what was done to it."""
+        again = f"scripts/services/java/java.sh run {self.version} WriteTables DIRECTORY {self.seed} {self.number} 1"
+        return f"table {self.number} of seed {self.seed} ({again}): {self.steps}"
+
+    def loaded(self) -> Table:
+        """Return the table as its catalog has it now."""
+        return self.table.catalog.load_table(self.table.name())
+
+
+def write_tables(catalog: SqlCatalog, directory: Path, *, version: str, seed: int, numbers: range) -> list[RandomTable]:
+    """Have Java write tables, and register them as `db.t<number>`."""
+    args = [str(directory), str(seed), str(numbers.start), str(len(numbers))]
+    done = subprocess.run([JAVA, "run", version, "WriteTables", *args], capture_output=True, text=True)
+    assert done.returncode == 0, f"seed {seed}, version {version}: {done.stderr[-4000:]}"
+    made = []
+    for line in done.stdout.splitlines():
+        number, location, steps = line.split("\t", 2)
+        table = catalog.register_table(f"db.t{number}", location)
+        made.append(RandomTable(table, version, seed, int(number), steps))
+    assert len(made) == len(numbers)
+    return made
+
+
+def read_tables(tables: Sequence[RandomTable], directory: Path) -> list[Counter[Row]]:
+    """Have Java read the current metadata of tables, all of one version; one JVM reads them all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    outputs = [directory / f"{item.number}.jsonl" for item in tables]
+    current = [item.loaded() for item in tables]
+    pairs = [str(a) for t, o in zip(current, outputs, strict=True) for a in (t.metadata_location, o)]
+    done = subprocess.run([JAVA, "run", tables[0].version, "ReadTables", *pairs], capture_output=True, text=True)
+    assert done.returncode == 0, f"seed {tables[0].seed}: {done.stderr[-4000:]}"
+    return [rows_of_java(o, t.schema()) for t, o in zip(current, outputs, strict=True)]
+
+
+def faults_of(tables: Sequence[RandomTable], directory: Path) -> Iterator[str]:
+    """Read tables by Java and by us, compact them, read them by both again; yield what is not the same."""
+    expected = read_tables(tables, directory / "before")
+    compacted = []
+    for item, rows in zip(tables, expected, strict=True):
+        try:
+            if wrong := differences(_scan(item), rows):
+                yield f"scan: {wrong}\n  {item}"
+            _compact(item)
+            if wrong := differences(_scan(item), rows):
+                yield f"scan after compaction: {wrong}\n  {item}"
+            compacted.append((item, rows))
+        except Exception as error:
+            yield f"{type(error).__name__}: {error}\n  {item}"
+    read = read_tables([item for item, _ in compacted], directory / "after") if compacted else []
+    for (item, rows), got in zip(compacted, read, strict=True):
+        if wrong := differences(got, rows):
+            yield f"Java after compaction: {wrong}\n  {item}"
+
+
+def _scan(item: RandomTable) -> Counter[Row]:
+    return rows_of_arrow(scan_table(item.loaded(), resources=_RESOURCES).to_arrow())
+
+
+def _compact(item: RandomTable) -> None:
+    table = item.loaded()
+    options = CompactionOptions.from_properties(table.properties, {"rewrite-all": "true"})
+    result = compact_table(table, f"lake.{'.'.join(table.name())}", options=options, resources=_RESOURCES)
+    if result.status not in ("committed", "nothing-to-do"):
+        raise AssertionError(f"{result.status}: {result.error}")
