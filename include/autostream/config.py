@@ -230,11 +230,17 @@ class WatermarkSettings(Section):
         description="A writer whose watermark has not advanced for this long is retired: its table no longer waits for "
         "it. 0: never, since an outage of the writer looks the same.",
     )
+    max_ahead_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="A watermark further ahead of now than this is not believed: `watermark set` refuses it without "
+        "--force, the recorder does not record it, and what is derived does not count.",
+    )
     concurrency: int = Field(default=8, ge=1, le=64, description="Requests to Flink and to catalogs at a time.")
     property_keys: NameList = Field(
         default=(),
         description="Table properties in which other tools keep watermarks, such as Amoro's watermark.table or one a "
-        "region: epoch ms or s, or ISO 8601 with offset. A table that has any needs all; the lowest counts.",
+        "region: epoch ms, or ISO 8601 with offset. A table that has any needs all; the lowest counts.",
     )
     summary_keys: NameList = Field(
         default=(),

@@ -91,7 +91,7 @@ def test_a_table_from_its_first_watermark_to_its_last(table: SqlCatalog) -> None
     ("arguments", "says"),
     [
         (("get", "lake.db.missing"), "Table lake.db.missing does not exist"),
-        (("wait", "lake.db.t", "--until", "soon"), "'soon' is no time"),
+        (("wait", "lake.db.t", "--until", "soon"), "Invalid time 'soon'"),
         (("record",), "There is nothing to record: watermark.flink_urls names no Flink cluster"),
     ],
 )
@@ -123,7 +123,7 @@ def test_what_people_see_of_a_table_of_which_nothing_is_known(table: SqlCatalog)
 
 def test_garbage_in_properties_is_shown(table: SqlCatalog) -> None:
     table.load_table("db.t").transaction().set_properties({"autostream.watermark": "soon"}).commit_transaction()
-    problem = "table property autostream.watermark is 'soon', which is no time in epoch milliseconds"
+    problem = "table property autostream.watermark is 'soon', which is not a time in epoch milliseconds"
     assert run("get", "lake.db.t", "--json")["problems"] == [problem]
     assert f"problem: {problem}" in run("get", "lake.db.t")
 
@@ -153,16 +153,30 @@ def test_a_watermark_that_is_set_never_goes_back(table: SqlCatalog) -> None:
     set_writer("x", T)
     again = set_writer("x", "2026-11-23T01:00Z")
     assert (again["changed"], again["watermark_ms"]) == (False, T_MS)
-    shown = run("set", "lake.db.t", "--writer", "x", "--at", "2026-11-23T01:00Z")
-    assert shown.startswith("Nothing had to be changed.")
+    why = (
+        "The watermark of writer x stays at 2026-11-23 02:00 UTC: 2026-11-23 01:00 is earlier, and a watermark does "
+        "not go back. To set it back, use `autostream watermark reset lake.db.t --writer x --to 2026-11-23T01:00:00Z "
+        "--reason TEXT`."
+    )
+    assert again["reason"] == why
+    assert run("set", "lake.db.t", "--writer", "x", "--at", "2026-11-23T01:00Z").startswith(why)
+    assert run("set", "lake.db.t", "--writer", "x", "--at", T).startswith("Nothing had to be changed: that is recorded")
+
+
+def test_a_time_that_is_still_to_come_needs_force(table: SqlCatalog) -> None:
+    before = table.load_table("db.t").metadata_location
+    with pytest.raises(UsageError, match=r"Invalid watermark '9000-01-01': .* ahead of now; .* or add --force"):
+        set_writer("x", "9000-01-01")
+    assert table.load_table("db.t").metadata_location == before
+    assert set_writer("x", "9000-01-01", "--force")["watermark"] == "9000-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
     ("writer", "at", "says"),
     [
-        ("x", "soon", "'soon' is no time"),
-        ("x", "1795399200000000", "Epoch times are given in milliseconds"),
-        ("x", "", "'' is no time"),
+        ("x", "soon", "Invalid time 'soon'"),
+        ("x", "1795399200000000", "Invalid time '1795399200000000'"),
+        ("x", "", "Invalid time ''"),
         (" ", T, "cannot be a writer's name"),
         ("x" * 129, T, "has 129 characters"),
     ],
@@ -293,8 +307,8 @@ def test_what_may_be_waited_for(
     [
         ((), "by one of --until, --hour and --day, not by none"),
         (("--until", T, "--day", T), "not by --until and --day"),
-        (("--until", T, "--lateness", "-1s"), "is no length of time"),
-        (("--hour", "soon"), "'soon' is no time"),
+        (("--until", T, "--lateness", "-1s"), "Invalid length of time"),
+        (("--hour", "soon"), "Invalid time 'soon'"),
     ],
 )
 def test_what_cannot_be_waited_for(table: SqlCatalog, clock: Clock, arguments: tuple[str, ...], says: str) -> None:

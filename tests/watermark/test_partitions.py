@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 from itertools import pairwise
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo._zoneinfo import ZoneInfo as Clocks  # in Python, whose data can be looked at
 
 import pytest
 
@@ -41,7 +42,53 @@ def test_keys_are_read_back() -> None:
             assert window_of_key(key_of(window, kind, zone), kind=kind, zone=zone) == window
 
 
-@pytest.mark.parametrize("key", ["eu", "2026-11", "2026-W47", "2026-11-23T01:00:00|eu", ""])
+def test_hours_that_the_clocks_go_through_twice_have_two_keys() -> None:
+    first = window_at(HOUR, ms("2026-10-25T00:00Z"), BERLIN)
+    second = window_at(HOUR, ms("2026-10-25T01:00Z"), BERLIN)
+    assert [key_of(window, HOUR, BERLIN) for window in (first, second)] == [
+        "2026-10-25T02:00:00",
+        "2026-10-25T01:00:00Z",
+    ]
+
+
+def clocks_of(zone: str) -> tuple[int, ...]:
+    """Return when the clocks of a zone have been or will be changed, epoch seconds."""
+    return tuple(Clocks(zone)._trans_utc)  # type: ignore[attr-defined]
+
+
+CLOCKS = {clocks_of(zone): zone for zone in sorted(available_timezones())}
+"""Of zones whose clocks are changed at the same moments, one."""
+
+
+def read_back_around(zone: str, since: int) -> int:
+    """Check keys around all changes of the clocks of a zone; return how many changes there are."""
+    found = [moment for moment in clocks_of(zone) if moment >= since]
+    clocks = ZoneInfo(zone)
+    for moment in found:
+        for kind, away in ((HOUR, (-1, 0, 3600)), (DAY, (-86_400, -1, 0))):
+            for seconds in away:
+                window = window_at(kind, (moment + seconds) * 1000, clocks)
+                key = key_of(window, kind, clocks)
+                assert window_of_key(key, zone=clocks) == window, (zone, key)
+                assert window_of_key(key, kind=kind, zone=clocks) == window, (zone, key)
+    return len(found)
+
+
+def test_keys_are_read_back_around_the_changes_of_all_clocks() -> None:
+    since = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
+    until = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
+    zones = {tuple(moment for moment in clocks if since <= moment < until): zone for clocks, zone in CLOCKS.items()}
+    assert sum(read_back_around(zone, since) for zone in zones.values()) > 1
+
+
+@pytest.mark.exhaustive
+def test_keys_are_read_back_around_all_changes_of_all_clocks() -> None:
+    assert sum(read_back_around(zone, -(2**40)) for zone in CLOCKS.values()) > 10_000
+
+
+@pytest.mark.parametrize(
+    "key", ["eu", "٢٠٢٦-١١-٢٣", "2026-11-23T٠١", "2026-11", "2026-W47", "2026-11-23T01:00:00|eu", ""]
+)
 def test_a_key_that_names_neither_is_refused(key: str) -> None:
     with pytest.raises(UsageError, match="names no hour and no day"):
         window_of_key(key)

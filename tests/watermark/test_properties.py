@@ -306,17 +306,32 @@ def test_a_watermark_that_nobody_reports_can_be_set_back() -> None:
 # ------------------------------------------------------------------------------------------------ garbage
 
 GARBAGE = ["abc", "", " ", "1e300", "1764032400000000", "99999999999999999999", "-99999999999999999999", "9" * 5000]
-GARBAGE += ["0x10", "1.5", "NaN", "null", '{"ms": 1}', "2026-11-25T01:00:00Z", "\U0001f600"]
+GARBAGE += [
+    "٣",
+    "１２",
+    "1_0",
+    " 1",
+    "+1",
+    "0x10",
+    "1.5",
+    "NaN",
+    "null",
+    '{"ms": 1}',
+    "2026-11-25T01:00:00Z",
+    "\U0001f600",
+]
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_is_a_problem_and_never_a_watermark(garbage: str) -> None:
     mark = read({WATERMARK: garbage})
     assert (mark.watermark_ms, mark.source) == (None, Source.WRITERS)
-    assert mark.problems == (f"table property {WATERMARK} is {garbage!r}, which is no time in epoch milliseconds",)
+    assert mark.problems == (f"table property {WATERMARK} is {garbage!r}, which is not a time in epoch milliseconds",)
     mark = read({WRITER_PREFIX + "a": garbage, WRITER_PREFIX + "b": str(T)})
     assert mark.watermark_ms is None
-    assert mark.problems == (f"table property {WRITER_PREFIX}a is {garbage!r}, which is no time in epoch milliseconds",)
+    assert mark.problems == (
+        f"table property {WRITER_PREFIX}a is {garbage!r}, which is not a time in epoch milliseconds",
+    )
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)

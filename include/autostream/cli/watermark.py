@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -32,6 +33,7 @@ from autostream.watermark.times import (
     parse_instant,
     parse_length,
     parse_zone,
+    why_too_far_ahead,
 )
 from autostream.watermark.windows import WindowKind, window_at
 
@@ -123,15 +125,24 @@ def set_command(
             "--at", metavar="T", help="All rows up to this time are in the table; `forever`: the writer has ended."
         ),
     ],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Take a time further ahead of now than `watermark.max_ahead_seconds`."),
+    ] = False,
     time_zone: ZoneOption = "UTC",
     as_json: JsonOption = False,
 ) -> None:
     """Record how far a writer has got, as it says itself. It never goes back: an earlier time changes nothing."""
     from autostream.watermark.properties import Report, advance
 
-    at_ms = FOREVER_MS if at.strip().lower() == "forever" else parse_instant(at, parse_zone(time_zone))
+    at_ms = _forever_or_instant(at, parse_zone(time_zone), force=force)
     report = Report(writer, at_ms)
-    _change(table, lambda p: advance(p, [report], now_ms=_now_ms(), by=_me()), as_json=as_json)
+    _change(
+        table,
+        lambda p: advance(p, [report], now_ms=_now_ms(), by=_me()),
+        why_unchanged=partial(_why_it_stays, writer, at_ms),
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -205,6 +216,30 @@ def record(
 app.command("history")(watermark_history.history)
 
 
+def _forever_or_instant(at: str, zone: tzinfo, *, force: bool) -> int:
+    if at.strip().lower() == "forever":
+        return FOREVER_MS
+    at_ms = parse_instant(at, zone)
+    too_far = why_too_far_ahead(at_ms, now_ms=_now_ms(), most_seconds=load_settings().watermark.max_ahead_seconds)
+    if too_far and not force:
+        raise UsageError(
+            f"Invalid watermark {at!r}: {too_far}. A table cannot have all rows of a time that is still to come. "
+            "Correct the time, write `--at forever` for a writer that has ended, or add --force."
+        )
+    return at_ms
+
+
+def _why_it_stays(writer: str, at_ms: int, mark: TableMark) -> str:
+    found = mark.writer(writer)
+    if found is None or found.watermark_ms is None or found.watermark_ms <= at_ms:
+        return "Nothing had to be changed: that is recorded already."
+    return (
+        f"The watermark of writer {writer} stays at {describe_instant(found.watermark_ms)} UTC: "
+        f"{describe_instant(at_ms)} is earlier, and a watermark does not go back. To set it back, use `autostream "
+        f"watermark reset {mark.table} --writer {shlex.quote(writer)} --to {iso(at_ms)} --reason TEXT`."
+    )
+
+
 def _end(until: str | None, hour: str | None, day: str | None, zone: tzinfo) -> int:
     given = [name for name, value in (("--until", until), ("--hour", hour), ("--day", day)) if value is not None]
     if len(given) != 1:
@@ -266,7 +301,13 @@ def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, s
     return judge(condition, marks), problem
 
 
-def _change(table: str, decide: Callable[[Mapping[str, str]], Change], *, as_json: bool) -> None:
+def _change(
+    table: str,
+    decide: Callable[[Mapping[str, str]], Change],
+    *,
+    why_unchanged: Callable[[TableMark], str] = lambda _: "Nothing had to be changed.",
+    as_json: bool,
+) -> None:
     from autostream.catalogs import TableName, open_table
     from autostream.watermark import history
     from autostream.watermark.publish import publish
@@ -277,13 +318,14 @@ def _change(table: str, decide: Callable[[Mapping[str, str]], Change], *, as_jso
     change = publish(loaded, decide)
     history.record(loaded, change.events)
     mark = mark_of(loaded, str(name))
+    unchanged = "" if change else why_unchanged(mark)
 
     def render() -> None:
-        if not change:
-            output_console().print("Nothing had to be changed.")
+        if unchanged:
+            output_console().print(unchanged, markup=False, soft_wrap=True)
         _render(mark, parse_zone("UTC"))
 
-    emit(mark.to_dict() | {"changed": bool(change)}, as_json=as_json, render=render)
+    emit(mark.to_dict() | {"changed": bool(change), "reason": unchanged or None}, as_json=as_json, render=render)
 
 
 @contextmanager

@@ -194,7 +194,7 @@ def _condition(table: str, until: str | None, lateness: str, zone: tzinfo) -> Co
 
 def _instant(text: str, zone: tzinfo) -> int:
     # A plus sign that was not encoded arrives as a space.
-    mended = re.sub(r"(T\S+) (\d\d:?\d\d)$", r"\1+\2", text.strip())
+    mended = re.sub(r"(T\S+) ([0-9]{2}:[0-9]{2})$", r"\1+\2", text.strip())
     try:
         return parse_instant(mended, zone)
     except UsageError as error:

@@ -7,6 +7,7 @@ manifest said is remembered, for manifests never change.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -154,7 +155,7 @@ def column_mark(table: Table, name: str) -> TableMark | None:
 def _lateness(name: str, text: str | None) -> int:
     if text is None:
         return 0
-    if not text.strip().isdecimal():
+    if not re.fullmatch("[0-9]{1,15}", text.strip()):  # longer than any time, and than what `int` takes
         raise ConfigurationError(
             f"Table {name}: property {LATENESS} is {text!r}. It must be a number of milliseconds, 0 or more."
         )

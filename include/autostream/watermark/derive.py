@@ -6,19 +6,19 @@ in snapshot summaries (Kafka Connect's, and others by configuration), a column's
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
 from autostream.config import WatermarkSettings
+from autostream.errors import UsageError
 from autostream.watermark.bounds import column_mark
 from autostream.watermark.marks import Source, TableMark, WriterMark
-from autostream.watermark.times import FOREVER_MS, to_ms
+from autostream.watermark.times import FOREVER_MS, TIME_FORMS, has_offset, parse_instant, why_too_far_ahead
 
 VALID_THROUGH: Final = "kafka.connect.valid-through-ts"
 OFFSETS_PREFIX: Final = "kafka.connect.offsets."
@@ -60,20 +60,51 @@ class Said:
     problem: str = ""
 
 
-def derive_mark(table: Table, name: str, settings: WatermarkSettings) -> TableMark:
+def derive_mark(table: Table, name: str, settings: WatermarkSettings, *, now_ms: int | None = None) -> TableMark:
     """Return how complete a table is by what others leave in its metadata; source None where that is nothing.
+
+    Args:
+        table: as it was loaded.
+        name: its full name.
+        settings: which keys count, and how far ahead of now a watermark may be.
+        now_ms: the present, epoch ms; this machine's where None.
 
     Raises:
         ConfigurationError: the table property that names a column, or the one of its lateness, is wrong.
         DataError: a manifest with a column's bounds cannot be read.
     """
     metadata = table.metadata
-    return (
+    mark = (
         property_mark(name, metadata.properties, settings.property_keys)
         or summary_mark(name, lineage(commits_of(metadata), metadata.current_snapshot_id), settings.summary_keys)
         or column_mark(table, name)
         or TableMark(name, None, None)
     )
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    return without_future(mark, now_ms=now_ms, most_seconds=settings.max_ahead_seconds)
+
+
+def without_future(mark: TableMark, *, now_ms: int, most_seconds: float) -> TableMark:
+    """Return a derived mark without what is too far ahead of now to be true: one wrong row must not complete a table.
+
+    Among that is Java's greatest long, by which other tools say that a run has ended: the next may begin at any time.
+    """
+
+    def why_not(ms: int | None) -> str:
+        return "" if ms is None else why_too_far_ahead(ms, now_ms=now_ms, most_seconds=most_seconds)
+
+    if not why_not(mark.watermark_ms) and not any(why_not(writer.watermark_ms) for writer in mark.writers):
+        return mark
+    writers, problems = [], []
+    for writer in mark.writers:
+        if reason := why_not(writer.watermark_ms):
+            writer = replace(writer, watermark_ms=None, note=reason)
+            problems.append(f"{writer.name}: {reason}")
+        writers.append(writer)
+    if not mark.writers:
+        problems.append(f"the largest value of the column, less the lateness: {why_not(mark.watermark_ms)}")
+    watermark = lowest(writers)
+    return replace(mark, watermark_ms=watermark, writers=tuple(writers), problems=(*mark.problems, *problems))
 
 
 def property_mark(name: str, properties: Mapping[str, str], keys: Sequence[str]) -> TableMark | None:
@@ -91,8 +122,8 @@ def property_mark(name: str, properties: Mapping[str, str], keys: Sequence[str])
         else:
             try:
                 watermark = parse_value(properties[key])
-            except ValueError:
-                problems.append(f"table property {key} is {properties[key]!r}, which is no time")
+            except ValueError as error:
+                problems.append(f"table property {key}: {error}")
         writers.append(WriterMark(key, watermark, note=note))
     return TableMark(name, Source.PROPERTY, lowest(writers), tuple(writers), tuple(problems))
 
@@ -146,8 +177,8 @@ def _read(commit: Commit, writer: str, key: str) -> Said:
         return Said(writer, None)
     try:
         return Said(writer, parse_value(text))
-    except ValueError:
-        return Said(writer, None, f"snapshot {commit.snapshot_id} has {key} = {text!r}, which is no time")
+    except ValueError as error:
+        return Said(writer, None, f"snapshot {commit.snapshot_id}, {key}: {error}")
 
 
 def lowest(writers: Sequence[WriterMark]) -> int | None:
@@ -178,25 +209,21 @@ def lineage(commits: Iterable[Commit], head_id: int | None) -> Iterator[Commit]:
 def parse_value(text: str) -> int | None:
     """Return the epoch milliseconds of what another tool wrote; None for Java's least long, Flink's "not yet".
 
-    Epoch seconds (9 or 10 digits), epoch milliseconds (12 to 15), Java's greatest long for the end of all data, or ISO
-    8601 with an offset, as Java writes it.
+    What `parse_instant` reads, where it means the same instant in each time zone; or Java's greatest long, for the end
+    of all data.
 
     Raises:
         ValueError: it is none of these.
     """
     word = text.strip()
-    if re.fullmatch(r"-?\d+", word):
-        number = int(word)
-        if number == _JAVA_MIN:
-            return None
-        if number == _JAVA_MAX:
-            return FOREVER_MS
-        if 10**8 <= number < 10**10:
-            return number * 1000
-        if 10**11 <= number <= FOREVER_MS:
-            return number
-        raise ValueError(text)
-    moment = datetime.fromisoformat(word)
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return to_ms(moment)
+    if word == str(_JAVA_MIN):
+        return None
+    if word == str(_JAVA_MAX):
+        return FOREVER_MS
+    try:
+        instant = parse_instant(word)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    if not has_offset(word):
+        raise ValueError(f"Invalid time {text!r}: it has no offset from UTC. Write {TIME_FORMS}.")
+    return instant

@@ -10,7 +10,7 @@ from autostream.store.watermark_log import ADVANCE, JOIN, RESET, RETIRE, Known, 
 from autostream.watermark.derive import Commit, complete, lowest, property_mark, what_is_said
 from autostream.watermark.marks import Status, TableMark, WriterMark
 from autostream.watermark.properties import RESET as RESET_PROPERTY
-from autostream.watermark.properties import Kind, read_properties
+from autostream.watermark.properties import Kind, read_properties, time_or_none
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class State:
 
 def generation(properties: Mapping[str, str]) -> int:
     """Return when a table was last set back, epoch ms; 0 where it never was."""
-    at_ms = _last_reset(properties).get("at-ms")
-    return at_ms if isinstance(at_ms, int) else 0
+    return time_or_none(_last_reset(properties).get("at-ms")) or 0
 
 
 def facts_of_state(table: TableId, state: State, property_keys: Sequence[str]) -> Iterator[LogEntry]:
@@ -161,14 +160,14 @@ def _from_commit(table: TableId, writer: str | None, watermark_ms: int, commit: 
 
 
 def _reset(table: TableId, record: Mapping[str, object], at_ms: int) -> LogEntry:
-    ends = [value for value in (record.get("from-ms"), record.get("to-ms")) if isinstance(value, int)]
-    known = isinstance(record.get("from-ms"), int)
+    ends = [value for value in (time_or_none(record.get(key)) for key in ("from-ms", "to-ms")) if value is not None]
+    known = time_or_none(record.get("from-ms")) is not None
     return LogEntry(
         table.name,
         table.uuid,
         None,
         Kind.RESET.value,
-        min(ends) if known else None,
+        min(ends) if known and len(ends) == 2 else None,
         at_ms,
         generation_ms=at_ms,
         by=str(record.get("by", "")),
@@ -179,6 +178,6 @@ def _reset(table: TableId, record: Mapping[str, object], at_ms: int) -> LogEntry
 def _last_reset(properties: Mapping[str, str]) -> Mapping[str, object]:
     try:
         record = json.loads(properties.get(RESET_PROPERTY, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}

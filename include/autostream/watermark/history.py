@@ -28,7 +28,7 @@ from autostream.store.watermark_log import DAY_MS, Known, LogEntry, WatermarkLog
 from autostream.watermark.derive import Commit, commits_of, lineage, property_mark
 from autostream.watermark.facts import NewFacts, State, TableId, facts_of_commits, facts_of_state, generation
 from autostream.watermark.properties import Event, read_properties
-from autostream.watermark.times import describe_instant, iso
+from autostream.watermark.times import describe_instant, iso, why_too_far_ahead
 
 MOST_FILES: Final = 100
 """So many metadata files are read for one question, the newest ones; Iceberg's tables list no more by default."""
@@ -297,7 +297,9 @@ class _Past:
             line = reversed(list(lineage(commits.values(), self.table.metadata.current_snapshot_id)))
             found = facts_of_commits(self.id, line, settings.watermark.summary_keys)
             there = {(entry.writer, entry.watermark_ms) for entry in known}
-            facts += [fact for fact in found if (fact.writer, fact.watermark_ms) not in there]
+            facts += [
+                fact for fact in found if (fact.writer, fact.watermark_ms) not in there and _is_believed(fact, settings)
+            ]
         new = thinned(facts, now_ms=now_ms, keep_days=keep_days)
         names = [current.file_name, *(state.file_name for state in earlier)]
         if new or not read_before.issuperset(names):
@@ -333,7 +335,10 @@ class _Past:
         filter_ = NewFacts(known)
         facts: list[LogEntry] = []
         for state in sorted((*earlier, current), key=lambda state: state.updated_ms):
+            derived = read_properties(self.id.name, state.properties).source is None
             for fact in facts_of_state(self.id, state, settings.watermark.property_keys):
+                if derived and not _is_believed(fact, settings):
+                    continue
                 if filter_.is_new(fact, may_be_earlier=state is not current):
                     facts.append(fact)
         return facts
@@ -416,6 +421,14 @@ def entry_to_dict(entry: LogEntry) -> dict[str, Any]:
 
 def _second(ms: int) -> str:
     return describe_instant(ms - ms % 1000)
+
+
+def _is_believed(derived: LogEntry, settings: Settings) -> bool:
+    """Say whether what others left in the metadata was not too far ahead of the time at which they did."""
+    most = settings.watermark.max_ahead_seconds
+    return derived.watermark_ms is None or not why_too_far_ahead(
+        derived.watermark_ms, now_ms=derived.recorded_at_ms, most_seconds=most
+    )
 
 
 def _file_name(location: str) -> str:

@@ -7,15 +7,15 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from autostream.errors import UsageError
-from autostream.watermark.times import parse_instant, to_datetime
+from autostream.watermark.times import iso, parse_instant, to_datetime
 from autostream.watermark.windows import Window, WindowKind, window_after, window_at
 
 HOUR_KEY: Final = "%Y-%m-%dT%H:%M:%S"
-"""How the partition of an hour is called: its start, in UTC. Airflow's mappers take this form by default."""
-DAY_KEY: Final = "%Y-%m-%d"
-
-_DAY_KEY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_HOUR_KEY: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}(:\d{2})?)?(Z|[+-]\d{2}:\d{2})?")
+"""How the partition of an hour of UTC is called: by its start, in the form that Airflow's mappers take by default."""
+_DAY_KEY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HOUR_KEY: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}(:[0-9]{2}(:[0-9]{2})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
 
 
 def parse_kind(name: str) -> WindowKind:
@@ -31,24 +31,40 @@ def parse_kind(name: str) -> WindowKind:
 
 
 def key_of(window: Window, kind: WindowKind, zone: tzinfo = UTC) -> str:
-    """Return what the partition of a window is called."""
-    return to_datetime(window.start_ms, zone).strftime(HOUR_KEY if kind is WindowKind.HOUR else DAY_KEY)
+    """Return what the partition of a window is called: its start, to the second, or the date of a day.
+
+    `window_of_key` reads it back.
+    An hour that the clocks of a zone go through for the second time is called by its start in UTC, with a ``Z``.
+    """
+    start = to_datetime(window.start_ms, zone).replace(tzinfo=None)
+    if kind is WindowKind.DAY:
+        return start.date().isoformat()
+    key = start.isoformat(timespec="seconds")
+    return key if _hour_of(key, zone) == window else f"{iso(window.start_ms)}"
 
 
 def window_of_key(key: str, *, kind: WindowKind | None = None, zone: tzinfo = UTC) -> Window:
     """Return the window that a partition key names; which kind it is, is seen by its form where nobody says.
 
     Raises:
-        UsageError: it names no hour and no day.
+        UsageError: it names no hour and no day, or one that the clocks of the zone skip.
     """
+    if _DAY_KEY.fullmatch(key) and kind is not WindowKind.HOUR:
+        return window_at(WindowKind.DAY, parse_instant(key, zone), zone)
     if kind is None:
-        if _DAY_KEY.fullmatch(key):
-            kind = WindowKind.DAY
-        elif _HOUR_KEY.fullmatch(key):
-            kind = WindowKind.HOUR
-        else:
-            raise UsageError(f"Partition key {key!r} names no hour and no day.")
+        if not _HOUR_KEY.fullmatch(key):
+            raise UsageError(
+                f"Partition key {key!r} names no hour and no day. Keys look like 2026-11-23T01:00:00 or 2026-11-23."
+            )
+        kind = WindowKind.HOUR
     return window_at(kind, parse_instant(key, zone), zone)
+
+
+def _hour_of(key: str, zone: tzinfo) -> Window | None:
+    try:
+        return window_at(WindowKind.HOUR, parse_instant(key, zone), zone)
+    except UsageError:  # a start with parts of a second, cut, is within an hour that was skipped
+        return None
 
 
 def complete_windows(

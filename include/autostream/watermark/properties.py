@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -30,6 +31,7 @@ NOT_YET_MS: Final = -(2**63)
 """What Flink calls the watermark of a stream that has none yet."""
 _FLINK_FOREVER_MS: Final = 2**63 - 1
 _EARLIEST_MS: Final = -62_135_596_800_000  # the year 1
+_WHOLE_NUMBER: Final = re.compile("-?[0-9]{1,19}")
 _MOST_NAME_CHARACTERS: Final = 128  # with the prefix below the 256 that a Hive Metastore takes
 
 
@@ -333,11 +335,10 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str]) 
             f"table property {STATE_PREFIX}{name} has status {status!r}, which is none; it counts as active"
         )
         status = Status.ACTIVE
-    recorded = state.get("recorded-at-ms")
     return WriterMark(
         name=name,
         watermark_ms=watermark,
-        recorded_at_ms=recorded if type(recorded) is int else None,
+        recorded_at_ms=time_or_none(state.get("recorded-at-ms")),
         status=Status(status),
         job_id=str(state.get("job-id") or ""),
         note=str(state.get("note") or ""),
@@ -347,18 +348,20 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str]) 
 def _parse_ms(key: str, text: str | None, problems: list[str]) -> int | None:
     if text is None:
         return None
-    try:
-        value = int(text)
-    except ValueError:
-        value = _EARLIEST_MS - 1
+    value = int(text) if _WHOLE_NUMBER.fullmatch(text) else _EARLIEST_MS - 1
     if value == NOT_YET_MS:
         return None
     if value == _FLINK_FOREVER_MS:
         return FOREVER_MS
     if not _EARLIEST_MS <= value <= FOREVER_MS:
-        problems.append(f"table property {key} is {text!r}, which is no time in epoch milliseconds")
+        problems.append(f"table property {key} is {text!r}, which is not a time in epoch milliseconds")
         return None
     return value
+
+
+def time_or_none(value: object) -> int | None:
+    """Return a number in JSON that can be a time in epoch milliseconds; None for anything else."""
+    return value if type(value) is int and _EARLIEST_MS <= value <= FOREVER_MS else None
 
 
 def _parse_state(key: str, text: str | None, problems: list[str]) -> dict[str, Any]:

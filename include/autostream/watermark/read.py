@@ -30,8 +30,16 @@ def read_mark(
     return mark_of(open_table(name, catalog=catalog), str(name), settings=settings)
 
 
-def mark_of(table: Table, name: str, *, settings: WatermarkSettings | None = None) -> TableMark:
+def mark_of(
+    table: Table, name: str, *, settings: WatermarkSettings | None = None, now_ms: int | None = None
+) -> TableMark:
     """Return how complete a loaded table is: what its writers report, or else what can be derived.
+
+    Args:
+        table: as it was loaded.
+        name: its full name.
+        settings: which foreign keys count; those of the configuration where None.
+        now_ms: epoch milliseconds of now; those of this machine's clock where None.
 
     Raises:
         ConfigurationError: a table property is wrong.
@@ -39,4 +47,4 @@ def mark_of(table: Table, name: str, *, settings: WatermarkSettings | None = Non
     mark = read_properties(name, table.metadata.properties)
     if mark.source is not None:
         return mark
-    return derive_mark(table, name, settings or load_settings().watermark)
+    return derive_mark(table, name, settings or load_settings().watermark, now_ms=now_ms)

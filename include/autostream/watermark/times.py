@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,7 +15,20 @@ FOREVER_MS: Final = 253_402_300_799_999
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_MS: Final = -62_135_596_800_000  # the year 1
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_LENGTH: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*(ms|s|min|m|h|d)?\s*")
+TIME_FORMS: Final = (
+    "ISO 8601, such as 2026-11-25T02:00:00Z, 2026-11-25T02:00+05:30 or 2026-11-25, or epoch milliseconds (13 digits)"
+)
+"""The forms of times that are read, for messages."""
+_INSTANT: Final = re.compile(
+    r"(?P<y>[0-9]{4})-(?P<mo>[0-9]{2})-(?P<d>[0-9]{2})"
+    r"(?P<time>[T ](?P<h>[0-9]{2})(:(?P<mi>[0-9]{2})(:(?P<s>[0-9]{2})(\.(?P<fraction>[0-9]{1,9}))?)?)?"
+    r"(?P<offset>Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+# From 2001 to 2286. Of 10 digits are epoch seconds, of 8, 12 and 14 dates, of 16 and 19 epoch micro- and nanoseconds.
+_EPOCH_MS: Final = re.compile(r"[1-9][0-9]{12}")
+_LARGEST_OFFSET: Final = timedelta(hours=18)  # as in Java
+_MOST_QUOTED: Final = 80
+_LENGTH: Final = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(ms|s|min|m|h|d)?\s*")
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -64,32 +77,115 @@ def parse_zone(name: str) -> tzinfo:
 
 
 def parse_instant(text: str, zone: tzinfo = UTC) -> int:
-    """Return the epoch milliseconds of a text: ISO 8601, or epoch milliseconds themselves.
+    """Return the epoch milliseconds of a text: ISO 8601 as in `TIME_FORMS`, or epoch milliseconds of 13 digits.
 
-    A text without offset is a time of ``zone``; where its clocks are set back, the first of the two.
+    Everything else is refused, not guessed: numbers of other lengths can be seconds, microseconds or dates. A text
+    without offset is a time of ``zone``; where its clocks are set back, the first of the two. A date is the moment at
+    which its day begins: that is later than midnight where the clocks skip midnight.
 
     Raises:
-        UsageError: it is neither, or a time that the zone's clocks skip, or not within the years 1 to 9999.
+        UsageError: it is not of these forms, or a time that the zone's clocks skip, or not within the years 1 to 9999.
     """
     word = text.strip()
+    if _EPOCH_MS.fullmatch(word):
+        return int(word)
+    match = _INSTANT.fullmatch(word)
+    if not match:
+        raise UsageError(f"Invalid time {_short(text)}. Write {TIME_FORMS}.")
     try:
-        # Fewer digits could be a date.
-        ms = int(word) if re.fullmatch(r"-?\d{11,}", word) else _of_iso(text, datetime.fromisoformat(word), zone)
-    except (ValueError, OverflowError) as error:
+        moment = _moment(match)
+        ms = _local_ms(moment, zone) if moment.tzinfo is None else to_ms(moment)
+        if ms is None and not match["time"]:
+            return day_start_ms(moment.date(), zone)
+    except (ValueError, OverflowError) as error:  # the 30th of February; 24:00; before the year 1 in UTC
+        raise UsageError(f"Invalid time {_short(text)}: there is no such time. Write {TIME_FORMS}.") from error
+    if ms is None:
         raise UsageError(
-            f"{text!r} is no time. Write ISO 8601, such as 2026-11-25T02:00:00Z or 2026-11-25, or epoch milliseconds."
-        ) from error
+            f"Invalid time {_short(text)}: the clocks of {zone} skip it. Write it with its offset, such as "
+            f"{moment.isoformat()}+00:00."
+        )
     if not _EARLIEST_MS <= ms <= FOREVER_MS:
-        raise UsageError(f"{text!r} is no time in the years 1 to 9999. Epoch times are given in milliseconds.")
+        raise UsageError(f"Invalid time {_short(text)}: it is not in the years 1 to 9999 of UTC.")
     return ms
 
 
-def _of_iso(text: str, moment: datetime, zone: tzinfo) -> int:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-        if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment.replace(tzinfo=None):
-            raise UsageError(f"The clocks of {zone} skip {text!r}. Write it with its offset, such as {text}+00:00.")
-    return to_ms(moment)
+def has_offset(text: str) -> bool:
+    """Say whether a text that `parse_instant` reads means the same instant in every time zone."""
+    match = _INSTANT.fullmatch(text.strip())
+    return match is None or match["offset"] is not None
+
+
+def day_start_ms(day: date, zone: tzinfo) -> int:
+    """Return when a day of a zone begins: its midnight, the first of two, or where midnight is skipped, after that.
+
+    Raises:
+        UsageError: the zone has no such day, since its clocks skip all of it.
+    """
+    start = beginning_of_day(day, zone)
+    if to_datetime(start, zone).date() != day:
+        raise UsageError(f"Invalid day {day}: the clocks of {zone} skip all of it.")
+    return start
+
+
+def end_of_day(day: date, zone: tzinfo) -> int:
+    """Return when a day ends and the next one begins."""
+    return FOREVER_MS + 1 if day == date.max else beginning_of_day(day + timedelta(days=1), zone)
+
+
+def beginning_of_day(day: date, zone: tzinfo) -> int:
+    """Return when a day begins; a day that is skipped altogether begins, and ends, when the clocks change."""
+    midnight = datetime.combine(day, time(), tzinfo=zone)
+    moment = to_ms(midnight)
+    if to_datetime(moment, zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
+        return moment
+    # A midnight that is skipped is understood by the offset before the change, or else by that after it.
+    return change_of_offset(to_ms(midnight.replace(fold=1)), moment, zone)
+
+
+def change_of_offset(before_ms: int, after_ms: int, zone: tzinfo) -> int:
+    """Return the first moment that has the offset of ``after_ms``, given one that has another."""
+    offset = offset_ms(after_ms, zone)
+    while after_ms - before_ms > 1:
+        middle = (before_ms + after_ms) // 2
+        if offset_ms(middle, zone) == offset:
+            after_ms = middle
+        else:
+            before_ms = middle
+    return after_ms
+
+
+def offset_ms(instant_ms: int, zone: tzinfo) -> int:
+    """Return by how much the clocks of a zone are ahead of UTC at an instant."""
+    offset = to_datetime(instant_ms, zone).utcoffset()
+    return 0 if offset is None else offset // _MILLISECOND
+
+
+def _moment(match: re.Match[str]) -> datetime:
+    """Return what a text says, cut to microseconds, without zone where it has no offset."""
+    year, month, day, hour, minute, second = (int(match[n] or 0) for n in ("y", "mo", "d", "h", "mi", "s"))
+    fraction = int((match["fraction"] or "0")[:6].ljust(6, "0"))
+    offset = match["offset"]
+    zone: tzinfo | None = None
+    if offset == "Z":
+        zone = UTC
+    elif offset:
+        ahead = timedelta(hours=int(offset[1:3]), minutes=int(offset[4:]))
+        if int(offset[4:]) > 59 or ahead > _LARGEST_OFFSET:
+            raise ValueError(offset)
+        zone = timezone(-ahead if offset[0] == "-" else ahead)
+    return datetime(year, month, day, hour, minute, second, fraction, zone)
+
+
+def _local_ms(moment: datetime, zone: tzinfo) -> int | None:
+    """Return when the clocks of a zone show a time first; None where they skip it."""
+    ms = to_ms(moment.replace(tzinfo=zone))
+    shown = moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
+    return ms if shown.replace(tzinfo=None) == moment else None
+
+
+def _short(text: str) -> str:
+    """Return a text as it is quoted in messages."""
+    return repr(text) if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]!r}…"
 
 
 def parse_length(text: str) -> int:
@@ -100,8 +196,23 @@ def parse_length(text: str) -> int:
     """
     match = _LENGTH.fullmatch(text)
     if not match:
-        raise UsageError(f"{text!r} is no length of time. Write, for example, 90s, 5min, 1.5h or 1d.")
+        raise UsageError(f"Invalid length of time {_short(text)}. Write, for example, 90s, 5min, 1.5h or 1d.")
     return round(float(match[1]) * _UNITS_MS[match[2] or "s"])
+
+
+def why_too_far_ahead(ms: int, *, now_ms: int, most_seconds: float) -> str:
+    """Say why a watermark is not believed: it is further ahead of now than clocks differ; empty where it is not.
+
+    A table cannot have all rows of a time that is still to come.
+    """
+    if ms - now_ms <= most_seconds * 1000:
+        return ""
+    if ms >= FOREVER_MS:
+        return "it is the end of all time, which only `autostream watermark set --at forever` says of a writer"
+    allowed = describe_length(round(most_seconds * 1000))
+    return (
+        f"{iso(ms)} is {describe_length(ms - now_ms)} ahead of now; the most is {allowed} (watermark.max_ahead_seconds)"
+    )
 
 
 def describe_length(ms: int) -> str:

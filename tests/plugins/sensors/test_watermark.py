@@ -287,9 +287,9 @@ def test_what_is_waited_for(run: dict[str, Any], arguments: dict[str, Any], unti
     [
         ({}, {}, r"run manual__1 has neither a partition nor a data interval"),
         ({"partition_key": "eu"}, {}, r"'eu' names no hour and no day"),
-        ({"partition_key": "eu"}, {"window": "hour"}, r"'eu' is no time"),
-        ({}, {"until": "soon"}, r"Task wait: 'soon' is no time"),
-        ({}, {"until": "None"}, r"'None' is no time"),
+        ({"partition_key": "eu"}, {"window": "hour"}, r"Invalid time 'eu'"),
+        ({}, {"until": "soon"}, r"Task wait: Invalid time 'soon'"),
+        ({}, {"until": "None"}, r"Invalid time 'None'"),
     ],
 )
 def test_a_run_without_an_end_fails_at_once(run: dict[str, Any], arguments: dict[str, Any], message: str) -> None:
@@ -303,7 +303,7 @@ def test_a_run_without_an_end_fails_at_once(run: dict[str, Any], arguments: dict
     [
         ({}, "either a table or tables"),
         ({"table": TABLE, "tables": [TABLE]}, "either a table or tables"),
-        ({"table": TABLE, "lateness": "some"}, "no length of time"),
+        ({"table": TABLE, "lateness": "some"}, "Invalid length of time"),
         ({"table": TABLE, "window": "week"}, "no window 'week'"),
         ({"table": TABLE, "time_zone": "Mars"}, "no time zone"),
         ({"table": TABLE, "quantifier": "most"}, "'most' is not a valid Quantifier"),
