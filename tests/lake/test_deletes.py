@@ -211,10 +211,14 @@ DAY = dt.date(2026, 11, 23).toordinal() - dt.date(1970, 1, 1).toordinal()
         (DECIMAL, [Decimal("-1.00"), Decimal("200.00")], [Decimal("1.28")], True),  # 1.28 needs a sign byte
         (DECIMAL, [Decimal("1.27")], [Decimal("1.28")], False),
         (StringType(), ["b"], ["a", "c"], True),
-        (StringType(), ["é"], ["a", "z"], False),
-        (BinaryType(), [b"\xff"], [b"\x00", b"\x7f"], False),  # bytes are unsigned
-        (FixedType(2), [b"ab"], [b"aa", b"ac"], True),
-        (UUIDType(), [UUID(int=1).bytes], [UUID(int=2**127).bytes], False),
+        (StringType(), ["b"], ["c", "d"], False),
+        (StringType(), ["b"], ["bb", "d"], True),  # a writer may have cut what was greater
+        # What writers order differently rules nothing out: strings beyond ASCII, bytes, UUIDs.
+        (StringType(), ["é"], ["a", "z"], True),
+        (StringType(), ["a"], ["é"], True),
+        (BinaryType(), [b"\x01"], [b"\x02", b"\x7f"], True),
+        (FixedType(2), [b"ab"], [b"ba", b"bb"], True),
+        (UUIDType(), [UUID(int=1).bytes], [UUID(int=2).bytes], True),
         (BooleanType(), [True], [False], False),
         (BooleanType(), [True], [True, False], True),
         (DateType(), [DAY], [DAY - 1, DAY + 1], True),
@@ -253,8 +257,18 @@ def test_nulls_match_nulls_only(ours: Any, theirs: Any, applies: bool) -> None:
         {},  # no metrics at all: the file may lack the column
         {"value_counts": {}, "null_counts": {KEY: 0}, "lower_bounds": {KEY: b"\0"}, "upper_bounds": {KEY: b"\0"}},
         column(INTEGER, [9], nulls_known=False) | {"lower_bounds": {}, "upper_bounds": {}},
-        column(INTEGER, [9]) | {"upper_bounds": {}},
+        column(INTEGER, [9]) | {"upper_bounds": {}, "lower_bounds": {KEY: b"\0\0\0\0"}},
         column(INTEGER, [9]) | {"lower_bounds": {}},
+        column(INTEGER, [7, 9]) | {"lower_bounds": {KEY: b"\7\0\0\0"}, "upper_bounds": {KEY: b"\3\0\0\0"}},
+        column(INTEGER, [9]) | {"lower_bounds": {KEY: b"\7"}, "upper_bounds": {KEY: b"\7"}},
+        # Counts that contradict the rows of the file, or each other.
+        column(INTEGER, [9]) | {"record_count": -1},
+        column(INTEGER, [9]) | {"record_count": 0},
+        column(INTEGER, [9]) | {"record_count": 5},
+        column(INTEGER, [9]) | {"value_counts": {KEY: -1}, "null_counts": {KEY: -1}},
+        column(INTEGER, [9]) | {"null_counts": {KEY: -1}},
+        column(INTEGER, [9]) | {"null_counts": {KEY: 1}},  # all null, yet with bounds
+        column(INTEGER, [9]) | {"null_counts": {KEY: 7}},
     ],
 )
 def test_what_is_not_known_rules_nothing_out(unknown: dict[str, Any]) -> None:
@@ -293,6 +307,7 @@ def test_decimals_of_another_precision_compare_by_value() -> None:
 def test_truncated_bounds_of_strings(key: str, applies: bool) -> None:
     """Values abc1 to abd9 under truncate(2): the upper bound is the next prefix."""
     cut = {
+        "record_count": 2,
         "value_counts": {KEY: 2},
         "null_counts": {KEY: 0},
         "lower_bounds": {KEY: b"ab"},
@@ -306,7 +321,7 @@ def test_one_column_that_rules_out_is_enough() -> None:
     def two(first: list[int], second: list[int]) -> dict[str, Any]:
         one, other = column(INTEGER, first, field_id=1), column(INTEGER, second, field_id=2)
         names = ("value_counts", "null_counts", "lower_bounds", "upper_bounds")
-        return {name: {**one[name], **other[name]} for name in names}
+        return {name: {**one[name], **other[name]} for name in names} | {"record_count": len(first)}
 
     delete = equality(ids=(1, 2), **two([1], [1]))
     assert index(delete).equality_deletes(data(**two([1], [1])))

@@ -490,12 +490,12 @@ def true_bounds(schema: Schema, field_id: int, values: list[Any]) -> tuple[bytes
     field_type = schema.find_type(field_id)
     assert isinstance(field_type, PrimitiveType)
     present = sorted(stored(v) for v in values if v is not None and v == v)
-    if not present:
+    if not present or isinstance(field_type, UUIDType):  # readers order UUIDs differently: they have no bounds
         return None
     least, most = present[0], present[-1]
     if isinstance(field_type, FloatType | DoubleType):  # both zeros are one to the engine, two to Iceberg
         least, most = (-0.0 if least == 0 else least), (0.0 if most == 0 else most)
-    if isinstance(field_type, StringType | BinaryType | FixedType | UUIDType):
+    if isinstance(field_type, StringType | BinaryType | FixedType):
         return least, most
     return to_bytes(field_type, least), to_bytes(field_type, most)
 

@@ -247,11 +247,14 @@ def test_sentinels_and_broken_bounds_do_not_count(lake: SqlCatalog) -> None:
     broken = lake_table.writer.files.write_data(rows(hour(12), first_id=20), partition=())
     broken[0].upper_bounds[2] = b"\x01\x02\x03"
     lake_table.writer.commit(broken)
+    reversed_ = lake_table.writer.files.write_data(rows(hour(13), first_id=30), partition=())
+    reversed_[0].lower_bounds[2] = (2**62).to_bytes(8, "little")
+    lake_table.writer.commit(reversed_)
 
     mark = lake_table.mark()
 
     assert mark.watermark_ms == ms(hour(9))
-    assert mark.problems[0].startswith("2 data file(s) without an upper bound of column tz")
+    assert mark.problems[0].startswith("3 data file(s) without an upper bound of column tz")
 
 
 def test_only_live_files_of_the_current_snapshot_count(lake: SqlCatalog) -> None:

@@ -8,104 +8,41 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from pyiceberg.types import (
-    BinaryType,
-    BooleanType,
-    DateType,
-    DecimalType,
-    FixedType,
-    IcebergType,
-    IntegerType,
-    LongType,
-    StringType,
-    TimestampType,
-    TimestamptzType,
-    TimeType,
-    UUIDType,
-)
+from pyiceberg.types import IcebergType, StringType
 
 from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile, PartitionKey, normalize_path, path_form
-
-Bound = int | bytes
-
-_LITTLE_ENDIAN = (IntegerType, LongType, DateType, TimeType, TimestampType, TimestamptzType)
-_BYTEWISE = (StringType, BinaryType, FixedType, UUIDType, BooleanType)
-
-
-def _decoder(field_type: IcebergType | None) -> Callable[[bytes], Bound] | None:
-    """Return how to decode a bound so that bounds compare as their values do; None where they must not be trusted.
-
-    Integers are decoded by their own length, so that bounds written before a promotion compare with later ones (R13).
-    Floating point is left out: it may not be an equality column (R11), and NaN has no place in bounds.
-    """
-    if isinstance(field_type, _LITTLE_ENDIAN):
-        return lambda raw: int.from_bytes(raw, "little", signed=True)
-    if isinstance(field_type, DecimalType):
-        return lambda raw: int.from_bytes(raw, "big", signed=True)
-    if isinstance(field_type, _BYTEWISE):
-        return bytes
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """What metadata says of one column of one file; None where it says nothing."""
-
-    lower: Bound | None
-    upper: Bound | None
-    may_be_null: bool
-    all_null: bool
+from autostream.lake.proven_metrics import ColumnFacts, bound_value, column_facts
 
 
 class KeyRanges:
     """Tells from metadata alone whether an equality-delete file can hold a key of a data file.
 
-    As Java's DeleteFileIndex does: by bounds and null counts of each equality column. Everything unknown counts as
-    possible, so an answer of "cannot" is certain.
+    As Java's DeleteFileIndex does, by bounds and null counts of each equality column, but only as far as they prove
+    anything (`proven_metrics`). Everything else counts as possible, so an answer of "cannot" is certain.
     """
 
     def __init__(self, types: Callable[[int], IcebergType | None]) -> None:
         """Look column types up with ``types``, which returns None for an unknown field id."""
-        self._types = types
-        self._decoders: dict[int, Callable[[bytes], Bound] | None] = {}
-        self._columns: dict[tuple[str, int], _Column | None] = {}
+        self._type_of = types
+        self._types: dict[int, IcebergType | None] = {}
+        self._columns: dict[tuple[str, int], ColumnFacts | None] = {}
 
     def may_match(self, delete: LiveFile, data: LiveFile) -> bool:
         """Say whether some row of ``data`` may have a key that ``delete`` holds."""
         for field_id in delete.equality_ids:
             ours, theirs = self._column(delete, field_id), self._column(data, field_id)
-            if ours is None or theirs is None or (ours.may_be_null and theirs.may_be_null):
-                continue
-            if ours.all_null or theirs.all_null:
-                return False  # one side is all null, the other has no null
-            if ours.lower is None or ours.upper is None or theirs.lower is None or theirs.upper is None:
-                continue
-            if ours.lower > theirs.upper or theirs.lower > ours.upper:  # type: ignore[operator]
+            if ours is not None and theirs is not None and not ours.overlaps(theirs):
                 return False
         return True
 
-    def _column(self, file: LiveFile, field_id: int) -> _Column | None:
+    def _column(self, file: LiveFile, field_id: int) -> ColumnFacts | None:
         key = (file.path, field_id)
         if key not in self._columns:
-            self._columns[key] = self._read_column(file, field_id)
+            if field_id not in self._types:
+                self._types[field_id] = self._type_of(field_id)
+            self._columns[key] = column_facts(file, field_id, self._types[field_id])
         return self._columns[key]
-
-    def _read_column(self, file: LiveFile, field_id: int) -> _Column | None:
-        if field_id not in self._decoders:
-            self._decoders[field_id] = _decoder(self._types(field_id))
-        decode = self._decoders[field_id]
-        if decode is None or not file.value_counts.get(field_id):
-            return None  # without counts the column may be absent from the file, hence null in every row
-        nulls = file.null_counts.get(field_id)
-        lower, upper = file.lower_bounds.get(field_id), file.upper_bounds.get(field_id)
-        return _Column(
-            lower=None if lower is None else decode(lower),
-            upper=None if upper is None else decode(upper),
-            may_be_null=nulls is None or nulls > 0,
-            all_null=nulls is not None and nulls == file.value_counts[field_id],
-        )
 
 
 class _BySequence:
@@ -185,14 +122,15 @@ class DeleteIndex:
 
 def _may_reference(delete: LiveFile, path: str) -> bool:
     """Say whether a position-delete file's path bounds admit a data file's (normalised) path."""
-    lower, upper = delete.lower_bounds.get(FILE_PATH_FIELD_ID), delete.upper_bounds.get(FILE_PATH_FIELD_ID)
+    lower = bound_value(delete.lower_bounds.get(FILE_PATH_FIELD_ID), StringType())
+    upper = bound_value(delete.upper_bounds.get(FILE_PATH_FIELD_ID), StringType(), upper=True)
     if lower is None or upper is None:
         return True
-    ends = lower.decode(errors="replace"), upper.decode(errors="replace")
+    ends = str(lower), str(upper)
     low, high = map(normalize_path, ends)
     # Bounds order paths as they were written. Ends of different form (file:/t/a and /t/b), or cut within the scheme or
     # the first folder, do not order the normalised ones.
-    if len({path_form(end) for end in ends}) > 1 or low.count("/") < 2 or high.count("/") < 2:
+    if len({path_form(end) for end in ends}) > 1 or low.count("/") < 2 or high.count("/") < 2 or low > high:
         return True
     return low <= path <= high
 

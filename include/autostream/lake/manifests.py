@@ -51,6 +51,8 @@ _REFERENCED_DATA_FILE = NestedField(143, "referenced_data_file", StringType(), r
 _CONTENT_OFFSET = NestedField(144, "content_offset", LongType(), required=False)
 _EQUALITY_IDS = NestedField(135, "equality_ids", ListType(136, IntegerType(), element_required=True), required=False)
 
+_DATA_FILES = (".parquet", ".orc", ".avro")
+
 # Positions in a DataFile read with _READ_DATA_FILE, beyond those that DataFile has properties for.
 _REFERENCED_POSITION = len(DATA_FILE_TYPE[2].fields)
 _OFFSET_POSITION = _REFERENCED_POSITION + 1
@@ -141,12 +143,16 @@ def _inherit(entry: ManifestEntry, manifest: ManifestFile) -> None:
 def referenced_data_file(file: DataFile) -> str | None:
     """Return the data file that a position-delete file is about, where its metadata names just one.
 
-    By field 143 where it is written, else by equal bounds of ``file_path``, as Iceberg's own writers leave them.
+    By field 143 where it is written, else by equal bounds of ``file_path``, as Iceberg's own writers leave them: but
+    some cut bounds, and what several paths begin with is none of them.
     """
     if len(file) > _REFERENCED_POSITION and file[_REFERENCED_POSITION] is not None:
         return str(file[_REFERENCED_POSITION])
     lower, upper = (file.lower_bounds or {}).get(FILE_PATH_FIELD_ID), (file.upper_bounds or {}).get(FILE_PATH_FIELD_ID)
-    return lower.decode() if lower is not None and lower == upper else None
+    if lower is None or lower != upper:
+        return None
+    path = lower.decode(errors="replace")
+    return path if path.lower().endswith(_DATA_FILES) else None
 
 
 def is_deletion_vector(file: DataFile) -> bool:

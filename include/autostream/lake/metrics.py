@@ -204,7 +204,8 @@ class _Collected:
             self._bounded = False  # a row group with values whose range is not known
 
     def limits(self, mode: Mode, floats: FloatStatistics | None) -> tuple[bytes | None, bytes | None]:
-        if not mode.bounds or self._leaf.repeated:
+        # Readers order UUIDs differently (Java as two signed longs): by any bounds, some would rule out what is there.
+        if not mode.bounds or self._leaf.repeated or isinstance(self._leaf.type, UUIDType):
             return None, None
         if floats is not None:
             return _float_bounds(floats, self._leaf.type)

@@ -5,10 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyiceberg.expressions import AlwaysTrue, BooleanExpression, BoundTerm
+from pyiceberg.expressions import (
+    AlwaysFalse,
+    AlwaysTrue,
+    And,
+    BooleanExpression,
+    BoundPredicate,
+    BoundTerm,
+    EqualTo,
+    In,
+    LessThan,
+    LessThanOrEqual,
+    Not,
+    Or,
+    Reference,
+    UnboundPredicate,
+)
 from pyiceberg.expressions.literals import Literal
 from pyiceberg.expressions.parser import parse
 from pyiceberg.expressions.visitors import (
+    BooleanExpressionVisitor,
     BoundBooleanExpressionVisitor,
     _InclusiveMetricsEvaluator,
     bind,
@@ -20,6 +36,7 @@ from pyiceberg.expressions.visitors import (
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.transforms import DayTransform, TimeTransform
 from pyiceberg.types import (
     BinaryType,
     DateType,
@@ -40,6 +57,7 @@ from autostream.errors import UsageError
 from autostream.lake.files import LiveFile
 from autostream.lake.manifests import partition_type
 from autostream.lake.projection import duckdb_type
+from autostream.lake.proven_metrics import ProvenMetrics
 from autostream.lake.state import is_unpartitioned
 
 FileTest = Callable[[LiveFile], bool]
@@ -87,12 +105,9 @@ def may_match(expression: BooleanExpression, metadata: TableMetadata, schema: Sc
     if isinstance(expression, AlwaysTrue):
         return lambda _: True
     by_partition = partition_may_match(expression, metadata, schema)
-    named = visit(bind_where(expression, schema), _Columns())
-    if any(isinstance(schema.find_type(i), FloatType) for i in named):
-        # PyIceberg compares 32-bit bounds with the 64-bit literal: 1.1 is then outside of [1.1, 1.1].
-        return by_partition
+    types = {i: schema.find_type(i) for i in visit(bind_where(expression, schema), _Columns())}
     by_metrics = _InclusiveMetricsEvaluator(schema, expression, case_sensitive=True)
-    return lambda file: by_partition(file) and (file.entry is None or by_metrics.eval(file.entry))
+    return lambda file: by_partition(file) and by_metrics.eval(ProvenMetrics.of(file, types))  # type: ignore[arg-type]
 
 
 def partition_may_match(
@@ -116,9 +131,60 @@ def _partition_evaluator(
 ) -> Callable[[Any], bool]:
     if is_unpartitioned(spec):
         return lambda _: True
-    projected = inclusive_projection(schema, spec, case_sensitive=True)(expression)
+    projected = visit(inclusive_projection(schema, spec, case_sensitive=True)(expression), _WiderTimes(schema, spec))
     struct = Schema(*partition_type(metadata, spec).fields)
     return expression_evaluator(struct, projected, case_sensitive=True)
+
+
+class _WiderTimes(BooleanExpressionVisitor[BooleanExpression]):
+    """Widens what is asked of year, month, day and hour partitions before 1970 by one partition.
+
+    Iceberg up to 0.10 rounded values before 1970 towards zero, into the partition after theirs. As Java does since.
+    """
+
+    def __init__(self, schema: Schema, spec: PartitionSpec) -> None:
+        """Know the partition fields of a spec by their names."""
+        exact = {f.field_id for f in schema.fields if isinstance(f.field_type, DateType)}
+        self._names = {
+            part.name
+            for part in spec.fields
+            if isinstance(part.transform, TimeTransform)
+            and not (isinstance(part.transform, DayTransform) and part.source_id in exact)
+        }
+
+    def visit_true(self) -> BooleanExpression:
+        return AlwaysTrue()
+
+    def visit_false(self) -> BooleanExpression:
+        return AlwaysFalse()
+
+    def visit_not(self, child_result: BooleanExpression) -> BooleanExpression:
+        return Not(child_result)
+
+    def visit_and(self, left_result: BooleanExpression, right_result: BooleanExpression) -> BooleanExpression:
+        return And(left_result, right_result)
+
+    def visit_or(self, left_result: BooleanExpression, right_result: BooleanExpression) -> BooleanExpression:
+        return Or(left_result, right_result)
+
+    def visit_unbound_predicate(self, predicate: UnboundPredicate) -> BooleanExpression:
+        if not isinstance(predicate.term, Reference) or predicate.term.name not in self._names:
+            return predicate
+        match predicate:
+            case LessThan() | LessThanOrEqual() if predicate.literal.value < 0:
+                return type(predicate)(predicate.term, value=predicate.literal.value + 1)  # type: ignore[call-arg]
+            case EqualTo():
+                return _one_of(predicate.term, {predicate.literal.value})
+            case In():
+                return _one_of(predicate.term, {literal.value for literal in predicate.literals})
+        return predicate
+
+    def visit_bound_predicate(self, predicate: BoundPredicate) -> BooleanExpression:
+        return predicate
+
+
+def _one_of(term: Reference, values: set[int]) -> BooleanExpression:
+    return In(term, literals=values | {value + 1 for value in values if value < 0})  # type: ignore[call-arg]
 
 
 def require_partition_columns(expression: BooleanExpression, metadata: TableMetadata) -> None:
@@ -224,10 +290,11 @@ class SqlFilter(BoundBooleanExpressionVisitor[str]):
         return f"NOT {self.visit_is_nan(term)}"
 
     def visit_is_null(self, term: BoundTerm) -> str:
-        return f"{self._of(term)[0]} IS NULL"
+        # Not plain: the engine would skip row groups by the null counts of footers.
+        return f"coalesce({self._of(term)[0]} IS NULL, false)"
 
     def visit_not_null(self, term: BoundTerm) -> str:
-        return f"{self._of(term)[0]} IS NOT NULL"
+        return f"NOT {self.visit_is_null(term)}"
 
     def visit_equal(self, term: BoundTerm, literal: Literal[Any]) -> str:
         return self._compare(term, "=", literal)

@@ -69,7 +69,7 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _READERS: Final = 8
 _MOST_REMEMBERED: Final = 20_000
 
-_RECORD_COUNT, _VALUE_COUNTS, _NULL_COUNTS, _UPPER_BOUNDS = 103, 109, 110, 128
+_RECORD_COUNT, _VALUE_COUNTS, _NULL_COUNTS, _LOWER_BOUNDS, _UPPER_BOUNDS = 103, 109, 110, 125, 128
 # What is read of an entry. PyIceberg skips fields that it is not asked for, but only those of primitive types.
 _FILE_FIELDS: Final = [
     field
@@ -273,6 +273,10 @@ def _of_file(file: Record, field_id: int, ticks_a_day: int) -> Found:
 
     raw = of_column(_UPPER_BOUNDS)
     ticks = None if raw is None else to_ticks(raw, ticks_a_day)
+    least = of_column(_LOWER_BOUNDS)
+    lower = None if least is None else to_ticks(least, ticks_a_day)
+    if ticks is not None and lower is not None and lower > ticks:
+        return Found(None, 1)  # one of the two is wrong, and an upper bound that is too high is a watermark too early
     if ticks is not None and ticks * _DAY_MS // ticks_a_day < _SENTINEL_MS:
         return Found(ticks)
     values, nulls = of_column(_VALUE_COUNTS), of_column(_NULL_COUNTS)
