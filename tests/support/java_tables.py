@@ -1,13 +1,28 @@
 """Random tables of Iceberg's own writers, in Java: what each engine reads of them has to be the same."""
 
+import datetime as dt
+import random
 import subprocess
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    IcebergType,
+    IntegerType,
+    LongType,
+    StringType,
+    TimestampType,
+    TimestamptzType,
+    UUIDType,
+)
 
 from autostream.lake.compact import compact_table
 from autostream.lake.options import CompactionOptions
@@ -20,6 +35,7 @@ VERSIONS = ("iceberg", "iceberg-1.4")
 """The sets of jars that write and read: Iceberg 1.11 and 1.4."""
 
 _RESOURCES = EngineResources(threads=1)
+_EPOCH = dt.datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,7 @@ def faults_of(tables: Sequence[RandomTable], directory: Path) -> Iterator[str]:
         try:
             if wrong := differences(_scan(item), rows):
                 yield f"scan: {wrong}\n  {item}"
+            yield from _faults_of_filters(item, rows)
             _compact(item)
             if wrong := differences(_scan(item), rows):
                 yield f"scan after compaction: {wrong}\n  {item}"
@@ -87,8 +104,38 @@ def faults_of(tables: Sequence[RandomTable], directory: Path) -> Iterator[str]:
             yield f"Java after compaction: {wrong}\n  {item}"
 
 
-def _scan(item: RandomTable) -> Counter[Row]:
-    return rows_of_arrow(scan_table(item.loaded(), resources=_RESOURCES).to_arrow())
+def _scan(item: RandomTable, where: str | None = None) -> Counter[Row]:
+    return rows_of_arrow(scan_table(item.loaded(), where=where, resources=_RESOURCES).to_arrow())
+
+
+def _faults_of_filters(item: RandomTable, rows: Counter[Row]) -> Iterator[str]:
+    """Ask for the rows of one value of each column that a literal can spell: files may be left out, rows not."""
+    chosen = random.Random(item.number)
+    for field in item.loaded().schema().fields:
+        values = sorted({dict(row)[field.name] for row in rows} - {None}, key=repr)
+        if not values or (literal := _literal(value := chosen.choice(values), field.field_type)) is None:
+            continue
+        where = f'"{field.name}" = {literal}'
+        expected = Counter({row: count for row, count in rows.items() if dict(row)[field.name] == value})
+        if wrong := differences(_scan(item, where), expected):
+            yield f"scan --where {where}: {wrong}\n  {item}"
+
+
+def _literal(value: Any, kind: IcebergType) -> str | None:
+    match kind:
+        case IntegerType() | LongType() | BooleanType():
+            return str(value)
+        case StringType():
+            quoted = value.replace("'", "''")
+            return f"'{quoted}'" if value.isprintable() else None
+        case UUIDType():
+            return f"'{uuid.UUID(bytes=value)}'"
+        case DateType() if -719_162 <= value <= 2_932_896:
+            return f"'{_EPOCH.date() + dt.timedelta(days=value)}'"
+        case TimestampType() | TimestamptzType() if -62_135_596_800_000_000 <= value < 253_402_300_800_000_000:
+            moment = (_EPOCH + dt.timedelta(microseconds=value)).isoformat()
+            return f"'{moment}'" if isinstance(kind, TimestampType) else f"'{moment}+00:00'"
+    return None
 
 
 def _compact(item: RandomTable) -> None:

@@ -148,7 +148,9 @@ public class WriteTables {
           new GenericAppenderFactory(table.schema(), table.spec(), ids, schema, null)
               .setAll(table.properties())
               .newEqDeleteWriter(output(format, partition), format, partition);
-      int count = 1 + random.nextInt(6);
+      // Iceberg reads keys of these types into one buffer, and so keeps only the last of a file (apache/iceberg#11239).
+      boolean buffered = keys.stream().anyMatch(key -> key.type().typeId() == Type.TypeID.BINARY || key.type().typeId() == Type.TypeID.FIXED);
+      int count = buffered ? 1 : 1 + random.nextInt(6);
       try (writer) {
         for (int i = 0; i < count; i++) {
           Record key = GenericRecord.create(schema);
@@ -291,14 +293,14 @@ public class WriteTables {
     steps.add("partition by " + term);
   }
 
-  /** A transform that Iceberg itself computes and reads back: no identity of fixed, no hours beyond an int. */
+  /** A transform that Iceberg itself computes and reads back: no identity of fixed, no hours beyond an int, no decimal with a digit too many. */
   private Term transform(Types.NestedField field) {
     String name = field.name();
     List<Term> known = new ArrayList<>();
     switch (field.type().typeId()) {
       case DATE -> Collections.addAll(known, Expressions.day(name), Expressions.month(name), Expressions.year(name));
       case TIMESTAMP -> Collections.addAll(known, Expressions.day(name), Expressions.month(name), Expressions.year(name));
-      case INTEGER, LONG, STRING, DECIMAL -> Collections.addAll(known, Expressions.truncate(name, 1 + random.nextInt(20)));
+      case INTEGER, LONG, STRING -> Collections.addAll(known, Expressions.truncate(name, 1 + random.nextInt(20)));
       case FIXED -> {
         return Expressions.bucket(name, 1 + random.nextInt(4));
       }
