@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
+from autostream import masking
 from tests.support.flink_tables import FlinkTable, flink_tables_in
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.support.groups import GroupScheduling
 
     return GroupScheduling(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    yield
+    masking.forget()
 
 
 @pytest.fixture

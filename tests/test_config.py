@@ -3,12 +3,9 @@ from pathlib import Path
 import pytest
 
 from autostream.config import (
-    MASK,
     Settings,
     configured_catalogs,
     load_settings,
-    mask_passwords,
-    mask_secrets,
     pyiceberg_catalogs,
 )
 from autostream.errors import ConfigurationError
@@ -112,30 +109,6 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed_by_accident(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(tmp_path).engine.threads = 3
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "shown"),
-    [
-        ("token", "abc", MASK),
-        ("s3.secret-access-key", "abc", MASK),
-        ("s3.access-key-id", "abc", MASK),
-        ("credential", "id:abc", MASK),
-        ("token", "", ""),
-        ("uri", "postgresql+psycopg2://me:abc@host/db", f"postgresql+psycopg2://me:{MASK}@host/db"),
-        ("uri", "sqlite:////tmp/a.db", "sqlite:////tmp/a.db"),
-        ("uri", "http://host:8181/a@b", "http://host:8181/a@b"),
-        ("warehouse", "hdfs://nameservice1/warehouse", "hdfs://nameservice1/warehouse"),
-    ],
-)
-def test_secrets_are_masked(key: str, value: str, shown: str) -> None:
-    assert mask_secrets(key, value) == shown
-
-
-def test_every_password_in_a_text_is_masked() -> None:
-    text = mask_passwords("tried http://a:one@x/ and http://b:two@y/")
-
-    assert text == f"tried http://a:{MASK}@x/ and http://b:{MASK}@y/"
 
 
 def test_without_named_catalogs_all_of_pyiceberg_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,14 +29,11 @@ from pydantic import (
 )
 
 from autostream.errors import ConfigurationError
+from autostream.masking import MASK, learn, learn_from, mask_setting, secrets_in
 
 FILE_NAME: Final = "autostream.toml"
 FILE_VARIABLE: Final = "AUTOSTREAM_CONFIG"
 VARIABLE_PREFIX: Final = "AUTOSTREAM_"
-MASK: Final = "********"
-
-_SECRET_KEY = re.compile(r"secret|password|passwd|token|credential|private|access[-_.]?key|sas[-_.]|api[-_.]?key", re.I)
-_URL_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@:\s]*:)[^/@\s]+@", re.I)
 
 
 def _split_list(value: object) -> object:
@@ -53,7 +50,17 @@ SizeText = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([KMGT]i?)?B?\s*$")]
 class Section(BaseModel):
     """Base of all sections of the configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+    def model_post_init(self, _context: object) -> None:
+        """Have the secrets among the values hidden from now on."""
+        for key in type(self).model_fields:
+            value = getattr(self, key)
+            if isinstance(value, SecretStr):
+                learn(value.get_secret_value())
+            elif isinstance(value, str | tuple):
+                for text in (value,) if isinstance(value, str) else value:
+                    learn(*secrets_in(str(text)))
 
 
 class EngineSettings(Section):
@@ -413,34 +420,27 @@ def pyiceberg_catalogs() -> dict[str, dict[str, str]]:
         catalogs = Config().config.get("catalog") or {}
     except Exception as error:
         raise ConfigurationError(
-            f"PyIceberg's configuration cannot be read: {error}. See .pyiceberg.yaml in PYICEBERG_HOME, the home "
-            "directory or the working directory."
-        ) from error
+            f"PyIceberg's configuration cannot be read: {_without_content(error)}. See .pyiceberg.yaml in "
+            "PYICEBERG_HOME, the home directory or the working directory."
+        ) from None
     if not isinstance(catalogs, dict):
         raise ConfigurationError("PyIceberg's configuration is wrong: `catalog` must map names to properties.")
-    return {
-        str(name): {str(key): str(value) for key, value in properties.items()}
-        for name, properties in sorted(catalogs.items())
-        if isinstance(properties, dict)
-    }
+    found = {str(name): properties for name, properties in sorted(catalogs.items()) if isinstance(properties, dict)}
+    for properties in found.values():
+        learn_from(properties)
+    return {name: {str(key): str(value) for key, value in properties.items()} for name, properties in found.items()}
+
+
+def _without_content(error: Exception) -> str:
+    """What is wrong with PyIceberg's configuration, without what it says: that may be a secret."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    return f"line {mark.line + 1} is wrong" if mark else str(error).partition(", value: ")[0]
 
 
 def is_hive_catalog(properties: Mapping[str, str]) -> bool:
     """Whether a catalog with these properties of PyIceberg is one of Hive Metastore."""
     kind = properties.get("type", "").lower() or properties.get("py-catalog-impl", "")
     return "hive" in kind.lower() or (not kind and properties.get("uri", "").startswith("thrift"))
-
-
-def mask_secrets(key: str, value: str) -> str:
-    """`value` as it may be shown: hidden when `key` names a secret, without the password when it is a URL."""
-    if value and _SECRET_KEY.search(key):
-        return MASK
-    return mask_passwords(value)
-
-
-def mask_passwords(text: str) -> str:
-    """`text` with the passwords of the URLs in it hidden."""
-    return _URL_PASSWORD.sub(rf"\g<before>{MASK}@", text)
 
 
 def _plain(key: str, value: object) -> Any:
@@ -450,7 +450,7 @@ def _plain(key: str, value: object) -> Any:
         return value.model_dump()
     if isinstance(value, tuple):
         return [_plain(key, item) for item in value]
-    return mask_secrets(key, value) if isinstance(value, str) else value
+    return mask_setting(key, value)
 
 
 def _from_file(file: Path) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str]]:
@@ -510,6 +510,6 @@ def _explain(error: ValidationError, origins: Mapping[tuple[str, str], str]) -> 
         section, key = (*(str(part) for part in problem["loc"]), "")[:2]
         origin = origins.get((section, key), "default")
         where = f" ({origin})" if origin != "default" else ""
-        shown = mask_secrets(key, str(problem["input"]))
+        shown = mask_setting(key, str(problem["input"]))
         lines.append(f"`{section}.{key}`{where} cannot be {shown!r}: {problem['msg']}.")
     return " ".join(lines)

@@ -5,11 +5,20 @@ A message says what was wrong, with which value of which thing, and what to do a
 
 from __future__ import annotations
 
+from autostream.masking import mask
+
 
 class AutostreamError(Exception):
-    """Base of all errors that a user is meant to read; ends a command with exit code 1."""
+    """Base of all errors that a user is meant to read; ends a command with exit code 1.
+
+    Secrets in its message are hidden from the beginning: whatever prints it, stores it or sends it shows none.
+    """
 
     exit_code: int = 1
+
+    def __init__(self, *arguments: object) -> None:
+        """Keep what there is to say."""
+        super().__init__(*(mask(str(argument)) for argument in arguments))
 
 
 class UsageError(AutostreamError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autostream.errors import AutostreamError, UsageError
+from autostream.masking import mask
 from autostream.watermark.conditions import Answer, Condition, judge
 from autostream_airflow.hooks.catalog import CatalogHook
 
@@ -81,7 +82,7 @@ class MarkReader:
 
 def describe(error: Exception) -> str:
     """Says what failed in one line, the same each time: people are told again when it changes."""
-    text = str(error) if isinstance(error, AutostreamError) else f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, AutostreamError) else mask(f"{type(error).__name__}: {error}")
     text = " ".join(_ADDRESS.sub("", text).split())
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 

@@ -15,9 +15,10 @@ import os
 import queue
 import sys
 import threading
-import traceback
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from autostream.masking import MaskingFormatter
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
     from autostream.resources import EngineResources
 
 _catalogs: dict[str, Catalog] = {}
+_logger = logging.getLogger(__name__)
 
 
 def main() -> None:
     """Answers requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not be taken for an answer
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(MaskingFormatter(logging.Formatter("%(message)s")))
+    logging.captureWarnings(True)  # Python would print them as they are
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
     while True:
@@ -60,7 +65,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"value": _ACTIONS[request["action"]](request)}
     except Exception as error:
         if not isinstance(error, AutostreamError):  # nobody wrote its message for a reader
-            traceback.print_exc()
+            _logger.exception("unexpected %s", type(error).__name__)
         return {"row": outcome_of_error(request.get("table") or request["catalog"], error)}
 
 
@@ -105,7 +110,7 @@ def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
         partitions=request["partitions"],
         dry_run=request["dry_run"],
         resources=_resources(),
-        report_progress=lambda message: print(f"{name}: {message}", file=sys.stderr, flush=True),
+        report_progress=lambda message: _logger.info("%s: %s", name, message),
     )
     document: dict[str, Any] = result.to_dict()
     return document

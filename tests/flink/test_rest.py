@@ -1,12 +1,15 @@
 """Requests to a job manager: what is repeated, for how long, and what errors say."""
 
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import requests
 
-from autostream.errors import ServiceError
+from autostream.errors import ConfigurationError, ServiceError
 from autostream.flink import rest as rest_module
 from autostream.flink.rest import FlinkRest
 from tests.flink.serving import Answers, served
@@ -111,3 +114,33 @@ def test_each_thread_has_a_connection_of_its_own(url: str) -> None:
     thread.start()
     thread.join()
     assert len(sessions) == 2
+
+
+@pytest.mark.parametrize("password", ["pw", "a:b@c/d?e#f%g ü", ""])
+def test_an_account_in_the_address_is_sent_and_not_shown(password: str) -> None:
+    rest = FlinkRest(f"https://ops:{quote(password, safe='')}@host:8081/flink/")
+
+    request = rest._session().prepare_request(requests.Request("GET", rest.url))
+
+    assert rest.url == request.url == "https://host:8081/flink"
+    assert b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() == f"ops:{password}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ops:s3/cret@host:8081",
+        "http://ops:s3?cret@host:8081",
+        "http://ops:s3#cret@host:8081",
+        "http://host:s3cret",
+        "ftp://ops:s3cret@host",
+        "jobmanager:8081",
+        "http://",
+    ],
+)
+def test_what_is_no_address_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not the address of a Flink cluster") as raised:
+        FlinkRest(url)
+
+    assert "cret" not in str(raised.value) or url == "http://host:s3cret"
+    assert raised.value.__cause__ is None

@@ -179,6 +179,8 @@ def test_the_spill_directory_is_made_and_removed_also_after_a_failure(tmp_path: 
     with Engine(PyArrowFileIO(), resources) as engine:
         assert engine.spill_directory.parent == spill
         assert engine.spill_directory.is_dir()
+        # Rows of tables are for nobody else on the machine.
+        assert [path.stat().st_mode & 0o777 for path in (spill, engine.spill_directory)] == [0o700, 0o700]
         assert engine.scratch(".x") != engine.scratch(".x")
     assert list(spill.iterdir()) == []
     with pytest.raises(duckdb.Error), Engine(PyArrowFileIO(), resources) as engine:

@@ -1,12 +1,14 @@
 """Which Hive locks are stale: decided purely, and released at a real metastore."""
 
+import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from autostream.catalogs.hive_lock import HiveLock, HiveLockEntry, show_hive_locks
-from autostream.coordination.holder import process_started_ms
+from autostream.coordination.holder import Holder, process_started_ms
 from autostream.errors import ServiceError
 from autostream.flink.jobs import JobRun
 from autostream.hadoop.metastore import Metastore, MetastoreSettings
@@ -19,6 +21,7 @@ from autostream.lake.janitor import (
     judge_by_evidence,
     judge_by_heartbeat,
     metastore_time_ms,
+    recording,
     weigh,
 )
 from tests.support.catalogs import IDS, hive_catalog, new_namespace
@@ -219,3 +222,13 @@ class TestAtAMetastore:
         assert failed.release
         assert not failed.released
         assert "No metastore can be reached" in str(failed.error)
+
+
+def test_the_record_is_for_this_account_alone_and_has_no_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "released.jsonl"
+    with recording(file, by=Holder.of_this_process("test")) as append:
+        append({"released": True, "reason": "http://ops:hidden@host says so"})
+        append({"released": False})
+    (line,) = file.read_text().splitlines()
+    assert json.loads(line)["reason"] == "http://ops:********@host says so"
+    assert file.stat().st_mode & 0o777 == 0o600

@@ -206,7 +206,10 @@ def test_an_older_schema_of_postgresql_is_refused(postgres: str, monkeypatch: py
     ("url", "message"),
     [
         ("mysql://me:hidden@host/db", r"database of mysql\. Supported are PostgreSQL"),
-        ("no url", r"'no url', which is no URL of SQLAlchemy"),
+        ("no hidden url", r"database\.url is no URL of SQLAlchemy"),
+        ("postgresql+psycopg2://me:hid@den@host/db", r"has a password with a character"),
+        ("postgresql+psycopg2://me:hid@d/en@host/db", r"has a password with a character"),
+        ("postgresql+psycopg2://me:hidden@host:x/db", r"database\.url is no URL of SQLAlchemy"),
         ("postgresql+nothing://me:hidden@host/db", r"driver of the database .* is not installed"),
     ],
 )

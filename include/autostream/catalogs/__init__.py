@@ -13,6 +13,7 @@ from pyiceberg.table import Table
 from pyiceberg.utils.config import Config
 
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
+from autostream.masking import learn_from
 
 IMPLEMENTATIONS: Final = {
     "hive": "autostream.catalogs.hive.HiveCatalog",
@@ -82,6 +83,7 @@ def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Cata
 def _open(name: str, properties: dict[str, str]) -> Catalog:
     """Open a catalog by our own implementation of its type where there is one, else by PyIceberg's."""
     merged = {**(Config().get_catalog_config(name) or {}), **properties}
+    learn_from(merged)
     if FILE_IO not in merged and any(key.startswith("webhdfs.") for key in merged):
         properties[FILE_IO] = merged[FILE_IO] = WEBHDFS_IO
     implementation = merged.get("py-catalog-impl") or _implementation(name, merged)

@@ -19,11 +19,10 @@ from autostream.config import (
     ZooKeeperSettings,
     configured_catalogs,
     load_settings,
-    mask_passwords,
-    mask_secrets,
     pyiceberg_catalogs,
 )
 from autostream.errors import AutostreamError, ConfigurationError
+from autostream.masking import mask, mask_property
 
 app = typer.Typer(name="config", help="Show and check what is configured.", no_args_is_help=True)
 
@@ -42,7 +41,7 @@ def show(as_json: JsonOption = False) -> None:
     """Print the effective configuration with the origin of each value; secrets are hidden."""
     settings = load_settings()
     catalogs = {
-        name: {key: mask_secrets(key, value) for key, value in sorted(properties.items())}
+        name: {key: mask_property(key, value) for key, value in sorted(properties.items())}
         for name, properties in pyiceberg_catalogs().items()
     }
     document = {
@@ -76,7 +75,7 @@ def check(
     if settings.zookeeper.hosts:
         checks.append(_guarded("zookeeper", partial(_check_zookeeper, settings.zookeeper)))
     for url in settings.watermark.flink_urls:
-        checks.append(_guarded(f"flink {url}", partial(_check_flink, url)))
+        checks.append(_guarded(f"flink {mask(url)}", partial(_check_flink, url)))
     checks += [_guarded(f"catalog {name}", partial(_check_catalog, name)) for name in names]
     document = {"ok": all(item.ok for item in checks), "checks": [asdict(item) for item in checks]}
     emit(document, as_json=as_json, render=lambda: _render_checks(checks))
@@ -87,11 +86,11 @@ def check(
 def _guarded(name: str, examine: Callable[[], str]) -> Check:
     """One thing that is out of order must not hide the state of the others."""
     try:
-        return Check(name, True, examine())
+        return Check(name, True, mask(examine()))
     except AutostreamError as error:
-        return Check(name, False, mask_passwords(str(error)))
+        return Check(name, False, str(error))
     except Exception as error:
-        return Check(name, False, mask_passwords(f"{type(error).__name__}: {error}"))
+        return Check(name, False, mask(f"{type(error).__name__}: {error}"))
 
 
 def _check_catalog(name: str) -> str:

@@ -18,8 +18,8 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from autostream.config import mask_passwords
 from autostream.errors import UsageError
+from autostream.masking import MaskingFormatter, mask, mask_all
 
 LOG_VARIABLE: Final = "AUTOSTREAM_LOG"
 PIPE_COLUMNS: Final = 200
@@ -50,16 +50,20 @@ def log_console() -> Console:
     return Console(file=sys.stderr, stderr=True, highlight=False)
 
 
-def emit(document: Mapping[str, Any], *, as_json: bool, render: Callable[[], None]) -> None:
-    """Prints what a command found: the JSON document, or what `render` makes of it for people.
+def emit(
+    document: Mapping[str, Any], *, as_json: bool, render: Callable[[], None], data: Mapping[str, Any] | None = None
+) -> None:
+    """Prints what a command found: the JSON document, secrets hidden, or what `render` makes of it for people.
 
     Args:
         document: What is printed with `--json`. Times, paths and enumerations in it become strings.
         as_json: Whether `--json` was given.
         render: Prints the same for people, on `output_console()`.
+        data: What else is in the document, printed as it is: rows of tables.
     """
     if as_json:
-        sys.stdout.write(json.dumps(document, default=_encode, indent=2, allow_nan=False) + "\n")
+        printed = mask_all(document) | dict(data or {})
+        sys.stdout.write(json.dumps(printed, default=_encode, indent=2, allow_nan=False) + "\n")
         sys.stdout.flush()
     else:
         render()
@@ -69,7 +73,7 @@ def print_error(message: str) -> None:
     """Prints a message on stderr, passwords in URLs hidden, wrapped by nobody so that it can be searched for."""
     console = log_console()
     console.print("[bold red]error:[/] ", end="", soft_wrap=True)
-    console.print(mask_passwords(message), markup=False, soft_wrap=True)
+    console.print(mask(message), markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -105,12 +109,13 @@ def configure_logging(verbosity: int = 0) -> None:
     handler: logging.Handler
     if console.is_terminal:
         handler = RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S")
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(MaskingFormatter(logging.Formatter("%(message)s")))
     else:
         handler = logging.StreamHandler(sys.stderr)
         formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
         formatter.converter = time.gmtime
-        handler.setFormatter(formatter)
+        handler.setFormatter(MaskingFormatter(formatter))
+    logging.captureWarnings(True)  # Python would print them as they are
     logging.basicConfig(level=logging.DEBUG if verbosity > 1 else logging.WARNING, handlers=[handler], force=True)
     _logger.setLevel(logging.DEBUG if verbosity else _level_of_environment())
 

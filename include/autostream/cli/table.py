@@ -11,6 +11,7 @@ import typer
 from autostream.cli.output import JsonOption, emit, log_console, output_console, progress
 from autostream.config import load_settings
 from autostream.errors import UsageError
+from autostream.masking import mask
 from autostream.resources import EngineResources, format_size
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def list_command(
         try:
             metadata = open_table(name, catalog=opened).metadata
         except Exception as error:  # one broken table must not hide the others
-            rows.append({"table": str(name), "error": str(error)})
+            rows.append({"table": str(name), "error": mask(str(error))})
             continue
         snapshot = metadata.current_snapshot()
         summary: Mapping[str, str] = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
@@ -214,8 +215,13 @@ def scan(
         emit(document, as_json=as_json, render=lambda: output_console().print(f"{document['rows']:,} rows in {output}"))
     else:
         shown = rows.head(limit)
-        document |= {"columns": [field.name for field in rows.schema.fields], "first_rows": shown}
-        emit(_plain(document), as_json=as_json, render=lambda: _render_rows(document["columns"], shown))
+        document["columns"] = [field.name for field in rows.schema.fields]
+        emit(
+            document,
+            as_json=as_json,
+            render=lambda: _render_rows(document["columns"], shown),
+            data={"first_rows": _plain(shown)},
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Awaitable, Callable
 from datetime import tzinfo
@@ -20,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from autostream.config import load_settings
 from autostream.console import view
-from autostream.console.tables import BAD_REQUEST, UNAVAILABLE, Refusal, Tables, mark, now_ms
+from autostream.console.tables import BAD_REQUEST, UNAVAILABLE, Refusal, Tables, mark, now_ms, unexpected
 from autostream.errors import AutostreamError, UsageError
 from autostream.watermark.conditions import Answer, Condition, judge
 from autostream.watermark.history import Completion, History, completed_at, entries
@@ -28,6 +29,7 @@ from autostream.watermark.marks import TableMark
 from autostream.watermark.times import parse_instant, parse_length, parse_zone
 
 _HERE: Final = Path(__file__).parent
+_FAILED: Final = 500
 _MOST_TABLES: Final = 200
 _PAGE_ENTRIES: Final = 25
 # A page must not wait for a hundred files; those that are left are read when it is looked at again.
@@ -47,19 +49,22 @@ Zone = Annotated[str, Query(description="Of times without offset, such as Europe
 
 def create_app() -> FastAPI:
     """Make the application for the configured catalogs."""
-    root_path = urlsplit(load_settings().console.url).path.rstrip("/")
+    url = urlsplit(load_settings().console.url)
+    root_path = url.path.rstrip("/")
     # The pages that FastAPI has for its documentation load scripts from elsewhere; /openapi.json describes the REST.
     app = FastAPI(title="autostream", version=version("autostream"), root_path=root_path, docs_url=None, redoc_url=None)
     tables = Tables()
     templates = Jinja2Templates(directory=_HERE / "templates")
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    _answer_errors(app, templates)
+    _protect(app, templates, public_host=url.hostname)
     _add_api(app, tables)
     _add_pages(app, tables, templates)
     return app
 
 
-def _answer_errors(app: FastAPI, templates: Jinja2Templates) -> None:
+def _protect(app: FastAPI, templates: Jinja2Templates, *, public_host: str | None) -> None:
+    """Have errors answered without what is inside of them, and only requests that are meant for this console."""
+
     def answer(request: Request, status: int, message: str) -> Response:
         if request.url.path.removeprefix(request.scope.get("root_path", "")).startswith("/api/"):
             return JSONResponse({"detail": message}, status_code=status)
@@ -81,10 +86,40 @@ def _answer_errors(app: FastAPI, templates: Jinja2Templates) -> None:
 
     @app.middleware("http")
     async def protect(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
+        host, server = request.url.hostname or "", request.scope.get("server")
+        # Whoever looks whether it runs (a load balancer, Kubernetes) calls it by whatever name, and learns nothing.
+        if request.url.path != "/healthz" and not is_own_host(host, public_host=public_host, server=server):
+            response = answer(
+                request,
+                BAD_REQUEST,
+                f"This console does not answer requests for the host {host!r}. Set console.url to the address at which "
+                "people reach it.",
+            )
+        else:
+            try:
+                response = await call_next(request)
+            except Exception:
+                response = answer(request, _FAILED, unexpected("The request failed."))
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+def is_own_host(host: str, *, public_host: str | None, server: tuple[str, int | None] | None) -> bool:
+    """Say whether a request for this host is meant for us: the pages of another site may not read what is here.
+
+    A site whose name leads to our address for a moment (DNS rebinding) would be taken for the same site by a browser.
+
+    Args:
+        host: What the request says.
+        public_host: That of `console.url`.
+        server: The address that the request has come to.
+    """
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host.lower().rstrip(".") in {"localhost", (public_host or "localhost").lower()}
+    return address.is_loopback or host in {public_host, server[0] if server else None}
 
 
 def _add_api(app: FastAPI, tables: Tables) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -13,8 +15,9 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from autostream.catalogs import TableName, list_tables, open_catalog, open_table
-from autostream.config import mask_passwords, pyiceberg_catalogs
+from autostream.config import pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
+from autostream.masking import mask
 from autostream.watermark.marks import TableMark
 from autostream.watermark.read import mark_of
 
@@ -22,6 +25,8 @@ BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
 UNPROCESSABLE: Final = 422
 UNAVAILABLE: Final = 503
+
+_logger = logging.getLogger(__name__)
 
 _READERS: Final = 8
 _MOST_SECONDS: Final = 5.0
@@ -31,8 +36,8 @@ class Refusal(Exception):
     """Why there is no answer, as an HTTP status and a message without secrets."""
 
     def __init__(self, status: int, message: object) -> None:
-        """Keep both; passwords in URLs are hidden."""
-        super().__init__(mask_passwords(str(message)))
+        """Keep both; secrets are hidden."""
+        super().__init__(mask(str(message)))
         self.status = status
 
 
@@ -94,11 +99,9 @@ class Tables:
                 names += [str(name) for name in list_tables(self._catalog(catalog), catalog) if pick(str(name))]
             except Refusal as refusal:
                 problems.append(str(refusal))
-            except Exception as error:  # each catalog fails in its own way, and must not hide the others
+            except Exception:  # each catalog fails in its own way, and must not hide the others
                 self._forget(catalog)
-                problems.append(
-                    mask_passwords(f"Catalog {catalog!r} cannot be listed: {error or type(error).__name__}.")
-                )
+                problems.append(unexpected(f"Catalog {catalog!r} cannot be listed."))
         names.sort()
         return self._rows(names[:most]), len(names), problems
 
@@ -116,8 +119,8 @@ class Tables:
             return Row(name, self.mark(name))
         except Refusal as refusal:
             return Row(name, None, str(refusal))
-        except Exception as error:  # one broken table must not hide the others
-            return Row(name, None, mask_passwords(f"{type(error).__name__}: {error}"))
+        except Exception:  # one broken table must not hide the others
+            return Row(name, None, unexpected("It cannot be read."))
 
     def _catalog(self, name: str) -> Catalog:
         configured = pyiceberg_catalogs()
@@ -153,6 +156,13 @@ def mark(table: Table, name: str) -> TableMark:
         raise Refusal(UNPROCESSABLE, error) from error
     except AutostreamError as error:
         raise Refusal(UNAVAILABLE, error) from error
+
+
+def unexpected(what: str) -> str:
+    """Log the exception that is being handled, and return what may be shown of it: not its text, but where it is."""
+    entry = uuid.uuid4().hex[:8]
+    _logger.exception("%s (%s)", what, entry)
+    return f"{what} The console's log says why, at {entry}."
 
 
 def _done(future: Future[Row], name: str) -> Row:

@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 
-from autostream.errors import ServiceError
+from autostream.errors import ConfigurationError, ServiceError
+from autostream.masking import learn, mask, secrets_in
 
 _TIMEOUT_SECONDS: Final = (5.0, 15.0)
 _WAIT_SECONDS: Final = 0.2
@@ -20,8 +22,14 @@ class FlinkRest:
     """Asks one job manager; may be used by several threads, each of which keeps a connection."""
 
     def __init__(self, url: str, *, tries: int = 2, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Take its address, such as ``http://jobmanager:8081``, and how often to ask what is safe to repeat."""
-        self.url = url.rstrip("/")
+        """Take its address, such as ``http://jobmanager:8081``, and how often to ask what is safe to repeat.
+
+        A user and a password in the address are sent with each request; ``url`` is without them.
+
+        Raises:
+            ConfigurationError: the address is none.
+        """
+        self.url, self._account = _address(url)
         self._tries = tries
         self._sleep = sleep
         self._local = threading.local()
@@ -68,9 +76,29 @@ class FlinkRest:
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
+            self._local.session.auth = self._account
         session: requests.Session = self._local.session
         return session
 
     def _failed(self, path: str, error: Exception) -> ServiceError:
         url = self.url + path
         return ServiceError(f"Flink does not answer {url}: {error}. Check the address and that it is up.")
+
+
+def _address(url: str) -> tuple[str, tuple[bytes, bytes] | None]:
+    """Split an address into what may be shown, and the account in it."""
+    learn(*secrets_in(url))
+    try:
+        parts = urlsplit(url.strip().rstrip("/"))
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:  # its message and its traceback would show a part of the password
+        wrong = True
+    if wrong or "@" in parts.path:
+        raise ConfigurationError(
+            f"{mask(url)!r} is not the address of a Flink cluster. Write http://HOST:PORT or "
+            "http://USER:PASSWORD@HOST:PORT; in a password write %40 for @, %2F for /, %3A for : and %25 for %."
+        )
+    shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if parts.username is None:
+        return shown, None
+    return shown, (unquote(parts.username).encode(), unquote(parts.password or "").encode())

@@ -89,7 +89,9 @@ class Engine:
             ResourceError: the spill directory cannot be made.
         """
         try:
-            self.spill_directory.mkdir(parents=True)
+            # What is spilled is what the tables hold: it is for this account alone.
+            self.resources.spill_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.spill_directory.mkdir(mode=0o700)
         except OSError as error:
             raise ResourceError(
                 f"Spill directory {self.spill_directory} cannot be made: {error.strerror or error}. Set "

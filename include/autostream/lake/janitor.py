@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import socket
 import time
@@ -39,6 +40,7 @@ from autostream.coordination.holder import Holder, iso_time, process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
 from autostream.flink.jobs import FlinkCluster, JobRun
 from autostream.hadoop.metastore import Metastore
+from autostream.masking import mask_all
 
 logger = logging.getLogger(__name__)
 
@@ -219,7 +221,8 @@ def recording(
         yield lambda _row: None
         return
     try:
-        lines = file.open("a", encoding="utf-8")
+        # Who holds locks on what is for this account alone, where the file is new.
+        lines = os.fdopen(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"{file} cannot be written to: {error.strerror}. No lock was released. Correct janitor.record_file."
@@ -227,7 +230,7 @@ def recording(
 
     def append(row: Row) -> None:
         if row["released"]:
-            lines.write(json.dumps({"at": iso_time(round(clock() * 1000)), "by": str(by), **row}) + "\n")
+            lines.write(json.dumps(mask_all({"at": iso_time(round(clock() * 1000)), "by": str(by), **row})) + "\n")
             lines.flush()
 
     with lines:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from autostream.errors import ConflictError, OutcomeUnknownError, ResourceError
+from autostream.masking import mask
 
 SUCCESSES = ("nothing-to-do", "planned", "committed")
 """Statuses of a table about which nobody needs to do anything, the best first."""
@@ -35,7 +36,7 @@ def outcome_of_error(table: str, error: BaseException) -> dict[str, Any]:
     return {
         "table": table,
         "status": status,
-        "error": str(error) or type(error).__name__,
+        "error": mask(str(error)) or type(error).__name__,
         "error_type": type(error).__name__,
         "repeat": _passes_by_itself(error),
     }

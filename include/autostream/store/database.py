@@ -14,8 +14,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from autostream.config import DatabaseSettings, load_settings, mask_passwords
+from autostream.config import DatabaseSettings, load_settings
 from autostream.errors import ConfigurationError, ServiceError
+from autostream.masking import learn, mask, secrets_in
 
 VERSION_TABLE: Final = "autostream_schema"
 REVISIONS: Final = ("0001",)
@@ -41,7 +42,7 @@ class Database:
             ConfigurationError: the URL is none, or of a kind that is not supported.
         """
         self.url = _parse(url)
-        self.shown_url = mask_passwords(self.url.render_as_string(hide_password=True))
+        self.shown_url = mask(self.url.render_as_string(hide_password=True))
         self._ready = False
         self._engine = self._make_engine()
 
@@ -218,13 +219,20 @@ def default_url() -> str:
 
 
 def _parse(url: str) -> URL:
+    learn(*secrets_in(url))
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # they show all of it, and so does their traceback
         raise ConfigurationError(
-            f"database.url is {mask_passwords(url)!r}, which is no URL of SQLAlchemy. Write, for example, "
-            "postgresql+psycopg2://autostream@localhost/autostream or sqlite:////var/lib/autostream/autostream.db."
-        ) from error
+            "database.url is no URL of SQLAlchemy. Write, for example, "
+            "postgresql+psycopg2://autostream@localhost/autostream or sqlite:////var/lib/autostream/autostream.db. "
+            "In a password write %40 for @, %2F for /, %3A for : and %25 for %."
+        ) from None
+    if "@" in (parsed.host or "") or ("@" in (parsed.database or "") and parsed.password):
+        raise ConfigurationError(
+            "database.url has a password with a character that means something else in a URL. Write %40 for @, %2F "
+            "for /, %3A for : and %25 for % in it."
+        )
     if parsed.get_backend_name() not in KINDS:
         raise ConfigurationError(
             f"database.url names a database of {parsed.get_backend_name()}. Supported are PostgreSQL "
@@ -263,5 +271,5 @@ def _begin(connection: Connection) -> None:
 
 def _first_line(error: Exception) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    lines = [line.strip() for line in mask_passwords(str(cause)).splitlines() if line.strip()]
+    lines = [line.strip() for line in mask(str(cause)).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(cause).__name__

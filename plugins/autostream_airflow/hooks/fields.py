@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.configuration import conf
 
 from autostream.errors import AutostreamError, ConfigurationError
+from autostream.masking import mask
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -109,4 +110,4 @@ def tried(check: Callable[[], str]) -> tuple[bool, str]:
     except AutostreamError as error:
         return False, str(error)
     except Exception as error:  # of a client library; the form is to show it
-        return False, f"{type(error).__name__}: {error}"
+        return False, mask(f"{type(error).__name__}: {error}")

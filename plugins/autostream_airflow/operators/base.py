@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.log import mask_secret
 
 from autostream_airflow.hooks.catalog import CatalogHook
 from autostream_airflow.isolation import TableWorker
@@ -106,18 +107,22 @@ class JudgeOperator(BaseOperator):
 
 
 def read_settings() -> Settings:
-    """Returns the configuration.
+    """Returns the configuration, whose secrets Airflow hides in the task's log from then on.
 
     Raises:
         AirflowFailException: A value is wrong; trying again will not help.
     """
     from autostream.config import load_settings
     from autostream.errors import ConfigurationError
+    from autostream.masking import known
 
     try:
-        return load_settings()
+        settings = load_settings()
     except ConfigurationError as error:
         raise AirflowFailException(str(error)) from error
+    for secret in known():
+        mask_secret(secret)
+    return settings
 
 
 def option_texts(options: Mapping[str, Any]) -> dict[str, str]:

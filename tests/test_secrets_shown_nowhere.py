@@ -1,0 +1,116 @@
+"""Each kind of secret, configured at once and each with a password of its own, and each way out of the process."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from pyiceberg.utils.config import Config
+
+from autostream.cli.main import run
+from autostream.lake.outcomes import outcome_of_error
+from autostream_airflow import marks, worker
+
+AT = "127.0.0.1:1"  # nobody listens there
+HIDDEN = [f"hidden{number:02}" for number in range(20)]
+
+SETTINGS = {
+    "AUTOSTREAM_WATERMARK__FLINK_URLS": f"http://ops:{HIDDEN[0]}@{AT},http://ops:{HIDDEN[1]}%2F%40x@{AT}",
+    "AUTOSTREAM_WATERMARK__WRITERS": '[{"job": "x", "table": "lake.db.t"}]',
+    "AUTOSTREAM_JANITOR__FLINK_URLS": f"http://ops:x/y@z:{HIDDEN[2]}@{AT}",
+    "AUTOSTREAM_DATABASE__URL": f"postgresql+psycopg2://me:{HIDDEN[3]}@{AT}/d?sslpassword={HIDDEN[4]}&password={HIDDEN[5]}",
+    "AUTOSTREAM_ZOOKEEPER__HOSTS": AT,
+    "AUTOSTREAM_ZOOKEEPER__CONNECT_TIMEOUT_SECONDS": "0.2",
+    "AUTOSTREAM_ZOOKEEPER__USERNAME": "me",
+    "AUTOSTREAM_ZOOKEEPER__PASSWORD": HIDDEN[6],
+    "AUTOSTREAM_ZOOKEEPER__TLS_KEY_PASSWORD": HIDDEN[7],
+    "PYICEBERG_CATALOG__SQL__TYPE": "sql",
+    "PYICEBERG_CATALOG__SQL__URI": f"postgresql+psycopg2://me:{HIDDEN[8]}@{AT}/d",
+    "PYICEBERG_CATALOG__SQL__WAREHOUSE": f"s3://KEY:{HIDDEN[9]}@bucket/w",
+    "PYICEBERG_CATALOG__SQL__S3__SECRET_ACCESS_KEY": HIDDEN[10],
+    "PYICEBERG_CATALOG__REST__TYPE": "rest",
+    "PYICEBERG_CATALOG__REST__URI": f"http://me:{HIDDEN[11]}@{AT}/?token={HIDDEN[12]}",
+    "PYICEBERG_CATALOG__REST__CREDENTIAL": f"client:{HIDDEN[13]}",
+    "PYICEBERG_CATALOG__REST__HEADER__X_VENDOR": HIDDEN[14],
+    "PYICEBERG_CATALOG__REST__VENDOR__PIN": HIDDEN[15],
+    "PYICEBERG_CATALOG__HIVE__TYPE": "hive",
+    "PYICEBERG_CATALOG__HIVE__URI": f"thrift://me:{HIDDEN[16]}@{AT}",
+    "PYICEBERG_CATALOG__HIVE__ZOOKEEPER__PASSWORD": HIDDEN[17],
+    "PYICEBERG_CATALOG__ODD__TYPE": "vendor",
+    "PYICEBERG_CATALOG__ODD__ACCOUNT": HIDDEN[18],
+    "PYICEBERG_CATALOG__ODD__TOKEN": HIDDEN[19],
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PYICEBERG_HOME", raising=False)
+    for name in [name for name in os.environ if name.startswith(("PYICEBERG_CATALOG__", "AUTOSTREAM_"))]:
+        monkeypatch.delenv(name)
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+    root, own = logging.getLogger(), logging.getLogger("autostream")
+    before = root.handlers[:], root.level, own.level
+    yield
+    root.handlers[:], root.level, own.level = before
+
+
+def command(*arguments: str, **environ: str) -> str:
+    """Runs a command that prints all that all libraries log meanwhile, with tracebacks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["autostream", "-vv", *arguments])
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        with suppress(SystemExit):
+            run()
+    return ""
+
+
+def page(path: str) -> str:
+    from fastapi.testclient import TestClient
+
+    from autostream.console.app import create_app
+
+    with TestClient(create_app(), base_url="http://localhost", raise_server_exceptions=False) as client:
+        return client.get(path).text
+
+
+def tasks() -> str:
+    """What becomes XCom of workflows."""
+    catalogs = [{"catalog": name, "properties": {}} for name in ("sql", "rest", "hive", "odd")]
+    answers = [worker.answer({"action": "list", **catalog}) for catalog in catalogs]
+    answers.append(outcome_of_error("t", ValueError(SETTINGS["AUTOSTREAM_DATABASE__URL"])))
+    return json.dumps(answers) + marks.describe(ValueError(SETTINGS["PYICEBERG_CATALOG__REST__URI"]))
+
+
+@pytest.mark.parametrize(
+    ("way_out", "says"),
+    [
+        (lambda: command("config", "show"), "PyIceberg's configuration"),
+        (lambda: command("config", "show", "--json"), '"catalogs"'),
+        (lambda: command("config", "check"), "failed"),
+        (lambda: command("config", "check", "--json"), '"ok": false'),
+        (lambda: command("table", "list", "sql"), "error: "),
+        (lambda: command("table", "list", "rest"), "error: "),
+        (lambda: command("db", "upgrade"), "error: "),
+        (lambda: command("lock", "list", "--json"), "error: "),
+        (lambda: command("watermark", "record", "--for", "0.1", AUTOSTREAM_ZOOKEEPER__HOSTS=""), "does not answer"),
+        (lambda: page("/"), "cannot be"),
+        (lambda: page("/api/tables/sql.db.t/watermark"), "detail"),
+        (lambda: page("/tables/odd.db.t"), "cannot be opened"),
+        (tasks, "cannot be"),
+    ],
+)
+def test_no_way_out_shows_a_secret(
+    way_out: Callable[[], str], says: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = way_out() + "".join(capsys.readouterr())
+    assert says in shown
+    assert [secret for secret in HIDDEN if secret in shown] == []
