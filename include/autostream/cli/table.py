@@ -123,7 +123,7 @@ def inspect(
 
     opened, name = _open(table)
     options = CompactionOptions.from_properties(opened.properties, _pairs(option or []))
-    report = inspect_table(plan_compaction(opened, options=options, name=str(name)), str(name))
+    report = inspect_table(plan_compaction(opened, options=options, name=str(name), only_to_show=True), str(name))
     if not files:
         del report["files"], report["deletes"]
     emit(report, as_json=as_json, render=lambda: _render_inspection(report))
@@ -170,11 +170,17 @@ def _render_inspection(report: Mapping[str, Any]) -> None:
             f"files  {delete['path']}",
             soft_wrap=True,
         )
-    deletes = plan["deletes"]
-    console.print(
-        f"Compaction would merge {len(plan['groups'])} groups, apply {deletes['applied']:,} delete files, let "
-        f"{deletes['removed']:,} go and keep {deletes['kept']:,}."
-    )
+    for found in report["contradictions"][:_MOST_ROWS]:
+        console.print(f"Contradiction: {found['path']} {found['reason']}", soft_wrap=True, markup=False)
+    _say_rest(len(report["contradictions"]))
+    if plan is None:
+        console.print("Scan and compaction refuse this table: engines read different rows from it.", soft_wrap=True)
+    else:
+        deletes = plan["deletes"]
+        console.print(
+            f"Compaction would merge {len(plan['groups'])} groups, apply {deletes['applied']:,} delete files, let "
+            f"{deletes['removed']:,} go and keep {deletes['kept']:,}."
+        )
     for advice in report["advice"]:
         console.print(f"Advice: {advice}", soft_wrap=True)
 

@@ -143,6 +143,7 @@ class ReplaceCommit:
             except AutostreamError as error:
                 if self._unknown():  # whatever went wrong now, an earlier attempt may still land
                     raise self._outcome_unknown(error) from error
+                self._abandon()
                 raise
             if done is not None:
                 return done

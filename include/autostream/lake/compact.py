@@ -164,6 +164,7 @@ def plan_compaction(
     partitions: Collection[str] | None = None,
     name: str = "",
     reader: ManifestReader | None = None,
+    only_to_show: bool = False,
 ) -> CompactionPlan:
     """Plan the compaction of a table's current snapshot; only metadata is read.
 
@@ -174,13 +175,17 @@ def plan_compaction(
         partitions: names of partitions, as plans show them, that limit it.
         name: the table's name for messages.
         reader: reads manifests; give the one that the commit will use, so that nothing is read twice.
+        only_to_show: return an empty plan of a table that contradicts itself, instead of refusing it.
 
     Raises:
+        InconsistentTableError: the table contradicts itself.
         UsageError: ``where`` does not fit the table.
         UnsupportedTableError: the table is of format version 3, or holds deletion vectors.
         DataError: a manifest is damaged.
     """
-    state = read_state(table, reader=reader, name=name)
+    state = read_state(table, reader=reader, name=name, only_to_show=only_to_show)
+    if state.contradictions:
+        return CompactionPlan(state, options, (), (), {})
     expression = parse_where(where)
     require_partition_columns(expression, state.metadata)
     return plan(state, options, matches=partition_may_match(expression, state.metadata), partitions=partitions)

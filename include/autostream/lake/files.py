@@ -25,6 +25,11 @@ class Content(IntEnum):
     POSITION_DELETES = 1
     EQUALITY_DELETES = 2
 
+    @property
+    def label(self) -> str:
+        """How people call it: ``position-delete``."""
+        return self.name.lower().replace("_deletes", "-delete")
+
 
 PartitionKey = tuple[int, tuple[Any, ...]]
 """Spec id and canonical partition values: equal if and only if the spec calls two partitions equal (R8)."""

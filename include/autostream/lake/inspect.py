@@ -8,7 +8,7 @@ from typing import Any, Final
 from autostream.lake.compact import FileCounts
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.plan import CompactionPlan, DataFileView, FileGroup, view_files
-from autostream.lake.state import TableState
+from autostream.lake.state import Contradiction, TableState
 
 _EMPTY_COMMITS: Final = "flink.max-continuous-empty-commits"
 
@@ -18,7 +18,8 @@ def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
 
     ``partitions`` has a row for each spec and partition with data or delete files; ``files`` one for each data file
     with the names of the deletes that can apply to it; ``deletes`` one for each delete file with the number of data
-    files that it can apply to.
+    files that it can apply to. Of a table that contradicts itself there is no ``compaction``; its ``contradictions``
+    have each live entry, the counts each path once.
     """
     state = plan.state
     views = view_files(state)
@@ -38,7 +39,8 @@ def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
         "counts": vars(counts),
         "dangling_delete_files": sum(path not in reach for path in state.deletes),
         "manifests": len(state.manifests),
-        "compaction": plan.to_dict(),
+        "contradictions": [_contradiction(found) for found in state.contradictions],
+        "compaction": None if state.contradictions else plan.to_dict(),
         "advice": _advice(state),
         "partitions": _partitions(plan, views),
         "files": [_file(view, plan) for view in views],
@@ -92,10 +94,34 @@ def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[st
                 ),
                 "sequence_numbers": [min(numbers), max(numbers)],
                 "groups": len(groups[key]),
-                "compaction": "; ".join(g.reason for g in groups[key]) or plan.skipped.get(name, "no data files"),
+                "compaction": _why(plan, name, groups[key]),
             }
         )
     return rows
+
+
+def _why(plan: CompactionPlan, partition: str, groups: list[FileGroup]) -> str:
+    if plan.state.contradictions:
+        return "refused: the table contradicts itself"
+    return "; ".join(g.reason for g in groups) or plan.skipped.get(partition, "no data files")
+
+
+def _contradiction(found: Contradiction) -> dict[str, Any]:
+    return {
+        "path": found.path,
+        "reason": found.reason,
+        "entries": [
+            {
+                "path": entry.path,
+                "content": entry.content.label,
+                "snapshot_id": entry.snapshot_id,
+                "sequence_number": entry.sequence_number,
+                "records": entry.record_count,
+                "manifest": entry.manifest_path,
+            }
+            for entry in found.entries
+        ],
+    }
 
 
 def _file(view: DataFileView, plan: CompactionPlan) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote_plus
@@ -15,7 +15,7 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.transforms import VoidTransform
 
 from autostream.catalogs import full_name
-from autostream.errors import DataError, UnsupportedTableError, UsageError
+from autostream.errors import DataError, InconsistentTableError, UnsupportedTableError, UsageError
 from autostream.lake.deletes import DeleteIndex
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.manifests import ManifestReader, field_type, is_deletion_vector, partition_type
@@ -24,6 +24,21 @@ from autostream.lake.manifests import ManifestReader, field_type, is_deletion_ve
 def is_unpartitioned(spec: PartitionSpec) -> bool:
     """Say whether a spec partitions by nothing: no field, or only void ones as v1 tables keep for dropped fields."""
     return all(isinstance(field.transform, VoidTransform) for field in spec.fields)
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """What a snapshot says of one file that cannot be, so that nobody can tell what the table holds.
+
+    Attributes:
+        path: the file.
+        reason: what is wrong, as the end of a sentence that begins with the path.
+        entries: the live entries that say it.
+    """
+
+    path: str
+    reason: str
+    entries: tuple[LiveFile, ...]
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,8 @@ class TableState:
         manifests: the snapshot's manifests.
         data: live data files, by path.
         deletes: live delete files, by path.
+        contradictions: what can only be shown: neither read nor changed. Of a path that is live twice, `data` and
+            `deletes` have one entry.
     """
 
     metadata: TableMetadata
@@ -43,6 +60,7 @@ class TableState:
     manifests: Sequence[ManifestFile]
     data: dict[str, LiveFile]
     deletes: dict[str, LiveFile]
+    contradictions: tuple[Contradiction, ...] = ()
 
     @property
     def snapshot_id(self) -> int | None:
@@ -90,11 +108,24 @@ class TableState:
 
 
 def read_state(
-    table: Table, *, snapshot_id: int | None = None, reader: ManifestReader | None = None, name: str = ""
+    table: Table,
+    *,
+    snapshot_id: int | None = None,
+    reader: ManifestReader | None = None,
+    name: str = "",
+    only_to_show: bool = False,
 ) -> TableState:
     """Read the live files of a table's current snapshot, or of the one named.
 
+    Args:
+        table: the table.
+        snapshot_id: the snapshot; the current one by default.
+        reader: reads manifests once.
+        name: the table's name for messages.
+        only_to_show: return contradictions instead of refusing them.
+
     Raises:
+        InconsistentTableError: the snapshot contradicts itself.
         UnsupportedTableError: the table is of a format version above 2, or holds deletion vectors.
         UsageError: the table has no such snapshot.
         DataError: a manifest or the manifest list is missing or damaged.
@@ -128,10 +159,46 @@ def read_state(
                 f"Table {label} holds the deletion vector {file.path}, a feature of format version 3. Nothing was "
                 "touched. Compact the table with an engine that supports deletion vectors."
             )
-    return TableState(
+    state = TableState(
         metadata=metadata,
         snapshot=snapshot,
         manifests=manifests,
         data={f.path: f for f in files if f.content == Content.DATA},
         deletes={f.path: f for f in files if f.content != Content.DATA},
+        contradictions=tuple(find_contradictions(files)),
+    )
+    if state.contradictions and not only_to_show:
+        raise InconsistentTableError(refusal(label, state.contradictions))
+    return state
+
+
+def find_contradictions(files: Iterable[LiveFile]) -> Iterable[Contradiction]:
+    """Yield what the live files of one snapshot say that cannot be (R10, R15), whatever form a path is written in."""
+    seen: dict[str, LiveFile] = {}
+    twins: dict[str, list[LiveFile]] = {}
+    for file in files:
+        if (key := file.key) in seen:
+            twins.setdefault(key, [seen[key]]).append(file)
+        seen[key] = file
+        if file.content == Content.EQUALITY_DELETES and not file.equality_ids:
+            yield Contradiction(
+                file.path, "is an equality-delete file without equality ids: nobody can tell what it deletes", (file,)
+            )
+    for found in twins.values():
+        entries = sorted(found, key=lambda e: (e.sequence_number, e.snapshot_id or 0))
+        added = ", ".join(
+            f"snapshot {e.snapshot_id} as {e.content.label} file (sequence number {e.sequence_number})" for e in entries
+        )
+        yield Contradiction(entries[0].path, f"is live {len(entries)} times: it was added by {added}", tuple(entries))
+
+
+def refusal(table: str, contradictions: Sequence[Contradiction]) -> str:
+    """Return why a table is neither read nor compacted, and what to do."""
+    first, more = contradictions[0], len(contradictions) - 1
+    others = f" {more} more such files: see `autostream table inspect {table}`." if more else ""
+    newest = max(first.entries, key=lambda e: e.sequence_number).snapshot_id
+    return (
+        f"Table {table} contradicts itself: {first.path} {first.reason}.{others} Engines read different rows from such "
+        "a table, so nothing was read or changed. Roll the table back to the snapshot before "
+        f"{newest}, or repair it: docs/compaction.md, 'A table that contradicts itself', has the statements."
     )
