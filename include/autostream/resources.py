@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -58,6 +59,24 @@ def peak_memory_bytes() -> int:
         return int(status.split("VmHWM:", 1)[1].split(maxsplit=1)[0]) * KIB
     except (OSError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
+
+
+_FULL = ("no space left", "disk is full", "disk quota exceeded", "file too large", "max_temp_directory_size")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether an error, or what caused it, is that a disk, a quota or a file's allowed size is exhausted.
+
+    Libraries tell it by an error number, or in words only (SQLite, DuckDB, Arrow).
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(sign in str(cause).lower() for sign in _FULL):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 @dataclass(frozen=True)

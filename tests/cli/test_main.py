@@ -100,7 +100,7 @@ def _all_errors(base: type[errors.AutostreamError]) -> Iterator[type[errors.Auto
 def test_each_error_ends_the_command_with_its_exit_code(
     autostream: Command, monkeypatch: pytest.MonkeyPatch, error: type[errors.AutostreamError]
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise error("lake.db.[bold]orders is at http://me:hidden@host")
 
     monkeypatch.setattr(main, "app", fail)
@@ -115,7 +115,7 @@ def test_each_error_ends_the_command_with_its_exit_code(
 def test_what_nobody_foresaw_is_logged_with_its_traceback(
     autostream: Command, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise ZeroDivisionError("a number")
 
     monkeypatch.setattr(main, "app", fail)

@@ -6,9 +6,8 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
-from rich.table import Table
 
-from autostream.cli.output import configure_logging, emit, output_console, print_error, progress
+from autostream.cli.output import configure_logging, emit, print_error, progress
 from autostream.errors import UsageError
 
 
@@ -52,16 +51,21 @@ def test_without_json_only_people_are_served(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == "for people\n"
 
 
-def test_names_are_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    row = Table(box=None, show_header=False)
-    row.add_row("a" * 90, "b" * 60)
+def test_what_cannot_be_rendered_is_said_and_ends_nothing(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    emit({"a": 1}, as_json=False, render=lambda: print(1 // 0))
 
-    output_console().print(row)
-    assert capsys.readouterr().out.split() == ["a" * 90, "b" * 60]
+    assert "its result cannot be shown (ZeroDivisionError" in capsys.readouterr().err
+    assert caplog.records[-1].exc_info
 
-    monkeypatch.setenv("COLUMNS", "40")
-    assert output_console().width == 40
+
+def test_a_usage_error_while_rendering_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> None:
+        raise UsageError("no such zone")
+
+    with pytest.raises(UsageError):
+        emit({"a": 1}, as_json=False, render=refuse)
 
 
 @pytest.mark.parametrize("value", [b"bytes", object()])

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
-from pyiceberg.types import LongType, NestedField
+from pyiceberg.types import LongType, NestedField, StringType
 from pyiceberg.utils.config import Config
 
 from autostream.cli import main
@@ -199,12 +199,12 @@ def test_inspect_judges_by_the_options_given(autostream: Command) -> None:
     (row,) = autostream.document("table", "inspect", "lake.db.appended")["partitions"]
     assert (row["groups"], row["compaction"]) == (0, "3 of 3 files could be merged, fewer than min-input-files 5")
     (row,) = autostream.document("table", "inspect", "lake.db.appended", "--option", "min-input-files=3")["partitions"]
-    assert (row["groups"], row["compaction"]) == (1, "3 files to merge (min-input-files 3)")
+    assert (row["groups"], row["compaction"]) == (1, "3 files to merge")
     code, out, _ = autostream("table", "inspect", "lake.db.appended")
     assert code == 0
     assert "keep: 3 of 3 files could be merged" in out
     code, out, _ = autostream("table", "inspect", "lake.db.appended", "--option", "min-input-files=2")
-    assert "merge: 3 files to merge (min-input-files 2)" in out
+    assert "merge: 3 files to merge" in out
 
 
 def test_inspect_advises_more_snapshots_where_flink_writes(autostream: Command, orders: Orders) -> None:
@@ -262,7 +262,12 @@ def test_scan_writes_a_parquet_file(autostream: Command, orders: Orders, tmp_pat
     assert document["output"] == str(target)
     rows = pq.read_table(target).to_pylist()
     assert sorted(rows, key=lambda r: r["id"]) == sorted(wanted, key=lambda r: r["id"])
-    code, out, _ = autostream("table", "scan", "lake.db.orders", "--output", str(target))
+    before = target.read_bytes()
+    assert "out.parquet exists and is kept. Name another file, or replace it by --overwrite." in autostream.refused(
+        "table", "scan", "lake.db.orders", "--output", str(target)
+    )
+    assert target.read_bytes() == before
+    code, out, _ = autostream("table", "scan", "lake.db.orders", "--output", str(target), "--overwrite")
     assert (code, out) == (0, f"{len(orders.rows)} rows in {target}\n")
 
 
@@ -525,3 +530,87 @@ def test_long_reports_are_cut_for_people_only(autostream: Command, lake: SqlCata
     assert len(autostream.document("table", "inspect", "lake.db.wide")["partitions"]) == 50
     code, out, _ = autostream("table", "compact", "lake.db.wide", "--dry-run", "--option", "rewrite-all=true")
     assert "… and 10 more" in out
+
+
+# ------------------------------------------------------------------------------------- names and values of anybody
+
+HOSTILE = "[/x] [red]a[/red] :smile: \x1b[31m\x07"
+
+
+@pytest.fixture
+def hostile(lake: SqlCatalog) -> str:
+    """A table in whose name, column, partition and values there is what terminals and markup readers obey."""
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.transforms import IdentityTransform
+
+    schema = Schema(NestedField(1, "id", LongType()), NestedField(2, HOSTILE, StringType()))
+    spec = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), HOSTILE))
+    table = lake.create_table(
+        ("db", HOSTILE), schema, partition_spec=spec, location=f"{lake.properties['warehouse']}/h"
+    )
+    for n in range(2):
+        rows = pa.table({"id": [n], HOSTILE: [HOSTILE + "\n"]})
+        UpsertWriter(table).checkpoint(Changes(("id", HOSTILE), upserts=rows))
+    return f"lake.db.{HOSTILE}"
+
+
+@pytest.mark.parametrize("width", ["60", "80", "300"])
+def test_names_and_values_of_anybody_are_shown_as_they_are(
+    autostream: Command, hostile: str, monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    seen = "[/x] [red]a[/red] :smile: \\x1b[31m\\x07"
+    for *arguments, code in (
+        ["list", "lake", 0],
+        ["inspect", hostile, "--files", 0],
+        ["scan", hostile, 0],
+        ["scan", hostile, "--columns", HOSTILE, 0],
+        ["scan", hostile, "--columns", f"x{HOSTILE}", 2],
+        ["scan", hostile, "--where", f"{HOSTILE} = 1", 2],
+        ["scan", f"{hostile}x", 2],
+        ["compact", hostile, "--dry-run", "--option", "rewrite-all=true", 0],
+        ["compact", hostile, "--dry-run", "--option", HOSTILE, 2],
+        ["compact", hostile, "--dry-run", "--partition", HOSTILE, 2],
+        ["compact", hostile, "--dry-run", "--engine", HOSTILE, 2],
+        ["compact", hostile, "--option", "rewrite-all=true", 0],
+        ["list", HOSTILE, 2],
+        ["list", "lake", HOSTILE, 2],
+        [HOSTILE, 2],
+    ):
+        found, out, err = autostream("table", *map(str, arguments))
+        said = " ".join((out + err).split())
+        assert found == code, (arguments, err)
+        assert [word for word in ("\x1b", "\x07", "defect") if word in said] == []
+        assert "".join(seen.split()) in "".join(said.split()), (arguments, said)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_nothing_is_cut_at_any_width(
+    autostream: Command, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.transforms import IdentityTransform
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    long, value = "a_table_with_quite_a_long_name_indeed", "v" * 70
+    spec = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "kind_of_the_row"))
+    schema = Schema(NestedField(1, "id", LongType()), NestedField(2, "kind_of_the_row", StringType()))
+    writer = UpsertWriter(lake.create_table(f"db.{long}", schema, partition_spec=spec))
+    writer.checkpoint(Changes((), upserts=pa.table({"id": [1, 2], "kind_of_the_row": [value, "w"]})))
+    name = f"lake.db.{long}"
+    partition = f"spec=0/kind_of_the_row={value}"
+    for arguments, wanted in (
+        (["list", "lake"], [name]),
+        (["inspect", name], [partition, "spec=0/kind_of_the_row=w", name]),
+        (["compact", name, "--dry-run", "--option", "rewrite-all=true"], [partition, name]),
+        (["compact", name, "--dry-run"], [partition]),
+        (["scan", name], ["kind_of_the_row", value]),
+    ):
+        code, out, _ = autostream("table", *arguments)
+        assert code == 0
+        assert [text for text in wanted if text not in out] == []
+        assert "…" not in out
+        too_long = [line for line in out.splitlines() if len(line) > width]
+        assert [
+            line for line in too_long if value not in line and "/warehouse" not in line and str(lake.name) not in line
+        ] == []

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from autostream.cli.output import JsonOption, emit, output_console
+from autostream.cli.grid import NAME, TEXT, Column, show_grid
+from autostream.cli.output import JsonOption, emit
+from autostream.cli.terminal import Part, say
 from autostream.config import (
     DatabaseSettings,
     Settings,
@@ -160,16 +161,14 @@ def _check_spill_directory(configured: str) -> str:
 
 
 def _render_settings(settings: Settings, catalogs: Mapping[str, Mapping[str, str]]) -> None:
-    console = output_console()
-    table = Table("Key", "Value", "Origin", box=None, pad_edge=False, header_style="bold")
-    for value in settings.values():
-        table.add_row(f"{value.section}.{value.key}", _text(value.value), value.origin)
+    rows: list[list[Part]] = [
+        [f"{value.section}.{value.key}", _text(value.value), value.origin] for value in settings.values()
+    ]
     for name, properties in catalogs.items():
-        for key, text in properties.items():
-            table.add_row(f"catalog {name}: {key}", text, "PyIceberg's configuration")
-    console.print(table)
+        rows += [[f"catalog {name}: {key}", text, "PyIceberg's configuration"] for key, text in properties.items()]
+    show_grid([Column("key", NAME), Column("value", TEXT), Column("origin")], rows)
     if settings.file is None:
-        console.print("There is no autostream.toml: these are the defaults and what the environment says.", style="dim")
+        say(("There is no autostream.toml: these are the defaults and what the environment says.", "dim"))
 
 
 def _text(value: Any) -> str:
@@ -179,7 +178,5 @@ def _text(value: Any) -> str:
 
 
 def _render_checks(checks: list[Check]) -> None:
-    console = output_console()
     for item in checks:
-        console.print("[green]ok    [/]" if item.ok else "[red]failed[/]", end=" ")
-        console.print(f"{item.name}: {item.message}", markup=False, soft_wrap=True)
+        say(("ok     ", "green") if item.ok else ("failed ", "red"), f"{item.name}: {item.message}", indent=7)

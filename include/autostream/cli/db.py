@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from autostream.cli.output import JsonOption, emit, output_console
+from autostream.cli import interrupts
+from autostream.cli.output import JsonOption, emit
+from autostream.cli.terminal import say
 
 app = typer.Typer(help="The database of what autostream remembers beyond the metadata of tables.", no_args_is_help=True)
 
@@ -24,12 +26,13 @@ def upgrade(as_json: JsonOption = False) -> None:
     from autostream.store.database import open_database
 
     database = open_database()
+    interrupts.leave_behind("Run it again: what was upgraded stays, what was not is done then.")
     before, after = database.upgrade()
     changed = before != after
     document = {"database": database.shown_url, "changed": changed, "revision_before": before, "revision": after}
 
     def render() -> None:
         what = f"upgraded from {before or 'nothing'} to {after}" if changed else f"up to date at {after}"
-        output_console().print(f"{database.shown_url}: {what}", markup=False, soft_wrap=True)
+        say(f"{database.shown_url}: {what}")
 
     emit(document, as_json=as_json, render=render)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autostream.cli.output import JsonOption, emit, output_console, progress
+from autostream.cli import interrupts
+from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
+from autostream.cli.output import JsonOption, emit, progress
+from autostream.cli.terminal import say, say_whole
 from autostream.resources import format_size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from autostream.demo.run import Demonstration
     from autostream.demo.timeline import Timeline
 
@@ -30,63 +31,60 @@ def demo(
     """Seed a small lakehouse, compact it through Airflow, and have a workflow run for an hour that is complete."""
     from autostream.demo.run import demonstrate
 
+    interrupts.leave_behind(f"{directory} holds an unfinished demo: run it again, it begins anew.")
     with progress("demo") as report:
         done = demonstrate(directory, report_progress=report)
     emit(done.to_dict(), as_json=as_json, render=lambda: _render(done))
 
 
 def _render(done: Demonstration) -> None:
-    from rich.table import Table
-
-    console = output_console()
-    console.width = max(console.width, 110)  # a table whose names are cut says nothing; let a narrow terminal wrap it
-    table = Table("table", box=None, pad_edge=False)
-    for heading in ("data files", "delete files", "size", "query", "rows", "contents"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for change in done.changes:
-        before, after = change.before, change.after
-        table.add_row(
+    rows = [
+        [
             change.table,
-            f"{before.data_files} → {after.data_files}",
-            f"{before.delete_files} → {after.delete_files}",
-            f"{format_size(before.size_bytes)} → {format_size(after.size_bytes)}",
-            f"{before.query_seconds * 1000:.0f} → {after.query_seconds * 1000:.0f} ms",
-            f"{after.rows:,}",
+            f"{change.before.data_files} → {change.after.data_files}",
+            f"{change.before.delete_files} → {change.after.delete_files}",
+            f"{format_size(change.before.size_bytes)} → {format_size(change.after.size_bytes)}",
+            f"{change.before.query_seconds * 1000:.0f} → {change.after.query_seconds * 1000:.0f} ms",
+            f"{change.after.rows:,}",
             "the same",
-        )
-    console.print("\nThe DAG lake_compaction ran in Airflow on four tables that jobs had upserted into:\n")
-    console.print(table)
+        ]
+        for change in done.changes
+    ]
+    headings = ("data files", "delete files", "size", "query", "rows", "contents")
+    say()
+    say("The DAG lake_compaction ran in Airflow on four tables that jobs had upserted into:")
+    say()
+    show_grid([Column("table", NAME), *(Column(heading, NUMBER) for heading in headings)], rows)
     if done.hour is not None:
-        _render_hour(console, done.hour)
+        _render_hour(done.hour)
     spent = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in done.seconds.items())
-    console.print(f"\nTook: {spent}.", style="dim")
-    console.print(
-        f"""
-See for yourself:
-  make up                                 Airflow with this DAG and this lakehouse, to trigger it by hand
-  export PYICEBERG_HOME={done.directory}
-  {_command()} table inspect {done.changes[0].table}
-  {_command()} watermark get lake.shop.events
-""",
-        soft_wrap=True,
+    say()
+    say((f"Took: {spent}.", "dim"))
+    say()
+    say("See for yourself:")
+    say(
+        "  make up                                 Airflow with this DAG and this lakehouse, to trigger it by hand",
+        indent=42,
     )
+    say_whole(f"  export PYICEBERG_HOME={done.directory}")
+    say_whole(f"  {_command()} table inspect {done.changes[0].table}")
+    say_whole(f"  {_command()} watermark get lake.shop.events")
+    say()
 
 
-def _render_hour(console: Console, hour: Timeline) -> None:
-    from rich.table import Table
-
-    console.print(
-        f"\nThen a writer completed the hour {hour.hour} of {hour.table}, and the DAG example_hourly_partition ran for "
-        "exactly that hour, in Airflow with scheduler and triggerer:\n",
-        soft_wrap=True,
+def _render_hour(hour: Timeline) -> None:
+    say()
+    say(
+        f"Then a writer completed the hour {hour.hour} of {hour.table}, and the DAG example_hourly_partition ran for "
+        "exactly that hour, in Airflow with scheduler and triggerer:"
     )
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right")
-    for what, seconds in hour.steps():
-        table.add_row(f"{seconds:.1f} s", what)
-    console.print(table)
+    say()
+    show_grid(
+        [Column("after", NUMBER), Column("what", TEXT)], [[f"{seconds:.1f} s", what] for what, seconds in hour.steps()]
+    )
     counted = ", ".join(f"{count} {kind}" for kind, count in sorted((hour.outcome or {}).items()))
-    console.print(f"\nIt counted {counted}: the events of that hour, corrections applied.", soft_wrap=True)
+    say()
+    say(f"It counted {counted}: the events of that hour, corrections applied.")
 
 
 def _command() -> str:

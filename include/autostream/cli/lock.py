@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autostream.cli import interrupts
+from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.hive_locks import break_hive_lock, hive_catalog_names, hive_catalogs, hive_locks, sweep
-from autostream.cli.output import JsonOption, emit, log_console, output_console
+from autostream.cli.output import JsonOption, emit, print_error
+from autostream.cli.terminal import Part, note, say
 from autostream.config import load_settings, pyiceberg_catalogs
 from autostream.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table as Grid
-
     from autostream.catalogs.hive import HiveCatalog
     from autostream.coordination.client import ZooKeeperClient
     from autostream.coordination.holder import Holder
@@ -72,10 +73,11 @@ def break_command(
     locks = list(_held_locks_of(key))
     if not locks:
         document: dict[str, Any] = {"table": str(key), "status": "not-locked", "broken": []}
-        emit(document, as_json=as_json, render=lambda: output_console().print(f"{key} is not locked.", markup=False))
+        emit(document, as_json=as_json, render=lambda: say(f"{key} is not locked."))
         return
     if not yes:
         _confirm(key, locks)
+    interrupts.leave_behind(f"'autostream lock show {key}' tells who holds the lock now.")
     records = [_break(lock, key, reason) for lock in locks]
     document = {"table": str(key), "status": "broken", "broken": [record.to_dict() for record in records]}
     emit(document, as_json=as_json, render=lambda: _render_broken(key, locks))
@@ -93,6 +95,8 @@ def janitor(
 
     Exit code 0: done, or nothing to do; 1: a metastore could not be asked, or a lock could not be released.
     """
+    if not dry_run:
+        interrupts.leave_behind("Locks that were released until then stay so; each is in the log.")
     rows, errors = sweep(catalog, dry_run=dry_run)
     document = {"dry_run": dry_run, "locks": rows, "errors": errors}
     emit(document, as_json=as_json, render=lambda: _render_sweep(rows, errors, dry_run=dry_run))
@@ -199,17 +203,16 @@ def _confirm(key: LockKey, locks: Sequence[HeldLock]) -> None:
     """
     for lock in locks:
         waiting = f"; {len(lock.waiting)} waiting" if lock.waiting else ""
-        log_console().print(f"{key} is locked by {lock.holder}{waiting}.", markup=False, soft_wrap=True)
+        note(f"{key} is locked by {lock.holder}{waiting}.")
     if not sys.stdin.isatty():
         raise UsageError(f"Breaking the lock on table {key} must be confirmed: run this on a terminal, or give --yes.")
-    log_console().print(
+    note(
         "Breaking does not stop that process. It finds out when it checks its lock right before its commit, and gives "
         "up then. If it is past that check, the commit may still land; where the catalog does not compare and swap, it "
-        "may then undo another one. A process that died needs no breaking: its lock goes with its session.",
-        soft_wrap=True,
+        "may then undo another one. A process that died needs no breaking: its lock goes with its session."
     )
     if not typer.confirm("Break it?", err=True):
-        log_console().print("Nothing was broken.")
+        note("Nothing was broken.")
         raise typer.Exit(1)
 
 
@@ -245,80 +248,61 @@ def _who(holder: Holder) -> str:
     return " ".join(word for word in words if word)
 
 
-def _grid(*columns: str) -> Grid:
-    """A table that folds what does not fit, and cuts nothing: a name that is cut off cannot be looked for."""
-    from rich.table import Table as Grid
-
-    grid = Grid(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(column, overflow="fold", min_width=len("2026-11-23T02:00:00Z") if column == "since" else None)
-    return grid
-
-
 def _render_list(locks: Sequence[HeldLock]) -> None:
-    from rich.markup import escape
-
     if not locks:
-        output_console().print("No table is locked.")
+        say("No table is locked.")
         return
-    grid = _grid("table", "lock", "since", "holder", "for", "waiting")
+    rows: list[list[Part]] = []
     for lock in locks:
         kind = lock.kind if lock.state == "held" else f"{lock.kind}, {lock.state}"
         what = lock.holder.what or lock.holder.agent or "-"
-        cells = [str(lock.key), kind, _since(lock.since_ms), _who(lock.holder), what, str(len(lock.waiting))]
-        grid.add_row(*map(escape, cells))
-    output_console().print(grid)
+        rows.append([str(lock.key), kind, _since(lock.since_ms), _who(lock.holder), what, str(len(lock.waiting))])
+    columns = [Column("table", NAME), Column("lock"), Column("since"), Column("holder", NAME), Column("for", TEXT)]
+    show_grid([*columns, Column("waiting", NUMBER)], rows)
 
 
 def _render_table(key: LockKey, locks: Sequence[HeldLock], broken: Sequence[BrokenLock]) -> None:
-    from rich.markup import escape
-
-    console = output_console()
-    console.print(f"{key} is {'' if locks else 'not '}locked.", markup=False)
+    say((str(key), "bold"), f" is {'' if locks else 'not '}locked.")
     for lock in locks:
         token = f", token {lock.token}" if lock.token is not None else ""
-        console.print(f"{lock.kind} lock {lock.lock_id}{token}", markup=False, soft_wrap=True)
-        grid = _grid("", "since", "who", "for", "Airflow run")
-        rows = [(lock.state, lock.since_ms, lock.holder)]
-        rows += [(f"waits ({n})", waiter.queued_ms, waiter) for n, waiter in enumerate(lock.waiting, start=1)]
-        for state, since_ms, who in rows:
-            cells = [state, _since(since_ms), _who(who), who.what or who.agent or "-", who.airflow_run or "-"]
-            grid.add_row(*map(escape, cells))
-        console.print(grid)
+        say(f"{lock.kind} lock {lock.lock_id}{token}")
+        people = [(lock.state, lock.since_ms, lock.holder)]
+        people += [(f"waits ({n})", waiter.queued_ms, waiter) for n, waiter in enumerate(lock.waiting, start=1)]
+        rows: list[list[Part]] = [
+            [state, _since(since_ms), _who(who), who.what or who.agent or "-", who.airflow_run or "-"]
+            for state, since_ms, who in people
+        ]
+        columns = [Column("state"), Column("since"), Column("who", NAME), Column("for", TEXT)]
+        show_grid([*columns, Column("Airflow run", NAME)], rows)
     if broken:
-        console.print("Broken locks, the last one first:")
+        say("Broken locks, the last one first:")
     for record in broken:
-        console.print(f"  {record}; it was held by {record.holder}", markup=False, soft_wrap=True)
+        say(f"  {record}; it was held by {record.holder}", indent=4)
 
 
 def _render_broken(key: LockKey, locks: Sequence[HeldLock]) -> None:
-    console = output_console()
     for lock in locks:
         next_one = f" {lock.waiting[0]} is next." if lock.waiting else ""
-        console.print(f"The lock on {key} was taken from {lock.holder}.{next_one}", markup=False, soft_wrap=True)
+        say(f"The lock on {key} was taken from {lock.holder}.{next_one}")
 
 
 def _render_sweep(rows: Sequence[dict[str, Any]], errors: Sequence[str], *, dry_run: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table as Grid
-
     if not rows and not errors:
-        output_console().print("There is no Hive lock.")
+        say("There is no Hive lock.")
     if rows:
-        grid = Grid(
-            "table", "lock", "user", "host", "agent", "outcome", "reason", box=None, pad_edge=False, header_style="bold"
-        )
+        cells: list[list[Part]] = []
         for row in rows:
-            cells = [row["table"], str(row["lock_id"]), row["user"], row["host"], row["agent"] or "-"]
-            grid.add_row(*map(escape, [*cells, _outcome(row, dry_run=dry_run), row["reason"]]))
-        output_console().print(grid)
+            whose = [row["table"], str(row["lock_id"]), row["user"], row["host"], row["agent"] or "-"]
+            cells.append([*whose, _outcome(row, dry_run=dry_run), row["error"] or row["reason"]])
+        kinds = {"table": NAME, "lock": NUMBER, "user": NAME, "host": NAME, "agent": NAME, "outcome": LABEL}
+        show_grid([*(Column(*item) for item in kinds.items()), Column("reason", TEXT)], cells)
     for text in errors:
-        log_console().print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+        print_error(text)
 
 
 def _outcome(row: dict[str, Any], *, dry_run: bool) -> str:
     if row["error"]:
-        return f"failed: {row['error']}"
+        return "failed"
     if not row["stale"]:
         return "kept"
     if dry_run:

@@ -8,10 +8,13 @@ from importlib.metadata import version as installed_version
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
-from autostream.cli import config, db, demo, lock, serve, table, watermark
+from autostream.cli import config, db, demo, interrupts, lock, serve, table, watermark
 from autostream.cli.output import configure_logging, print_error
-from autostream.errors import AutostreamError
+from autostream.cli.terminal import steady_streams
+from autostream.errors import AutostreamError, ResourceError
+from autostream.resources import is_disk_full
 
 app = typer.Typer(
     name="autostream",
@@ -54,20 +57,51 @@ def prepare(
 
 
 def run() -> None:
-    """Runs the command line of this process and ends it with the exit code that the outcome has."""
+    """Run the command line of this process and end it with the exit code that the outcome has."""
+    with steady_streams(), interrupts.watch_for_interrupts():
+        code = _outcome()
+        if code == interrupts.EXIT_CODE:
+            print_error(f"Interrupted. {interrupts.left_behind()}")
+    sys.exit(code)
+
+
+def _outcome() -> int:
     try:
-        app()
-    except AutostreamError as error:
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except TyperException as error:
+        return _explain_usage(error)
+    except typer.Abort:
+        print_error("Aborted.")
+        return 1
+    except KeyboardInterrupt:
+        return interrupts.EXIT_CODE
+    except Exception as error:
+        return interrupts.EXIT_CODE if interrupts.interrupted() else _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, AutostreamError):
         _logger.debug("the error came from here", exc_info=True)
         print_error(str(error))
-        sys.exit(error.exit_code)
-    except Exception as error:
-        # Nobody foresaw this one, so whoever reports it needs the traceback.
-        _logger.exception("unexpected %s", type(error).__name__)
-        print_error(
-            f"{type(error).__name__}: {error}. This is a defect of autostream: please report it as logged above."
-        )
-        sys.exit(1)
+        return error.exit_code
+    if is_disk_full(error):
+        _logger.debug("the error came from here", exc_info=True)
+        print_error(f"No space is left: {error}. Free some, or name a place on another disk, and run it again.")
+        return ResourceError.exit_code
+    # Nobody foresaw this one, so whoever reports it needs the traceback.
+    _logger.error("unexpected %s", type(error).__name__, exc_info=error)
+    print_error(f"{type(error).__name__}: {error}. This is a defect of autostream: please report it as logged above.")
+    return 1
+
+
+def _explain_usage(error: TyperException) -> int:
+    """Say what is wrong with the arguments; for a group without any, its help has been printed."""
+    context = getattr(error, "ctx", None)
+    if message := error.format_message():
+        path = context.command_path if context else "autostream"
+        print_error(f"{message.rstrip('.')}. '{path} --help' shows what there is.")
+    return error.exit_code
 
 
 if __name__ == "__main__":

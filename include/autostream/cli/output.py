@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
-from autostream.errors import UsageError
+from autostream.cli.terminal import PlainFormatter, TerminalHandler, log_console, print_unwrapped, spinner
+from autostream.errors import AutostreamError, UsageError
 from autostream.masking import MaskingFormatter, mask, mask_all
 
 LOG_VARIABLE: Final = "AUTOSTREAM_LOG"
-PIPE_COLUMNS: Final = 200
 LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -36,49 +34,44 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 _logger = logging.getLogger("autostream")
 
 
-def output_console() -> Console:
-    """The console that `render` functions print tables and text to: stdout, as it is at this moment."""
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        # In a pipe or a log there is no edge to fit in: names must not be cut.
-        console.width = PIPE_COLUMNS
-    return console
-
-
-def log_console() -> Console:
-    """The console for progress and errors: stderr, as it is at this moment."""
-    return Console(file=sys.stderr, stderr=True, highlight=False)
-
-
 def emit(
     document: Mapping[str, Any], *, as_json: bool, render: Callable[[], None], data: Mapping[str, Any] | None = None
 ) -> None:
-    """Prints what a command found: the JSON document, secrets hidden, or what `render` makes of it for people.
+    """Print what a command found or did: the JSON document, secrets hidden, or what `render` makes of it for people.
+
+    What cannot be rendered is no reason to end otherwise: what was done is done.
 
     Args:
         document: What is printed with `--json`. Times, paths and enumerations in it become strings.
         as_json: Whether `--json` was given.
-        render: Prints the same for people, on `output_console()`.
+        render: Prints the same for people.
         data: What else is in the document, printed as it is: rows of tables.
     """
     if as_json:
         printed = mask_all(document) | dict(data or {})
         sys.stdout.write(json.dumps(printed, default=_encode, indent=2, allow_nan=False) + "\n")
         sys.stdout.flush()
-    else:
+        return
+    try:
         render()
+    except AutostreamError:
+        raise
+    except Exception as error:
+        _logger.exception("the result cannot be shown")
+        print_error(
+            f"The command is done, but its result cannot be shown ({type(error).__name__}: {error}). --json prints "
+            "all of it. Please report what is logged above."
+        )
 
 
 def print_error(message: str) -> None:
-    """Prints a message on stderr, passwords in URLs hidden, wrapped by nobody so that it can be searched for."""
-    console = log_console()
-    console.print("[bold red]error:[/] ", end="", soft_wrap=True)
-    console.print(mask(message), markup=False, soft_wrap=True)
+    """Print a message on stderr, secrets hidden, wrapped by nobody so that it can be searched for."""
+    print_unwrapped(("error: ", "bold red"), mask(message))
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[str], None]]:
-    """Shows that something long is under way: a spinner on a terminal, log lines otherwise.
+    """Show that something long is under way: a spinner on a terminal, log lines otherwise.
 
     Args:
         title: What is under way, such as `compacting lake.db.orders`.
@@ -86,16 +79,15 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
     Yields:
         A function that is told each step.
     """
-    console = log_console()
-    if not console.is_terminal:
+    if not log_console().is_terminal:
         yield lambda step: _logger.info("%s: %s", title, step)
         return
-    with console.status(title) as status:
-        yield lambda step: status.update(f"{title}: {step}")
+    with spinner(title) as update:
+        yield lambda step: update(f"{title}: {step}")
 
 
 def configure_logging(verbosity: int = 0) -> None:
-    """Sends log records to stderr.
+    """Send log records to stderr.
 
     Args:
         verbosity: 0: what autostream does and what warns; 1: autostream's details; 2 and more: everybody's details.
@@ -105,14 +97,13 @@ def configure_logging(verbosity: int = 0) -> None:
     Raises:
         UsageError: AUTOSTREAM_LOG is none of these words.
     """
-    console = log_console()
     handler: logging.Handler
-    if console.is_terminal:
-        handler = RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S")
-        handler.setFormatter(MaskingFormatter(logging.Formatter("%(message)s")))
+    if log_console().is_terminal:
+        handler = TerminalHandler()
+        handler.setFormatter(MaskingFormatter(PlainFormatter("%(message)s")))
     else:
         handler = logging.StreamHandler(sys.stderr)
-        formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        formatter = PlainFormatter("%(asctime)sZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
         formatter.converter = time.gmtime
         handler.setFormatter(MaskingFormatter(formatter))
     logging.captureWarnings(True)  # Python would print them as they are

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autostream.cli.output import JsonOption, emit, log_console, output_console, progress
+from autostream.cli import interrupts
+from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
+from autostream.cli.output import JsonOption, emit, print_error, progress
+from autostream.cli.terminal import Part, note, say
 from autostream.config import load_settings
 from autostream.errors import UsageError
 from autostream.masking import mask
@@ -16,8 +20,10 @@ from autostream.resources import EngineResources, format_size
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
+    from pyiceberg.types import NestedField
 
     from autostream.catalogs import TableName
+    from autostream.lake.steps import Step
 
 app = typer.Typer(help="Iceberg tables: what they hold, and how they are kept fast to read.", no_args_is_help=True)
 
@@ -28,6 +34,8 @@ WhereOption = Annotated[
 
 # Rows of a report that a person reads; --json has all of them.
 _MOST_ROWS = 40
+# Rows of a table that a scan shows.
+_ROWS_SHOWN = 20
 
 
 def engine_resources() -> EngineResources:
@@ -85,21 +93,24 @@ def list_command(
             }
         )
 
-    def render() -> None:
-        from rich.table import Table as Grid
+    emit({"catalog": catalog, "tables": rows}, as_json=as_json, render=lambda: _render_list(rows))
 
-        grid = Grid("table", "version", "compaction", "data files", "delete files", "size", "records", box=None)
-        for row in rows:
-            if "error" in row:
-                grid.add_row(row["table"], "", f"[red]{row['error']}[/red]")
-                continue
-            enabled = "enabled" if row["compaction_enabled"] else "-"
-            size = format_size(row["bytes"]) if row["bytes"] is not None else "-"
-            numbers = ["-" if row[k] is None else f"{row[k]:,}" for k in ("data_files", "delete_files", "records")]
-            grid.add_row(row["table"], str(row["format_version"]), enabled, numbers[0], numbers[1], size, numbers[2])
-        output_console().print(grid)
 
-    emit({"catalog": catalog, "tables": rows}, as_json=as_json, render=render)
+def _render_list(rows: list[dict[str, Any]]) -> None:
+    grid: list[list[Part]] = []
+    for row in rows:
+        numbers = [
+            "-" if row.get(key) is None else f"{row[key]:,}" for key in ("data_files", "delete_files", "records")
+        ]
+        size = "-" if row.get("bytes") is None else format_size(row["bytes"])
+        enabled = "enabled" if row.get("compaction_enabled") else "-"
+        grid.append([row["table"], str(row.get("format_version", "-")), enabled, *numbers[:2], size, numbers[2]])
+    headings = ("version", NUMBER), ("compaction", LABEL), ("data files", NUMBER), ("delete files", NUMBER)
+    columns = [Column("table", NAME), *(Column(*heading) for heading in headings)]
+    show_grid([*columns, Column("size", NUMBER), Column("records", NUMBER)], grid)
+    for row in rows:
+        if "error" in row:
+            say((row["table"], "red"), ": ", row["error"], indent=2)
 
 
 def _number(text: str | None) -> int | None:
@@ -130,64 +141,67 @@ def inspect(
 
 
 def _render_inspection(report: Mapping[str, Any]) -> None:
-    from rich.table import Table as Grid
-
-    console = output_console()
     counts, plan = report["counts"], report["compaction"]
-    console.print(f"[bold]{report['table']}[/bold]  format version {report['format_version']}, {report['location']}")
-    console.print(
-        f"snapshot {report['snapshot_id']} (sequence number {report['sequence_number']}), {report['snapshots']} "
-        f"snapshots, {report['manifests']} manifests"
+    say((report["table"], "bold"), f"  format version {report['format_version']}, ", report["location"], indent=2)
+    say(
+        f"snapshot {report['snapshot_id']} (sequence number {report['sequence_number']}), "
+        f"{report['snapshots']:,} snapshots, {report['manifests']:,} manifests"
     )
-    console.print(
+    say(
         f"{counts['data_files']:,} data files, {counts['equality_delete_files']:,} equality-delete and "
         f"{counts['position_delete_files']:,} position-delete files ({report['dangling_delete_files']:,} dangling), "
         f"{format_size(counts['bytes'])}, {counts['records']:,} records before deletes"
     )
-    grid = Grid("partition", "files", "size", "records", "eq-del", "pos-del", "deleted (est.)", "compaction", box=None)
-    for row in report["partitions"][:_MOST_ROWS]:
-        grid.add_row(
-            row["partition"],
-            f"{row['data_files']:,}",
-            format_size(row["bytes"]),
-            f"{row['records']:,}",
-            f"{row['equality_delete_files']:,}",
-            f"{row['position_delete_files']:,}",
-            f"{row['estimated_deleted_ratio']:.0%}",
-            ("[green]merge[/green]: " if row["groups"] else "keep: ") + row["compaction"],
-        )
-    console.print(grid)
-    _say_rest(len(report["partitions"]))
+    _render_partitions(report["partitions"])
     for file in report.get("files", [])[:_MOST_ROWS]:
-        console.print(
-            f"  seq {file['sequence_number']:>6}  {format_size(file['bytes']):>10}  {len(file['deletes']):>5} deletes "
-            f" {file['path']}",
-            soft_wrap=True,
-        )
+        size, deletes = format_size(file["bytes"]), len(file["deletes"])
+        say(f"  seq {file['sequence_number']:>6}  {size:>10}  {deletes:>5} deletes  ", file["path"], indent=4)
     for delete in report.get("deletes", [])[:_MOST_ROWS]:
-        console.print(
-            f"  seq {delete['sequence_number']:>6}  {delete['content']}  on {delete['applies_to_data_files']} data "
-            f"files  {delete['path']}",
-            soft_wrap=True,
-        )
+        reach = f"on {delete['applies_to_data_files']} data files  "
+        say(f"  seq {delete['sequence_number']:>6}  {delete['content']}  ", reach, delete["path"], indent=4)
     for found in report["contradictions"][:_MOST_ROWS]:
-        console.print(f"Contradiction: {found['path']} {found['reason']}", soft_wrap=True, markup=False)
+        say("Contradiction: ", found["path"], " ", found["reason"], indent=2)
     _say_rest(len(report["contradictions"]))
     if plan is None:
-        console.print("Scan and compaction refuse this table: engines read different rows from it.", soft_wrap=True)
+        say("Scan and compaction refuse this table: engines read different rows from it.")
     else:
         deletes = plan["deletes"]
-        console.print(
-            f"Compaction would merge {len(plan['groups'])} groups, apply {deletes['applied']:,} delete files, let "
-            f"{deletes['removed']:,} go and keep {deletes['kept']:,}."
+        say(
+            f"Compaction would merge {len(plan['groups']):,} groups, apply {deletes['applied']:,} delete files, remove "
+            f"{deletes['removed']:,} and keep {deletes['kept']:,}."
         )
-    for advice in report["advice"]:
-        console.print(f"Advice: {advice}", soft_wrap=True)
+    for advice in dict.fromkeys(report["advice"]):
+        say(f"Advice: {advice}", indent=2)
+
+
+def _render_partitions(partitions: list[dict[str, Any]]) -> None:
+    numbers = ("files", "size", "records", "eq-del", "pos-del", "deleted (est.)")
+    columns = [Column("partition", NAME), *(Column(heading, NUMBER) for heading in numbers)]
+    rows: list[list[Part]] = []
+    before = None
+    for row in partitions[:_MOST_ROWS]:
+        verdict = ("merge: " if row["groups"] else "keep: ") + row["compaction"]
+        # What is true of many partitions in a row is said once.
+        said, before = "" if verdict == before else verdict, verdict
+        rows.append(
+            [
+                row["partition"],
+                f"{row['data_files']:,}",
+                format_size(row["bytes"]),
+                f"{row['records']:,}",
+                f"{row['equality_delete_files']:,}",
+                f"{row['position_delete_files']:,}",
+                f"{row['estimated_deleted_ratio']:.0%}",
+                said,
+            ]
+        )
+    show_grid([*columns, Column("compaction", TEXT)], rows)
+    _say_rest(len(partitions))
 
 
 def _say_rest(count: int) -> None:
     if count > _MOST_ROWS:
-        output_console().print(f"… and {count - _MOST_ROWS:,} more; --json has them all.")
+        say(f"… and {count - _MOST_ROWS:,} more; --json has them all.")
 
 
 @app.command()
@@ -200,34 +214,60 @@ def scan(
     snapshot: Annotated[int | None, typer.Option("--snapshot", metavar="ID", help="Read this snapshot.")] = None,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write a Parquet file.")] = None,
     count: Annotated[bool, typer.Option("--count", help="Only count the rows.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Rows to show.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=0, metavar="N", help=f"So many rows; {_ROWS_SHOWN} on screen, else all."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read a table with its equality and position deletes applied, in bounded memory."""
     from autostream.lake.scan import scan_table
 
-    if count and output:
-        raise UsageError("--count and --output exclude each other. Give one of them.")
+    _refuse_contradictions(count=count, output=output, overwrite=overwrite, columns=columns, limit=limit)
     opened, name = _open(table)
-    names = [part.strip() for part in columns.split(",")] if columns else None
+    names = [part.strip() for part in columns.split(",")] if columns is not None else None
     rows = scan_table(opened, where=where, columns=names, snapshot_id=snapshot, resources=engine_resources())
     document: dict[str, Any] = {"table": str(name), "snapshot_id": rows.snapshot_id}
     if count:
         document["rows"] = rows.count()
-        emit(document, as_json=as_json, render=lambda: output_console().print(document["rows"]))
+        emit(document, as_json=as_json, render=lambda: say(str(document["rows"])))
     elif output:
+        interrupts.leave_behind(f"{output} was not written.")
         with progress(f"reading {name}"):
-            document |= {"rows": rows.to_parquet(output), "output": str(output)}
-        emit(document, as_json=as_json, render=lambda: output_console().print(f"{document['rows']:,} rows in {output}"))
+            document |= {"rows": rows.to_parquet(output, limit=limit, overwrite=overwrite), "output": str(output)}
+        emit(document, as_json=as_json, render=lambda: say(f"{document['rows']:,} rows in {output}"))
     else:
-        shown = rows.head(limit)
+        shown = rows.head(_ROWS_SHOWN if limit is None else limit)
         document["columns"] = [field.name for field in rows.schema.fields]
+        heads = [_column(field) for field in rows.schema.fields]
         emit(
             document,
             as_json=as_json,
-            render=lambda: _render_rows(document["columns"], shown),
+            render=lambda: _render_rows(heads, shown),
             data={"first_rows": _plain(shown)},
         )
+
+
+def _refuse_contradictions(
+    *, count: bool, output: Path | None, overwrite: bool, columns: str | None, limit: int | None
+) -> None:
+    given = [("--output", output is not None), ("--columns", columns is not None), ("--limit", limit is not None)]
+    if count and (others := [option for option, there in given if there]):
+        raise UsageError(f"--count and {others[0]} exclude each other. --count counts all rows that match --where.")
+    if overwrite and output is None:
+        raise UsageError("--overwrite is about --output FILE, which is not given.")
+    if output is not None:
+        from autostream.lake.scan import refuse_output
+
+        refuse_output(output, overwrite=overwrite)
+
+
+def _column(field: NestedField) -> Column:
+    from pyiceberg.types import DecimalType, DoubleType, FloatType, IntegerType, LongType
+
+    numeric = isinstance(field.field_type, DecimalType | DoubleType | FloatType | IntegerType | LongType)
+    return Column(field.name, NUMBER if numeric else TEXT)
 
 
 def _plain(value: Any) -> Any:
@@ -248,13 +288,9 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _render_rows(columns: list[str], rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table as Grid
-
-    grid = Grid(*columns, box=None)
-    for row in rows:
-        grid.add_row(*("NULL" if value is None else str(_plain(value)) for value in row.values()))
-    output_console().print(grid)
+def _render_rows(columns: list[Column], rows: list[dict[str, Any]]) -> None:
+    cells = [["NULL" if value is None else str(_plain(value)) for value in row.values()] for row in rows]
+    show_grid(columns, cells, data=True)
 
 
 @app.command()
@@ -280,10 +316,14 @@ def compact(
     """Merge small files and apply deletes, while the writer keeps writing."""
     from autostream.lake.compact import compact_table
     from autostream.lake.options import CompactionOptions
+    from autostream.lake.plan import require_partitions
+    from autostream.lake.state import read_state
 
     overrides = _pairs(option or []) | ({"engine": engine} if engine else {})
     opened, name = _open(table)
     options = CompactionOptions.from_properties(opened.properties, overrides)
+    if partition:
+        require_partitions(read_state(opened, name=str(name)), partition, table=str(name))
     with progress(f"compacting {name}") as report:
         result = compact_table(
             opened,
@@ -294,54 +334,65 @@ def compact(
             dry_run=dry_run,
             resources=engine_resources(),
             report_progress=report,
+            on_step=partial(_tell_state, str(name)),
         )
+    if interrupts.interrupted() and result.exit_code:
+        raise KeyboardInterrupt  # a group failed by that alone, whatever its error says
     document = result.to_dict()
     if dry_run and result.plan:
         document["plan"] = result.plan.to_dict(files=True)
     emit(document, as_json=as_json, render=lambda: _render_result(document))
     if result.error and result.exit_code:
-        from autostream.cli.output import print_error
-
         print_error(result.error)
     raise typer.Exit(result.exit_code)
 
 
+def _tell_state(name: str, step: Step) -> None:
+    """Say what an interruption at a step of a compaction leaves behind."""
+    from autostream.lake.steps import Step
+
+    if step is Step.SWAP_PREPARED:
+        interrupts.leave_behind(
+            f"Whether the commit landed is not known: 'autostream table inspect {name}' shows the current snapshot. "
+            "The table is sound either way."
+        )
+    elif step is Step.SWAPPED:
+        interrupts.leave_behind("What was committed until then stays; the table is sound.")
+
+
 def _render_result(document: Mapping[str, Any]) -> None:
-    console = output_console()
     before, after, groups = document["before"], document["after"], document["groups"]
     if document["status"] == "planned":
         _render_plan(document)
         return
-    console.print(f"[bold]{document['table']}[/bold]: {document['status']}")
+    say((document["table"], "bold"), f": {document['status']}")
     if document["status"] == "nothing-to-do":
         return
     for problem in document.get("problems", []):
-        log_console().print(
-            f"group {problem['group']}: {problem['kind']}: {problem['reason']}", markup=False, soft_wrap=True
-        )
+        note(f"group {problem['group']}: {problem['kind']}: {problem['reason']}")
     for label, key in (
         ("data files", "data_files"),
         ("equality-delete files", "equality_delete_files"),
         ("position-delete files", "position_delete_files"),
     ):
-        console.print(f"  {label:<24}{before[key]:>12,} -> {after[key]:,}")
-    console.print(f"  {'size':<24}{format_size(before['bytes']):>12} -> {format_size(after['bytes'])}")
+        say(f"  {label:<24}{before[key]:>12,} -> {after[key]:,}")
+    say(f"  {'size':<24}{format_size(before['bytes']):>12} -> {format_size(after['bytes'])}")
     seconds = document["seconds"]
-    console.print(
+    say(
         f"  {groups['committed']} of {groups['planned']} groups, {document['rows_read']:,} rows read, "
         f"{document['rows_deleted']:,} deleted; plan {seconds['plan']:.1f} s, rewrite {seconds['rewrite']:.1f} s, "
-        f"commit {seconds['commit']:.1f} s; peak memory {format_size(document['peak_memory_bytes'])}"
+        f"commit {seconds['commit']:.1f} s; peak memory {format_size(document['peak_memory_bytes'])}",
+        indent=2,
     )
 
 
 def _render_plan(document: Mapping[str, Any]) -> None:
-    from rich.table import Table as Grid
-
-    console, plan = output_console(), document["plan"]
-    console.print(f"[bold]{document['table']}[/bold]: plan for snapshot {plan['snapshot_id']}; nothing was changed")
-    grid = Grid("group", "partition", "files", "size", "records", "eq-del", "pos-del", "seq", "reason", box=None)
-    for group in plan["groups"][:_MOST_ROWS]:
-        grid.add_row(
+    plan = document["plan"]
+    say((document["table"], "bold"), f": plan for snapshot {plan['snapshot_id']}; nothing was changed", indent=2)
+    numbers = ("files", "size", "records", "eq-del", "pos-del", "seq")
+    columns = [Column("group", NUMBER), Column("partition", NAME), *(Column(heading, NUMBER) for heading in numbers)]
+    rows: list[list[Part]] = [
+        [
             str(group["group"]),
             group["partition"],
             f"{group['data_files']:,}",
@@ -351,13 +402,15 @@ def _render_plan(document: Mapping[str, Any]) -> None:
             f"{group['position_delete_files']:,}",
             str(group["data_sequence_number"]),
             group["reason"],
-        )
-    console.print(grid)
+        ]
+        for group in plan["groups"][:_MOST_ROWS]
+    ]
+    if rows:
+        show_grid([*columns, Column("reason", TEXT)], rows)
     _say_rest(len(plan["groups"]))
     for name, reason in list(plan["skipped"].items())[:_MOST_ROWS]:
-        console.print(f"  keep {name}: {reason}")
+        say(f"  keep {name}: {reason}", indent=4)
+    _say_rest(len(plan["skipped"]))
     deletes = plan["deletes"]
-    console.print(
-        f"{deletes['applied']:,} delete files would be applied, {deletes['removed']:,} let go, {deletes['kept']:,} "
-        "kept, as they can still apply to other data files."
-    )
+    kept = f" and {deletes['kept']:,} kept, as they can still apply to other data files" if deletes["kept"] else ""
+    say(f"{deletes['applied']:,} delete files would be applied, {deletes['removed']:,} removed{kept}.")

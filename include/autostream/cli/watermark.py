@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from autostream.cli import watermark_history
-from autostream.cli.output import JsonOption, emit, output_console, progress
+from autostream.cli import interrupts, watermark_history
+from autostream.cli.grid import NAME, TEXT, Column, show_grid
+from autostream.cli.output import JsonOption, emit, progress
+from autostream.cli.terminal import say
 from autostream.config import Settings, load_settings
 from autostream.errors import AutostreamError, ConfigurationError, NotReadyError, TimedOutError, UsageError
 from autostream.watermark.conditions import Answer, Condition, Quantifier, judge
@@ -66,8 +68,9 @@ def get(table: TableArgument, time_zone: ZoneOption = "UTC", as_json: JsonOption
     """Show a table's watermark, and of each writer what is known and since when. Exit code 4 where none is known."""
     from autostream.watermark.read import read_mark
 
+    zone = parse_zone(time_zone)
     mark = read_mark(table)
-    emit(mark.to_dict(), as_json=as_json, render=lambda: _render(mark, parse_zone(time_zone)))
+    emit(mark.to_dict(), as_json=as_json, render=lambda: _render(mark, zone))
     if mark.watermark_ms is None:
         raise typer.Exit(NotReadyError.exit_code)
 
@@ -109,7 +112,7 @@ def wait_command(
     with progress("waiting") as report:
         answer, problem = _await(condition, poll_seconds=poll, timeout_seconds=timeout, report=report)
     document = answer.to_dict() | {"tables": list(condition.tables)}
-    emit(document, as_json=as_json, render=lambda: output_console().print(answer.explanation, soft_wrap=True))
+    emit(document, as_json=as_json, render=lambda: say(answer.explanation))
     if not answer.met:
         text = f"Not complete within {timeout:g} s: {answer.explanation}."
         raise TimedOutError(f"{text} {problem}" if problem else text)
@@ -315,6 +318,7 @@ def _change(
 
     name = TableName.parse(table)
     loaded = open_table(name)
+    interrupts.leave_behind(f"'autostream watermark get {name}' shows whether it was recorded.")
     change = publish(loaded, decide)
     history.record(loaded, change.events)
     mark = mark_of(loaded, str(name))
@@ -322,7 +326,7 @@ def _change(
 
     def render() -> None:
         if unchanged:
-            output_console().print(unchanged, markup=False, soft_wrap=True)
+            say(unchanged)
         _render(mark, parse_zone("UTC"))
 
     emit(mark.to_dict() | {"changed": bool(change), "reason": unchanged or None}, as_json=as_json, render=render)
@@ -385,32 +389,24 @@ def _beating(file: Path | None) -> Callable[[], None]:
 
 
 def _render_recorded(document: Mapping[str, Any]) -> None:
-    console = output_console()
-    console.print(f"{len(document['publications'])} publications.")
-    for subject, note in document["not_advancing"].items():
-        console.print(f"{subject}: {note}", soft_wrap=True)
+    say(f"{len(document['publications'])} publications.")
+    for subject, reason in document["not_advancing"].items():
+        say(f"{subject}: {reason}", indent=2)
 
 
 def _render(mark: TableMark, zone: tzinfo) -> None:
-    from rich.table import Table as Grid
-
-    console = output_console()
     if mark.watermark_ms is None:
-        console.print(f"{mark.table}: not known how complete it is", soft_wrap=True)
+        say((mark.table, "bold"), ": not known how complete it is")
     else:
         behind = "" if mark.ended else f", {describe_length(max(_now_ms() - mark.watermark_ms, 0))} ago"
         source = f" (from {mark.source.value})" if mark.source else ""
-        console.print(
-            f"{mark.table}: complete up to {describe_instant(mark.watermark_ms, zone)} {zone}{behind}{source}",
-            soft_wrap=True,
-        )
+        complete = f": complete up to {describe_instant(mark.watermark_ms, zone)} {zone}{behind}{source}"
+        say((mark.table, "bold"), complete, indent=2)
     if mark.writers:
-        grid = Grid("writer", "watermark", "since", "status", "", box=None, pad_edge=False)
-        for writer in mark.writers:
-            grid.add_row(*_cells(writer, zone))
-        console.print(grid)
-    for problem in mark.problems:
-        console.print(f"problem: {problem}", style="yellow", soft_wrap=True)
+        columns = [Column("writer", NAME), Column("watermark"), Column("since"), Column("status"), Column("note", TEXT)]
+        show_grid(columns, [_cells(writer, zone) for writer in mark.writers])
+    for problem in dict.fromkeys(mark.problems):
+        say(("problem: ", "yellow"), problem, indent=2)
 
 
 def _cells(writer: WriterMark, zone: tzinfo) -> tuple[str, str, str, str, str]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autostream.cli.output import JsonOption, emit, log_console, output_console
+from autostream.cli.grid import NAME, TEXT, Column, show_grid
+from autostream.cli.output import JsonOption, emit
+from autostream.cli.terminal import Part, note, say
 from autostream.errors import NotReadyError, UsageError
 from autostream.watermark.times import FOREVER_MS, describe_instant, parse_instant, parse_zone
 
@@ -58,28 +60,25 @@ def history(
 
 
 def _render_completion(completion: Completion) -> None:
-    output_console().print(completion.explanation, markup=False, soft_wrap=True)
+    say(completion.explanation)
     _warn(completion.problems)
 
 
 def _render(found: History, zone: tzinfo, limit: int) -> None:
-    from rich.table import Table as Grid
-    from rich.text import Text
-
     _warn(found.problems)
     if not found.entries:
-        output_console().print(f"Nothing is known of {found.table}'s watermarks.", markup=False, soft_wrap=True)
+        say(f"Nothing is known of {found.table}'s watermarks.")
         return
-    grid = Grid("recorded", "what", "whose", "watermark", "by", box=None, pad_edge=False, header_style="bold")
+    rows: list[list[Part]] = []
     for entry in found.entries:
-        kind = Text(entry.kind, style="yellow" if entry.kind in ("reset", "retire") else "")
+        kind = (entry.kind, "yellow" if entry.kind in ("reset", "retire") else "")
         watermark = "-" if entry.watermark_ms is None else describe_instant(_second(entry.watermark_ms), zone)
         recorded = describe_instant(_second(entry.recorded_at_ms), zone)
-        # Names and notes are anybody's: as Text they are no markup.
-        grid.add_row(recorded, kind, Text(entry.writer or "table"), watermark, Text(_source(entry)))
-    output_console().print(grid)
+        rows.append([recorded, kind, entry.writer or "table", watermark, _source(entry)])
+    columns = [Column("recorded"), Column("what"), Column("whose", NAME), Column("watermark"), Column("by", TEXT)]
+    show_grid(columns, rows)
     if len(found.entries) == limit:
-        log_console().print(f"These are the newest {limit}; --limit shows more.", style="dim")
+        note((f"These are the newest {limit}; --limit shows more.", "dim"))
 
 
 def _second(ms: int) -> int:
@@ -97,5 +96,5 @@ def _source(entry: LogEntry) -> str:
 
 
 def _warn(problems: Iterable[str]) -> None:
-    for problem in problems:
-        log_console().print(f"warning: {problem}", style="yellow", markup=False, soft_wrap=True)
+    for problem in dict.fromkeys(problems):
+        note(("warning: ", "yellow"), problem)

@@ -56,9 +56,8 @@ def _advice(state: TableState) -> list[str]:
     if often == "1" or not any("flink.job-id" in summary.additional_properties for summary in summaries):
         return []
     return [
-        f"Flink writes to this table, and makes a snapshot of checkpoints without rows only every {often} times: while "
-        "no rows come, its watermark advances as rarely. Where that is too late for those who wait for it, set "
-        f"{_EMPTY_COMMITS}=1 and restart the job, which reads it at its start."
+        f"While no rows come, Flink commits only every {often}th checkpoint, and the watermark advances as rarely. To "
+        f"have it advance with each, set {_EMPTY_COMMITS}=1 and restart the job."
     ]
 
 

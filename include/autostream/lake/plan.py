@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autostream.errors import UsageError
 from autostream.lake.deletes import removable
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.options import CompactionOptions
 from autostream.lake.state import TableState
 from autostream.resources import format_size
+from autostream.spelling import one_of
 
 FileTest = Callable[[LiveFile], bool]
 
@@ -190,6 +192,18 @@ def plan(
     return CompactionPlan(state, options, tuple(groups), _removed(state, groups), skipped)
 
 
+def require_partitions(state: TableState, names: Iterable[str], *, table: str) -> None:
+    """Refuse names of partitions of which the table has no data file: a plan would leave them out without a word.
+
+    Raises:
+        UsageError: a name matches nothing; says what there is.
+    """
+    known = sorted({state.partition_name(file.partition) for file in state.data.values()})
+    for name in names:
+        if name not in known:
+            raise UsageError(f"Table {table} has no partition {name!r}. {one_of(name, known, 'It has')}")
+
+
 def _is_candidate(view: DataFileView, options: CompactionOptions) -> bool:
     size = view.file.size_bytes
     return (
@@ -230,17 +244,15 @@ def _reason(views: Sequence[DataFileView], options: CompactionOptions) -> str:
     if options.rewrite_all:
         reasons.append("rewrite-all")
     if len(views) > 1 and len(views) >= options.min_input_files:
-        reasons.append(f"{len(views)} files to merge (min-input-files {options.min_input_files})")
+        reasons.append(f"{len(views)} files to merge")
     if len(views) > 1 and size > options.target_file_size_bytes:
-        reasons.append(f"{format_size(size)} fill an output of {format_size(options.target_file_size_bytes)}")
+        reasons.append(f"enough for an output of {format_size(options.target_file_size_bytes)}")
     if size > options.max_file_size_bytes:
-        reasons.append(
-            f"{format_size(size)} are more than one file may hold ({format_size(options.max_file_size_bytes)})"
-        )
+        reasons.append(f"more than one file may hold ({format_size(options.max_file_size_bytes)})")
     if many:
-        reasons.append(f"{many} with {options.delete_file_threshold} or more delete files")
+        reasons.append(f"{many} with {options.delete_file_threshold}+ delete files")
     if high:
-        reasons.append(f"{high} with an estimated {options.delete_ratio_threshold:.0%} or more of rows deleted")
+        reasons.append(f"{high} with {options.delete_ratio_threshold:.0%}+ of rows deleted")
     return "; ".join(reasons)
 
 

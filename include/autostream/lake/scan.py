@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from pyiceberg.table import Table
 from pyiceberg.types import NestedField
 
 from autostream.catalogs import full_name
-from autostream.errors import AutostreamError, UsageError
+from autostream.errors import AutostreamError, ResourceError, UsageError
 from autostream.lake.arrow import as_arrow
 from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine
@@ -27,7 +28,7 @@ from autostream.lake.predicate import bind_where, may_match, parse_where, sql_wh
 from autostream.lake.projection import field_path, field_sql
 from autostream.lake.relation import Relations
 from autostream.lake.state import TableState, read_state
-from autostream.resources import EngineResources
+from autostream.resources import EngineResources, is_disk_full
 
 BATCH_ROWS = 65_536
 
@@ -74,12 +75,7 @@ class TableScan:
 
     def head(self, rows: int) -> list[dict[str, Any]]:
         """Return the first rows, of whatever order, as dictionaries."""
-        found: list[dict[str, Any]] = []
-        batches = self._batches()
-        while len(found) < rows and (batch := next(batches, None)) is not None:
-            found += batch.slice(0, rows - len(found)).to_pylist()
-        batches.close()
-        return found
+        return [row for batch in _first(self._batches(), rows) for row in batch.to_pylist()]
 
     def to_arrow(self) -> pa.Table:
         """Return all rows in memory."""
@@ -91,24 +87,38 @@ class TableScan:
             return sum(file.record_count for file in self._state.data.values())
         return sum(self._each_partition((), lambda engine, rows: engine.rows(f"SELECT count(*) FROM {rows}")[0]))
 
-    def to_parquet(self, path: str | Path) -> int:
+    def to_parquet(self, path: str | Path, *, limit: int | None = None, overwrite: bool = False) -> int:
         """Write the rows to one Parquet file with field ids and return their number; a failure leaves no file behind.
 
+        Args:
+            path: the file.
+            limit: write so many rows at most.
+            overwrite: whether a file that is there is replaced, once the new one is complete.
+
         Raises:
-            UsageError: the file cannot be made there.
+            UsageError: the file cannot be made there, or is there already.
+            ResourceError: the disk is full.
         """
         target = Path(path)
+        refuse_output(target, overwrite=overwrite)
         partial = target.with_name(f".{target.name}.partial")
         written = 0
         try:
             with pq.ParquetWriter(partial, schema_to_pyarrow(self.schema), compression="zstd") as writer:
-                for batch in self._batches():
+                for batch in _first(self._batches(), limit):
                     writer.write_batch(batch.cast(writer.schema))
                     written += batch.num_rows
+            refuse_output(target, overwrite=overwrite)
             partial.replace(target)
         except OSError as error:
+            if is_disk_full(error):
+                raise ResourceError(
+                    f"{target} was not written: no space is left in {target.absolute().parent}. Free some, or name a "
+                    "file on another disk."
+                ) from error
             raise UsageError(
-                f"{target} cannot be written: {error.strerror or error}. Name a file in a directory that exists."
+                f"{target} cannot be written: {error.strerror or error}. Name a file in a directory that this account "
+                "may write to."
             ) from error
         finally:
             partial.unlink(missing_ok=True)
@@ -170,6 +180,37 @@ class TableScan:
         return explain_failure(
             engine, [*files, *deletes.values()], error, io=self._table.io, table=full_name(self._table)
         )
+
+
+def refuse_output(target: Path, *, overwrite: bool) -> None:
+    """Refuse a file that cannot be made, or must not be replaced, before anything is read.
+
+    Raises:
+        UsageError: it is there, is no plain file, or its directory is missing.
+    """
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{target} cannot be written: it is not a plain file. Name a file.")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} exists and is kept. Name another file, or replace it by --overwrite.")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(
+            f"{target} cannot be written: there is no directory {target.absolute().parent}. Name a file in a directory "
+            "that exists."
+        )
+
+
+def _first(batches: Generator[pa.RecordBatch, None, None], limit: int | None) -> Iterator[pa.RecordBatch]:
+    """Yield the first rows of batches, and read no further."""
+    left = limit
+    with closing(batches):
+        while left is None or left > 0:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            if left is not None:
+                batch = batch.slice(0, left)
+                left -= batch.num_rows
+            yield batch
 
 
 def scan_table(

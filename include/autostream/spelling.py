@@ -1,0 +1,30 @@
+"""Names that somebody may have meant, for messages about names that do not exist."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from typing import Final
+
+_MOST: Final = 20
+
+
+def meant(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that a wrong one looks like, None if there is none."""
+    by_folded = {one.casefold(): one for one in sorted(known)}
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[near[0]] if near else None
+
+
+def one_of(name: str, known: Collection[str], introduction: str) -> str:
+    """Say what there is, and what was probably meant: `Configured: lake. Did you mean lake?`.
+
+    Args:
+        name: What does not exist.
+        known: What does.
+        introduction: The words before the list, such as `Configured`.
+    """
+    shown = ", ".join(list(known)[:_MOST]) or "none"
+    more = f" and {len(known) - _MOST:,} more" if len(known) > _MOST else ""
+    near = meant(name, known)
+    return f"{introduction}: {shown}{more}." + (f" Did you mean {near}?" if near else "")
