@@ -49,6 +49,10 @@ class UnsupportedFileError(AutostreamError):
     """A file is sound, but holds something that this version cannot read; says what, and which way round there is."""
 
 
+class DefectError(AutostreamError):
+    """Our own work does not add up: nothing was made permanent; says what to report."""
+
+
 class ResourceError(AutostreamError):
     """Memory, disk or another local resource did not suffice."""
 

@@ -274,7 +274,7 @@ def test_paths_with_signs_in_them(engine: Engine, tmp_path: Path, name: str) -> 
     pq.write_table(pa.table({"x": [1, 2]}), path)
     pq.write_table(pa.table({"x": [3]}), folder / "aXb[c]X.parquet")
     assert engine.rows(f"SELECT * FROM {read_parquet([str(path)])} ORDER BY x") == [(1,), (2,)]
-    assert engine.row_counts([str(path)]) == {str(path): 2}
+    assert engine.measures([str(path)]) == {str(path): (2, path.stat().st_size)}
     (((field,), paths),) = engine.schemas([str(path)])
     assert (field.name, paths) == ("x", [str(path)])
 
@@ -295,7 +295,9 @@ def test_files_of_one_schema_are_one_class(engine: Engine, tmp_path: Path) -> No
         ("long",): (PhysicalField("x", None, "BIGINT", "primitive"),),
         ("other",): (PhysicalField("y", None, "INTEGER", "primitive"),),
     }
-    assert engine.row_counts(paths) == {path: tables[Path(path).stem].num_rows for path in paths}
+    assert engine.measures(paths) == {
+        path: (tables[Path(path).stem].num_rows, Path(path).stat().st_size) for path in paths
+    }
 
 
 def element(name: str, children: int | None = None, **more: Any) -> dict[str, Any]:

@@ -131,6 +131,23 @@ def test_uuid_bounds_of_java_rule_nothing_out(ends: tuple[int, int], lake: SqlCa
     assert table.read("v") == left
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"record_count": 0},  # XTable does not count
+        {"record_count": -1},  # nor does Iceberg's import of Avro files
+        {"record_count": 2, **bounds(struct.pack("<q", 9), struct.pack("<q", 3), rows=2)},
+        {"record_count": 5, **bounds(struct.pack("<q", 3), struct.pack("<q", 3), rows=2, nulls=2)},
+        {"value_counts": {1: 2}, "null_value_counts": {1: 2}, "lower_bounds": {1: struct.pack("<q", 3)}},
+    ],
+)
+def test_counts_that_cannot_be_true_hide_no_row(said: dict[str, Any], lake: SqlCatalog) -> None:
+    table = ForeignTable(lake, ID, V)
+    table.commit(table.data(pa.table({"id": [1, 2], "v": [1, None]}), **said))
+    assert table.read("id", where="id < 3") == [1, 2]
+    assert table.read("id", where="id = 2") == [2]
+
+
 def test_cut_paths_in_position_deletes_name_no_file(lake: SqlCatalog) -> None:
     """Equal bounds are the path of the only file only if they are whole; some writers cut them and raise no end."""
     table = ForeignTable(lake, ID)

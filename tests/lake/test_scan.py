@@ -959,18 +959,6 @@ def corrupt_pages(path: Path) -> None:
     path.write_bytes(raw)
 
 
-def test_a_file_with_other_rows_than_committed_is_named(lake: SqlCatalog) -> None:
-    table = lake.create_table("db.t", SIMPLE)
-    writer = UpsertWriter(table)
-    (file,) = writer.files.write_data(rows_of((1, "a", 1), (2, "b", 2)))
-    file._data[4] = 3  # record_count
-    assert file.record_count == 3
-    writer.commit([file])
-    writer.checkpoint(Changes(("id",), deletes=pa.table({"id": [7]})))
-    with pytest.raises(DataError, match=rf"{re.escape(file.file_path)} holds 2 rows, its manifest says 3"):
-        scan_table(table).to_arrow()
-
-
 def test_an_equality_delete_by_an_unknown_field_id_is_named(lake: SqlCatalog) -> None:
     table = lake.create_table("db.t", SIMPLE)
     writer = UpsertWriter(table)

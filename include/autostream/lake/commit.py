@@ -31,6 +31,7 @@ from autostream.errors import (
     AutostreamError,
     ConfigurationError,
     ConflictError,
+    DefectError,
     DeniedError,
     OutcomeUnknownError,
     TimedOutError,
@@ -49,7 +50,7 @@ from autostream.lake.output import delete_files
 from autostream.lake.rewrite import RewrittenGroup
 from autostream.lake.state import TableState, read_state
 from autostream.lake.steps import Step, StepObserver, no_observer
-from autostream.lake.validate import ReferencedPaths, find_conflicts
+from autostream.lake.validate import ReferencedPaths, find_conflicts, find_defect
 
 logger = logging.getLogger(__name__)
 
@@ -126,11 +127,13 @@ class ReplaceCommit:
         """Commit the groups that the table's present state allows.
 
         Raises:
+            DefectError: the rows of a group do not add up; nothing was committed.
             ConflictError: other writers were faster at every attempt, or the table is gone; nothing was committed.
             OutcomeUnknownError: whether it was committed could not be found out; every file is kept.
             DeniedError: the catalog refused it.
             AutostreamError: the table cannot be read or written to; nothing was committed.
         """
+        self._refuse_defects(rewritten)
         self._snapshot_id = self.planned.metadata.new_snapshot_id()
         started = self.clock()
         for number in range(self.policy.retries + 1):
@@ -148,6 +151,15 @@ class ReplaceCommit:
             if done is not None:
                 return done
         return self._give_up()
+
+    def _refuse_defects(self, rewritten: Sequence[RewrittenGroup]) -> None:
+        if defects := [defect for item in rewritten if (defect := find_defect(item))]:
+            raise DefectError(
+                f"The compaction of {self.name} does not add up: {'; '.join(defects)}. Nothing was committed, and what "
+                "was written was removed. This is a defect of autostream: please report it with this message, the "
+                f"version ({__version__}), the output of `autostream table inspect {self.name} --files --json` and, if "
+                f"you can, the files of snapshot {self.planned.snapshot_id}."
+            )
 
     def _try(self, rewritten: Sequence[RewrittenGroup], number: int) -> Committed | None:
         """Make one attempt; None if it has to be repeated."""
@@ -460,39 +472,48 @@ class _ManifestFiles:
 
 
 def summarize(base: TableState, groups: Sequence[RewrittenGroup], removed: Collection[LiveFile]) -> dict[str, str]:
-    """Return the summary of a replace snapshot: what it changes, and totals counted from the live files themselves."""
+    """Return the summary of a replace snapshot: what it changes, and totals counted from the live files themselves.
+
+    A total of rows of which some file's writer did not say how many it has is left out, as Java leaves it out.
+    """
     outputs = [file for item in groups for file in item.outputs]
     inputs = [file for item in groups for file in item.group.files]
-    equality = [file for file in removed if file.content == Content.EQUALITY_DELETES]
-    position = [file for file in removed if file.content == Content.POSITION_DELETES]
+    gone = {file.path for file in (*inputs, *removed)}
+    data = [file for path, file in base.data.items() if path not in gone]
+    deletes = [file for path, file in base.deletes.items() if path not in gone]
+
+    def of(content: Content, files: Collection[LiveFile]) -> list[LiveFile]:
+        return [file for file in files if file.content == content]
+
+    equality, position = of(Content.EQUALITY_DELETES, removed), of(Content.POSITION_DELETES, removed)
     changes = {
         "added-data-files": len(outputs),
         "deleted-data-files": len(inputs),
         "added-records": sum(f.record_count for f in outputs),
-        "deleted-records": sum(f.record_count for f in inputs),
+        "deleted-records": sum(item.rows_read for item in groups),
         "added-files-size": sum(f.file_size_in_bytes for f in outputs),
         "removed-files-size": sum(f.size_bytes for f in (*inputs, *removed)),
         "removed-delete-files": len(removed),
         "removed-equality-delete-files": len(equality),
         "removed-position-delete-files": len(position),
-        "removed-equality-deletes": sum(f.record_count for f in equality),
-        "removed-position-deletes": sum(f.record_count for f in position),
+        "removed-equality-deletes": sum(f.claimed_rows for f in equality),
+        "removed-position-deletes": sum(f.claimed_rows for f in position),
         "changed-partition-count": len({f.partition for f in (*inputs, *removed)}),
     }
-    deletes = base.deletes.values()
+    rows = _rows(data)
     totals = {
-        "total-data-files": len(base.data) - len(inputs) + len(outputs),
-        "total-delete-files": len(base.deletes) - len(removed),
-        "total-records": sum(f.record_count for f in base.data.values())
-        - changes["deleted-records"]
-        + changes["added-records"],
-        "total-files-size": sum(f.size_bytes for f in (*base.data.values(), *deletes))
-        - changes["removed-files-size"]
-        + changes["added-files-size"],
-        "total-position-deletes": sum(f.record_count for f in deletes if f.content == Content.POSITION_DELETES)
-        - changes["removed-position-deletes"],
-        "total-equality-deletes": sum(f.record_count for f in deletes if f.content == Content.EQUALITY_DELETES)
-        - changes["removed-equality-deletes"],
+        "total-data-files": len(data) + len(outputs),
+        "total-delete-files": len(deletes),
+        "total-records": None if rows is None else rows + changes["added-records"],
+        "total-files-size": sum(f.size_bytes for f in (*data, *deletes)) + changes["added-files-size"],
+        "total-position-deletes": _rows(of(Content.POSITION_DELETES, deletes)),
+        "total-equality-deletes": _rows(of(Content.EQUALITY_DELETES, deletes)),
     }
-    counts = {key: str(value) for key, value in changes.items() if value} | {k: str(v) for k, v in totals.items()}
+    counts = {key: str(value) for key, value in changes.items() if value}
+    counts |= {key: str(value) for key, value in totals.items() if value is not None}
     return counts | {"engine-name": "autostream", "engine-version": __version__}
+
+
+def _rows(files: Collection[LiveFile]) -> int | None:
+    counts = [file.record_count for file in files]
+    return None if any(count < 0 for count in counts) else sum(counts)

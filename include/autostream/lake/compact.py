@@ -47,7 +47,7 @@ Status = Literal["committed", "nothing-to-do", "conflict", "failed", "unknown", 
 
 @dataclass(frozen=True)
 class FileCounts:
-    """What is live in a snapshot; ``records`` are those in data files, deletes not subtracted."""
+    """What is live in a snapshot; ``records`` are those in data files by their manifests, deletes not subtracted."""
 
     data_files: int
     equality_delete_files: int
@@ -64,7 +64,7 @@ class FileCounts:
             equality_delete_files=sum(f.content == Content.EQUALITY_DELETES for f in deletes),
             position_delete_files=sum(f.content == Content.POSITION_DELETES for f in deletes),
             bytes=sum(f.size_bytes for f in (*state.data.values(), *deletes)),
-            records=sum(f.record_count for f in state.data.values()),
+            records=sum(f.claimed_rows for f in state.data.values()),
         )
 
     def after(self, done: Committed) -> FileCounts:
@@ -80,7 +80,7 @@ class FileCounts:
             bytes=self.bytes
             - sum(f.size_bytes for f in (*inputs, *removed))
             + sum(f.file_size_in_bytes for f in outputs),
-            records=self.records - sum(f.record_count for f in inputs) + sum(f.record_count for f in outputs),
+            records=self.records - sum(f.claimed_rows for f in inputs) + sum(f.record_count for f in outputs),
         )
 
 
@@ -376,7 +376,7 @@ class _Run:
         result.commits += 1
         result.committed += len(done.groups)
         result.after = FileCounts.of(done.base).after(done)
-        result.rows_read += sum(r.group.input_rows for r in done.groups)
+        result.rows_read += sum(r.rows_read for r in done.groups)
         result.rows_deleted += sum(r.rows_deleted for r in done.groups)
         result.bytes_read += sum(r.bytes_read for r in done.groups)
         result.bytes_written += sum(r.bytes_written for r in done.groups)

@@ -174,9 +174,12 @@ class Engine:
         )
         return [(_tree(elements), names) for elements, names in found]
 
-    def row_counts(self, paths: list[str]) -> dict[str, int]:
-        """Return the number of rows of Parquet files, by path, as their footers say."""
-        return dict(self.rows(f"SELECT file_name, num_rows FROM parquet_file_metadata({sql_list(map(text, paths))})"))
+    def measures(self, paths: list[str]) -> dict[str, tuple[int, int]]:
+        """Return the number of rows of Parquet files, as their footers say, and their sizes in bytes, by path."""
+        found = self.rows(
+            f"SELECT file_name, num_rows, file_size_bytes FROM parquet_file_metadata({sql_list(map(text, paths))})"
+        )
+        return {path: (rows, size) for path, rows, size in found}
 
     def explain_exhaustion(self, error: Exception) -> ResourceError | None:
         """Return what to tell a user if an error means that memory or spill space has run out; else None."""

@@ -67,7 +67,9 @@ class LiveFile:
 
     ``sequence_number`` is the data sequence number, which decides what deletes apply; bounds and counts are
     Iceberg's, by field id, and empty where the writer kept none. ``referenced_path`` names the only data file that a
-    position-delete file speaks of, where its metadata says so.
+    position-delete file speaks of, where its metadata says so. ``claims_shared``: other files that the same snapshot
+    added are said to be of just the same size and row count, which some writers say of each file where it is that of
+    all together.
     """
 
     content: Content
@@ -87,6 +89,12 @@ class LiveFile:
     upper_bounds: Mapping[int, bytes] = field(default_factory=dict)
     entry: DataFile | None = None
     manifest_path: str | None = None
+    claims_shared: bool = False
+
+    @property
+    def claimed_rows(self) -> int:
+        """Rows by the manifest; 0 where its writer did not count and wrote less."""
+        return max(0, self.record_count)
 
     @property
     def spec_id(self) -> int:

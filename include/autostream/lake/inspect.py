@@ -49,7 +49,22 @@ def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
 
 
 def _advice(state: TableState) -> list[str]:
-    """Return what the owner of the table might want to change."""
+    """Return what the owner of the table might want to change, or to know."""
+    return [*_uncounted(state), *_empty_commits(state)]
+
+
+def _uncounted(state: TableState) -> list[str]:
+    files = sum(file.record_count <= 0 < file.size_bytes for file in state.data.values())
+    if not files:
+        return []
+    return [
+        f"{files:,} data files have a record count of 0 or less in their manifests: they are empty, or their writer "
+        "did not count and the numbers of records shown here are too low. `autostream table scan --count` counts the "
+        "rows; compaction writes true counts."
+    ]
+
+
+def _empty_commits(state: TableState) -> list[str]:
     metadata = state.metadata
     summaries = [snapshot.summary for snapshot in metadata.snapshots if snapshot.summary]
     often = metadata.properties.get(_EMPTY_COMMITS, "10")
@@ -76,7 +91,7 @@ def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[st
     for key in sorted({*data, *deletes}, key=lambda k: (k[0], str(k[1]))):
         files = [view.file for view in data[key]]
         numbers = [file.sequence_number for file in (*files, *deletes[key])]
-        records = sum(file.record_count for file in files)
+        records = sum(file.claimed_rows for file in files)
         name = state.partition_name(key)
         rows.append(
             {
@@ -86,10 +101,10 @@ def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[st
                 "records": records,
                 "equality_delete_files": sum(d.content == Content.EQUALITY_DELETES for d in deletes[key]),
                 "position_delete_files": sum(d.content == Content.POSITION_DELETES for d in deletes[key]),
-                "delete_records": sum(d.record_count for d in deletes[key]),
+                "delete_records": sum(d.claimed_rows for d in deletes[key]),
                 "most_deletes_of_a_file": max((len(view.deletes) for view in data[key]), default=0),
                 "estimated_deleted_ratio": round(
-                    sum(v.deleted_ratio * v.file.record_count for v in data[key]) / records if records else 0.0, 4
+                    sum(v.deleted_ratio * v.file.claimed_rows for v in data[key]) / records if records else 0.0, 4
                 ),
                 "sequence_numbers": [min(numbers), max(numbers)],
                 "groups": len(groups[key]),

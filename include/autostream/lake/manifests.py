@@ -319,7 +319,7 @@ class ManifestWriter:
         self, status: Status, snapshot_id: int | None, sequence: int | None, file_sequence: int | None, file: DataFile
     ) -> None:
         self._files[status] += 1
-        self._rows[status] += file.record_count
+        self._rows[status] += max(0, file.record_count)  # -1 of a writer that does not count
         self._partitions.append(file.partition)
         if status != Status.DELETED and sequence is not None:
             known = self._min_sequence_number

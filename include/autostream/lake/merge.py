@@ -12,15 +12,15 @@ to the largest sequence number of each key.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 from pyiceberg.types import IcebergType, NestedField
 
-from autostream.lake.engine import Engine
+from autostream.lake.engine import Engine, sql_list
 from autostream.lake.files import Content, LiveFile
-from autostream.lake.relation import Relations
+from autostream.lake.relation import ROWS, Relations
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def fits_at_once(deletes: Iterable[LiveFile], memory_limit_bytes: int) -> bool:
 
     A delete row takes about 32 bytes in a hash table, and what it takes in its file four times over.
     """
-    return sum(32 * delete.record_count + 4 * delete.size_bytes for delete in deletes) <= memory_limit_bytes
+    return sum(32 * delete.claimed_rows + 4 * delete.size_bytes for delete in deletes) <= memory_limit_bytes
 
 
 def live_rows_at_once(
@@ -120,6 +120,34 @@ def find_dead_rows(
         engine.execute(f"INSERT INTO {table} SELECT * FROM {relations.position_deletes(deletes.positions, files)}")
     (count,) = engine.rows(f"SELECT count(*) FROM {table}")[0]
     return DeadRows(table if count else None, count)
+
+
+def count_existing(engine: Engine, dead: DeadRows, rows: Sequence[int]) -> int:
+    """Return how many rows are dead, each counted once, of files with ``rows`` rows each.
+
+    The table may name a row several times, and position deletes may name rows that there are not.
+    """
+    if dead.table is None:
+        return 0
+    sizes = sql_list(str(size) for size in rows)
+    ((count,),) = engine.rows(
+        f"SELECT count(DISTINCT _row) FROM {dead.table} WHERE _row % {ROWS} < {sizes}[_row // {ROWS} + 1]"
+    )
+    return int(count)
+
+
+def most_deletable(files: Iterable[LiveFile], deletes_of: DeletesOf, rows: Mapping[str, int]) -> int:
+    """Return how many rows deletes can remove at most; ``rows`` are those of each data and delete file, by path."""
+    by_key = by_position = 0
+    positions: set[str] = set()
+    for file in files:
+        applied = [delete for delete in deletes_of(file) if rows[delete.path]]
+        if any(delete.content == Content.EQUALITY_DELETES for delete in applied):
+            by_key += rows[file.path]
+        else:
+            by_position += min(rows[file.path], sum(rows[delete.path] for delete in applied))
+            positions.update(delete.path for delete in applied)
+    return by_key + min(by_position, sum(rows[path] for path in positions))
 
 
 def _insert_by_keys(

@@ -64,8 +64,8 @@ class FileGroup:
 
     @property
     def input_rows(self) -> int:
-        """Rows in the data files, deleted ones included."""
-        return sum(file.record_count for file in self.files)
+        """Rows in the data files by their manifests, deleted ones included."""
+        return sum(file.claimed_rows for file in self.files)
 
     def to_dict(self, *, files: bool = False) -> dict[str, Any]:
         """Return what a report shows of the group; with ``files``, the paths of what it merges and applies too."""
@@ -142,10 +142,10 @@ def view_files(state: TableState) -> list[DataFileView]:
     reached: dict[str, int] = defaultdict(int)
     for path, file in state.data.items():
         for delete in deletes[path]:
-            reached[delete.path] += file.record_count
+            reached[delete.path] += file.claimed_rows
     views = []
     for path, file in state.data.items():
-        share = sum(d.record_count / max(reached[d.path], d.record_count, 1) for d in deletes[path])
+        share = sum(d.claimed_rows / max(reached[d.path], d.claimed_rows, 1) for d in deletes[path])
         views.append(DataFileView(file, deletes[path], min(1.0, share)))
     return views
 

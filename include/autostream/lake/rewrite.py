@@ -18,7 +18,15 @@ from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine, is_local, is_out_of_memory
 from autostream.lake.files import LiveFile, normalize_path
 from autostream.lake.manifests import data_file
-from autostream.lake.merge import DeadRows, find_dead_rows, fits_at_once, live_rows, live_rows_at_once
+from autostream.lake.merge import (
+    DeadRows,
+    count_existing,
+    find_dead_rows,
+    fits_at_once,
+    live_rows,
+    live_rows_at_once,
+    most_deletable,
+)
 from autostream.lake.output import FILE_PREFIX, Target, WriteSettings, WrittenFile, delete_files, write_rows
 from autostream.lake.plan import CompactionPlan, FileGroup
 from autostream.lake.relation import Relations
@@ -26,16 +34,24 @@ from autostream.lake.sorting import order_by
 
 logger = logging.getLogger(__name__)
 
+_GUESSED_ROW_BYTES = 50
+
 
 @dataclass(frozen=True)
 class RewrittenGroup:
     """A group whose outputs are written, not yet committed.
 
-    ``outputs`` may be empty: every row of the group may be deleted.
+    Attributes:
+        group: what was to be merged.
+        outputs: new data files; none if every row of the group is deleted.
+        rows_read: rows of the merged data files, by their footers.
+        deletable: how many of those the applied deletes remove at least and at most, known without the outputs.
     """
 
     group: FileGroup
     outputs: tuple[DataFile, ...]
+    rows_read: int
+    deletable: tuple[int, int]
 
     @property
     def rows_written(self) -> int:
@@ -45,7 +61,7 @@ class RewrittenGroup:
     @property
     def rows_deleted(self) -> int:
         """Rows that deletes removed."""
-        return self.group.input_rows - self.rows_written
+        return self.rows_read - self.rows_written
 
     @property
     def bytes_read(self) -> int:
@@ -106,22 +122,24 @@ class GroupRewriter:
         written: list[WrittenFile] = []
         relations = Relations(self._engine, self._metadata, self._table.io)
         try:
-            if not self._write_at_once(relations, group, target, written):
-                self._write_in_passes(relations, group, target, written)
+            deletable = self._write_at_once(relations, group, target, written)
+            if deletable is None:
+                deletable = self._write_in_passes(relations, group, target, written)
         except BaseException as error:
             self._delete_outputs(target, written)
             if isinstance(error, duckdb.Error | MemoryError | OSError):
                 raise self._explained(group, error) from error
             raise
-        return RewrittenGroup(group, tuple(self._data_file(group, file) for file in written))
+        outputs = tuple(self._data_file(group, file) for file in written)
+        return RewrittenGroup(group, outputs, sum(relations.rows[file.path] for file in group.files), deletable)
 
     def _write_at_once(
         self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
-    ) -> bool:
-        """Write the live rows in one pass; whether that was possible."""
+    ) -> tuple[int, int] | None:
+        """Write the live rows in one pass; how many are deleted at least and at most, None if it was not possible."""
         limit = self._engine.resources.memory_limit_bytes
         if not fits_at_once(group.deletes, limit):
-            return False
+            return None
         deletes = self._plan.state.index.deletes
         rows = live_rows_at_once(relations, group.files, deletes, columns=self._schema.fields)
         try:
@@ -131,16 +149,18 @@ class GroupRewriter:
                 raise
             logger.info("The deletes of %s do not fit into memory at once; going on in two passes.", group.partition)
             self._delete_outputs(target, written)
-            return False
-        return True
+            return None
+        return 0, most_deletable(group.files, deletes, relations.rows)
 
     def _write_in_passes(
         self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
-    ) -> None:
+    ) -> tuple[int, int]:
         dead = find_dead_rows(self._engine, relations, group.files, self._plan.state.index.deletes)
         self._write(relations, group.files, dead, target, written, range(group.input_files))
+        count = count_existing(self._engine, dead, [relations.rows[file.path] for file in group.files])
         if dead.table:
             self._engine.execute(f"DROP TABLE {dead.table}")
+        return count, count
 
     def _write(
         self,
@@ -172,7 +192,8 @@ class GroupRewriter:
             directory=directory,
             prefix=prefix,
             expected_bytes=group.input_bytes,
-            expected_rows=group.input_rows,
+            # Files of writers that do not count are guessed.
+            expected_rows=sum(f.claimed_rows or f.size_bytes // _GUESSED_ROW_BYTES for f in group.files),
             file_bytes=self._plan.options.target_file_size_bytes,
         )
 

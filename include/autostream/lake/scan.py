@@ -82,9 +82,7 @@ class TableScan:
         return self.to_batches().read_all()
 
     def count(self) -> int:
-        """Return the number of rows."""
-        if isinstance(self._where, AlwaysTrue) and not self._state.deletes:
-            return sum(file.record_count for file in self._state.data.values())
+        """Return the number of rows: counted, or from footers; those of manifests may be wrong."""
         return sum(self._each_partition((), lambda engine, rows: engine.rows(f"SELECT count(*) FROM {rows}")[0]))
 
     def to_parquet(self, path: str | Path, *, limit: int | None = None, overwrite: bool = False) -> int:

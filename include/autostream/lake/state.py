@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote_plus
 
@@ -159,6 +160,7 @@ def read_state(
                 f"Table {label} holds the deletion vector {file.path}, a feature of format version 3. Nothing was "
                 "touched. Compact the table with an engine that supports deletion vectors."
             )
+    files = _with_shared_claims(files)
     state = TableState(
         metadata=metadata,
         snapshot=snapshot,
@@ -170,6 +172,14 @@ def read_state(
     if state.contradictions and not only_to_show:
         raise InconsistentTableError(refusal(label, state.contradictions))
     return state
+
+
+def _with_shared_claims(files: Sequence[LiveFile]) -> list[LiveFile]:
+    def claim(file: LiveFile) -> tuple[int | None, int, int, int]:
+        return file.snapshot_id, file.content, file.record_count, file.size_bytes
+
+    claims = Counter(map(claim, files))
+    return [replace(file, claims_shared=True) if claims[claim(file)] > 1 else file for file in files]
 
 
 def find_contradictions(files: Iterable[LiveFile]) -> Iterable[Contradiction]:

@@ -1,4 +1,7 @@
-"""Whether what happened to a table since the plan lets a group be committed (rule 5); pure but for one question."""
+"""Whether a group may be committed: its rows add up, and what happened since the plan allows it (rule 5).
+
+Pure but for one question.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,25 @@ from autostream.lake.deletes import DeleteIndex
 from autostream.lake.files import LiveFile
 from autostream.lake.manifests import field_type
 from autostream.lake.plan import FileGroup
+from autostream.lake.rewrite import RewrittenGroup
 from autostream.lake.state import TableState, is_unpartitioned
 
 ReferencedPaths = Callable[[LiveFile], set[str]]
 """The (normalised) paths of the data files that a position-delete file speaks of: found by opening it."""
+
+
+def find_defect(rewritten: RewrittenGroup) -> str | None:
+    """Return why a group's outputs cannot be what is left of its inputs; None if their rows add up."""
+    least, most = rewritten.deletable
+    if least <= rewritten.rows_deleted <= most:
+        return None
+    group = rewritten.group
+    can = str(most) if least == most else f"{least} to {most}"
+    return (
+        f"group {group.number} ({group.partition}): {rewritten.rows_read} rows were read from {group.input_files} data "
+        f"files and {rewritten.rows_written} written to {len(rewritten.outputs)}, so {rewritten.rows_deleted} would be "
+        f"deleted; the {len(group.deletes)} delete files that apply can delete {can}"
+    )
 
 
 def find_conflicts(
