@@ -5,7 +5,6 @@ Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.hive.
 
 from __future__ import annotations
 
-import copy
 import getpass
 import re
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,7 @@ from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
 from autostream.catalogs.acting import ActingCatalog
+from autostream.catalogs.hive_entry import METADATA_LOCATION, update_entry
 from autostream.catalogs.hive_lock import HiveLock, HiveLockPolicy
 from autostream.catalogs.locking import (
     LOCK_TYPE,
@@ -67,7 +67,6 @@ from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.accounts import acting_account
 from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
 
-METADATA_LOCATION: Final = "metadata_location"
 COMPARE_AND_SWAP: Final = "autostream.hive.compare-and-swap"
 
 _ALLOWED: Final = tuple(LockType)
@@ -135,7 +134,8 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         made = super()._convert_iceberg_into_hive(table)
         if pyiceberg_hive.OWNER not in table.properties:
             made.owner = self._account or self.metastore.settings.user or getpass.getuser()
-        return made
+        made.sd.cols, made.parameters = [], {"EXTERNAL": "TRUE"}
+        return self._entry(made, table, base=None)
 
     # -------------------------------------------------------------------------------------------- reading
 
@@ -296,7 +296,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
     ) -> _Creation | _Alteration:
         if current is None or hive_table is None:
             return _Creation(self, self._convert_iceberg_into_hive(staged))
-        altered = self._altered(hive_table, current, staged)
+        altered = self._entry(hive_table, staged, base=current)
         return _Alteration(
             self, altered, current.metadata_location, compare_and_swap=self._compares_and_swaps(hive_table)
         )
@@ -328,20 +328,23 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         with self._session() as client:
             return client.compares_and_swaps(table)
 
-    def _altered(self, hive_table: HiveTable, current: Table, staged: StagedTable) -> HiveTable:
-        """Return the metastore's table as it is to be: parameters that are not Iceberg's stay."""
-        altered = copy.deepcopy(hive_table)
-        gone = current.properties.keys() - staged.properties.keys()
-        kept = {key: value for key, value in (hive_table.parameters or {}).items() if key not in gone}
-        altered.parameters = kept | pyiceberg_hive._construct_parameters(
-            metadata_location=staged.metadata_location,
-            previous_metadata_location=current.metadata_location,
-            metadata_properties=staged.properties,
+    def _entry(self, entry: HiveTable, staged: Table, *, base: Table | None) -> HiveTable:
+        """Return the metastore's table as it is to be."""
+        return update_entry(
+            entry,
+            base=base.metadata if base else None,
+            new=staged.metadata,
+            location=staged.metadata_location,
+            base_location=base.metadata_location if base else None,
+            catalog=self.properties,
+            has_local_time_zone=self._has_local_time_zone,
         )
-        altered.sd = pyiceberg_hive._construct_hive_storage_descriptor(
-            staged.schema(), staged.location(), _flag(self.properties, pyiceberg_hive.HIVE2_COMPATIBLE) or False
-        )
-        return altered
+
+    def _has_local_time_zone(self) -> bool:
+        if _flag(self.properties, pyiceberg_hive.HIVE2_COMPATIBLE):
+            return False
+        with self._session() as client:
+            return client.has_catalogs()
 
     def _view(self, database: str, name: str) -> PointerView:
         """Return where a table points to, with its history."""

@@ -84,18 +84,22 @@ class Session:
     The session that it stands for may expire, and be followed by another, as often as it takes: `interruptions` counts
     on, so that whoever noted the count can tell later whether the connection has been whole since.
 
+    A connection that is cut for longer than a session lasts is given up, see `is_usable`.
+
     Attributes:
         kazoo: The client of kazoo.
         pid: The process that it belongs to.
     """
 
-    def __init__(self, settings: ZooKeeperSettings) -> None:
+    def __init__(self, settings: ZooKeeperSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._settings = settings
         self._complaints = _Complaints()
         self._mutex = threading.Lock()
         self._count = 0
         self._interruptions: deque[tuple[int, Interruption]] = deque(maxlen=1000)
         self._changed = threading.Event()
+        self._cut_since: float | None = None
         self._ended = False
         self.pid = os.getpid()
         self.kazoo = KazooClient(**self._arguments())
@@ -170,7 +174,11 @@ class Session:
             with self._mutex:
                 self._count += 1
                 self._interruptions.append((self._count, what))
+                if self._cut_since is None:
+                    self._cut_since = self._clock()
             _logger.debug("the ZooKeeper session was %s", what.state)
+        else:
+            self._cut_since = None
         self._changed.set()
 
     @property
@@ -186,8 +194,16 @@ class Session:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is connected or may come to be again."""
-        return self.pid == os.getpid() and not self._ended and not self.kazoo._stopped.is_set()
+        """Whether it is connected, or may come to be again.
+
+        kazoo tells each server the last change that it has seen, also when it asks for a new session. Servers that are
+        behind that refuse it, for ever where the ensemble was made anew or restored from a copy. So once the session is
+        over by its time-out, nothing is waited for any more: a new client begins with nothing seen.
+        """
+        if self.pid != os.getpid() or self._ended or self.kazoo._stopped.is_set():
+            return False
+        cut = self._cut_since
+        return cut is None or self._clock() - cut < self._settings.session_timeout_seconds
 
     @property
     def session_id(self) -> int | None:
@@ -217,8 +233,11 @@ class Session:
                 "Create it, or leave it out and set zookeeper.root."
             )
 
-    def wait_until_connected(self, timeout_seconds: float) -> None:
+    def wait_until_connected(self, timeout_seconds: float) -> bool:
         """Waits for the connection that kazoo makes, or makes again, by itself.
+
+        Returns:
+            Whether it is connected; it is not where another session has to be made.
 
         Raises:
             ServiceError: It did not come in time.
@@ -230,7 +249,10 @@ class Session:
             left = deadline - time.monotonic()
             if left <= 0 or self._ended:
                 raise self._unreachable(timeout_seconds, None)
+            if not self.is_usable:
+                return False
             self._changed.wait(min(left, 0.1))  # several threads may wait, and clear what another one waits for
+        return True
 
     def request(self, operation: str, call: Callable[[Any], Any], *, timeout_seconds: float) -> Any:
         """Asks the server once.
@@ -378,9 +400,10 @@ class ZooKeeperClient:
         """
         timeout = self.settings.connect_timeout_seconds if timeout_seconds is None else timeout_seconds
         deadline = time.monotonic() + timeout
-        session = self.current_session() or self._connect(deadline)
-        session.wait_until_connected(max(0.0, deadline - time.monotonic()))
-        return session
+        while True:
+            session = self.current_session() or self._connect(deadline)
+            if session.wait_until_connected(max(0.0, deadline - time.monotonic())):
+                return session
 
     def _connect(self, deadline: float) -> Session:
         if not self._mutex.acquire(timeout=max(0.0, deadline - time.monotonic())):

@@ -130,6 +130,7 @@ class _Server:
 
     missing: set[str] = field(default_factory=set)
     compare_and_swap: bool | None = None
+    catalogs: bool | None = None
 
 
 class MetastoreClient(Client):  # type: ignore[misc]
@@ -200,6 +201,18 @@ class MetastoreClient(Client):  # type: ignore[misc]
                 and None
             ),
         )
+
+    def has_catalogs(self) -> bool:
+        """Say whether the server is of Hive 3 or later, which brought catalogs; older ones all say that they are 3.0."""
+        if self._server.catalogs is None:
+            try:
+                self.get_catalogs()
+                self._server.catalogs = True
+            except TApplicationException as error:
+                if error.type != TApplicationException.UNKNOWN_METHOD:
+                    raise
+                self._server.catalogs = False
+        return self._server.catalogs
 
     def compares_and_swaps(self, table: Table) -> bool:
         """Say whether the server compares and swaps a table parameter (HIVE-26882: 4.0, 2.3.10, and what was patched).
