@@ -15,6 +15,8 @@ class AutostreamError(Exception):
     """
 
     exit_code: int = 1
+    passes_by_itself: bool = False
+    """Whether the same work, done again a little later, may well succeed; workflows then do it again."""
 
     def __init__(self, *arguments: object) -> None:
         """Keep what there is to say."""
@@ -56,11 +58,17 @@ class DefectError(AutostreamError):
 class ResourceError(AutostreamError):
     """Memory, disk or another local resource did not suffice."""
 
+    passes_by_itself = True
+
 
 class ConflictError(AutostreamError):
     """Another writer changed what this work was built on; nothing was changed by us."""
 
     exit_code = 3
+
+
+class CommitRefusedError(AutostreamError):
+    """A catalog refuses a commit for a reason that stays: it would refuse it again. Nothing was changed."""
 
 
 class LockLostError(ConflictError):
@@ -100,3 +108,5 @@ class ServiceError(AutostreamError):
 
     The message names the address, the operation and the remedy.
     """
+
+    passes_by_itself = True

@@ -14,19 +14,30 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from autostream.catalogs.locking import AllOf
 from autostream.catalogs.retry import RetryPolicy
 from autostream.catalogs.swap import (
+    ForbiddenError,
     NotSentError,
     PointerView,
     RefusedError,
+    RejectedError,
     Swap,
     SwapStep,
     Verdict,
+    is_permanent,
     judge,
     nothing_changed,
     report_lost_updates,
     root_cause,
     write_and_swap,
 )
-from autostream.errors import LockLostError, LockTimeoutError
+from autostream.errors import (
+    AutostreamError,
+    ConfigurationError,
+    DeniedError,
+    LockLostError,
+    LockTimeoutError,
+    ResourceError,
+    ServiceError,
+)
 
 BASE, NEW, OTHER = "f:/0.json", "f:/1.json", "f:/2.json"
 POLICY = RetryPolicy(status_retries=3)
@@ -333,3 +344,69 @@ def test_all_of_no_lock_is_held() -> None:
         else:
             with pytest.raises(LockLostError):
                 locks.verify()
+
+
+@pytest.mark.parametrize(
+    ("cause", "again"),
+    [
+        (None, True),  # another commit was faster
+        (LockLostError("lost"), True),
+        (ServiceError("away"), True),
+        (RejectedError("columns differ"), False),
+        (ForbiddenError("not you"), False),
+        (ConfigurationError("no such lock"), False),
+        (ResourceError("disk full"), False),
+    ],
+)
+def test_what_is_worth_another_attempt(cause: AutostreamError | None, *, again: bool) -> None:
+    assert is_permanent(cause) is not again
+
+
+class Refusing(Store):
+    """Refuses by an error of its own, before or after the change: a metastore's listener may do the latter."""
+
+    def __init__(self, refusal: RefusedError, *, applied: bool) -> None:
+        super().__init__()
+        self.refusal, self.applies = refusal, applied
+
+    def swap(self) -> None:
+        self.sent += 1
+        if self.applies:
+            self.apply()
+        raise self.refusal
+
+
+@pytest.mark.parametrize("refusal", [RejectedError("columns differ"), ForbiddenError("not you")])
+def test_a_refusal_for_good_is_the_cause_and_is_not_repeated(refusal: RefusedError) -> None:
+    store = Refusing(refusal, applied=False)
+    with pytest.raises(CommitFailedException, match=str(refusal)) as raised:
+        swap_of(store).run()
+    assert root_cause(raised.value) is refusal
+    assert store.sent == 1
+
+
+@pytest.mark.parametrize("refusal", [RejectedError("columns differ"), ForbiddenError("not you")])
+def test_a_refusal_after_the_change_was_made_is_none(refusal: RefusedError) -> None:
+    swap_of(Refusing(refusal, applied=True)).run()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError("No space left"), ResourceError),
+        (PermissionError("no"), DeniedError),
+        (ServiceError("away"), ServiceError),
+        (KeyError("a bug"), AutostreamError),
+    ],
+)
+def test_why_a_metadata_file_is_not_there_says_whether_to_try_again(error: Exception, kind: type[Exception]) -> None:
+    class NoFiles:
+        def delete(self, _: str) -> None:
+            raise FileNotFoundError
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(CommitFailedException) as raised:
+        write_and_swap(swap_of(Store()), write=fail, io=NoFiles())  # type: ignore[arg-type]
+    assert type(root_cause(raised.value)) is kind

@@ -1,6 +1,7 @@
 """One of several processes is elected, on a real ZooKeeper."""
 
 import logging
+import shutil
 
 import pytest
 
@@ -8,11 +9,13 @@ from autostream.coordination import election as election_module
 from autostream.coordination.client import ZooKeeperClient
 from autostream.coordination.election import Election
 from autostream.coordination.holder import Holder
+from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey
 from autostream.coordination.registry import break_lock, held_lock
 from autostream.errors import ConflictError, LockLostError
 from tests.coordination.conftest import Connect
 from tests.coordination.locking import before, expire, hosts_of, until
+from tests.support.hadoop import zookeeper
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
 KEY = LockKey("election", "recorder")
@@ -84,6 +87,43 @@ def test_who_is_cut_off_leads_no_more_and_does_again_when_it_is_back(connect: Co
                 only.verify()
             proxy.up()
             elected(only)
+
+
+def test_servers_that_know_less_than_the_client_get_a_new_session(connect: Connect) -> None:
+    """As after the ensemble was made anew, or restored: they refuse a client that has seen what they have not."""
+    direct = connect()
+    with before(direct.settings.hosts) as proxy:
+        client = connect(hosts=hosts_of(proxy), session_timeout_seconds=1, connect_timeout_seconds=1)
+        with candidate(client) as only:
+            elected(only)
+            first = client.session()
+            first.kazoo.last_zxid = 1 << 60
+            proxy.down()
+            until(lambda: not only.leads(), what="the loss")
+            proxy.up()
+            elected(only)
+            assert client.session() is not first
+            assert not first.is_usable
+
+
+@pytest.mark.exhaustive
+def test_an_ensemble_that_was_made_anew(connect: Connect) -> None:
+    with zookeeper() as ensemble:
+        client = connect(hosts=ensemble.hosts, session_timeout_seconds=1, connect_timeout_seconds=2)
+        with candidate(client) as only, TableLock(client, LockKey("lake", "db.t"), what="commit") as lock:
+            elected(only)
+            for number in range(20):  # so that the old one has counted further than the new one will have
+                client.ensure_path(f"/of-old/{number}")
+            ensemble.kill()
+            shutil.rmtree(ensemble.directory / "1" / "version-2")
+            until(lambda: not only.leads(), what="the loss")
+            ensemble.up()
+            elected(only)
+            with pytest.raises(LockLostError):
+                lock.verify()
+            with TableLock(client, LockKey("lake", "db.t"), what="commit", timeout_seconds=5) as again:
+                again.verify()
+            assert client.children("/of-old") == []
 
 
 def test_whose_lock_is_broken_leads_no_more(connect: Connect) -> None:

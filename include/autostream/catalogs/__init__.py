@@ -73,6 +73,8 @@ def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Cata
     except AutostreamError:
         raise
     except Exception as error:  # each catalog type fails in its own way
+        if (failure := _explained(error)) is not None:
+            raise type(failure)(f"Catalog {name!r} cannot be opened: {failure}") from error
         raise ConfigurationError(
             f"Catalog {name!r} cannot be opened: {error or type(error).__name__}. Configure it in .pyiceberg.yaml or "
             f"by environment variables such as PYICEBERG_CATALOG__{name.upper()}__URI, or check that the service it "
@@ -130,6 +132,8 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
     except AutostreamError as error:  # denied, unreachable: it says what to do
         raise type(error)(f"Table {name}: {error}") from error
     except Exception as error:
+        if (failure := _explained(error)) is not None:
+            raise type(failure)(f"Table {name}: {failure}") from error
         raise ConfigurationError(
             f"Table {name} cannot be loaded from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the "
             "catalog's connection and the table's metadata file."
@@ -137,7 +141,28 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
 
 
 def list_tables(catalog: Catalog, catalog_name: str) -> Iterator[TableName]:
-    """Yield the names of all tables of a catalog, namespaces of every level included."""
+    """Yield the names of all tables of a catalog, namespaces of every level included.
+
+    Raises:
+        AutostreamError: the catalog does not answer, or denies it.
+    """
+    try:
+        yield from _walk(catalog, catalog_name)
+    except AutostreamError:
+        raise
+    except Exception as error:
+        if (failure := _explained(error)) is None:
+            raise
+        raise type(failure)(f"The tables of catalog {catalog_name!r} cannot be listed: {failure}") from error
+
+
+def _explained(error: Exception) -> AutostreamError | None:
+    from autostream.catalogs.failures import explained  # loads the libraries of all types of catalogs
+
+    return explained(error)
+
+
+def _walk(catalog: Catalog, catalog_name: str) -> Iterator[TableName]:
     pending = sorted(catalog.list_namespaces())
     while pending:
         namespace = pending.pop(0)

@@ -6,7 +6,6 @@ Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.hive.
 from __future__ import annotations
 
 import getpass
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final
@@ -14,9 +13,6 @@ from typing import Any, Final
 from hive_metastore.ttypes import (
     AlreadyExistsException,
     EnvironmentContext,
-    InvalidObjectException,
-    InvalidOperationException,
-    MetaException,
     NoSuchObjectException,
 )
 from hive_metastore.ttypes import Table as HiveTable
@@ -36,6 +32,7 @@ from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
 from autostream.catalogs.acting import ActingCatalog
+from autostream.catalogs.hive_answers import Answer, answer_of
 from autostream.catalogs.hive_entry import METADATA_LOCATION, update_entry
 from autostream.catalogs.hive_lock import HiveLock, HiveLockPolicy
 from autostream.catalogs.locking import (
@@ -51,9 +48,11 @@ from autostream.catalogs.locking import (
 from autostream.catalogs.retry import RetryPolicy
 from autostream.catalogs.swap import (
     CommitLock,
+    ForbiddenError,
     NotSentError,
     PointerView,
     RefusedError,
+    RejectedError,
     Swap,
     SwapObserver,
     SwapStep,
@@ -66,20 +65,12 @@ from autostream.catalogs.swap import (
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.accounts import acting_account
 from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
+from autostream.hadoop.thrift_answers import MetastoreAnswerLostError
 
 COMPARE_AND_SWAP: Final = "autostream.hive.compare-and-swap"
 
 _ALLOWED: Final = tuple(LockType)
 _NO_STATISTICS: Final = {pyiceberg_hive.DO_NOT_UPDATE_STATS: pyiceberg_hive.DO_NOT_UPDATE_STATS_DEFAULT}
-
-# What a metastore answers only without having changed the table. Any other MetaException may come after it did.
-_REFUSALS: Final[tuple[type[Exception], ...]] = (
-    AlreadyExistsException,
-    InvalidObjectException,
-    InvalidOperationException,
-    NoSuchObjectException,
-)
-_DENIAL: Final = re.compile(r"AccessControl|Permission denied|not allowed to|No privilege", re.I)
 
 
 class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
@@ -375,7 +366,7 @@ class _Creation:
                 client.create_table(self._table)
         except Exception as error:
             self.exists_already = isinstance(error, AlreadyExistsException)
-            raise _classified(error) from error
+            raise _classified(self._table, error) from error
 
     def read(self) -> PointerView:
         """Return where the table points to, if there is one."""
@@ -402,24 +393,35 @@ class _Alteration:
                         raise RefusedError(f"{MODIFIED}: it points to {found}, not to {self._base}")
                 client.alter_table_with_environment_context(database, name, self._altered, context)
         except Exception as error:
-            raise _classified(error) from error
+            raise _classified(self._altered, error) from error
 
     def read(self) -> PointerView:
         """Return where the table points to."""
         return self._catalog._view(self._altered.dbName, self._altered.tableName)
 
 
-def _classified(error: Exception) -> Exception:
-    """Tell the answers that say that nothing was done from those that leave it open."""
+def _classified(table: HiveTable, error: Exception) -> Exception:
+    """Tell the answers that say that nothing was done, for now or for ever, from those that leave it open."""
     message = str(getattr(error, "message", None) or error or type(error).__name__)
-    if isinstance(error, RefusedError):
+    if isinstance(error, (RefusedError, MetastoreAnswerLostError)):
         return error
     if isinstance(error, (ServiceError, DeniedError)):  # raised before there was a connection
         return NotSentError(message)
-    refused = isinstance(error, _REFUSALS) or (
-        isinstance(error, MetaException) and (MODIFIED in message or _DENIAL.search(message))
-    )
-    return RefusedError(message) if refused else ServiceError(f"{type(error).__name__}: {message}")
+    name = f"{table.dbName}.{table.tableName}"
+    match answer_of(error):
+        case Answer.OVERTAKEN:
+            return RefusedError(message)
+        case Answer.FORBIDDEN:
+            return ForbiddenError(
+                f"The metastore forbids this account to change {name}: {message}. Give the account the right to alter "
+                "the table, or set the one that may (autostream.proxy-user)."
+            )
+        case Answer.REJECTED:
+            return RejectedError(
+                f"The metastore refuses the change of {name}, and would refuse it again: {message}. Correct what it "
+                "names in the table's entry (SHOW CREATE TABLE in Hive), or the metastore's setting that forbids it."
+            )
+    return ServiceError(f"{type(error).__name__}: {message}")
 
 
 def _flag(properties: Mapping[str, str], key: str) -> bool | None:

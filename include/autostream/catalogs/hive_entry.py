@@ -1,7 +1,7 @@
 """What the metastore keeps of an Iceberg table beside its pointer: columns, formats and parameters. Pure.
 
-Iceberg's Java writers (`HiveTableOperations`) write all of it anew with each commit. Here only that is written which the
-commit changes: the rest is as Hive or the table's owner left it, and Hive may read the table by it.
+Iceberg's Java writers (`HiveTableOperations`) write all of it anew with each commit. Here only that is written which
+the commit changes: the rest is as Hive or the table's owner left it, and Hive may read the table by it.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def update_entry(
 def hive_reads(base: TableMetadata | None, new: TableMetadata, catalog: Mapping[str, str]) -> bool | None:
     """Say whether Hive is to read a table; None where nobody says, and formats stay as they are.
 
-    Java reads the table's property, else its own Hadoop configuration, which is not known here; the catalog's properties
-    stand for it.
+    Java reads the table's property, else its own Hadoop configuration, which is not known here; the catalog's
+    properties stand for it.
     """
     for properties, key in ((new.properties, ENGINE_HIVE), (catalog, f"iceberg.{ENGINE_HIVE}"), (catalog, ENGINE_HIVE)):
         if key in properties:
@@ -122,8 +122,8 @@ def columns(
 ) -> list[FieldSchema]:
     """Return a table's columns for the metastore: those that it has where the commit does not change them.
 
-    They may differ from the schema for good reasons: metastores before 3 have no type for `timestamptz`, and some engines
-    keep one column only.
+    They may differ from the schema for good reasons: metastores before 3 have no type for `timestamptz`, and some
+    engines keep one column only.
     """
     wanted = [_described(field) for field in new.fields]
     before = {} if base is None else {field.name: _described(field) for field in base.fields}
@@ -158,7 +158,9 @@ def _parameters(
 ) -> dict[str, str]:
     """Return the parameters as Java writes them: Iceberg's are kept current, those of others stay."""
     made = dict(existing)
-    made.update({_HMS_NAMES.get(key, key): str(value) for key, value in new.properties.items() if key.lower() != _OWNER})
+    made.update(
+        {_HMS_NAMES.get(key, key): str(value) for key, value in new.properties.items() if key.lower() != _OWNER}
+    )
     made["uuid"] = str(new.table_uuid)
     for key in (base.properties.keys() - new.properties.keys()) if base else ():
         made.pop(key, None)
@@ -217,9 +219,9 @@ def _max_size(catalog: Mapping[str, str]) -> int:
 def schema_json(schema: Schema) -> str:
     """Return a schema as Java writes it."""
     document = schema.model_dump(mode="json", by_alias=True, exclude_none=True)
-    head = {"type": "struct", "schema-id": schema.schema_id}
+    head: dict[str, Any] = {"type": "struct", "schema-id": schema.schema_id}
     if schema.identifier_field_ids:
-        head["identifier-field-ids"] = list(schema.identifier_field_ids)  # type: ignore[assignment]
+        head["identifier-field-ids"] = list(schema.identifier_field_ids)
     return _json(head | {"fields": [_in_order(field) for field in document["fields"]]})
 
 

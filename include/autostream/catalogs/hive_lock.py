@@ -30,6 +30,7 @@ from thrift.Thrift import TException
 from autostream.coordination.holder import process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, LockLostError, LockTimeoutError, ServiceError
 from autostream.hadoop.metastore import Metastore
+from autostream.hadoop.thrift_answers import MetastoreAnswerLostError
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def release_hive_lock(metastore: Metastore, lock_id: int) -> bool:
             client.unlock(UnlockRequest(lockid=lock_id))
     except NoSuchLockException:
         return False
-    except TException as error:
+    except (TException, MetastoreAnswerLostError) as error:
         raise ServiceError(f"Hive lock {lock_id} cannot be released: {error}. Try again.") from error
     return True
 
@@ -247,7 +248,7 @@ class HiveLock:
                     state = client.check_lock(CheckLockRequest(lockid=self._lock_id)).state
             except NoSuchLockException:  # expired while it waited: the metastore was not asked for too long
                 state = self._request()
-            except TException as error:
+            except (TException, ServiceError) as error:
                 logger.warning("The metastore does not say whether %s is locked: %s", self.table, error)
 
     def _request(self) -> int:
@@ -267,7 +268,7 @@ class HiveLock:
                 answer = client.lock(request)
             self._lock_id = answer.lockid
             return int(answer.state)
-        except TException as error:
+        except (TException, MetastoreAnswerLostError) as error:
             found = self._find()
             if found is None:
                 raise ServiceError(

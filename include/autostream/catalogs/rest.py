@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Never
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog import rest as pyiceberg_rest
 from pyiceberg.exceptions import (
-    AuthorizationExpiredError,
-    BadRequestError,
     CommitFailedException,
     CommitStateUnknownException,
-    ForbiddenError,
     NoSuchTableError,
-    UnauthorizedError,
 )
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.metadata import TableMetadata
@@ -35,6 +32,7 @@ from pyiceberg.table.update import (
 )
 
 from autostream.catalogs.acting import ActingCatalog, has_owners
+from autostream.catalogs.failures import explained, http_status
 from autostream.catalogs.locking import holding, optional_lock
 from autostream.catalogs.properties import AssertProperties
 from autostream.catalogs.retry import RetryPolicy
@@ -45,11 +43,14 @@ from autostream.catalogs.swap import (
     no_observer,
     nothing_changed,
 )
+from autostream.errors import AutostreamError, CommitRefusedError, ConfigurationError, DeniedError
 
 logger = logging.getLogger(__name__)
 
-# What a server answers only without having done anything.
-_REFUSALS: Final = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError, BadRequestError, NoSuchTableError)
+_CONNECT_TIMEOUT_MS: Final = 10_000
+_ANSWER_TIMEOUT_MS: Final = 60_000
+# Not refusals: too slow, a conflict, too early, too many.
+_NOT_NOW: Final = (408, 409, 425, 429)
 
 Requirements = tuple[TableRequirement, ...]
 Updates = tuple[TableUpdate, ...]
@@ -116,6 +117,19 @@ def is_repeatable(requirements: Requirements, updates: Updates) -> bool:
     return bool(moved & required) and any(isinstance(u, AddSnapshotUpdate) for u in updates)
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Say whether a server answered that a request is wrong, or not allowed, without having done anything."""
+    status = http_status(error)
+    return status is not None and 400 <= status < 500 and status not in _NOT_NOW
+
+
+def _milliseconds(properties: Mapping[str, Any], key: str, default: int) -> float:
+    text = str(properties.get(key, default)).strip()
+    if not text.isdigit() or not int(text):
+        raise ConfigurationError(f"Catalog property {key} is {text!r}: it must be a whole number above 0.")
+    return int(text) / 1000
+
+
 class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
     """PyIceberg's REST catalog with the status check that its commits lack."""
 
@@ -125,6 +139,14 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
         self.observe: SwapObserver = no_observer
         self.sleep: Callable[[float], None] = time.sleep
         self.clock: Callable[[], float] = time.monotonic
+
+    def _create_session(self) -> Any:
+        session = super()._create_session()
+        connect = _milliseconds(self.properties, "rest.client.connection-timeout-ms", _CONNECT_TIMEOUT_MS)
+        answer = _milliseconds(self.properties, "rest.client.socket-timeout-ms", _ANSWER_TIMEOUT_MS)
+        # PyIceberg waits for ever for a server that accepts connections and says nothing.
+        session.request = partial(session.request, timeout=(connect, answer))  # type: ignore[method-assign]
+        return session
 
     def _response_to_table(self, identifier_tuple: tuple[str, ...], table_response: Any) -> Table:
         account = None
@@ -138,9 +160,10 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
         """Commit updates to a table.
 
         Raises:
-            CommitFailedException: nothing was changed: a requirement does not hold, or the lock was not got or lost.
+            CommitFailedException: nothing was changed: a requirement does not hold, the lock was not got or lost, or
+                the server refused it.
+            NoSuchTableError: the table is gone.
             CommitStateUnknownException: whether it was applied could not be found out.
-            RESTError: the server refused it.
         """
         name = ".".join(table.name())
         label = f"{self.name}.{name}"
@@ -170,14 +193,27 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
     def _send(self, label: str, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
         try:
             return self._commit_once(table, requirements, updates)
-        except _REFUSALS:
+        except NoSuchTableError:
             raise
         except Exception as error:  # a conflict too: whoever repeated the request in between may have met its effect
+            if is_refusal(error):
+                self._refuse(label, error)
             return self._settle(label, table, requirements, updates, error)
 
     def _commit_once(self, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
         answer: CommitTableResponse = super().commit_table(table, requirements, updates)
         return answer
+
+    @staticmethod
+    def _refuse(label: str, error: Exception) -> Never:
+        """Say what a refusal means: forbidden, or wrong; the same request would be refused again."""
+        refused: AutostreamError = CommitRefusedError(
+            f"The catalog refuses a commit to {label}, and would refuse it again: {error}. Correct what it names; the "
+            "server's log says more."
+        )
+        if isinstance(failure := explained(error), DeniedError):
+            refused = DeniedError(f"A commit to {label} was refused. {failure}")
+        raise CommitFailedException(str(refused)) from refused
 
     def _settle(
         self, label: str, table: Table, requirements: Requirements, updates: Updates, error: Exception

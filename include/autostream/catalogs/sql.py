@@ -24,17 +24,21 @@ from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
-from sqlalchemy import and_, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import and_, insert, make_url, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from autostream.catalogs.acting import ActingCatalog, has_owners
+from autostream.catalogs.failures import database_words, explained, is_busy
 from autostream.catalogs.locking import AllOf, holding, optional_lock
 from autostream.catalogs.retry import RetryPolicy
 from autostream.catalogs.swap import (
     CommitLock,
+    ForbiddenError,
+    NotSentError,
     PointerView,
     RefusedError,
+    RejectedError,
     Swap,
     SwapObserver,
     SwapStep,
@@ -43,9 +47,28 @@ from autostream.catalogs.swap import (
     nothing_changed,
     write_and_swap,
 )
-from autostream.errors import ConfigurationError
+from autostream.errors import ConfigurationError, DeniedError, ServiceError
 
 _TABLES: Final = pyiceberg_sql.IcebergTables
+
+
+# libpq waits for ever for a server that accepts connections and says nothing, or has gone without a word.
+_POSTGRESQL: Final[dict[str, str]] = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+_LIBPQ_DRIVERS: Final = ("psycopg", "psycopg2")
+
+
+def with_time_outs(uri: str) -> str:
+    """Return a database's URL with time-outs where it has none: a server that says nothing counts as away then."""
+    url = make_url(uri)
+    if url.get_backend_name() != "postgresql" or url.get_driver_name() not in _LIBPQ_DRIVERS:
+        return uri
+    return url.update_query_dict({**_POSTGRESQL, **url.query}).render_as_string(hide_password=False)
 
 
 class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
@@ -57,6 +80,8 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
         Raises:
             ConfigurationError: the database does not count changed rows, so it cannot compare and swap.
         """
+        if uri := properties.get("uri"):
+            properties = {**properties, "uri": with_time_outs(uri)}
         super().__init__(name, **properties)
         self.observe: SwapObserver = no_observer
         dialect = self.engine.dialect
@@ -207,23 +232,47 @@ class _Row:
 
     def swap(self) -> None:
         """Insert the row, or change it where it still has the base."""
-        new = self._staged.metadata_location
         with Session(self._catalog.engine) as session:
-            if self._base is None:
-                row = self._catalog._create_table_row(self._namespace, self._name, new)
-                try:
-                    session.execute(insert(_TABLES).values(**row))
-                except IntegrityError as error:
-                    raise RefusedError(f"table {self._namespace}.{self._name} exists already") from error
-            else:
-                changed = session.execute(
-                    update(_TABLES)
-                    .where(self._is_mine(), _TABLES.metadata_location == self._base)
-                    .values(metadata_location=new, previous_metadata_location=self._base)
-                )
-                if changed.rowcount < 1:  # type: ignore[attr-defined]
-                    raise RefusedError(f"another commit was faster: it no longer points to {self._base}")
-            session.commit()
+            try:
+                self._change(session)
+            except DBAPIError as error:  # nothing was committed yet
+                raise self._refusal(error) from error
+            try:
+                session.commit()
+            except IntegrityError as error:  # of a constraint that is checked at the end
+                raise self._refusal(error) from error
+
+    def _change(self, session: Session) -> None:
+        new = self._staged.metadata_location
+        if self._base is None:
+            row = self._catalog._create_table_row(self._namespace, self._name, new)
+            try:
+                session.execute(insert(_TABLES).values(**row))
+            except IntegrityError as error:
+                raise RefusedError(f"table {self._namespace}.{self._name} exists already") from error
+            return
+        changed = session.execute(
+            update(_TABLES)
+            .where(self._is_mine(), _TABLES.metadata_location == self._base)
+            .values(metadata_location=new, previous_metadata_location=self._base)
+        )
+        if changed.rowcount < 1:  # type: ignore[attr-defined]
+            raise RefusedError(f"another commit was faster: it no longer points to {self._base}")
+
+    def _refusal(self, error: DBAPIError) -> RefusedError:
+        """Return what a database's error means before the commit: not sent, undone for now, or refused for good."""
+        name = f"{self._namespace}.{self._name}"
+        if is_busy(error):
+            return RefusedError(database_words(error))
+        failure = explained(error)
+        if isinstance(failure, DeniedError):
+            return ForbiddenError(f"The change of {name} is not allowed. {failure}")
+        if isinstance(failure, ServiceError):
+            return NotSentError(str(failure))
+        return RejectedError(
+            f"The catalog's database refuses the change of {name}, and would refuse it again: {database_words(error)}. "
+            "Correct what it names: a constraint or trigger of its table iceberg_tables, a server that is read-only."
+        )
 
     def read(self) -> PointerView:
         """Return where the table points to, with its history."""

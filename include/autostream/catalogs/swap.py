@@ -14,14 +14,22 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
 from pyiceberg.io import FileIO
 from pyiceberg.table.metadata import TableMetadata
 
 from autostream.catalogs.retry import RetryPolicy
-from autostream.errors import AutostreamError, ConflictError, LockLostError
+from autostream.errors import (
+    AutostreamError,
+    CommitRefusedError,
+    ConflictError,
+    DeniedError,
+    LockLostError,
+    ResourceError,
+    ServiceError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +119,14 @@ class RefusedError(Exception):
 
 class NotSentError(RefusedError):
     """The store was not even asked: there was no connection."""
+
+
+class RejectedError(RefusedError, CommitRefusedError):
+    """The store would refuse the swap again: it says why, and what to do."""
+
+
+class ForbiddenError(RefusedError, DeniedError):
+    """The store does not let this account swap: it says why, and what to do."""
 
 
 class Pointer(Protocol):
@@ -278,9 +294,8 @@ def write_and_swap(swap: Swap, *, write: Callable[[], None], io: FileIO) -> None
         write()
     except Exception as error:
         _remove(io, swap.new)
-        raise CommitFailedException(
-            f"The metadata file {swap.new} of {swap.table} cannot be written: {_text(error)}. Nothing was changed."
-        ) from error
+        cause = _cannot_write(swap, error)
+        raise CommitFailedException(f"Nothing was changed in {swap.table}: {cause}") from cause
     swap.observe(SwapStep.METADATA_WRITTEN)
     try:
         swap.run()
@@ -297,7 +312,10 @@ def nothing_changed(table: str) -> Iterator[None]:
     except (CommitFailedException, ValidationException):
         raise
     except Exception as error:
-        raise CommitFailedException(f"Nothing was changed in {table}: {_text(error)}") from error
+        from autostream.catalogs.failures import explained  # loads the libraries of all types of catalogs
+
+        cause = explained(error) or error
+        raise CommitFailedException(f"Nothing was changed in {table}: {_text(cause)}") from cause
 
 
 def report_lost_updates(swap: Swap) -> None:
@@ -338,6 +356,21 @@ def _text(error: Exception) -> str:
     return " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
 
 
+def _cannot_write(swap: Swap, error: Exception) -> AutostreamError:
+    """Return why a metadata file is not there, as an error that says whether another attempt may fare better."""
+    if isinstance(error, AutostreamError):
+        return error
+    kind: type[AutostreamError] = ResourceError if isinstance(error, OSError) else AutostreamError
+    if isinstance(error, PermissionError):
+        kind = DeniedError
+    failure = kind(
+        f"The metadata file {swap.new} of {swap.table} cannot be written: {_text(error)}. Nothing was changed. Check "
+        "the space and permissions of the table's location."
+    )
+    failure.__cause__ = error
+    return failure
+
+
 def _remove(io: FileIO, location: str) -> None:
     """Delete a metadata file that nothing refers to; a failure must not hide why it is deleted."""
     try:
@@ -355,3 +388,8 @@ def root_cause(error: BaseException) -> AutostreamError | None:
             return cause
         error = cause
     return None
+
+
+def is_permanent(cause: AutostreamError | None) -> TypeGuard[AutostreamError]:
+    """Say whether a commit that failed for this cause would fail again: nobody was faster, and no service is away."""
+    return cause is not None and not isinstance(cause, ConflictError | ServiceError)

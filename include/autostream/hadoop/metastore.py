@@ -13,9 +13,9 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlparse
 
 from hive_metastore.ThriftHiveMetastore import Client
@@ -32,17 +32,25 @@ from hive_metastore.ttypes import (
     MetaException,
     Table,
 )
-from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TApplicationException
 from thrift.transport.TSocket import TSocket
-from thrift.transport.TTransport import TBufferedTransport, TSaslClientTransport, TTransportException
+from thrift.transport.TTransport import TBufferedTransport
 
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.accounts import refused_impersonation, short_name
 from autostream.hadoop.kerberos import KerberosIdentity, ensure_ticket, security_context
-from autostream.hadoop.sasl import GssapiTransport
+from autostream.hadoop.sasl import GssapiTransport, SaslTransport
+from autostream.hadoop.thrift_answers import (
+    BROKEN,
+    MetastoreAnswerLostError,
+    ThriftProtocol,
+    is_repeatable,
+    reason_of,
+)
 
 logger = logging.getLogger(__name__)
+# It logs each server that cannot be reached, with a traceback; our errors name them all.
+logging.getLogger("thrift.transport.TSocket").setLevel(logging.CRITICAL)
 
 T = TypeVar("T")
 
@@ -131,12 +139,17 @@ class _Server:
     missing: set[str] = field(default_factory=set)
     compare_and_swap: bool | None = None
     catalogs: bool | None = None
+    answers: bool = False
+
+
+_asked_first: Final[dict[tuple[str, ...], str]] = {}
+"""Of each list of servers that this process asks, the one that answered last, or the next one where that failed."""
 
 
 class MetastoreClient(Client):  # type: ignore[misc]
     """The Thrift client, with today's request-object calls where the server no longer has the old ones."""
 
-    def __init__(self, protocol: TBinaryProtocol, server: _Server) -> None:
+    def __init__(self, protocol: ThriftProtocol, server: _Server) -> None:
         super().__init__(protocol)
         self._server = server
 
@@ -203,7 +216,7 @@ class MetastoreClient(Client):  # type: ignore[misc]
         )
 
     def has_catalogs(self) -> bool:
-        """Say whether the server is of Hive 3 or later, which brought catalogs; older ones all say that they are 3.0."""
+        """Say whether the server is of Hive 3 or later, which brought catalogs; version numbers say 3.0 of all."""
         if self._server.catalogs is None:
             try:
                 self.get_catalogs()
@@ -246,18 +259,62 @@ class MetastoreClient(Client):  # type: ignore[misc]
 
 
 class _Session:
-    """One connection. No generator: contextlib sets attributes of exceptions, which Thrift's do not allow."""
+    """A connection, and after it the next server's where it breaks; used through `MetastoreClient`'s calls.
+
+    No generator: contextlib sets attributes of exceptions, which Thrift's do not allow.
+    """
 
     def __init__(self, metastore: Metastore, account: str | None) -> None:
         self._metastore, self._account = metastore, account
-        self._transport: Any = None
+        self._failures: dict[str, str] = {}
+        self._connection: _Connection | None = None
 
     def __enter__(self) -> MetastoreClient:
-        client, self._transport = self._metastore.connect(self._account)
-        return client
+        self._connected()
+        return cast(MetastoreClient, self)
 
     def __exit__(self, *_: object) -> None:
-        self._transport.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _connected(self) -> _Connection:
+        if self._connection is None:
+            self._connection = self._metastore.connect(self._account, self._failures)
+        return self._connection
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a call of the client: what may be made twice is made at the next server where this one fails."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            while True:
+                connection = self._connected()
+                try:
+                    return getattr(connection.client, name)(*args, **kwargs)
+                except BROKEN as error:
+                    self._failures[connection.uri] = reason_of(error)
+                    self._connection = None
+                    connection.close()
+                    self._metastore.pass_over(connection.uri)
+                    if not is_repeatable(name):
+                        raise MetastoreAnswerLostError(
+                            f"The metastore {connection.uri} gave no answer to {name}: {reason_of(error)}. Whether it "
+                            "was carried out is not known."
+                        ) from error
+
+        return call
+
+
+@dataclass(frozen=True)
+class _Connection:
+    """A connection to a server."""
+
+    uri: str
+    client: MetastoreClient
+    transport: Any
+
+    def close(self) -> None:
+        """Close it."""
+        self.transport.close()
 
 
 @dataclass(frozen=True)
@@ -279,7 +336,6 @@ class Metastore:
         """Take the settings; nothing is connected yet."""
         self.settings = settings
         self._servers = {uri: _Server() for uri in settings.uris}
-        self._first = 0
         self._tokens: dict[str, _Token] = {}
         self._lock = threading.Lock()
 
@@ -292,83 +348,108 @@ class Metastore:
         """
         return _Session(self, None if account == self.settings.user else account)
 
-    def connect(self, account: str | None) -> tuple[MetastoreClient, Any]:
-        """Open a connection; the client and its transport, which the caller closes."""
-        settings = self.settings
-        transport, server = self._connect(account)
-        client = MetastoreClient(TBinaryProtocol(transport), server)
-        try:
-            if not settings.kerberos and (user := account or settings.user):
-                client.set_ugi(user, [] if account else list(settings.groups))
-        except BaseException:
-            transport.close()
-            raise
-        return client, transport
+    def connect(self, account: str | None, failures: dict[str, str]) -> _Connection:
+        """Open a connection, which the caller closes, to a server that is not among the failures; add to those.
 
-    def _connect(self, account: str | None) -> tuple[Any, _Server]:
-        if not self.settings.kerberos:
-            return self._first_that_answers(lambda socket: TBufferedTransport(socket))
-        if account is None:
-            ticket = ensure_ticket(self.settings.identity)
-            return self._first_that_answers(
-                lambda socket: GssapiTransport(
-                    socket, security_context(ticket, service=self.settings.service, host=socket.host)
-                )
-            )
+        Raises:
+            ServiceError: there is none.
+            DeniedError: a server did not let us in, and no other one did.
+        """
+        if account is None or not self.settings.kerberos:
+            return self._first_that_answers(account, self._wrapping(account), failures)
         try:
-            return self._with_token(account)
+            return self._first_that_answers(account, self._wrapping(account), dict(failures))
         except DeniedError:  # the token has expired, or a restarted server does not know it
             with self._lock:
                 self._tokens.pop(account, None)
-            return self._with_token(account)
+            return self._first_that_answers(account, self._wrapping(account), failures)
 
-    def _with_token(self, account: str) -> tuple[Any, _Server]:
-        token = self._token(account)
-        return self._first_that_answers(
-            lambda socket: TSaslClientTransport(
-                socket,
-                host="default",
-                service="null",
-                mechanism="DIGEST-MD5",
-                username=token.identifier,
-                password=token.password,
+    def _wrapping(self, account: str | None) -> Callable[[TSocket], Any]:
+        """Return what makes a transport of a socket: plain, or one that proves who we are."""
+        settings = self.settings
+        if not settings.kerberos:
+            return lambda socket: TBufferedTransport(socket)
+        if account is None:
+            ticket = ensure_ticket(settings.identity)
+            return lambda socket: GssapiTransport(
+                socket, security_context(ticket, service=settings.service, host=socket.host)
             )
+        token = self._token(account)
+        return lambda socket: SaslTransport(
+            socket,
+            host="default",
+            service="null",
+            mechanism="DIGEST-MD5",
+            username=token.identifier,
+            password=token.password,
         )
 
-    def _first_that_answers(self, wrap: Callable[[TSocket], Any]) -> tuple[Any, _Server]:
-        """Connect to the server that answered last, or else to the next that does."""
-        uris, failures = self.settings.uris, []
-        for turn in range(len(uris)):
-            index = (self._first + turn) % len(uris)
-            try:
-                transport = self._open(uris[index], wrap)
-            except (TTransportException, OSError) as error:
-                if "SASL" in str(error):  # it was reached, and did not want us
-                    raise self._not_let_in(uris[index], error) from error
-                failures.append(f"{uris[index]}: {error or type(error).__name__}")
+    def pass_over(self, uri: str) -> None:
+        """Have the next server asked before one that failed."""
+        self._servers[uri].answers = False
+        uris = self.settings.uris
+        if self._in_turn()[0] == uri:  # else another thread has moved on already
+            _asked_first[uris] = uris[(uris.index(uri) + 1) % len(uris)]
+
+    def _in_turn(self) -> list[str]:
+        """The server that answered last in this process, then the others."""
+        uris = list(self.settings.uris)
+        first = uris.index(_asked_first.get(self.settings.uris, uris[0]))
+        return uris[first:] + uris[:first]
+
+    def _first_that_answers(
+        self, account: str | None, wrap: Callable[[TSocket], Any], failures: dict[str, str]
+    ) -> _Connection:
+        denied: DeniedError | None = None
+        for uri in self._in_turn():
+            if uri in failures:
                 continue
+            try:
+                connection = self._open(uri, account, wrap)
+            except BROKEN as error:
+                if "SASL" in str(error):  # it was reached, and did not want us
+                    denied = denied or self._not_let_in(uri, error)
+                self.pass_over(uri)
+                failures[uri] = reason_of(error)
+            except DeniedError:
+                raise
             except Exception as error:  # of a security library: each has its own
-                raise self._not_let_in(uris[index], error) from error
-            self._first = index
-            return transport, self._servers[uris[index]]
+                denied = denied or self._not_let_in(uri, error)
+                failures[uri] = reason_of(error)
+            else:
+                _asked_first[self.settings.uris] = uri
+                return connection
+        if denied is not None:
+            raise denied
+        told = "; ".join(f"{uri}: {reason}" for uri, reason in failures.items())
         raise ServiceError(
-            f"No metastore can be reached within {self.settings.connect_timeout_seconds:g} s ({'; '.join(failures)}). "
-            "Check the catalog property uri, that the metastore is up, and whether it wants Kerberos "
-            "(hive.kerberos-authentication)."
+            f"No metastore can be reached, or answers: {told}. Check the catalog property uri, that the metastore is "
+            "up, and whether it wants Kerberos (hive.kerberos-authentication)."
         )
 
-    def _open(self, uri: str, wrap: Callable[[TSocket], Any]) -> Any:
-        parts = urlparse(uri)
+    def _open(self, uri: str, account: str | None, wrap: Callable[[TSocket], Any]) -> _Connection:
+        settings, server, parts = self.settings, self._servers[uri], urlparse(uri)
         socket = TSocket(parts.hostname, parts.port or DEFAULT_PORT)
-        socket.setTimeout(self.settings.connect_timeout_seconds * 1000)
+        socket.setTimeout(settings.connect_timeout_seconds * 1000)
         try:
             transport = wrap(socket)
             transport.open()
+            client = MetastoreClient(ThriftProtocol(transport), server)
+            # Where there is another one to ask, a server has to show first that it answers at all.
+            shows = len(settings.uris) > 1 and not server.answers
+            if not shows:
+                socket.setTimeout(settings.timeout_seconds * 1000)
+            if not settings.kerberos and (user := account or settings.user):
+                client.set_ugi(user, [] if account else list(settings.groups))
+            elif shows:
+                with suppress(TApplicationException):
+                    client.getStatus()
         except BaseException:
             socket.close()
             raise
-        socket.setTimeout(self.settings.timeout_seconds * 1000)
-        return transport
+        server.answers = True
+        socket.setTimeout(settings.timeout_seconds * 1000)
+        return _Connection(uri, client, transport)
 
     def _not_let_in(self, uri: str, error: Exception) -> DeniedError:
         return DeniedError(
@@ -389,7 +470,7 @@ class Metastore:
                             refused_impersonation(
                                 service=self.settings.account,
                                 proxy=account,
-                                server=f"The metastore {self.settings.uris[self._first]}",
+                                server=f"The metastore {self._in_turn()[0]}",
                                 operation="get a delegation token",
                                 answer=error.message or "",
                             )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
+from thrift.protocol.TProtocol import TProtocolException
 from thrift.transport.TTransport import TSaslClientTransport
+
+from autostream.hadoop.thrift_answers import refuse_other_protocols
 
 if TYPE_CHECKING:
     from spnego import ContextProxy
@@ -52,7 +56,24 @@ class GssapiClient:
         return data if self._layer == _NONE else self._context.unwrap(data).data
 
 
-class GssapiTransport(TSaslClientTransport):  # type: ignore[misc]
+class SaslTransport(TSaslClientTransport):  # type: ignore[misc]
+    """Thrift over SASL, which does not wait for gigabytes where another protocol answers."""
+
+    def recv_sasl_msg(self) -> tuple[int, bytes]:
+        """Read a message of the negotiation.
+
+        Raises:
+            TProtocolException: it is no such message.
+        """
+        head = self.transport.readAll(5)
+        refuse_other_protocols(head[:4])
+        status, length = struct.unpack(">BI", head)
+        if length > _MAX_FRAME:
+            raise TProtocolException(TProtocolException.BAD_VERSION, "it does not speak Thrift with SASL")
+        return status, self.transport.readAll(length) if length else b""
+
+
+class GssapiTransport(SaslTransport):
     """Thrift over SASL GSSAPI with a context of ours."""
 
     def __init__(self, transport: Any, context: ContextProxy) -> None:

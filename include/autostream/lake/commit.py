@@ -26,15 +26,14 @@ from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSn
 
 from autostream import __version__
 from autostream.catalogs.retry import RetryPolicy
-from autostream.catalogs.swap import root_cause
+from autostream.catalogs.swap import is_permanent, root_cause
 from autostream.errors import (
     AutostreamError,
-    ConfigurationError,
     ConflictError,
     DefectError,
     DeniedError,
     OutcomeUnknownError,
-    TimedOutError,
+    ServiceError,
 )
 from autostream.lake.deletes import removable
 from autostream.lake.files import Content, LiveFile, partition_key
@@ -190,7 +189,7 @@ class ReplaceCommit:
             transaction.commit_transaction()
         except CommitFailedException as error:
             self._last_error = error
-            if isinstance(cause := root_cause(error), (ConfigurationError, DeniedError, TimedOutError)):
+            if is_permanent(cause := root_cause(error)):
                 self._abandon()
                 raise cause from error  # trying again would end the same way
             logger.info("Commit %d to %s was overtaken: %s", attempt.outcome.attempts, self.name, error)
@@ -224,6 +223,11 @@ class ReplaceCommit:
         if self._unknown():
             raise self._outcome_unknown(last) from last
         self._abandon()
+        if isinstance(cause := root_cause(last) if last else None, ServiceError):
+            raise ServiceError(
+                f"The compaction of {self.name} could not be committed, {len(self._attempts)} times: {cause} Nothing "
+                "was changed. Run it again."
+            ) from last
         raise ConflictError(
             f"The compaction of {self.name} was overtaken by other commits {len(self._attempts)} times: {last}. "
             "Nothing was changed. Run it again, or raise the table's commit.retry.num-retries."

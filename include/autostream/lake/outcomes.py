@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from autostream.errors import ConflictError, OutcomeUnknownError, ResourceError
+from autostream.errors import (
+    AutostreamError,
+    CommitRefusedError,
+    ConflictError,
+    DataError,
+    DeniedError,
+    OutcomeUnknownError,
+)
 from autostream.masking import mask
 
 SUCCESSES = ("nothing-to-do", "planned", "committed")
@@ -43,10 +50,18 @@ def outcome_of_error(table: str, error: BaseException) -> dict[str, Any]:
 
 
 def _passes_by_itself(error: BaseException) -> bool:
-    if isinstance(error, OSError):
+    """Say whether an error, or what it was raised from, is of a kind that passes by itself."""
+    if isinstance(error, AutostreamError):
+        if error.passes_by_itself:
+            return True
+        if isinstance(error, CommitRefusedError | DataError | DeniedError):  # whatever happened before it
+            return False
+    elif isinstance(error, OSError):
         return not isinstance(error, FileNotFoundError | PermissionError)
-    return isinstance(error, ResourceError | MemoryError) or any(
-        isinstance(cause, ConnectionError | TimeoutError) for cause in _causes(error)
+    return any(
+        isinstance(cause, ConnectionError | TimeoutError | MemoryError)
+        or (isinstance(cause, AutostreamError) and cause.passes_by_itself)
+        for cause in _causes(error)
     )
 
 
@@ -60,8 +75,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def worth_repeating(row: Mapping[str, Any]) -> bool:
     """Whether the same work, done again a little later, may well succeed.
 
-    That is so after a conflict, when the outcome is unknown (the next plan sees what is there), and when a resource or
-    a connection was lacking. A wrong property, a missing file or a table that took too long stays what it is.
+    That is so after a conflict, when the outcome is unknown (the next plan sees what is there), and when a service or a
+    resource was lacking (`passes_by_itself` of the error, the one place that says so). A wrong property, a missing file
+    or a table that took too long stays what it is.
     """
     return row["status"] in ("conflict", "unknown") or bool(row.get("repeat"))
 

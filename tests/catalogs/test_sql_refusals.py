@@ -1,0 +1,96 @@
+"""A database that refuses a commit for good: told once, in its own words, and nothing is left."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog as PyIcebergs
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table import Table
+
+from autostream.catalogs import open_catalog
+from autostream.catalogs.sql import with_time_outs
+from autostream.catalogs.swap import root_cause
+from autostream.errors import AutostreamError, CommitRefusedError, ConflictError, ServiceError
+from autostream.lake.outcomes import outcome_of_error, worth_repeating
+from tests.support.catalogs import IDS, append
+
+
+@pytest.fixture
+def table(lake: PyIcebergs) -> Table:
+    table = open_catalog("lake").create_table("db.t", IDS)
+    append(table, 1)
+    return table
+
+
+def execute(tmp_path: Path, statement: str) -> None:
+    with sqlite3.connect(tmp_path / "lake.db") as connection:
+        connection.execute(statement)
+
+
+def cause_of(table: Table, error: type[Exception] = CommitFailedException) -> AutostreamError | None:
+    with pytest.raises(error) as raised:
+        append(table, 2)
+    return root_cause(raised.value)
+
+
+def metadata_files(table: Table) -> list[str]:
+    return sorted(path.name for path in Path(table.location().removeprefix("file://")).rglob("*.metadata.json"))
+
+
+def test_a_refusal_by_a_trigger(table: Table, tmp_path: Path) -> None:
+    execute(tmp_path, "CREATE TRIGGER freeze BEFORE UPDATE ON iceberg_tables BEGIN SELECT RAISE(ABORT, 'frozen'); END")
+    before = metadata_files(table)
+    cause = cause_of(table)
+    assert isinstance(cause, CommitRefusedError)
+    assert "frozen" in str(cause)
+    assert "UPDATE" not in str(cause)
+    assert metadata_files(table) == before
+    assert not worth_repeating(outcome_of_error("lake.db.t", cause))
+
+
+def test_a_database_that_cannot_be_written_to(table: Table, tmp_path: Path) -> None:
+    from sqlalchemy import event
+
+    @event.listens_for(table.catalog.engine, "connect")  # type: ignore[attr-defined]
+    def _read_only(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    table.catalog.engine.dispose()  # type: ignore[attr-defined]
+    cause = cause_of(table)
+    assert isinstance(cause, CommitRefusedError)
+    assert "readonly" in str(cause)
+
+
+def test_a_database_that_is_busy_is_no_refusal(table: Table, tmp_path: Path) -> None:
+    from sqlalchemy import event
+
+    @event.listens_for(table.catalog.engine, "connect")  # type: ignore[attr-defined]
+    def _impatient(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA busy_timeout = 10")
+
+    table.catalog.engine.dispose()  # type: ignore[attr-defined]
+    other = sqlite3.connect(tmp_path / "lake.db")
+    other.execute("BEGIN IMMEDIATE")
+    cause = cause_of(table)
+    other.close()
+    assert cause is None or isinstance(cause, ConflictError | ServiceError)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sqlite:///x.db", "sqlite:///x.db"),
+        ("postgresql+pg8000://u:p@h/d", "postgresql+pg8000://u:p@h/d"),
+        (
+            "postgresql://u:p%40w@h/d?connect_timeout=3&keepalives_count=1",
+            "postgresql://u:p%40w@h/d?connect_timeout=3&keepalives_count=1"
+            "&keepalives_idle=30&keepalives_interval=10&tcp_user_timeout=60000",
+        ),
+    ],
+)
+def test_time_outs_are_added_where_there_are_none(uri: str, expected: str) -> None:
+    found, _, query = with_time_outs(uri).partition("?")
+    wanted, _, wanted_query = expected.partition("?")
+    assert found == wanted
+    assert sorted(query.split("&")) == sorted(wanted_query.split("&"))
