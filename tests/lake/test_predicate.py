@@ -3,6 +3,7 @@
 import datetime as dt
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pytest
@@ -18,6 +19,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import (
     BucketTransform,
     DayTransform,
+    IdentityTransform,
     MonthTransform,
     TruncateTransform,
     VoidTransform,
@@ -32,6 +34,7 @@ from pyiceberg.types import (
     FixedType,
     FloatType,
     IcebergType,
+    IntegerType,
     LongType,
     NestedField,
     StringType,
@@ -190,6 +193,36 @@ def test_a_table_without_partitions_cannot_be_limited(lake: SqlCatalog) -> None:
     table = lake.create_table("db.t", EVENTS)
     with pytest.raises(UsageError, match=r"It can be limited by nothing, as the table has no partitions\."):
         require_partition_columns(parse_where("id = 1"), table.metadata)
+
+
+@pytest.mark.parametrize(
+    ("field_type", "values", "literal"),
+    [
+        (BooleanType(), pa.array([True, False]), "true"),
+        (IntegerType(), pa.array([7, 8], pa.int32()), "7"),
+        (LongType(), pa.array([7, 8]), "7"),
+        (DateType(), pa.array([dt.date(2026, 11, 23), dt.date(2026, 11, 24)]), "'2026-11-23'"),
+        (TimeType(), pa.array([dt.time(10), dt.time(11)]), "'10:00:00'"),
+        (TimestampType(), pa.array([DAY, DAY + dt.timedelta(1)]), "'2026-11-23T00:00:00'"),
+        (
+            TimestamptzType(),
+            pa.array([DAY, DAY + dt.timedelta(1)], pa.timestamp("us", "UTC")),
+            "'2026-11-23T00:00:00+00:00'",
+        ),
+        (StringType(), pa.array(["a", "b"]), "'a'"),
+        (DecimalType(9, 2), pa.array([Decimal("1.50"), Decimal("2.50")], pa.decimal128(9, 2)), "1.50"),
+        (UUIDType(), pa.array([UUID(int=1).bytes, UUID(int=2).bytes], pa.uuid()), f"'{UUID(int=1)}'"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("comparison", ["v = {}", "v in ({}, {})", "not v != {}"])
+def test_partitions_of_any_type_are_compared_with_literals(
+    lake: SqlCatalog, field_type: IcebergType, values: pa.Array, literal: str, comparison: str
+) -> None:
+    spec = PartitionSpec(PartitionField(1, 1000, IdentityTransform(), "v"))
+    table = lake.create_table("db.by_v", Schema(NestedField(1, "v", field_type)), partition_spec=spec)
+    UpsertWriter(table).checkpoint(Changes((), pa.table({"v": values})))
+    assert scan_table(table, where=comparison.format(literal, literal)).count() == 1
 
 
 def test_binding_names_the_columns() -> None:

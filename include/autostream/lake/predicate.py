@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from pyiceberg.expressions import (
     AlwaysFalse,
@@ -37,6 +38,7 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.transforms import DayTransform, TimeTransform
+from pyiceberg.typedef import Record
 from pyiceberg.types import (
     BinaryType,
     DateType,
@@ -133,7 +135,14 @@ def _partition_evaluator(
         return lambda _: True
     projected = visit(inclusive_projection(schema, spec, case_sensitive=True)(expression), _WiderTimes(schema, spec))
     struct = Schema(*partition_type(metadata, spec).fields)
-    return expression_evaluator(struct, projected, case_sensitive=True)
+    test = expression_evaluator(struct, projected, case_sensitive=True)
+    return lambda partition: test(_as_literals(partition))
+
+
+def _as_literals(partition: Record) -> Record:
+    """Return partition values as PyIceberg's literals are: it compares bytes with the UUIDs that it reads."""
+    values = (partition[i] for i in range(len(partition)))
+    return Record(*(value.bytes if isinstance(value, UUID) else value for value in values))
 
 
 class _WiderTimes(BooleanExpressionVisitor[BooleanExpression]):
