@@ -301,7 +301,8 @@ def test_files_of_one_schema_are_one_class(engine: Engine, tmp_path: Path) -> No
 
 
 def element(name: str, children: int | None = None, **more: Any) -> dict[str, Any]:
-    return {"name": name, "children": children, "converted": None, "logical": None, "id": None, "type": None, **more}
+    unset = dict.fromkeys(("converted", "logical", "id", "type", "physical", "length"))
+    return {"name": name, "children": children, **unset, **more}
 
 
 LEAF = PhysicalField("x", None, "INTEGER", "primitive")

@@ -48,6 +48,7 @@ from pyiceberg.types import (
 
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import UnsupportedTableError, UsageError
+from autostream.lake.casts import duckdb_type
 from autostream.lake.predicate import (
     bind_where,
     may_match,
@@ -57,7 +58,6 @@ from autostream.lake.predicate import (
     sql_literal,
     sql_where,
 )
-from autostream.lake.projection import duckdb_type
 from autostream.lake.scan import scan_table
 from autostream.lake.state import read_state
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,30 @@ from autostream.lake.filesystem import Failures, FileIOFileSystem
 from autostream.resources import EngineResources, format_size
 
 SPILL_PREFIX = "autostream-spill-"
+
+# Parquet's name of values that all have one length.
+FIXED = "FIXED_LEN_BYTE_ARRAY"
+
+# What the engine takes for a pattern in a local path; in brackets each stands for itself.
+_GLOB = re.compile(r"[*?\[]")
+
+# What the engine would do by itself on seeing a name, or what a file says of itself: values stay as they are.
+_NO_CONVENIENCES = (
+    # A column called a geometry by metadata of the file is bytes to the table.
+    "SET enable_geoparquet_conversion = false",
+    # A name in SQL is never a Python variable.
+    "SET python_enable_replacements = false",
+    # Instants are numbers; no zone and no calendar of this machine takes part.
+    "SET TimeZone = 'UTC'",
+    "SET Calendar = 'gregorian'",
+    # Footers are not believed: old writers ordered strings, decimals, UUIDs and INT96 otherwise, and what these
+    # optimizers make of wrong statistics is missing rows, or in a sort other values.
+    "SET disabled_optimizers = 'statistics_propagation,join_filter_pushdown,row_group_pruner'",
+    # It would draw on stdout, between the lines of a report.
+    "SET enable_progress_bar = false",
+    # Into Arrow as what it is, not as text.
+    "SET arrow_lossless_conversion = true",
+)
 
 
 def quoted(name: str) -> str:
@@ -36,9 +61,14 @@ def sql_list(values: Iterable[str]) -> str:
     return "[" + ", ".join(values) + "]"
 
 
+def file_list(paths: Iterable[str]) -> str:
+    """Return the SQL list of files, each of which stands for itself: on a local path the engine expands patterns."""
+    return sql_list(text(_GLOB.sub(r"[\g<0>]", path) if is_local(path) else path) for path in paths)
+
+
 def read_parquet(paths: Iterable[str]) -> str:
     """Return the SQL that reads Parquet files as they are: folders called ``day=...`` add or change no column."""
-    return f"read_parquet({sql_list(map(text, paths))}, hive_partitioning = false)"
+    return f"read_parquet({file_list(paths)}, hive_partitioning = false)"
 
 
 def is_local(path: str) -> bool:
@@ -56,6 +86,8 @@ class PhysicalField:
         type: the type DuckDB reads it as.
         kind: ``struct``, ``list``, ``map`` or ``primitive``.
         children: fields of a struct; the element of a list; key and value of a map.
+        stored: the type in the file itself, with what annotates it: ``INT64 (TIMESTAMP_MICROS)``.
+        misread: whether the engine reads the field otherwise than the format says, or not at all.
     """
 
     name: str
@@ -63,6 +95,8 @@ class PhysicalField:
     type: str
     kind: str
     children: tuple[PhysicalField, ...] = ()
+    stored: str = field(default="", compare=False)
+    misread: bool = field(default=False, compare=False)
 
 
 class Engine:
@@ -110,16 +144,8 @@ class Engine:
                 "enable_external_file_cache": False,
             }
         )
-        self.connection.execute("SET TimeZone = 'UTC'")
-        # Footers are not believed: old writers ordered strings, decimals, UUIDs and INT96 otherwise, and what these
-        # optimizers make of wrong statistics is missing rows, or in a sort other values.
-        self.connection.execute(
-            "SET disabled_optimizers = 'statistics_propagation,join_filter_pushdown,row_group_pruner'"
-        )
-        # It would draw on stdout, between the lines of a report.
-        self.connection.execute("SET enable_progress_bar = false")
-        # Into Arrow as what it is, not as text.
-        self.connection.execute("SET arrow_lossless_conversion = true")
+        for setting in _NO_CONVENIENCES:
+            self.connection.execute(setting)
         return self
 
     def __exit__(
@@ -168,8 +194,9 @@ class Engine:
         """Return the distinct schemas of Parquet files, each with the files that have it."""
         found = self.rows(
             "SELECT elements, list(file_name) FROM (SELECT file_name, list(struct_pack(name := name, children := "
-            "num_children, converted := converted_type, logical := logical_type, id := field_id, type := duckdb_type) "
-            f"ORDER BY column_id) AS elements FROM parquet_schema({sql_list(map(text, paths))}) GROUP BY file_name) "
+            "num_children, converted := converted_type, logical := logical_type, id := field_id, type := duckdb_type, "
+            "physical := type, length := type_length) "
+            f"ORDER BY column_id) AS elements FROM parquet_schema({file_list(paths)}) GROUP BY file_name) "
             "GROUP BY elements"
         )
         return [(_tree(elements), names) for elements, names in found]
@@ -177,9 +204,17 @@ class Engine:
     def measures(self, paths: list[str]) -> dict[str, tuple[int, int]]:
         """Return the number of rows of Parquet files, as their footers say, and their sizes in bytes, by path."""
         found = self.rows(
-            f"SELECT file_name, num_rows, file_size_bytes FROM parquet_file_metadata({sql_list(map(text, paths))})"
+            f"SELECT file_name, num_rows, file_size_bytes FROM parquet_file_metadata({file_list(paths)})"
         )
         return {path: (rows, size) for path, rows, size in found}
+
+    def split_bytes(self, paths: list[str]) -> set[str]:
+        """Return the files whose columns of fixed length are stored byte by byte: the engine cannot decode that."""
+        found = self.rows(
+            f"SELECT DISTINCT file_name FROM parquet_metadata({file_list(paths)}) "
+            f"WHERE type = {text(FIXED)} AND encodings LIKE '%BYTE_STREAM_SPLIT%'"
+        )
+        return {name for (name,) in found}
 
     def explain_exhaustion(self, error: Exception) -> ResourceError | None:
         """Return what to tell a user if an error means that memory or spill space has run out; else None."""
@@ -215,32 +250,59 @@ def _tree(elements: list[dict[str, Any]]) -> tuple[PhysicalField, ...]:
     """Return the fields of a schema that is given as Parquet does: depth first, each with its number of children."""
     position = 0
 
-    def group(converted: str | None, logical: str | None) -> str:
-        for kind in ("list", "map"):
-            if (converted or "").startswith(kind.upper()) or (logical or "").lower().startswith(kind):
-                return kind
-        return "struct"
-
-    def field(*, plain: bool = False) -> PhysicalField:
+    def visit(*, plain: bool = False) -> PhysicalField:
         nonlocal position
         element = elements[position]
         position += 1
         count = element["children"] or 0
-        kind = ("struct" if plain else group(element["converted"], element["logical"])) if count else "primitive"
+        kind = ("struct" if plain else _group(element)) if count else "primitive"
         # What repeats in a map is key and value, though old writers annotate it as if it were a map itself.
-        children = tuple(field(plain=kind == "map") for _ in range(count))
+        children = tuple(visit(plain=kind == "map") for _ in range(count))
+        misread = False
         if kind == "list":
-            children = (_list_element(element["name"], children[0]),)
+            wrapped = _wraps_element(element["name"], children[0])
+            # The engine takes every group of one field for a mere wrapper.
+            misread = not wrapped and len(children[0].children) == 1
+            children = (children[0].children[0] if wrapped else children[0],)
         elif kind == "map":
             children = children[0].children
-        return PhysicalField(element["name"], element["id"], element["type"] or "", kind, children)
+        return PhysicalField(
+            name=element["name"],
+            # Some writers say -1 for none.
+            field_id=None if element["id"] is None or element["id"] < 0 else element["id"],
+            type=element["type"] or "",
+            kind=kind,
+            children=children,
+            stored=_stored(element),
+            # The engine parses JSON, and refuses a file for a text that is none.
+            misread=misread or element["type"] == "JSON",
+        )
 
-    return field().children
+    return visit().children
 
 
-def _list_element(list_name: str, repeated: PhysicalField) -> PhysicalField:
-    """Return the element of a list by Parquet's backward-compatibility rules."""
-    wrapped = repeated.kind == "struct" and len(repeated.children) == 1
-    if wrapped and repeated.name not in ("array", f"{list_name}_tuple"):
-        return repeated.children[0]
-    return repeated
+def _group(element: Mapping[str, Any]) -> str:
+    """Return the kind of a group by its annotation."""
+    annotation = _annotation(element)
+    return next((kind for kind in ("list", "map") if annotation.startswith(kind.upper())), "struct")
+
+
+def _annotation(element: Mapping[str, Any]) -> str:
+    """Return what annotates a field, in the words of the older of Parquet's two ways where there is one; or nothing."""
+    newer = (element["logical"] or "").split("(", 1)[0].removesuffix("Type").upper()
+    return element["converted"] or {"STRING": "UTF8"}.get(newer, newer)
+
+
+def _stored(element: Mapping[str, Any]) -> str:
+    """Return a field's type as the file has it."""
+    physical = element["physical"] or "group"
+    if physical == FIXED:
+        physical += f"({element['length']})"
+    annotation = _annotation(element)
+    return f"{physical} ({annotation})" if annotation else physical
+
+
+def _wraps_element(list_name: str, repeated: PhysicalField) -> bool:
+    """Say by Parquet's rules for old writers whether a list's repeated group only holds the element."""
+    alone = repeated.kind == "struct" and len(repeated.children) == 1
+    return alone and repeated.name not in ("array", f"{list_name}_tuple")

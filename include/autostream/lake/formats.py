@@ -7,7 +7,7 @@ decided in one place for all formats, where the engine reads the copy.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -49,11 +49,10 @@ def convert_to_parquet(
     try:
         with io.new_input(file.path).open(seekable=True) as stream:
             schema, read = _OPEN[file.file_format](stream)
-            if not any(map(_has_id, schema)):
-                schema = schema if mapping is None else _mapped(schema, mapping)
-                chosen = list(range(len(schema)))
-            else:
-                chosen = [i for i, field in enumerate(schema) if not _ids(field).isdisjoint(wanted)]
+            if mapping is not None:
+                schema = _mapped(schema, mapping)
+            # A column without an id may be a wanted one: whoever reads the copy decides.
+            chosen = [i for i, f in enumerate(schema) if _id(f) is None or not _ids(f).isdisjoint(wanted)]
             # A Parquet file without columns would have no rows.
             chosen = chosen or [0]
             written = pa.schema([_scratch(i, schema.field(i)) for i in chosen])
@@ -105,26 +104,29 @@ def _ids(field: pa.Field) -> set[int]:
     return {i for child in _children(field.type) for i in _ids(child)} | ({own} if own is not None else set())
 
 
-def _has_id(field: pa.Field) -> bool:
-    return bool(_ids(field))
-
-
 def _with_id(field: pa.Field, field_id: int | str | None, kind: pa.DataType) -> pa.Field:
     return pa.field(field.name, kind, True, None if field_id is None else {_FIELD_ID: str(field_id).encode()})
 
 
 def _mapped(schema: pa.Schema, mapping: NameMapping) -> pa.Schema:
-    """Return a schema with the ids that a name mapping gives to its names."""
+    """Return a schema with the ids that a name mapping gives to the names of fields that have none."""
 
-    def visit(field: pa.Field, level: Iterable[MappedField], name: str) -> pa.Field:
-        found = next((m for m in level if name in m.names), None)
-        below = () if found is None else found.fields
-        fixed = ("key", "value") if pa.types.is_map(field.type) else ("element",)
-        names = [f.name for f in _children(field.type)] if pa.types.is_struct(field.type) else fixed
-        children = [visit(c, below, n) for c, n in zip(_children(field.type), names, strict=False)]
-        return _with_id(field, None if found is None else found.field_id, _rebuilt(field.type, children))
+    def level(fields: Sequence[pa.Field], mapped: Sequence[MappedField], names: Sequence[str]) -> list[pa.Field]:
+        own = {_id(field) for field in fields}
+        return [visit(field, mapped, own, name) for field, name in zip(fields, names, strict=True)]
 
-    return pa.schema([visit(field, mapping.root, field.name) for field in schema])
+    def visit(field: pa.Field, mapped: Sequence[MappedField], own: Collection[int | None], name: str) -> pa.Field:
+        given = _id(field)
+        found = next((m for m in mapped if (name in m.names if given is None else m.field_id == given)), None)
+        if given is None and found is not None and found.field_id in own:
+            found = None
+        fields = _children(field.type)
+        fixed = ["key", "value"] if pa.types.is_map(field.type) else ["element"]
+        names = [f.name for f in fields] if pa.types.is_struct(field.type) else fixed[: len(fields)]
+        children = level(fields, () if found is None else found.fields, names)
+        return _with_id(field, given if found is None else found.field_id, _rebuilt(field.type, children))
+
+    return pa.schema(level(list(schema), mapping.root, schema.names))
 
 
 # ------------------------------------------------------------------------------------------------- Parquet and ORC

@@ -56,9 +56,9 @@ from pyiceberg.types import (
 from pyiceberg.utils.datetime import days_to_date
 
 from autostream.errors import UsageError
+from autostream.lake.casts import duckdb_type
 from autostream.lake.files import LiveFile
 from autostream.lake.manifests import partition_type
-from autostream.lake.projection import duckdb_type
 from autostream.lake.proven_metrics import ProvenMetrics
 from autostream.lake.state import is_unpartitioned
 

@@ -2,75 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 from pyiceberg.types import (
-    BinaryType,
-    BooleanType,
-    DateType,
-    DecimalType,
-    DoubleType,
-    FixedType,
-    FloatType,
     IcebergType,
-    IntegerType,
     ListType,
-    LongType,
     MapType,
     NestedField,
     PrimitiveType,
-    StringType,
     StructType,
-    TimestampType,
-    TimestamptzType,
-    TimeType,
-    UUIDType,
 )
 
 from autostream.errors import DataError, UnsupportedTableError
+from autostream.lake.casts import duckdb_type, read_as
 from autostream.lake.engine import PhysicalField, quoted, text
-
-_TYPES: Mapping[type[IcebergType], str] = {
-    BooleanType: "BOOLEAN",
-    IntegerType: "INTEGER",
-    LongType: "BIGINT",
-    FloatType: "FLOAT",
-    DoubleType: "DOUBLE",
-    DateType: "DATE",
-    TimeType: "TIME",
-    TimestampType: "TIMESTAMP",
-    TimestamptzType: "TIMESTAMP WITH TIME ZONE",
-    StringType: "VARCHAR",
-    UUIDType: "UUID",
-    FixedType: "BLOB",
-    BinaryType: "BLOB",
-}
-
-
-def duckdb_type(field_type: IcebergType) -> str:
-    """Return the DuckDB type that holds an Iceberg type.
-
-    Raises:
-        UnsupportedTableError: it is none of format version 2.
-    """
-    match field_type:
-        case DecimalType():
-            return f"DECIMAL({field_type.precision},{field_type.scale})"
-        case StructType():
-            return (
-                "STRUCT(" + ", ".join(f"{quoted(f.name)} {duckdb_type(f.field_type)}" for f in field_type.fields) + ")"
-            )
-        case ListType():
-            return duckdb_type(field_type.element_type) + "[]"
-        case MapType():
-            return f"MAP({duckdb_type(field_type.key_type)}, {duckdb_type(field_type.value_type)})"
-        case _ if type(field_type) in _TYPES:
-            return _TYPES[type(field_type)]
-    raise UnsupportedTableError(
-        f"Column type {field_type} is not one of format version 2. Compact the table with another engine."
-    )
 
 
 def refuse_twins(field: NestedField) -> None:
@@ -119,18 +67,29 @@ def field_sql(path: Sequence[NestedField]) -> str:
 
 
 def with_mapped_ids(fields: Iterable[PhysicalField], mapping: NameMapping) -> tuple[PhysicalField, ...]:
-    """Return a file's fields with the ids that a name mapping gives to their names."""
+    """Return a file's fields with the ids that a name mapping gives to the names of those that have none."""
 
-    def mapped(field: PhysicalField, level: Iterable[MappedField], name: str | None = None) -> PhysicalField:
-        wanted = name or field.name
-        # Compared with None: a mapping without fields below it counts as false.
-        found = next((m for m in level if wanted in m.names), None)
-        below = () if found is None else found.fields
+    def level(
+        fields: Iterable[PhysicalField], mapped: Sequence[MappedField], names: Sequence[str] | None = None
+    ) -> tuple[PhysicalField, ...]:
+        fields = tuple(fields)
+        own = {field.field_id for field in fields}
+        return tuple(visit(field, mapped, own, names[i] if names else field.name) for i, field in enumerate(fields))
+
+    def visit(
+        field: PhysicalField, mapped: Sequence[MappedField], own: Collection[int | None], name: str
+    ) -> PhysicalField:
+        found = next((m for m in mapped if name in m.names), None)
+        if field.field_id is not None:
+            found = next((m for m in mapped if m.field_id == field.field_id), None)
+        elif found is not None and found.field_id in own:  # a former name of a column that is there by its id
+            found = None
+        field_id = field.field_id if found is None else found.field_id
         names = {"list": ("element",), "map": ("key", "value")}.get(field.kind)
-        children = tuple(mapped(child, below, names[i] if names else None) for i, child in enumerate(field.children))
-        return PhysicalField(field.name, None if found is None else found.field_id, field.type, field.kind, children)
+        children = level(field.children, () if found is None else found.fields, names)
+        return replace(field, field_id=field_id, children=children)
 
-    return tuple(mapped(field, mapping.root) for field in fields)
+    return level(fields, mapping.root)
 
 
 def has_ids(fields: Iterable[PhysicalField]) -> bool:
@@ -138,77 +97,158 @@ def has_ids(fields: Iterable[PhysicalField]) -> bool:
     return any(field.field_id is not None or has_ids(field.children) for field in fields)
 
 
-def column(fields: Iterable[PhysicalField], field_id: int, field_type: IcebergType) -> str | None:
-    """Return the SQL of a top-level column as the given type; None where the file lacks it."""
-    found = next((field for field in fields if field.field_id == field_id), None)
-    return None if found is None else _convert(found, field_type, quoted(found.name))[0]
+def unidentified(fields: Sequence[PhysicalField], wanted: Sequence[NestedField]) -> list[str]:
+    """Return the names of fields without an id that may be wanted ones which the file has under no id.
+
+    Elements of lists, keys and values of maps are known by their place and need none.
+    """
+    by_id = {field.field_id: field for field in fields}
+    found = [field.name for field in fields if field.field_id is None]
+    if all(w.field_id in _ids_in_structs(fields) for w in wanted):
+        found = []
+    for want in wanted:
+        if (field := by_id.get(want.field_id)) is not None:
+            found += [f"{field.name}.{name}" for name in _unidentified_below(field, want.field_type)]
+    return found
 
 
-def leaf(fields: Iterable[PhysicalField], field_id: int, field_type: IcebergType) -> str | None:
-    """Return the SQL of a primitive field at any depth of structs; None where the file lacks it.
+def _ids_in_structs(fields: Iterable[PhysicalField]) -> set[int | None]:
+    """Return the ids of fields and of those in structs below them, where keys are looked for."""
+    return {i for f in fields for i in (f.field_id, *(_ids_in_structs(f.children) if f.kind == "struct" else ()))}
 
-    A null struct makes its fields null (R9).
+
+def _unidentified_below(field: PhysicalField, wanted: IcebergType) -> list[str]:
+    match wanted:
+        case StructType() if field.kind == "struct":
+            return unidentified(field.children, wanted.fields)
+        case ListType() if field.kind == "list":
+            parts: tuple[IcebergType, ...] = (wanted.element_type,)
+        case MapType() if field.kind == "map":
+            parts = (wanted.key_type, wanted.value_type)
+        case _:
+            return []
+    return [
+        f"{child.name}.{name}"
+        for child, part in zip(field.children, parts, strict=True)
+        for name in _unidentified_below(child, part)
+    ]
+
+
+def ids_twice(fields: Iterable[PhysicalField]) -> set[int]:
+    """Return the ids that more than one field of a file has."""
+    seen: set[int] = set()
+    twice: set[int] = set()
+
+    def visit(field: PhysicalField) -> None:
+        if field.field_id is not None:
+            (twice if field.field_id in seen else seen).add(field.field_id)
+        for child in field.children:
+            visit(child)
+
+    for field in fields:
+        visit(field)
+    return twice
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one file, or of several of one schema, as SQL of the types wanted.
+
+    Attributes:
+        fields: the fields of the file.
+        path: the file, for messages.
     """
 
-    def search(level: Iterable[PhysicalField], parent: str | None) -> str | None:
-        for field in level:
-            sql = quoted(field.name) if parent is None else f"struct_extract({parent}, {text(field.name)})"
-            if field.field_id == field_id:
-                return _convert(field, field_type, sql)[0]
-            if field.kind == "struct" and (found := search(field.children, sql)):
-                return found
-        return None
+    fields: tuple[PhysicalField, ...]
+    path: str
 
-    return search(fields, None)
+    def column(self, field_id: int, field_type: IcebergType) -> str | None:
+        """Return the SQL of a top-level column as the given type; None where the file lacks it.
+
+        Raises:
+            DataError: its type in the file is none that can be read as the given one.
+        """
+        found = next((field for field in self.fields if field.field_id == field_id), None)
+        return None if found is None else self._convert(found, field_type, quoted(found.name))[0]
+
+    def leaf(self, field_id: int, field_type: IcebergType) -> str | None:
+        """Return the SQL of a primitive field at any depth of structs; None where the file lacks it.
+
+        A null struct makes its fields null (R9).
+
+        Raises:
+            DataError: its type in the file is none that can be read as the given one.
+        """
+
+        def search(fields: Iterable[PhysicalField], parent: str | None) -> str | None:
+            for field in fields:
+                sql = quoted(field.name) if parent is None else f"struct_extract({parent}, {text(field.name)})"
+                if field.field_id == field_id:
+                    return self._convert(field, field_type, sql)[0]
+                if field.kind == "struct" and (found := search(field.children, sql)):
+                    return found
+            return None
+
+        return search(self.fields, None)
+
+    def _convert(self, field: PhysicalField, target: IcebergType, sql: str, depth: int = 0) -> tuple[str, bool]:
+        """Return the SQL that turns a physical field into the target type, and whether that changes anything."""
+        if isinstance(target, PrimitiveType) or field.type == '"NULL"':
+            return self._convert_primitive(field, target, sql)
+        kind = {StructType: "struct", ListType: "list", MapType: "map"}[type(target)]
+        if field.kind != kind:
+            raise self._refused(field, target)
+        if isinstance(target, StructType):
+            return self._convert_struct(field, target, sql, depth)
+        item = f"e{depth}"
+        if isinstance(target, ListType):
+            element, changed = self._convert(field.children[0], target.element_type, item, depth + 1)
+            return (f"list_transform({sql}, lambda {item}: {element})", True) if changed else (sql, False)
+        assert isinstance(target, MapType)
+        key, key_changed = self._convert(field.children[0], target.key_type, f"{item}.key", depth + 1)
+        value, value_changed = self._convert(field.children[1], target.value_type, f"{item}.value", depth + 1)
+        if not key_changed and not value_changed:
+            return sql, False
+        entries = f"list_transform(map_entries({sql}), lambda {item}: struct_pack(key := {key}, value := {value}))"
+        return f"CASE WHEN {sql} IS NULL THEN NULL ELSE map_from_entries({entries}) END", True
+
+    def _convert_struct(self, field: PhysicalField, target: StructType, sql: str, depth: int) -> tuple[str, bool]:
+        children = {child.field_id: child for child in field.children}
+        parts, changed = [], [f.name for f in target.fields] != [c.name for c in field.children]
+        for wanted in target.fields:
+            child = children.get(wanted.field_id)
+            if child is None:
+                part, differs = f"NULL::{duckdb_type(wanted.field_type)}", True
+            else:
+                value = f"struct_extract({sql}, {text(child.name)})"
+                part, differs = self._convert(child, wanted.field_type, value, depth)
+            changed |= differs
+            parts.append(f"{quoted(wanted.name)} := {part}")
+        if not changed:
+            return sql, False
+        return f"CASE WHEN {sql} IS NULL THEN NULL ELSE struct_pack({', '.join(parts)}) END", True
+
+    def _convert_primitive(self, field: PhysicalField, target: IcebergType, sql: str) -> tuple[str, bool]:
+        read = read_as(field, target, sql) if field.kind == "primitive" else None
+        if read is None:
+            raise self._refused(field, target)
+        return read, read != sql
+
+    def _refused(self, field: PhysicalField, target: IcebergType) -> DataError:
+        stored = field.stored if field.kind == "primitive" else field.kind
+        name = ".".join(_path(self.fields, field))
+        return DataError(
+            f"File {self.path} stores column {name!r} as {stored}, and the table has it as {target}. The "
+            "Iceberg spec has no promotion between the two, so its values could change, and nothing was touched. "
+            "Write the file again with the type of the table, or remove it from the table."
+        )
 
 
-def _convert(field: PhysicalField, target: IcebergType, sql: str, depth: int = 0) -> tuple[str, bool]:
-    """Return the SQL that turns a physical field into the target type, and whether that changes anything."""
-    if isinstance(target, PrimitiveType):
-        return _convert_primitive(field, target, sql)
-    kind = {StructType: "struct", ListType: "list", MapType: "map"}[type(target)]
-    if field.kind != kind:
-        raise DataError(f"Column {field.name!r} is a {field.kind} in the file and {target} in the table.")
-    if isinstance(target, StructType):
-        return _convert_struct(field, target, sql, depth)
-    item = f"e{depth}"
-    if isinstance(target, ListType):
-        element, changed = _convert(field.children[0], target.element_type, item, depth + 1)
-        return (f"list_transform({sql}, lambda {item}: {element})", True) if changed else (sql, False)
-    assert isinstance(target, MapType)
-    key, key_changed = _convert(field.children[0], target.key_type, f"{item}.key", depth + 1)
-    value, value_changed = _convert(field.children[1], target.value_type, f"{item}.value", depth + 1)
-    if not key_changed and not value_changed:
-        return sql, False
-    entries = f"list_transform(map_entries({sql}), lambda {item}: struct_pack(key := {key}, value := {value}))"
-    return f"CASE WHEN {sql} IS NULL THEN NULL ELSE map_from_entries({entries}) END", True
-
-
-def _convert_struct(field: PhysicalField, target: StructType, sql: str, depth: int) -> tuple[str, bool]:
-    children = {child.field_id: child for child in field.children}
-    parts, changed = [], [f.name for f in target.fields] != [c.name for c in field.children]
-    for wanted in target.fields:
-        child = children.get(wanted.field_id)
-        if child is None:
-            part, differs = f"NULL::{duckdb_type(wanted.field_type)}", True
-        else:
-            part, differs = _convert(child, wanted.field_type, f"struct_extract({sql}, {text(child.name)})", depth)
-        changed |= differs
-        parts.append(f"{quoted(wanted.name)} := {part}")
-    if not changed:
-        return sql, False
-    return f"CASE WHEN {sql} IS NULL THEN NULL ELSE struct_pack({', '.join(parts)}) END", True
-
-
-def _convert_primitive(field: PhysicalField, target: PrimitiveType, sql: str) -> tuple[str, bool]:
-    wanted = duckdb_type(target)
-    if field.type == wanted:
-        return sql, False
-    if field.kind != "primitive":
-        raise DataError(f"Column {field.name!r} is a {field.kind} in the file and {target} in the table.")
-    if field.type == "BLOB":  # written without a logical type: the bytes are the value
-        if isinstance(target, StringType):
-            return f"decode({sql})", True
-        if isinstance(target, UUIDType):
-            return f"CAST(lower(hex({sql})) AS UUID)", True
-    return f"CAST({sql} AS {wanted})", True
+def _path(fields: Iterable[PhysicalField], wanted: PhysicalField) -> tuple[str, ...]:
+    """Return the names from a file's column down to a field."""
+    for field in fields:
+        if field is wanted:
+            return (field.name,)
+        if below := _path(field.children, wanted):
+            return (field.name, *below)
+    return ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyiceberg.io import FileIO
@@ -19,12 +19,13 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import IcebergType, LongType, NestedField, StringType
 
 from autostream.errors import DataError
-from autostream.lake.engine import Engine, PhysicalField, read_parquet, sql_list, text
+from autostream.lake.casts import duckdb_type
+from autostream.lake.engine import FIXED, Engine, PhysicalField, read_parquet, sql_list, text
 from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFile
 from autostream.lake.formats import convert_to_parquet
 from autostream.lake.manifests import field_type
 from autostream.lake.predicate import sql_literal
-from autostream.lake.projection import column, duckdb_type, has_ids, leaf, refuse_twins, with_mapped_ids
+from autostream.lake.projection import Columns, has_ids, ids_twice, refuse_twins, unidentified, with_mapped_ids
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,16 @@ ROWS = 1 << 40
 _VIRTUAL_COLUMNS = frozenset({"file_index", "file_row_number", "filename"})
 
 
+_SET_MAPPING = (
+    "Set the table property schema.name-mapping.default to a mapping of the file's column names to field ids."
+)
+
+
 @dataclass(frozen=True)
 class FileClass:
     """Files of one physical schema: read by one expression per column."""
 
-    fields: tuple[PhysicalField, ...]
+    columns: Columns
     files: tuple[LiveFile, ...]
     paths: tuple[str, ...]
 
@@ -102,11 +108,11 @@ class Relations:
         for item in self._classes(files, wanted):
             constants = self._identity_values(item.files[0])
             selected = [
-                self._select(column(item.fields, c.field_id, c.field_type), c.field_id, c.field_type, constants)
+                self._select(item.columns.column(c.field_id, c.field_type), c.field_id, c.field_type, constants)
                 + f" AS c{c.field_id}"
                 for c in columns
             ]
-            selected += [self._select(leaf(item.fields, i, t), i, t, constants) + f" AS k{i}" for i, t in keys.items()]
+            selected += [self._select(item.columns.leaf(i, t), i, t, constants) + f" AS k{i}" for i, t in keys.items()]
             selected.append(f"{_file_number([index[f.path] for f in item.files])} * {ROWS} + file_row_number AS _row")
             selected.append(_by_file([f.sequence_number for f in item.files]) + " AS _seq")
             parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
@@ -120,7 +126,7 @@ class Relations:
         for item in self._classes(deletes, wanted):
             selected = []
             for i, key_type in types.items():
-                sql = leaf(item.fields, i, key_type)
+                sql = item.columns.leaf(i, key_type)
                 if sql is None:
                     raise DataError(
                         f"Equality-delete file {item.files[0].path} lacks its equality column with field id {i}, so "
@@ -136,8 +142,8 @@ class Relations:
         """Return the relation of the positions that delete files delete in the given data files."""
         parts = []
         for item in self._classes(deletes, POSITION_DELETE_SCHEMA):
-            path = column(_position_fields(item.fields), FILE_PATH_FIELD_ID, StringType())
-            position = column(_position_fields(item.fields), POSITION_FIELD_ID, LongType())
+            path = item.columns.column(FILE_PATH_FIELD_ID, StringType())
+            position = item.columns.column(POSITION_FIELD_ID, LongType())
             if path is None or position is None:
                 raise DataError(
                     f"Position-delete file {item.files[0].path} lacks the columns file_path and pos, so it cannot be "
@@ -159,7 +165,7 @@ class Relations:
     def referenced_paths(self, delete: LiveFile) -> set[str]:
         """Return the (normalised) paths of the data files in which a position-delete file deletes rows."""
         (item,) = self._classes([delete], POSITION_DELETE_SCHEMA)
-        path = column(_position_fields(item.fields), FILE_PATH_FIELD_ID, StringType())
+        path = item.columns.column(FILE_PATH_FIELD_ID, StringType())
         sql = f"SELECT DISTINCT regexp_replace({path}, '^file:/+', '/') FROM {read_parquet(item.paths)}"
         return {row[0] for row in self._engine.rows(sql)}
 
@@ -190,30 +196,57 @@ class Relations:
         self._measure(by_path)
         classes = []
         for fields, paths in self._engine.schemas(list(by_path)):
-            if _needs_renaming(fields):
-                moved = {self._convert(by_path[p], wanted): by_path[p] for p in paths}
+            copied = set(paths) if _needs_copy(fields) else self._undecodable(fields, paths)
+            same = set(paths) - copied
+            if ordered := [path for path in by_path if path in same]:
+                classes.append(self._class(fields, [by_path[p] for p in ordered], ordered, wanted))
+            if copied:
+                moved = {self._convert(by_path[p], wanted): by_path[p] for p in by_path if p in copied}
                 for other, copies in self._engine.schemas(list(moved)):
-                    own = tuple(moved[p] for p in copies)
-                    classes.append(FileClass(self._identified(other, own[0], wanted), own, tuple(copies)))
-                continue
-            same = set(paths)
-            ordered = [path for path in by_path if path in same]
-            owned = tuple(by_path[p] for p in ordered)
-            classes.append(FileClass(self._identified(fields, owned[0], wanted), owned, tuple(ordered)))
+                    classes.append(self._class(other, [moved[p] for p in copies], copies, wanted))
         return classes
+
+    def _undecodable(self, fields: Sequence[PhysicalField], paths: Sequence[str]) -> set[str]:
+        """Return the files, of one schema, that are encoded as the engine cannot read."""
+        return self._engine.split_bytes(list(paths)) if _has_fixed(fields) else set()
+
+    def _class(
+        self, fields: tuple[PhysicalField, ...], files: Sequence[LiveFile], paths: Sequence[str], wanted: Schema
+    ) -> FileClass:
+        identified = self._identified(fields, files[0], wanted)
+        return FileClass(Columns(identified, files[0].path), tuple(files), tuple(paths))
 
     def _identified(
         self, fields: tuple[PhysicalField, ...], file: LiveFile, wanted: Schema
     ) -> tuple[PhysicalField, ...]:
-        if has_ids(fields) or wanted is POSITION_DELETE_SCHEMA or not wanted.fields:
+        """Return a file's fields with their ids: its own, and those by name where it has none.
+
+        Raises:
+            DataError: it cannot be told which of its columns a wanted one is.
+        """
+        if wanted is POSITION_DELETE_SCHEMA:
+            return _position_fields(fields)
+        if not wanted.fields:
             return fields
-        if self._mapping is None:
+        if self._mapping is not None:
+            fields = with_mapped_ids(fields, self._mapping)
+        elif not has_ids(fields):
             raise DataError(
                 f"File {file.path} has no field ids and the table no name mapping, so its columns cannot be told "
-                "apart. Set the table property schema.name-mapping.default to a mapping of the file's column names to "
-                "field ids."
+                f"apart. {_SET_MAPPING}"
             )
-        return with_mapped_ids(fields, self._mapping)
+        elif unknown := unidentified(fields, wanted.fields):
+            raise DataError(
+                f"File {file.path} has no field id for {', '.join(unknown)}, and the table no name mapping, so it "
+                f"cannot be told which of the table's columns that is. {_SET_MAPPING}"
+            )
+        if twice := ids_twice(fields) & set(wanted.field_ids):
+            raise DataError(
+                f"File {file.path} has more than one column with field id {', '.join(map(str, sorted(twice)))}, so it "
+                "cannot be told which of them is the table's. Its writer broke the Iceberg spec: write the file again, "
+                "or remove it from the table."
+            )
+        return fields
 
     def _readable(self, file: LiveFile, wanted: Schema) -> str:
         return self._engine.path(file.path) if file.file_format == "parquet" else self._convert(file, wanted)
@@ -269,6 +302,19 @@ def _file_number(numbers: Sequence[int]) -> str:
     return _by_file(numbers)
 
 
+def _has_fixed(fields: Iterable[PhysicalField]) -> bool:
+    return any(field.stored.startswith(FIXED) or _has_fixed(field.children) for field in fields)
+
+
+def _needs_copy(fields: Sequence[PhysicalField]) -> bool:
+    """Say whether the engine cannot read a file as it is: another reader then copies it."""
+    return _needs_renaming(fields) or _has_misread(fields)
+
+
+def _has_misread(fields: Iterable[PhysicalField]) -> bool:
+    return any(field.misread or _has_misread(field.children) for field in fields)
+
+
 def _needs_renaming(fields: Sequence[PhysicalField], *, top: bool = True) -> bool:
     """Say whether DuckDB cannot tell a file's columns apart by name: it ignores case and knows virtual columns."""
     names = [field.name.lower() for field in fields]
@@ -279,10 +325,7 @@ def _needs_renaming(fields: Sequence[PhysicalField], *, top: bool = True) -> boo
     )
 
 
-def _position_fields(fields: Iterable[PhysicalField]) -> list[PhysicalField]:
+def _position_fields(fields: Iterable[PhysicalField]) -> tuple[PhysicalField, ...]:
     """Return a position-delete file's fields with the ids that the spec reserves, where the writer left them out."""
     ids = {"file_path": FILE_PATH_FIELD_ID, "pos": POSITION_FIELD_ID}
-    return [
-        PhysicalField(f.name, ids.get(f.name) if f.field_id is None else f.field_id, f.type, f.kind, f.children)
-        for f in fields
-    ]
+    return tuple(replace(f, field_id=ids.get(f.name)) if f.field_id is None else f for f in fields)
