@@ -1,8 +1,23 @@
-"""The engine's Arrow batches as Iceberg's Arrow types."""
+"""Arrow types and batches: the engine's as Iceberg's, and what the readers of files other than Parquet share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+
 import pyarrow as pa
+
+BATCH_ROWS = 10_000
+FIELD_ID = b"PARQUET:field_id"
+
+Batches = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
+"""Reads batches of some of a file's columns, given by their positions."""
+
+Opened = tuple[pa.Schema, Batches]
+"""A file's schema with field ids, and its rows."""
+
+
+class NotReadable(Exception):
+    """A sound file holds what cannot be read; says what, as the object of "the file holds"."""
 
 
 def as_arrow(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -17,3 +32,46 @@ def _as_type(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     table = pa.Table.from_arrays([array], names=["x"]).cast(pa.schema([("x", wanted)]))
     chunks = table.column(0)
     return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+
+
+def field_id(field: pa.Field) -> int | None:
+    """Return the field id of a field, None if it has none."""
+    value = (field.metadata or {}).get(FIELD_ID)
+    return None if value is None or int(value) < 0 else int(value)
+
+
+def children_of(kind: pa.DataType) -> list[pa.Field]:
+    """Return the fields of a struct, the element of a list, key and value of a map; of others nothing."""
+    if pa.types.is_struct(kind):
+        return list(kind)
+    if pa.types.is_map(kind):
+        return [kind.key_field, kind.item_field]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return [kind.value_field]
+    return []
+
+
+def rebuilt(kind: pa.DataType, children: Sequence[pa.Field]) -> pa.DataType:
+    """Return a type with other children."""
+    if pa.types.is_struct(kind):
+        return pa.struct(children)
+    if pa.types.is_map(kind):
+        return pa.map_(children[0].with_nullable(False), children[1])
+    if pa.types.is_large_list(kind):
+        return pa.large_list(children[0])
+    return pa.list_(children[0]) if children else kind
+
+
+def with_id(field: pa.Field, own: int | str | None, kind: pa.DataType) -> pa.Field:
+    """Return a nullable field of another type with a field id, or with none."""
+    return pa.field(field.name, kind, True, None if own is None else {FIELD_ID: str(own).encode()})
+
+
+def nullable_schema(schema: pa.Schema) -> pa.Schema:
+    """Return a schema whose every field takes NULL, but for the keys of maps."""
+    return pa.schema([_nullable(field) for field in schema])
+
+
+def _nullable(field: pa.Field) -> pa.Field:
+    below = [_nullable(child) for child in children_of(field.type)]
+    return field.with_type(rebuilt(field.type, below)).with_nullable(True) if below else field.with_nullable(True)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from pyiceberg.io import FileIO
 
-from autostream.errors import AutostreamError, DataError
+from autostream.errors import AutostreamError, DataError, UnsupportedFileError
 from autostream.lake.engine import Engine, read_parquet
 from autostream.lake.files import Content, LiveFile
+from autostream.lake.limits import find_limit
 
 
 def explain_failure(
@@ -22,6 +23,12 @@ def explain_failure(
     if exhausted := engine.explain_exhaustion(error):
         return exhausted
     for file in files:
+        if limit := find_limit(engine, file, io):
+            return UnsupportedFileError(
+                f"Table {table}: {_kind(file)} file {file.path} holds {limit}. The file is sound, but this version of "
+                "autostream cannot read it. Nothing was touched. Compact the table with another engine, or let it "
+                "rewrite the file."
+            )
         if damage := find_damage(engine, file, io):
             return DataError(
                 f"Table {table}: {_kind(file)} file {file.path} {damage}. Restore it, or roll the table back to a "

@@ -25,6 +25,7 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import ConfigurationError
+from autostream.lake.arrow import as_arrow, nullable_schema
 from autostream.lake.engine import Engine, quoted, read_parquet, text
 from autostream.lake.metrics import FloatStatistics, Leaf, Mode, column_modes, file_metrics, leaves
 
@@ -276,9 +277,8 @@ def _write_arrow(
     row_group_rows: int,
 ) -> list[tuple[str, dict[int, FloatStatistics]]]:
     """Write through PyArrow; statistics of floating-point columns are read back from the files."""
-    from autostream.lake.arrow import as_arrow
-
-    arrow = schema_to_pyarrow(schema, include_field_ids=True)
+    # Files hold NULL in columns that a table calls required; what was read is written.
+    arrow = nullable_schema(schema_to_pyarrow(schema, include_field_ids=True))
     names = ", ".join(f"c{f.field_id}" for f in schema.fields)
     options: dict[str, Any] = {
         "compression": {"uncompressed": "none", "lz4_raw": "lz4"}.get(settings.codec, settings.codec),

@@ -20,6 +20,9 @@ from autostream.errors import DataError, UnsupportedTableError
 from autostream.lake.casts import duckdb_type, read_as
 from autostream.lake.engine import PhysicalField, quoted, text
 
+# How SQL that makes a map anew is known: the engine refuses to make one with a key twice, though it reads such.
+MAP_REBUILT = "map_from_entries("
+
 
 def refuse_twins(field: NestedField) -> None:
     """Refuse a column with a struct whose field names differ by case only: to the engine they are one.
@@ -210,7 +213,7 @@ class Columns:
         if not key_changed and not value_changed:
             return sql, False
         entries = f"list_transform(map_entries({sql}), lambda {item}: struct_pack(key := {key}, value := {value}))"
-        return f"CASE WHEN {sql} IS NULL THEN NULL ELSE map_from_entries({entries}) END", True
+        return f"CASE WHEN {sql} IS NULL THEN NULL ELSE {MAP_REBUILT}{entries}) END", True
 
     def _convert_struct(self, field: PhysicalField, target: StructType, sql: str, depth: int) -> tuple[str, bool]:
         children = {child.field_id: child for child in field.children}

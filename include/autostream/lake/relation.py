@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import duckdb
 from pyiceberg.io import FileIO
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
@@ -25,7 +27,15 @@ from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFil
 from autostream.lake.formats import convert_to_parquet
 from autostream.lake.manifests import field_type
 from autostream.lake.predicate import sql_literal
-from autostream.lake.projection import Columns, has_ids, ids_twice, refuse_twins, unidentified, with_mapped_ids
+from autostream.lake.projection import (
+    MAP_REBUILT,
+    Columns,
+    has_ids,
+    ids_twice,
+    refuse_twins,
+    unidentified,
+    with_mapped_ids,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +54,9 @@ _VIRTUAL_COLUMNS = frozenset({"file_index", "file_row_number", "filename"})
 _SET_MAPPING = (
     "Set the table property schema.name-mapping.default to a mapping of the file's column names to field ids."
 )
+
+
+Fields = tuple[PhysicalField, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ class Relations:
         self._mapping = metadata.name_mapping()
         self.rows: dict[str, int] = {}
         """Rows of each file that a relation was built of, by path: those in its footer, whatever its manifest says."""
-        self._converted: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._converted: dict[tuple[str, tuple[int, ...], bool], str] = {}
 
     def key_type(self, field_id: int, delete: LiveFile) -> IcebergType:
         """Return the type of an equality column, of a dropped one too.
@@ -193,32 +206,73 @@ class Relations:
     def _classes(self, files: Sequence[LiveFile], wanted: Schema) -> list[FileClass]:
         """Return the files by physical schema, each readable as Parquet."""
         by_path = {self._readable(file, wanted): file for file in files}
+        schemas = self._schemas(by_path, wanted)
         self._measure(by_path)
         classes = []
-        for fields, paths in self._engine.schemas(list(by_path)):
+        for fields, paths in schemas:
             copied = set(paths) if _needs_copy(fields) else self._undecodable(fields, paths)
             same = set(paths) - copied
             if ordered := [path for path in by_path if path in same]:
-                classes.append(self._class(fields, [by_path[p] for p in ordered], ordered, wanted))
+                found = self._class(fields, [by_path[p] for p in ordered], ordered, wanted)
+                classes += self._with_maps(found, wanted)
             if copied:
                 moved = {self._convert(by_path[p], wanted): by_path[p] for p in by_path if p in copied}
                 for other, copies in self._engine.schemas(list(moved)):
                     classes.append(self._class(other, [moved[p] for p in copies], copies, wanted))
         return classes
 
+    def _schemas(self, by_path: dict[str, LiveFile], wanted: Schema) -> list[tuple[Fields, list[str]]]:
+        """Return the distinct schemas, each with its files; copies take the place of what the engine cannot open."""
+        try:
+            return self._engine.schemas(list(by_path))
+        except duckdb.Error:
+            copies = {path: self._copy_of_unopened(path, by_path[path], wanted) for path in by_path}
+            if not any(copies.values()):
+                raise
+        for path, copy in copies.items():
+            if copy:
+                by_path[copy] = by_path.pop(path)
+        return self._engine.schemas(list(by_path))
+
+    def _copy_of_unopened(self, path: str, file: LiveFile, wanted: Schema) -> str | None:
+        """Return a copy of a file that the engine cannot open and PyArrow can: Parquet is written in many ways."""
+        try:
+            self._engine.schemas([path])
+        except duckdb.Error:
+            with suppress(DataError):  # the engine's own error says more of what is damaged
+                return self._convert(file, wanted)
+        return None
+
     def _undecodable(self, fields: Sequence[PhysicalField], paths: Sequence[str]) -> set[str]:
         """Return the files, of one schema, that are encoded as the engine cannot read."""
         return self._engine.split_bytes(list(paths)) if _has_fixed(fields) else set()
 
-    def _class(
-        self, fields: tuple[PhysicalField, ...], files: Sequence[LiveFile], paths: Sequence[str], wanted: Schema
-    ) -> FileClass:
+    def _class(self, fields: Fields, files: Sequence[LiveFile], paths: Sequence[str], wanted: Schema) -> FileClass:
         identified = self._identified(fields, files[0], wanted)
         return FileClass(Columns(identified, files[0].path), tuple(files), tuple(paths))
 
-    def _identified(
-        self, fields: tuple[PhysicalField, ...], file: LiveFile, wanted: Schema
-    ) -> tuple[PhysicalField, ...]:
+    def _with_maps(self, found: FileClass, wanted: Schema) -> list[FileClass]:
+        """Return a class, or copies of its files where the engine cannot make the maps wanted: it takes a key once."""
+        rebuilt = [
+            sql for w in wanted.fields if MAP_REBUILT in (sql := found.columns.column(w.field_id, w.field_type) or "")
+        ]
+        if not rebuilt:
+            return [found]
+        try:
+            self._engine.rows(
+                f"SELECT {', '.join(f'max(hash({sql}))' for sql in rebuilt)} FROM {read_parquet(found.paths)}"
+            )
+            return [found]
+        except duckdb.InvalidInputException as error:
+            if "Map keys" not in str(error):
+                raise
+        moved = {self._convert(file, wanted, maps=True): file for file in found.files}
+        return [
+            self._class(fields, [moved[path] for path in paths], paths, wanted)
+            for fields, paths in self._engine.schemas(list(moved))
+        ]
+
+    def _identified(self, fields: Fields, file: LiveFile, wanted: Schema) -> Fields:
         """Return a file's fields with their ids: its own, and those by name where it has none.
 
         Raises:
@@ -251,11 +305,12 @@ class Relations:
     def _readable(self, file: LiveFile, wanted: Schema) -> str:
         return self._engine.path(file.path) if file.file_format == "parquet" else self._convert(file, wanted)
 
-    def _convert(self, file: LiveFile, wanted: Schema) -> str:
-        key = (file.path, tuple(f.field_id for f in wanted.fields))
+    def _convert(self, file: LiveFile, wanted: Schema, *, maps: bool = False) -> str:
+        """Return a copy of a file as local Parquet; with ``maps``, its maps are promoted to the types wanted."""
+        key = (file.path, tuple(f.field_id for f in wanted.fields), maps)
         if key not in self._converted:
             target = str(self._engine.scratch(".parquet"))
-            convert_to_parquet(file, wanted.field_ids, target, mapping=self._mapping, io=self._io)
+            convert_to_parquet(file, wanted, target, mapping=self._mapping, io=self._io, maps=maps)
             self._converted[key] = target
         return self._converted[key]
 
@@ -325,7 +380,7 @@ def _needs_renaming(fields: Sequence[PhysicalField], *, top: bool = True) -> boo
     )
 
 
-def _position_fields(fields: Iterable[PhysicalField]) -> tuple[PhysicalField, ...]:
+def _position_fields(fields: Iterable[PhysicalField]) -> Fields:
     """Return a position-delete file's fields with the ids that the spec reserves, where the writer left them out."""
     ids = {"file_path": FILE_PATH_FIELD_ID, "pos": POSITION_FIELD_ID}
     return tuple(replace(f, field_id=ids.get(f.name)) if f.field_id is None else f for f in fields)
