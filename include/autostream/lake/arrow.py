@@ -67,6 +67,14 @@ def with_id(field: pa.Field, own: int | str | None, kind: pa.DataType) -> pa.Fie
     return pa.field(field.name, kind, True, None if own is None else {FIELD_ID: str(own).encode()})
 
 
+def with_storage(field: pa.Field) -> pa.Field:
+    """Return a field with the types that extension types are stored as: what else they mean is the reader's to say."""
+    if isinstance(field.type, pa.BaseExtensionType):
+        field = field.with_type(field.type.storage_type)
+    below = [with_storage(child) for child in children_of(field.type)]
+    return field.with_type(rebuilt(field.type, below)) if below else field
+
+
 def nullable_schema(schema: pa.Schema) -> pa.Schema:
     """Return a schema whose every field takes NULL, but for the keys of maps."""
     return pa.schema([_nullable(field) for field in schema])

@@ -49,7 +49,8 @@ def open_avro(stream: BinaryIO) -> Opened:
     blocks = fastavro.block_reader(stream)
     record = blocks.writer_schema
     assert isinstance(record, dict)
-    columns = [_Types(record).field(field) for field in record["fields"]]
+    types = _Types(record)
+    columns = [types.field(field) for field in record["fields"]]
 
     def read(chosen: Any) -> Iterator[pa.RecordBatch]:
         rows = _rows(blocks, record)

@@ -19,7 +19,16 @@ from pyiceberg.table.name_mapping import MappedField, NameMapping
 from pyiceberg.types import IcebergType
 
 from autostream.errors import AutostreamError, DataError, UnsupportedFileError
-from autostream.lake.arrow import BATCH_ROWS, NotReadable, Opened, children_of, field_id, rebuilt, with_id
+from autostream.lake.arrow import (
+    BATCH_ROWS,
+    NotReadable,
+    Opened,
+    children_of,
+    field_id,
+    rebuilt,
+    with_id,
+    with_storage,
+)
 from autostream.lake.avro import open_avro
 from autostream.lake.files import LiveFile
 from autostream.lake.orc import open_far_orc
@@ -142,12 +151,13 @@ def _mapped(schema: pa.Schema, mapping: NameMapping) -> pa.Schema:
 
 def _open_parquet(stream: BinaryIO) -> Opened:
     source = pq.ParquetFile(stream)
+    stored = pa.schema([with_storage(field) for field in source.schema_arrow])
 
     def read(chosen: Sequence[int]) -> Iterator[pa.RecordBatch]:
         for batch in source.iter_batches(BATCH_ROWS):
             yield pa.RecordBatch.from_arrays([batch.column(i) for i in chosen], [str(i) for i in chosen])
 
-    return source.schema_arrow, read
+    return stored, read
 
 
 def _open_orc(stream: BinaryIO) -> Opened:

@@ -6,8 +6,10 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
@@ -26,7 +28,7 @@ from pyiceberg.types import (
 
 from autostream.errors import ConfigurationError
 from autostream.lake.arrow import as_arrow, nullable_schema
-from autostream.lake.engine import Engine, quoted, read_parquet, text
+from autostream.lake.engine import Engine, is_local, quoted, read_parquet, text
 from autostream.lake.metrics import FloatStatistics, Leaf, Mode, column_modes, file_metrics, leaves
 
 # Part of the name of every file that a compaction writes: by it the orphan sweep knows what a killed one left behind.
@@ -153,9 +155,11 @@ def write_rows(
     engine.execute(f"SET preserve_insertion_order = {str(bool(order_by)).lower()}")
     row_group_rows = _row_group_rows(engine, target, settings)
     directory = engine.directory(target.directory)
-    if _engine_writes(schema):
+    written = None
+    # A file in a folder is named with "/" for "\\" by the engine.
+    if _engine_writes(schema) and "\\" not in directory:
         written = _copy(engine, rows, schema, target, settings, order_by, row_group_rows, directory)
-    else:
+    if written is None:
         written = _write_arrow(engine, rows, schema, target, settings, order_by, row_group_rows)
     return [_measured(engine.io, location, schema, settings, floats) for location, floats in written]
 
@@ -221,8 +225,11 @@ def _copy(
     order_by: str,
     row_group_rows: int,
     directory: str,
-) -> list[tuple[str, dict[int, FloatStatistics]]]:
-    """Write by the engine's COPY; returns the files with what only COPY knows of floating-point columns."""
+) -> list[tuple[str, dict[int, FloatStatistics]]] | None:
+    """Write by the engine's COPY; returns the files with what only COPY knows of floating-point columns.
+
+    None where it cannot say that, as it has no text for timestamps in years far below 0: nothing is left then.
+    """
     names = ", ".join(f"c{f.field_id} AS {quoted(f.name)}" for f in schema.fields)
     options = [
         "FORMAT parquet",
@@ -244,7 +251,13 @@ def _copy(
     else:
         options += ["USE_TMP_FILE false"]
         path = f"{directory}/{target.prefix}{uuid.uuid4()}.parquet"
-    found = engine.rows(f"COPY (SELECT {names} FROM {rows}{order_by}) TO {text(path)} ({', '.join(options)})")
+    try:
+        found = engine.rows(f"COPY (SELECT {names} FROM {rows}{order_by}) TO {text(path)} ({', '.join(options)})")
+    except duckdb.ConversionException as error:
+        if "out of range in timestamp conversion" not in str(error):
+            raise
+        _discard(engine, target, path)
+        return None
     floats = [leaf for leaf in leaves(schema) if isinstance(leaf.type, FloatType | DoubleType)]
     base = target.directory.rstrip("/")
     written = []
@@ -256,6 +269,16 @@ def _copy(
         statistics = row[4] or {}
         written.append((location, {leaf.field_id: _float_statistics(leaf, statistics) for leaf in floats}))
     return written
+
+
+def _discard(engine: Engine, target: Target, path: str) -> None:
+    """Delete what a COPY that failed has written, as far as its names are known."""
+    if not target.rolls:
+        delete_files(engine.io, [f"{target.directory.rstrip('/')}/{path.rsplit('/', 1)[-1]}"])
+    elif is_local(target.directory):
+        for left in Path(path).iterdir():
+            if left.name.startswith(target.prefix):
+                left.unlink(missing_ok=True)
 
 
 def _float_statistics(leaf: Leaf, statistics: Mapping[str, Mapping[str, str]]) -> FloatStatistics:

@@ -19,7 +19,7 @@ from pyiceberg.types import NestedField
 
 from autostream.catalogs import full_name
 from autostream.errors import AutostreamError, ResourceError, UsageError
-from autostream.lake.arrow import as_arrow
+from autostream.lake.arrow import as_arrow, nullable_schema
 from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine
 from autostream.lake.files import LiveFile, PartitionKey
@@ -61,8 +61,8 @@ class TableScan:
 
     @property
     def arrow_schema(self) -> pa.Schema:
-        """The schema of the batches."""
-        return schema_to_pyarrow(self.schema, include_field_ids=False)
+        """The schema of the batches; every column may hold NULL, as files do in columns that a table calls required."""
+        return nullable_schema(schema_to_pyarrow(self.schema, include_field_ids=False))
 
     def to_batches(self) -> pa.RecordBatchReader:
         """Return the rows as Arrow batches, read as they are asked for."""
@@ -102,7 +102,8 @@ class TableScan:
         partial = target.with_name(f".{target.name}.partial")
         written = 0
         try:
-            with pq.ParquetWriter(partial, schema_to_pyarrow(self.schema), compression="zstd") as writer:
+            schema = nullable_schema(schema_to_pyarrow(self.schema))
+            with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
                 for batch in _first(self._batches(), limit):
                     writer.write_batch(batch.cast(writer.schema))
                     written += batch.num_rows
