@@ -17,12 +17,23 @@ from pyarrow import orc
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.manifest import FileFormat
 from pyiceberg.partitioning import PartitionField
+from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.transforms import IdentityTransform
+from pyiceberg.table.sorting import SortField, SortOrder
+from pyiceberg.transforms import (
+    BucketTransform,
+    DayTransform,
+    HourTransform,
+    IdentityTransform,
+    MonthTransform,
+    Transform,
+    YearTransform,
+)
 from pyiceberg.types import (
     BinaryType,
     DateType,
     DecimalType,
+    DoubleType,
     FixedType,
     IcebergType,
     IntegerType,
@@ -36,7 +47,9 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from autostream.errors import DataError, UnsupportedFileError
+from autostream.errors import DataError, UnsupportedFileError, UsageError
+from autostream.lake.compact import plan_compaction
+from autostream.lake.options import CompactionOptions
 from autostream.lake.scan import scan_table
 from tests.lake.strange import (
     ID,
@@ -381,6 +394,106 @@ def write_avro(table: Table, fields: list[dict[str, Any]], rows: list[dict[str, 
     with path.open("wb") as stream:
         fastavro.writer(stream, {"type": "record", "name": "r", "fields": fields}, rows or [{"id": 1, "s": "x"}])
     return path
+
+
+MOST, LEAST = 2**63 - 1, -(2**63)
+FAR_DAYS = [2**31 - 1, 2**31 - 2, 3663634, 0, -800_000, 2 - 2**31, 1 - 2**31, -(2**31)]
+FAR_INSTANTS = [MOST, MOST - 1, 3663634 * 86_400_000_000, 0, -1, LEAST + 2, LEAST + 1, LEAST]
+
+
+def numbers(found: pa.ChunkedArray) -> list[int]:
+    array = found.combine_chunks()
+    return array.view(pa.int64() if array.type.bit_width == 64 else pa.int32()).to_pylist()  # type: ignore[no-any-return]
+
+
+def far_rows(instants: pa.DataType, *more: Any) -> pa.Table:
+    rows = {
+        "id": list(range(8)),
+        "d": pa.array(FAR_DAYS, pa.int32()).view(pa.date32()),
+        "t": pa.array(FAR_INSTANTS).view(instants),
+    }
+    return identified(pa.table(rows | dict(more)), id=1, d=2, t=3, f=4)
+
+
+@pytest.mark.parametrize(
+    ("transforms", "with_floats"),
+    [
+        ((IdentityTransform(), IdentityTransform()), False),
+        ((YearTransform(), HourTransform()), True),
+        ((MonthTransform(), DayTransform()), False),
+        ((BucketTransform(4), BucketTransform(4)), True),
+    ],
+)
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_every_date_and_instant_is_kept_sorted_and_shown(
+    lake: SqlCatalog, transforms: tuple[Transform[Any, Any], ...], with_floats: bool, zone: str | None
+) -> None:
+    instants: IcebergType = TimestamptzType() if zone else TimestampType()
+    fields = [NestedField(2, "d", DateType()), NestedField(3, "t", instants)]
+    order = SortOrder(*(SortField(f.field_id, t) for f, t in zip(fields, transforms, strict=True)))
+    extra = [NestedField(4, "f", DoubleType())] if with_floats else []
+    schema = Schema(ID, *fields, *extra)
+    table = lake.create_table("db.t", schema, sort_order=order)
+    floats = [("f", [1.5] * 8)] if with_floats else []
+    add(table, far_rows(pa.timestamp("us", zone), *floats))
+    # A key that is the least instant, and one that the engine calls infinity.
+    keys = pa.table({"t": pa.array([LEAST, MOST]).view(pa.timestamp("us", zone))})
+    add(table, identified(keys, t=3), equality_ids=[3])
+    expected = sorted(zip(range(1, 7), FAR_DAYS[1:7], FAR_INSTANTS[1:7], strict=True))
+    for _ in range(2):
+        found = scan_table(table).to_arrow().sort_by("id")
+        assert list(zip(found["id"].to_pylist(), numbers(found["d"]), numbers(found["t"]), strict=True)) == expected
+        shown = {str(row["t"]) for row in scan_table(table).head(10)}
+        assert any(text.startswith("+294247-01-10T04:00:54.775806") for text in shown)
+        compacted(table)
+    assert len(list(folder(table).glob("autostream-*"))) == 2, "a first attempt is left behind"
+
+
+def test_far_dates_as_partitions_are_named_filtered_and_merged(lake: SqlCatalog) -> None:
+    fields = [NestedField(2, "d", DateType()), NestedField(3, "t", TimestampType())]
+    parts = (PartitionField(2, 1000, DayTransform(), "day"), PartitionField(3, 1001, IdentityTransform(), "t"))
+    table = table_of(lake, ID, *fields, by=parts)
+    rows = far_rows(pa.timestamp("us"))
+    for i, (day, instant) in enumerate(zip(FAR_DAYS, FAR_INSTANTS, strict=True)):
+        add(table, rows.slice(i, 1), partition=(day, instant))
+        lacking = identified(pa.table({"id": [i + 10], "d": rows["d"].slice(i, 1)}), id=1, d=2)
+        add(table, lacking, partition=(day, instant))
+    plan = plan_compaction(table, options=CompactionOptions.from_properties({}, {"rewrite-all": "true"}))
+    names = {str(group.partition) for group in plan.groups}
+    assert any("day=%2B12000-09-09" in name for name in names)
+    assert numbers(scan_table(compacted(table)).to_arrow().sort_by("id")["t"]) == FAR_INSTANTS * 2
+    assert sorted(values(table, "id", where="t > '2026-01-01T00:00:00'")) == [0, 1, 2, 10, 11, 12]
+    with pytest.raises(UsageError, match="12000-01-01"):
+        scan_table(table, where="d < '12000-01-01'")
+
+
+def test_far_dates_within_lists_maps_and_structs_are_shown(lake: SqlCatalog) -> None:
+    field = NestedField(2, "l", ListType(3, MapType(4, StringType(), 5, DateType(), False), False))
+    table = table_of(lake, ID, field)
+    ids = {name: table.schema().find_field(name).field_id for name in table.schema().column_names}
+    entries = pa.map_(
+        pa.field("key", pa.string(), False, id_of(ids["l.element.key"])),
+        pa.field("value", pa.date32(), True, id_of(ids["l.element.value"])),
+    )
+    kind = pa.list_(pa.field("element", entries, True, id_of(ids["l.element"])))
+    schema = pa.schema([pa.field("id", pa.int64(), metadata=id_of(1)), pa.field("l", kind, metadata=id_of(ids["l"]))])
+    add(table, pa.table([pa.array([1]), pa.array([[[("a", 3663634), ("b", 0), ("c", None)], None]], kind)], schema))
+    (row,) = scan_table(table).head(1)
+    assert row["l"] == [[("a", "+12000-09-09"), ("b", dt.date(1970, 1, 1)), ("c", None)], None]
+
+
+def test_a_partition_whose_folder_would_be_too_long(lake: SqlCatalog) -> None:
+    """29 Chinese characters are 261 bytes when they are escaped; the writer of such a table names no folders."""
+    table = table_of(lake, ID, TEXT, by=(PartitionField(2, 1000, IdentityTransform(), "s"),))
+    texts = ["中" * 40 + end for end in "ab"]
+    for number, value in enumerate(texts):
+        for part in range(2):
+            rows = identified(pa.table({"id": [2 * number + part], "s": [value]}), id=1, s=2)
+            add(table, rows, partition=(value,))
+    assert values(compacted(table), "id") == [0, 1, 2, 3]
+    folders = {path.parent.name for path in folder(table).glob("*/autostream-*")}
+    assert len(folders) == 2
+    assert all(len(name.encode()) <= 255 for name in folders)
 
 
 def test_avro_values_are_numbers_whatever_they_stand_for(lake: SqlCatalog) -> None:

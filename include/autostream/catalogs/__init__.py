@@ -12,7 +12,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 from pyiceberg.utils.config import Config
 
-from autostream.errors import AutostreamError, ConfigurationError, UsageError
+from autostream.errors import AutostreamError, ConfigurationError, UnsupportedTableError, UsageError
 from autostream.masking import learn_from
 
 IMPLEMENTATIONS: Final = {
@@ -134,6 +134,13 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
     except Exception as error:
         if (failure := _explained(error)) is not None:
             raise type(failure)(f"Table {name}: {failure}") from error
+        if "manifest-list\n  Field required" in str(error):
+            raise UnsupportedTableError(
+                f"Table {name} has snapshots that list their manifests in the metadata file itself, as the first "
+                "Iceberg releases wrote them ('manifests', not 'manifest-list'). autostream cannot read these. "
+                "Nothing was touched. Write to the table with a newer Iceberg release, for example from Spark or "
+                "Flink, then expire the old snapshots with it."
+            ) from error
         raise ConfigurationError(
             f"Table {name} cannot be loaded from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the "
             "catalog's connection and the table's metadata file."

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
+
+from autostream.lake.calendar import day_text, timestamp_text
 
 BATCH_ROWS = 10_000
 FIELD_ID = b"PARQUET:field_id"
@@ -32,6 +35,42 @@ def _as_type(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     table = pa.Table.from_arrays([array], names=["x"]).cast(pa.schema([("x", wanted)]))
     chunks = table.column(0)
     return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+
+
+def as_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return a batch as dictionaries; dates and timestamps outside of Python's as text."""
+    columns = [_values(array) for array in batch.columns]
+    return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(array: pa.Array) -> list[Any]:
+    try:
+        return array.to_pylist()  # type: ignore[no-any-return]
+    except (OverflowError, ValueError):  # a year that Python's dates do not have
+        if pa.types.is_nested(array.type):
+            return [None if not item.is_valid else _nested(item) for item in array]
+        return [item.as_py() if _has_value(item) else _text(item) for item in array]
+
+
+def _nested(item: pa.Scalar) -> Any:
+    if pa.types.is_struct(item.type):
+        return {name: _values(pa.array([item[name]]))[0] for name in item}
+    entries = _values(item.values)
+    return [(entry["key"], entry["value"]) for entry in entries] if pa.types.is_map(item.type) else entries
+
+
+def _has_value(item: pa.Scalar) -> bool:
+    try:
+        item.as_py()
+    except (OverflowError, ValueError):
+        return False
+    return True
+
+
+def _text(item: pa.Scalar) -> str:
+    if pa.types.is_date(item.type):
+        return day_text(item.value)
+    return timestamp_text(item.value, zone="+00:00" if item.type.tz else "")
 
 
 def field_id(field: pa.Field) -> int | None:

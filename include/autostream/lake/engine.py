@@ -203,9 +203,7 @@ class Engine:
 
     def measures(self, paths: list[str]) -> dict[str, tuple[int, int]]:
         """Return the number of rows of Parquet files, as their footers say, and their sizes in bytes, by path."""
-        found = self.rows(
-            f"SELECT file_name, num_rows, file_size_bytes FROM parquet_file_metadata({file_list(paths)})"
-        )
+        found = self.rows(f"SELECT file_name, num_rows, file_size_bytes FROM parquet_file_metadata({file_list(paths)})")
         return {path: (rows, size) for path, rows, size in found}
 
     def split_bytes(self, paths: list[str]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -53,7 +54,6 @@ from pyiceberg.types import (
     TimeType,
     UUIDType,
 )
-from pyiceberg.utils.datetime import days_to_date
 
 from autostream.errors import UsageError
 from autostream.lake.casts import duckdb_type
@@ -255,15 +255,23 @@ def sql_literal(value: Any, field_type: IcebergType) -> str:
         case FloatType() | DoubleType() | DecimalType():
             return f"'{value}'::{duckdb_type(field_type)}"
         case DateType():
-            return f"DATE '{days_to_date(value) if isinstance(value, int) else value}'"
+            days = value if isinstance(value, int) else (value - date(1970, 1, 1)).days
+            return _or_infinity("DATE", 31, days, "(DATE '1970-01-01' + ({}))")
         case TimeType():
             return f"(TIME '00:00:00' + to_microseconds({int(value)}))"
         case TimestampType():
-            return f"make_timestamp({int(value)})"
+            return _or_infinity("TIMESTAMP", 63, value, "make_timestamp({})")
         case TimestamptzType():
-            return f"make_timestamptz({int(value)})"
+            return _or_infinity("TIMESTAMPTZ", 63, value, "make_timestamptz({})")
         case _:  # booleans and whole numbers
             return str(value)
+
+
+def _or_infinity(name: str, bits: int, value: int, sql: str) -> str:
+    """Return the SQL of a number as a date or timestamp: the largest ones are infinity to the engine."""
+    if abs(value) == 2**bits - 1:
+        return f"'{'-' if value < 0 else ''}infinity'::{name}"
+    return sql.format(value)
 
 
 class SqlFilter(BoundBooleanExpressionVisitor[str]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
@@ -82,6 +83,11 @@ class _PartitionPath:
 
     def to_path(self) -> str:
         return self.path
+
+
+def _folder(part: str) -> str:
+    """Return a folder's name for a partition's value: file systems take 255 bytes, and the spec any path."""
+    return part if len(part.encode()) <= 255 else f"{part[:200]}-{sha256(part.encode()).hexdigest()[:16]}"
 
 
 class GroupRewriter:
@@ -184,7 +190,7 @@ class GroupRewriter:
                 self._write(relations, files, dead, target, written, half)
 
     def _target(self, group: FileGroup) -> Target:
-        path = "/".join(self._plan.state.partition_path(group.partition_key))
+        path = "/".join(map(_folder, self._plan.state.partition_path(group.partition_key)))
         name = f"{FILE_PREFIX}{self._run_id}-{group.number:05d}-"
         location = self._table.location_provider().new_data_location(name, _PartitionPath(path) if path else None)  # type: ignore[arg-type]
         directory, prefix = location.rsplit("/", 1)

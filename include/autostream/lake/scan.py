@@ -19,7 +19,7 @@ from pyiceberg.types import NestedField
 
 from autostream.catalogs import full_name
 from autostream.errors import AutostreamError, ResourceError, UsageError
-from autostream.lake.arrow import as_arrow, nullable_schema
+from autostream.lake.arrow import as_arrow, as_rows, nullable_schema
 from autostream.lake.damage import explain_failure
 from autostream.lake.engine import Engine
 from autostream.lake.files import LiveFile, PartitionKey
@@ -74,8 +74,8 @@ class TableScan:
         return self._state.snapshot_id
 
     def head(self, rows: int) -> list[dict[str, Any]]:
-        """Return the first rows, of whatever order, as dictionaries."""
-        return [row for batch in _first(self._batches(), rows) for row in batch.to_pylist()]
+        """Return the first rows, of whatever order, as dictionaries; times that Python has no value for as text."""
+        return [row for batch in _first(self._batches(), rows) for row in as_rows(batch)]
 
     def to_arrow(self) -> pa.Table:
         """Return all rows in memory."""

@@ -33,6 +33,7 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import UnsupportedTableError
+from autostream.lake.casts import duckdb_type
 from autostream.lake.engine import Engine, text
 from autostream.lake.projection import field_path, field_sql
 
@@ -65,7 +66,8 @@ def _transformed(engine: Engine, field: SortField, sql: str, source: IcebergType
         case VoidTransform():
             return None
         case YearTransform() | MonthTransform() | DayTransform() | HourTransform() as part:
-            return f"date_trunc({text(str(part))}, {sql})"
+            # Near the ends of what the engine has it cannot cut: such values are in order as they are.
+            return f"coalesce(CAST(try(date_trunc({text(str(part))}, {sql})) AS {duckdb_type(source)}), {sql})"
         case TruncateTransform() as cut:
             width = cut.width
             if isinstance(source, StringType):
@@ -89,8 +91,7 @@ def _bucket(engine: Engine, transform: BucketTransform[int], sql: str, source: I
     kind = type(source)
     parse: Callable[[Any], Any]
     if kind in (DateType, TimeType, TimestampType, TimestamptzType):
-        epoch = f"date_diff('day', DATE '1970-01-01', {sql})" if kind is DateType else f"epoch_us({sql})"
-        argument, parameter, parse = epoch, "BIGINT", int
+        argument, parameter, parse = _number(sql, kind), "BIGINT", int
     elif kind in (DecimalType, UUIDType):
         argument, parameter, parse = f"CAST({sql} AS VARCHAR)", "VARCHAR", Decimal if kind is DecimalType else UUID
     elif kind is StringType:
@@ -103,3 +104,16 @@ def _bucket(engine: Engine, transform: BucketTransform[int], sql: str, source: I
     name = f"iceberg_bucket_{engine.scratch('').name}"
     engine.connection.create_function(name, lambda value: hashed(parse(value)), [parameter], "INTEGER")
     return f"{name}({argument})"
+
+
+def _number(sql: str, kind: type[IcebergType]) -> str:
+    """Return the SQL of the number that a date or time is stored as."""
+    if kind is DateType:
+        return f"({sql} - DATE '1970-01-01')"
+    if kind is TimeType:
+        return f"epoch_us({sql})"
+    # The largest numbers are infinity to the engine, which has no microseconds.
+    return (
+        f"CASE WHEN isfinite({sql}) THEN epoch_us({sql}) WHEN {sql} > '2000-01-01' THEN {2**63 - 1} "
+        f"WHEN {sql} IS NOT NULL THEN {1 - 2**63} END"
+    )

@@ -17,6 +17,7 @@ from pyiceberg.transforms import VoidTransform
 
 from autostream.catalogs import full_name
 from autostream.errors import DataError, InconsistentTableError, UnsupportedTableError, UsageError
+from autostream.lake.calendar import partition_text
 from autostream.lake.deletes import DeleteIndex
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.manifests import ManifestReader, field_type, is_deletion_vector, partition_type
@@ -92,7 +93,7 @@ class TableState:
         record = next(f.entry.partition for f in self._by_partition[key] if f.entry is not None)
         types = partition_type(self.metadata, spec).fields
         values = [
-            part.transform.to_human_string(typed.field_type, record[position])
+            partition_text(part.transform, typed.field_type, record[position])
             for position, (part, typed) in enumerate(zip(spec.fields, types, strict=True))
         ]
         return [
