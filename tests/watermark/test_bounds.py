@@ -380,7 +380,7 @@ def test_a_file_that_is_missing_is_named(lake: SqlCatalog, opened: list[str], wh
     location = manifest if what == "manifest" else snapshot.manifest_list
     Path(location.removeprefix("file://")).unlink()
 
-    with pytest.raises(DataError, match=f"{Path(location).name} cannot be read.*Restore the file"):
+    with pytest.raises(DataError, match=f"{Path(location).name} is missing.*Restore the file"):
         lake_table.mark()
 
 

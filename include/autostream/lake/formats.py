@@ -18,7 +18,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 from pyiceberg.types import IcebergType
 
-from autostream.errors import AutostreamError, DataError, UnsupportedFileError
+from autostream.errors import AutostreamError, UnsupportedFileError
 from autostream.lake.arrow import (
     BATCH_ROWS,
     NotReadable,
@@ -30,6 +30,7 @@ from autostream.lake.arrow import (
     with_storage,
 )
 from autostream.lake.avro import open_avro
+from autostream.lake.damage import unreadable
 from autostream.lake.files import LiveFile
 from autostream.lake.orc import open_far_orc
 from autostream.lake.promotion import promote, promoted
@@ -70,10 +71,7 @@ def convert_to_parquet(
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # the scratch file did not fit: nothing is wrong with the one read
-        raise DataError(
-            f"{file.file_format.upper()} file {file.path} cannot be read ({type(error).__name__}: {error}). Restore "
-            "the file, or roll the table back to a snapshot without it."
-        ) from error
+        raise unreadable(file, io, error) from error
 
 
 def _unsupported(file: LiveFile, what: str) -> UnsupportedFileError:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
-import pyarrow.parquet as pq
-from pyiceberg.io import FileIO
 
 from autostream.lake.engine import Engine, quoted, read_parquet
 from autostream.lake.files import LiveFile
@@ -12,28 +12,18 @@ from autostream.lake.files import LiveFile
 _NO_UTF8 = ("Invalid string encoding", "could not convert blob to UTF8")
 
 
-def find_limit(engine: Engine, file: LiveFile, io: FileIO) -> str | None:
-    """Return what a Parquet file holds that the engine cannot read though another reader can; else None."""
-    if file.file_format != "parquet" or (said := _fails(engine, file, "COLUMNS(*)")) is None:
-        return None
-    try:
-        with io.new_input(file.path).open(seekable=True) as stream:
-            source = pq.ParquetFile(stream)
-            for _ in source.iter_batches():
-                pass
-            names = source.schema_arrow.names
-    except Exception:  # whatever the other reader says, it is no proof that the file is sound
-        return None
+def describe_limit(engine: Engine, file: LiveFile, names: Sequence[str], said: str) -> str:
+    """Return what a sound file with columns ``names`` holds that the engine cannot read, and failed at as ``said``."""
     if any(sign in said for sign in _NO_UTF8):
         columns = [name for name in names if _fails(engine, file, quoted(name))]
         return f"strings that are no UTF-8 in column {', '.join(map(repr, columns))}"
     return f"what the merge engine does not read ({said.strip().splitlines()[0].rstrip('.')})"
 
 
-def _fails(engine: Engine, file: LiveFile, columns: str) -> str | None:
-    """Return what the engine says when it cannot read columns; a hash needs every value of them."""
+def _fails(engine: Engine, file: LiveFile, columns: str) -> bool:
+    """Say whether the engine cannot read columns; a hash needs every value of them."""
     try:
         engine.rows(f"SELECT max(hash({columns})) FROM {read_parquet([engine.path(file.path)])}")
-    except duckdb.Error as error:
-        return str(error)
-    return None
+    except duckdb.Error:
+        return True
+    return False

@@ -39,7 +39,8 @@ from pyiceberg.types import IcebergType, IntegerType, ListType, LongType, Nested
 from pyiceberg.utils.concurrent import ExecutorFactory
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
-from autostream.errors import ConfigurationError, DataError
+from autostream.errors import ConfigurationError, InconsistentTableError
+from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile, partition_key
 
 Status = ManifestEntryStatus
@@ -102,22 +103,15 @@ def read_entries(io: FileIO, manifest: ManifestFile) -> list[ManifestEntry]:
     """Return all entries of a manifest, deleted ones too, with inherited numbers filled in (R1, R4).
 
     Raises:
-        DataError: the manifest is missing, or is not what Avro or Iceberg say it should be.
+        DataError: the manifest is missing or damaged.
+        UnsupportedFileError: it is sound, and cannot be read.
     """
     path = manifest.manifest_path
     try:
         with _ManifestAvro(io.new_input(path)) as reader:
             entries = list(reader)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"Manifest {path} is missing. The snapshot that lists it cannot be read; restore the file, or roll the "
-            "table back to a snapshot whose manifests exist."
-        ) from error
     except Exception as error:  # Avro decoding fails in as many ways as bytes can be wrong
-        raise DataError(
-            f"Manifest {path} cannot be read ({type(error).__name__}: {error}). Restore the file, or roll the table "
-            "back to a snapshot that does not list it."
-        ) from error
+        raise explain_unreadable(io, path, f"Manifest {path}", error) from error
     for entry in entries:
         _inherit(entry, manifest)
     return entries
@@ -132,7 +126,7 @@ def _inherit(entry: ManifestEntry, manifest: ManifestFile) -> None:
     if entry.file_sequence_number is None and inherits:
         entry.file_sequence_number = manifest.sequence_number
     if entry.sequence_number is None:
-        raise DataError(
+        raise InconsistentTableError(
             f"Manifest {manifest.manifest_path} lists {entry.data_file.file_path} as {entry.status.name.lower()} "
             "without a sequence number, which the Iceberg spec forbids: it cannot be told which deletes apply. "
             "Rewrite the manifest."
@@ -210,9 +204,9 @@ def partition_type(metadata: TableMetadata, spec: PartitionSpec) -> StructType:
     def result(part: PartitionField) -> IcebergType:
         source = field_type(metadata, part.source_id)
         if source is None:
-            raise DataError(
+            raise InconsistentTableError(
                 f"Partition field {part.name!r} of spec {spec.spec_id} has source column id {part.source_id}, which no "
-                "schema of the table has. The table's metadata is damaged."
+                "schema of the table has: the table's metadata contradicts itself. Roll it back to earlier metadata."
             )
         return part.transform.result_type(source)
 

@@ -16,7 +16,8 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.transforms import VoidTransform
 
 from autostream.catalogs import full_name
-from autostream.errors import DataError, InconsistentTableError, UnsupportedTableError, UsageError
+from autostream.errors import InconsistentTableError, UnsupportedTableError, UsageError
+from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.lake.calendar import partition_text
 from autostream.lake.deletes import DeleteIndex
 from autostream.lake.files import Content, LiveFile, PartitionKey
@@ -148,12 +149,9 @@ def read_state(
         return TableState(metadata, None, (), {}, {})
     try:
         manifests = snapshot.manifests(table.io)
-    except Exception as error:
-        raise DataError(
-            f"The manifest list {snapshot.manifest_list} of snapshot {snapshot.snapshot_id} of table {label} cannot "
-            f"be read ({type(error).__name__}: {error}). Restore the file, or roll the table back to a snapshot whose "
-            "list exists."
-        ) from error
+    except Exception as error:  # Avro decoding fails in as many ways as bytes can be wrong
+        what = f"The manifest list {snapshot.manifest_list} of snapshot {snapshot.snapshot_id} of table {label}"
+        raise explain_unreadable(table.io, snapshot.manifest_list, what, error) from error
     files = (reader or ManifestReader(table.io)).live_files(manifests)
     for file in files:
         if file.content != Content.DATA and file.entry is not None and is_deletion_vector(file.entry):

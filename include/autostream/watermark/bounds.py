@@ -48,7 +48,8 @@ from pyiceberg.types import (
 )
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
-from autostream.errors import AutostreamError, ConfigurationError, DataError
+from autostream.errors import ConfigurationError
+from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.watermark.marks import Source, TableMark
 
 COLUMN: Final = "autostream.watermark.column"
@@ -189,13 +190,9 @@ def largest_bound(table: Table, field: NestedField) -> Found:
         return Found()
     try:
         listed = snapshot.manifests(table.io)
-    except AutostreamError:
-        raise
     except Exception as error:  # Avro decoding fails in as many ways as bytes can be wrong
-        raise DataError(
-            f"The manifest list {snapshot.manifest_list} cannot be read: {error or type(error).__name__}. Restore the "
-            "file, or roll the table back to an earlier snapshot."
-        ) from error
+        what = f"The manifest list {snapshot.manifest_list}"
+        raise explain_unreadable(table.io, snapshot.manifest_list, what, error) from error
     manifests = [
         manifest
         for manifest in listed
@@ -256,13 +253,8 @@ def _read(io: FileIO, manifest: ManifestFile, field_id: int, ticks_a_day: int) -
             for entry in entries:
                 if entry[0] != ManifestEntryStatus.DELETED:
                     found |= _of_file(entry[1], field_id, ticks_a_day)
-    except AutostreamError:
-        raise
     except Exception as error:  # Avro decoding fails in as many ways as bytes can be wrong
-        raise DataError(
-            f"Manifest {manifest.manifest_path} cannot be read ({type(error).__name__}: {error}). Restore the file, or "
-            "roll the table back to a snapshot that does not list it."
-        ) from error
+        raise explain_unreadable(io, manifest.manifest_path, f"Manifest {manifest.manifest_path}", error) from error
     _memory.put(_key(manifest, field_id, ticks_a_day), found)
     return found
 
