@@ -1,6 +1,7 @@
 """Random tables of Iceberg's own writers, in Java: what each engine reads of them has to be the same."""
 
 import datetime as dt
+import operator
 import random
 import subprocess
 import uuid
@@ -24,6 +25,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 
+from autostream.errors import UnsupportedFileError
 from autostream.lake.compact import compact_table
 from autostream.lake.options import CompactionOptions
 from autostream.lake.scan import scan_table
@@ -36,6 +38,7 @@ VERSIONS = ("iceberg", "iceberg-1.4")
 
 _RESOURCES = EngineResources(threads=1)
 _EPOCH = dt.datetime(1970, 1, 1)
+_COMPARISONS = (("=", operator.eq), ("<", operator.lt), (">=", operator.ge))
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ def faults_of(tables: Sequence[RandomTable], directory: Path) -> Iterator[str]:
             if wrong := differences(_scan(item), rows):
                 yield f"scan after compaction: {wrong}\n  {item}"
             compacted.append((item, rows))
+        except UnsupportedFileError as error:
+            # The one thing that is known not to be read, and that says so.
+            if "beside the map with timestamps" not in str(error):
+                yield f"{type(error).__name__}: {error}\n  {item}"
         except Exception as error:
             yield f"{type(error).__name__}: {error}\n  {item}"
     read = read_tables([item for item, _ in compacted], directory / "after") if compacted else []
@@ -115,8 +122,12 @@ def _faults_of_filters(item: RandomTable, rows: Counter[Row]) -> Iterator[str]:
         values = sorted({dict(row)[field.name] for row in rows} - {None}, key=repr)
         if not values or (literal := _literal(value := chosen.choice(values), field.field_type)) is None:
             continue
-        where = f'"{field.name}" = {literal}'
-        expected = Counter({row: count for row, count in rows.items() if dict(row)[field.name] == value})
+        # In what order UUIDs are, nobody agrees.
+        ordered = not isinstance(field.field_type, BooleanType | UUIDType)
+        sign, holds = chosen.choice(_COMPARISONS if ordered else _COMPARISONS[:1])
+        where = f'"{field.name}" {sign} {literal}'
+        found = {row: dict(row)[field.name] for row in rows}
+        expected = Counter({row: rows[row] for row, cell in found.items() if cell is not None and holds(cell, value)})
         if wrong := differences(_scan(item, where), expected):
             yield f"scan --where {where}: {wrong}\n  {item}"
 

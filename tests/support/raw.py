@@ -31,6 +31,8 @@ Row = tuple[tuple[str, Any], ...]
 
 def rows_of_arrow(table: pa.Table) -> Counter[Row]:
     """Return the rows of an Arrow table as a multiset."""
+    if not table.num_rows:
+        return Counter()
     columns = [_cells(column.combine_chunks()) for column in table.columns]
     return _multiset(dict(zip(table.column_names, cells, strict=True)) for cells in zip(*columns, strict=True))
 
