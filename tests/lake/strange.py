@@ -93,13 +93,14 @@ def add(
     path: Path | None = None,
     partition: Sequence[Any] = (),
     equality_ids: list[int] | None = None,
+    content: DataFileContent = DataFileContent.DATA,
     **options: Any,
 ) -> None:
     """Commit a Parquet file that PyArrow writes as it is told."""
     path = path or folder(table) / f"{uuid.uuid4()}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(rows, path, **options)
-    content = DataFileContent.EQUALITY_DELETES if equality_ids else DataFileContent.DATA
+    content = DataFileContent.EQUALITY_DELETES if equality_ids else content
     commit(
         table,
         described(path, rows.num_rows, partition=partition, equality_ids=equality_ids, content=content),

@@ -21,6 +21,9 @@ from autostream.resources import EngineResources, format_size
 
 SPILL_PREFIX = "autostream-spill-"
 
+# Names under which the engine offers what it knows of a file; a column of the same name would hide it.
+VIRTUAL_COLUMNS = frozenset({"file_index", "file_row_number", "filename"})
+
 # Parquet's name of values that all have one length.
 FIXED = "FIXED_LEN_BYTE_ARRAY"
 

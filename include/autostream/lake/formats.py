@@ -31,6 +31,7 @@ from autostream.lake.arrow import (
 )
 from autostream.lake.avro import open_avro
 from autostream.lake.damage import unreadable
+from autostream.lake.engine import VIRTUAL_COLUMNS
 from autostream.lake.files import LiveFile
 from autostream.lake.orc import open_far_orc
 from autostream.lake.promotion import promote, promoted
@@ -91,7 +92,7 @@ def _copy(opened: Opened, wanted: Schema, target: str, mapping: NameMapping | No
     chosen = [i for i, f in enumerate(schema) if field_id(f) is None or not _ids(f).isdisjoint(ids)]
     # A Parquet file without columns would have no rows.
     chosen = chosen or [0]
-    given = pa.schema([_scratch(i, schema.field(i)) for i in chosen])
+    given = _named_apart(pa.schema([schema.field(i) for i in chosen]))
     by_id: dict[int | None, IcebergType] = {f.field_id: f.field_type for f in wanted.fields} if maps else {}
     written = pa.schema([promoted(field, by_id.get(field_id(field))) for field in given])
     with pq.ParquetWriter(target, written, compression="zstd", compression_level=1) as writer:
@@ -111,8 +112,20 @@ def _check_text(name: str, array: pa.Array) -> None:
         raise NotReadable(f"strings that are no UTF-8 in column {name!r}") from error
 
 
-def _scratch(position: int, field: pa.Field) -> pa.Field:
-    return field.with_name(f"c{position}") if field_id(field) is not None else field
+def _named_apart(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with names that the engine tells apart: it ignores case, and gives some names a meaning.
+
+    Columns with an id are found by that; the others keep their names as far as possible.
+    """
+    taken = {name.lower() for name in VIRTUAL_COLUMNS}
+    fields: list[pa.Field] = []
+    for position, field in enumerate(schema):
+        name = field.name if field_id(field) is None else f"c{position}"
+        while name.lower() in taken or (field_id(field) is not None and name in schema.names):
+            name += "_"
+        taken.add(name.lower())
+        fields.append(field.with_name(name))
+    return pa.schema(fields)
 
 
 # ------------------------------------------------------------------------------------------------- field ids
@@ -148,7 +161,8 @@ def _mapped(schema: pa.Schema, mapping: NameMapping) -> pa.Schema:
 
 
 def _open_parquet(stream: BinaryIO) -> Opened:
-    source = pq.ParquetFile(stream)
+    # In nanoseconds, which is the default, years after 2262 would turn into others.
+    source = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us")
     stored = pa.schema([with_storage(field) for field in source.schema_arrow])
 
     def read(chosen: Sequence[int]) -> Iterator[pa.RecordBatch]:

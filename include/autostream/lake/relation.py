@@ -22,9 +22,10 @@ from pyiceberg.types import IcebergType, LongType, NestedField, StringType
 
 from autostream.errors import DataError
 from autostream.lake.casts import duckdb_type
-from autostream.lake.engine import FIXED, Engine, PhysicalField, read_parquet, sql_list, text
+from autostream.lake.engine import FIXED, VIRTUAL_COLUMNS, Engine, PhysicalField, read_parquet, sql_list, text
 from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFile
 from autostream.lake.formats import convert_to_parquet
+from autostream.lake.limits import find_limit
 from autostream.lake.manifests import field_type
 from autostream.lake.predicate import sql_literal
 from autostream.lake.projection import (
@@ -46,10 +47,6 @@ POSITION_DELETE_SCHEMA = Schema(
 
 # More rows than a file can have; 2^23 files of that many fit into a BIGINT.
 ROWS = 1 << 40
-
-# Names under which DuckDB offers what it knows of a file; a column of the same name would hide it.
-_VIRTUAL_COLUMNS = frozenset({"file_index", "file_row_number", "filename"})
-
 
 _SET_MAPPING = (
     "Set the table property schema.name-mapping.default to a mapping of the file's column names to field ids."
@@ -80,6 +77,7 @@ class Relations:
         self.rows: dict[str, int] = {}
         """Rows of each file that a relation was built of, by path: those in its footer, whatever its manifest says."""
         self._converted: dict[tuple[str, tuple[int, ...], bool], str] = {}
+        self._distrusted: set[str] = set()
 
     def key_type(self, field_id: int, delete: LiveFile) -> IcebergType:
         """Return the type of an equality column, of a dropped one too.
@@ -302,8 +300,21 @@ class Relations:
             )
         return fields
 
+    def copy_unreadable(self, files: Iterable[LiveFile], error: Exception) -> bool:
+        """Have those files copied from now on that the engine failed to read and another reader reads.
+
+        Returns:
+            Whether there are any, so that it is worth another try.
+        """
+        if self._engine.explain_exhaustion(error) or self._engine.storage_failures.behind(error):
+            return False
+        found = {f.path for f in files if f.path not in self._distrusted and find_limit(self._engine, f, self._io)}
+        self._distrusted |= found
+        return bool(found)
+
     def _readable(self, file: LiveFile, wanted: Schema) -> str:
-        return self._engine.path(file.path) if file.file_format == "parquet" else self._convert(file, wanted)
+        as_it_is = file.file_format == "parquet" and file.path not in self._distrusted
+        return self._engine.path(file.path) if as_it_is else self._convert(file, wanted)
 
     def _convert(self, file: LiveFile, wanted: Schema, *, maps: bool = False) -> str:
         """Return a copy of a file as local Parquet; with ``maps``, its maps are promoted to the types wanted."""
@@ -375,7 +386,7 @@ def _needs_renaming(fields: Sequence[PhysicalField], *, top: bool = True) -> boo
     names = [field.name.lower() for field in fields]
     return (
         len(set(names)) != len(names)
-        or (top and not _VIRTUAL_COLUMNS.isdisjoint(names))
+        or (top and not VIRTUAL_COLUMNS.isdisjoint(names))
         or any(_needs_renaming(field.children, top=False) for field in fields)
     )
 

@@ -128,9 +128,7 @@ class GroupRewriter:
         written: list[WrittenFile] = []
         relations = Relations(self._engine, self._metadata, self._table.io)
         try:
-            deletable = self._write_at_once(relations, group, target, written)
-            if deletable is None:
-                deletable = self._write_in_passes(relations, group, target, written)
+            deletable = self._merge(relations, group, target, written)
         except BaseException as error:
             self._delete_outputs(target, written)
             if isinstance(error, duckdb.Error | MemoryError | OSError):
@@ -138,6 +136,20 @@ class GroupRewriter:
             raise
         outputs = tuple(self._data_file(group, file) for file in written)
         return RewrittenGroup(group, outputs, sum(relations.rows[file.path] for file in group.files), deletable)
+
+    def _merge(
+        self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
+    ) -> tuple[int, int]:
+        """Write the live rows; how many are deleted at least and at most."""
+        try:
+            deletable = self._write_at_once(relations, group, target, written)
+            return deletable or self._write_in_passes(relations, group, target, written)
+        except duckdb.Error as error:
+            if not relations.copy_unreadable([*group.files, *group.deletes], error):
+                raise
+        self._delete_outputs(target, written)
+        written.clear()
+        return self._merge(relations, group, target, written)
 
     def _write_at_once(
         self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]

@@ -146,15 +146,36 @@ class TableScan:
         with Engine(self._table.io, self._resources) as engine:
             relations = Relations(engine, self._state.metadata, self._table.io)
             for files in by_partition.values():
-                try:
+
+                def merge(files: Sequence[LiveFile] = files) -> Iterator[Item]:
                     dead = find_dead_rows(engine, relations, files, self._state.index.deletes)
-                    yield from read(
-                        engine, live_rows(relations, files, dead, columns=needed, chosen=range(len(files))) + condition
-                    )
+                    rows = live_rows(relations, files, dead, columns=needed, chosen=range(len(files)))
+                    yield from read(engine, rows + condition)
                     if dead.table:
                         engine.execute(f"DROP TABLE {dead.table}")
+
+                try:
+                    yield from self._again_if_copied(relations, files, merge)
                 except (duckdb.Error, MemoryError, OSError) as error:
                     raise self._explained(engine, files, error) from error
+
+    def _again_if_copied(
+        self, relations: Relations, files: Sequence[LiveFile], merge: Callable[[], Iterator[Item]]
+    ) -> Iterator[Item]:
+        """Yield what ``merge`` does; once more, with copies of what it cannot read, if it fails at the start."""
+        begun = False
+        try:
+            for item in merge():
+                begun = True
+                yield item
+            return
+        except duckdb.Error as error:
+            if begun or not relations.copy_unreadable(self._with_deletes(files), error):
+                raise
+        yield from merge()
+
+    def _with_deletes(self, files: Sequence[LiveFile]) -> list[LiveFile]:
+        return [*files, *{d.path: d for f in files for d in self._state.index.deletes(f)}.values()]
 
     def _condition(self, columns: Sequence[NestedField]) -> tuple[str, list[NestedField]]:
         """Return the WHERE clause, and the columns that it and the projection need."""
@@ -175,9 +196,8 @@ class TableScan:
         return f" WHERE {condition}", list(merged.values())
 
     def _explained(self, engine: Engine, files: Sequence[LiveFile], error: Exception) -> AutostreamError:
-        deletes = {d.path: d for f in files for d in self._state.index.deletes(f)}
         return explain_failure(
-            engine, [*files, *deletes.values()], error, io=self._table.io, table=full_name(self._table)
+            engine, self._with_deletes(files), error, io=self._table.io, table=full_name(self._table)
         )
 
 
