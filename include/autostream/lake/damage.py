@@ -34,10 +34,12 @@ class Verdict:
     Attributes:
         damaged: whether that is proven.
         words: the end of a sentence that begins with the file.
+        read_by_another: whether the second reader reads it, so that a copy by that one helps.
     """
 
     damaged: bool
     words: str
+    read_by_another: bool = False
 
     def error(self, named: str) -> AutostreamError:
         """Return what to tell a user of the file ``named``."""
@@ -95,7 +97,8 @@ def unreadable(file: LiveFile, io: FileIO, error: Exception) -> AutostreamError:
     except AutostreamError as unreachable:
         return type(unreachable)(f"{named}: {unreachable}")
     if found is None:
-        corrupt = file.file_format == "parquet" or any(sign in str(error).lower() for sign in _CORRUPT)
+        twice = file.file_format == "parquet" and not _is_not_known(error)
+        corrupt = twice or any(sign in str(error).lower() for sign in _CORRUPT)
         found = Verdict(corrupt, f"cannot be read ({type(error).__name__}: {words(error)})")
         if not corrupt:
             found = Verdict(False, f"{found.words}; it is as long as its manifest says, begins and ends as it should")
@@ -163,7 +166,8 @@ def _second_opinion(engine: Engine, file: LiveFile, io: FileIO, first: Exception
         if _is_not_known(first) or _is_not_known(error):
             return Verdict(False, f"holds what this version cannot read: {both}")
         return Verdict(True, f"cannot be read: {both}")
-    return Verdict(False, f"holds {describe_limit(engine, file, names, str(first))}; PyArrow reads it, so it is sound")
+    limit = describe_limit(engine, file, names, str(first))
+    return Verdict(False, f"holds {limit}; PyArrow reads it, so it is sound", read_by_another=True)
 
 
 def _is_not_known(error: Exception) -> bool:

@@ -20,12 +20,12 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import IcebergType, LongType, NestedField, StringType
 
-from autostream.errors import DataError
+from autostream.errors import AutostreamError, DataError
 from autostream.lake.casts import duckdb_type
+from autostream.lake.damage import examine
 from autostream.lake.engine import FIXED, VIRTUAL_COLUMNS, Engine, PhysicalField, read_parquet, sql_list, text
 from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFile
 from autostream.lake.formats import convert_to_parquet
-from autostream.lake.limits import find_limit
 from autostream.lake.manifests import field_type
 from autostream.lake.predicate import sql_literal
 from autostream.lake.projection import (
@@ -308,9 +308,16 @@ class Relations:
         """
         if self._engine.explain_exhaustion(error) or self._engine.storage_failures.behind(error):
             return False
-        found = {f.path for f in files if f.path not in self._distrusted and find_limit(self._engine, f, self._io)}
+        found = {file.path for file in files if file.path not in self._distrusted and self._needs_another(file)}
         self._distrusted |= found
         return bool(found)
+
+    def _needs_another(self, file: LiveFile) -> bool:
+        try:
+            verdict = examine(self._engine, file, self._io) if file.file_format == "parquet" else None
+        except AutostreamError:  # the storage does not answer
+            return False
+        return verdict is not None and verdict.read_by_another
 
     def _readable(self, file: LiveFile, wanted: Schema) -> str:
         as_it_is = file.file_format == "parquet" and file.path not in self._distrusted
