@@ -46,10 +46,13 @@ PARAMS = {
     ),
 }
 
+# A cron expression or a preset of Airflow; `none`: only people and other workflows start it.
+SCHEDULE = os.environ.get("AUTOSTREAM_COMPACTION_SCHEDULE") or "@hourly"
+
 with DAG(
     dag_id="lake_compaction",
     dag_display_name="Lake compaction",
-    schedule="@hourly",
+    schedule=None if SCHEDULE == "none" else SCHEDULE,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,

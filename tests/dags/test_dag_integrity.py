@@ -98,6 +98,14 @@ def test_compaction_runs_hourly_in_its_pool(compaction: DAG) -> None:
     }
 
 
+@pytest.mark.parametrize(("said", "schedule"), [("none", None), ("0 3 * * *", "0 3 * * *"), ("", "@hourly")])
+def test_the_schedule_of_the_compaction_can_be_another(
+    monkeypatch: pytest.MonkeyPatch, said: str, schedule: str | None
+) -> None:
+    monkeypatch.setenv("AUTOSTREAM_COMPACTION_SCHEDULE", said)
+    assert DagBag(DAGS / "lake_compaction.py").dags["lake_compaction"].schedule == schedule
+
+
 def test_the_report_comes_whatever_became_of_the_tables(compaction: DAG) -> None:
     assert compaction.task_dict["collect"].trigger_rule == "all_done"
     assert compaction.task_dict["report"].trigger_rule == "all_done"

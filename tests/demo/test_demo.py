@@ -1,7 +1,13 @@
 """The demonstration, all but Airflow itself: that runs in `make demo` and in tests/dags."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,7 @@ def _few_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = tuple(replace(stream, checkpoints=4) for stream in seed.STREAMS)
     for module in (seed, run):
         monkeypatch.setattr(module, "STREAMS", streams)
+    monkeypatch.setattr(run, "measure", partial(measure, repetitions=1))
 
 
 @pytest.fixture
@@ -38,17 +45,24 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """In place of Airflow's processes: what was asked of them; the tables are compacted all the same."""
     asked: list[str] = []
 
-    def run_dag(self: LocalAirflow) -> str:
-        asked.append("run_dag")
-        catalog = seed.open_demo_catalog(self.directory)
+    @contextmanager
+    def started(airflow: LocalAirflow, dag_ids: Any, **variables: str) -> Iterator[LocalAirflow]:
+        asked.append("started")
+        yield airflow
+        asked.append("stopped")
+
+    def compact_lakehouse(airflow: LocalAirflow) -> None:
+        asked.append("compact_lakehouse")
+        catalog = seed.open_demo_catalog(airflow.directory)
         for stream in seed.STREAMS:
             table = catalog.load_table(stream.name.identifier)
             options = CompactionOptions.from_properties(table.properties, {"rewrite-all": "true"})
             compact_table(table, stream.name, options=options)
-        return ""
 
-    def complete_an_hour(airflow: LocalAirflow, *, report_progress: Any) -> Timeline:
+    def complete_an_hour(airflow: LocalAirflow, start: datetime, *, report_progress: Any) -> Timeline:
         asked.append("complete_an_hour")
+        # What is written later belongs neither to what was before the compaction nor to what came of it.
+        seed.write_more(airflow.directory, checkpoints=1)
         return Timeline(
             "lake.shop.events", "2026-11-23T01:00:00", 100.0, 105.0, 107.0, 108.5, 110.0, {"view": 2, "buy": 1}
         )
@@ -56,7 +70,8 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(run, "complete_an_hour", complete_an_hour)
     monkeypatch.setattr(LocalAirflow, "forget", lambda self: asked.append("forget"))
     monkeypatch.setattr(LocalAirflow, "prepare", lambda self: asked.append("prepare"))
-    monkeypatch.setattr(LocalAirflow, "run_dag", run_dag)
+    monkeypatch.setattr(run, "started", started)
+    monkeypatch.setattr(run, "compact_lakehouse", compact_lakehouse)
     return asked
 
 
@@ -74,7 +89,7 @@ def test_the_demo_shows_what_compaction_did(directory: Path, airflow: list[str])
     assert set(document["seconds"]) == {"seed", "measure", "setup", "workflow", "hour"}
     assert document["hour"]["hour"] == "2026-11-23T01:00:00"
     assert document["hour"]["seconds"]["the workflow of the hour has started"] == 8.5
-    assert airflow == ["forget", "prepare", "run_dag", "complete_an_hour"]
+    assert airflow == ["forget", "prepare", "started", "compact_lakehouse", "complete_an_hour", "stopped"]
 
 
 def test_the_demo_for_people_names_each_table_and_the_next_steps(directory: Path, airflow: list[str]) -> None:
@@ -104,6 +119,7 @@ def test_an_airflow_of_an_earlier_lakehouse_is_forgotten(directory: Path) -> Non
     airflow.home.mkdir(parents=True)
     for name in ("airflow.db", "airflow.db-wal", "passwords.json"):
         (airflow.home / name).touch()
+    (airflow.home / "logs" / "dag_id=x").mkdir(parents=True)
     airflow.forget()
     assert [file.name for file in airflow.home.iterdir()] == ["passwords.json"]
 
@@ -123,7 +139,7 @@ def test_streams_go_on_after_compaction_and_a_new_demo_replaces_them(directory: 
     catalog = seed.open_demo_catalog(directory)
     for stream in seed.STREAMS:
         table = catalog.load_table(stream.name.identifier)
-        assert len(table.metadata.snapshots) == stream.checkpoints + 1 + 2
+        assert len(table.metadata.snapshots) == stream.checkpoints + 1 + 1 + 2
         assert read_state(table).deletes
     second = run.demonstrate(directory, report_progress=lambda step: None)
     assert [change.before.checksum for change in first.changes] == [change.before.checksum for change in second.changes]
@@ -143,7 +159,11 @@ def test_figures_count_what_is_live(directory: Path) -> None:
     catalog = seed.open_demo_catalog(directory)
     orders = seed.STREAMS[0]
     table = catalog.load_table(orders.name.identifier)
-    figures = measure(table, columns=orders.columns, question=orders.question, repetitions=1)
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    snapshots = [snapshot.parent_snapshot_id or 0, snapshot.snapshot_id]
+    earlier, figures = measure(table, snapshots, columns=orders.columns, question=orders.question, repetitions=1)
+    assert (earlier.data_files, earlier.delete_files) == (3, 6)
     assert (figures.data_files, figures.delete_files) == (4, 8)
     assert figures.same_contents(replace(figures, data_files=1, query_seconds=0.0))
     assert not figures.same_contents(replace(figures, checksum="0"))
@@ -165,6 +185,33 @@ def test_airflow_sees_the_lake_and_nothing_of_another_airflow(directory: Path) -
     connection: dict[str, Any] = json.loads(environment["AIRFLOW_CONN_LAKE"])
     assert connection == {"conn_type": "iceberg", "extra": seed.catalog_properties(directory)}
     assert Path(environment["AIRFLOW__CORE__DAGS_FOLDER"], "lake_compaction.py").exists()
+
+
+def test_commands_of_other_terminals_find_the_airflow(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    airflow = LocalAirflow(directory / "it's here", find_project())
+    monkeypatch.setattr(LocalAirflow, "run", lambda self, *arguments: "")
+    airflow.prepare()
+    shown = subprocess.run(
+        ["bash", "-c", 'source "$1" && env', "bash", airflow.exports], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    expected = airflow.environment({})
+    assert [line for line in shown if line.startswith("AIRFLOW_CONN_LAKE=")] == [
+        f"AIRFLOW_CONN_LAKE={expected['AIRFLOW_CONN_LAKE']}"
+    ]
+    assert f"AIRFLOW_HOME={airflow.home}" in shown
+    assert [line for line in shown if line.startswith(f"PATH={Path(sys.executable).parent}:")]
+    assert airflow.exports.stat().st_mode & 0o077 == 0
+
+
+def test_two_demos_do_not_share_a_directory(directory: Path, airflow: list[str]) -> None:
+    with (
+        LocalAirflow(directory, find_project()).alone(),
+        pytest.raises(UsageError, match=r"Another `make demo` or `make up` uses"),
+    ):
+        run.demonstrate(directory, report_progress=lambda step: None)
+    assert airflow == []
+    with LocalAirflow(directory, find_project()).alone():
+        pass
 
 
 def test_an_airflow_command_that_fails_says_how_it_ended(directory: Path) -> None:

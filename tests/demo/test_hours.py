@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from autostream.demo import hours, seed
+from autostream.demo import hours, seed, session
 from autostream.demo.airflow import LocalAirflow, find_project
 from autostream.demo.hours import EventWriter
 from autostream.demo.timeline import AirflowApi, Timeline, read_timeline
@@ -192,11 +192,22 @@ def test_an_airflow_that_refuses_or_is_not_there_is_named(api: AirflowApi) -> No
 @pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.exhaustive  # `make demo` does the same, and checks it
-def test_the_workflow_runs_once_for_exactly_the_hour_that_is_complete(directory: Path) -> None:
-    """Scheduler, triggerer, DAG processor and API server: from the writer's commit to what the workflow has counted."""
+def test_workflows_run_by_scheduler_and_rest(directory: Path) -> None:
+    """The hour from the writer's commit to what its workflow counts; and no workflow takes a param that it lacks."""
     airflow = LocalAirflow(directory, find_project())
     airflow.prepare()
-    found = hours.complete_an_hour(airflow, report_progress=lambda step: None)
+    start = hours.last_full_hour()
+    dag_ids = [file.stem for file in (airflow.project / "dags").glob("*.py")]
+    with session.started(airflow, dag_ids, AUTOSTREAM_WATERMARK__PUBLISH_FROM=start.isoformat()) as running:
+        found = hours.complete_an_hour(running, start, report_progress=lambda step: None)
+        taken = [dag_id for dag_id in dag_ids if dag_id != "example_watermark_sensor"]  # its own run is in the way
+        for dag_id in taken:
+            running.wait_until(lambda dag_id=dag_id: running.api.knows(dag_id))
+            running.api.trigger(dag_id, run_id="misspelt", conf={"dry-run": True})
+        for dag_id in taken:
+            running.wait_until(lambda dag_id=dag_id: running.api.run(dag_id, "misspelt")["state"] == "failed")
+        log = running.api.get("/dags/lake_compaction/dagRuns/misspelt/taskInstances/discover_and_plan/logs/1")
+    assert "Unknown param `dry-run`. Did you mean `dry_run`?" in json.dumps(log)
     steps = [seconds for _, seconds in found.steps()]
     assert len(steps) == 5
     assert steps == sorted(steps)

@@ -98,6 +98,7 @@ def test_components_start_in_order_and_all_end_when_one_does(
     said = capsys.readouterr().err
     assert f"http://localhost:{port}/dags/lake_compaction" in said
     assert password in said
+    assert f"source {home}/exports.sh" in said
 
 
 def test_an_interrupt_ends_everything(directory: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +127,15 @@ def test_a_port_that_is_taken_is_named(
     said = capsys.readouterr().err
     assert f"Port {taken} cannot be used" in said
     assert "PORT=8090 make up" in said
+
+
+def test_the_ports_that_belong_to_it_are_looked_at_too(port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"Port {taken}, which belongs to port {taken - 713}, cannot be used"):
+            up._require_free(taken, port=taken - 713)
+    with pytest.raises(UsageError, match=r"Port 70713, which belongs to port 70000, cannot be used: there is no such"):
+        up._require_free(up._ports(70_000)[1], port=70_000)
 
 
 def test_the_password_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,20 +66,50 @@ class LocalAirflow:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
             "AIRFLOW_CONN_" + CATALOG.upper(): json.dumps({"conn_type": "iceberg", "extra": properties}),
             "AUTOSTREAM_COMPACTION__CATALOGS": CATALOG,
+            # What there is to compact is there for whoever looks on: no run of the hour may be faster.
+            "AUTOSTREAM_COMPACTION_SCHEDULE": "none",
             "AUTOSTREAM_WATERMARK__PUBLISH_TABLES": EVENTS,
             "AUTOSTREAM_EXAMPLES_DIRECTORY": str(self.directory.resolve() / "hours"),
             # Small enough that the small tables of the demo make several work items.
             "AUTOSTREAM_COMPACTION__BATCH_SIZE_BYTES": str(32 * 1024 * 1024),
         }
 
+    @property
+    def exports(self) -> Path:
+        """A file for shells to source, by which `airflow` commands find this Airflow."""
+        return self.home / "exports.sh"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other demos, and other Airflows of this one, away from the directory.
+
+        Raises:
+            UsageError: One of them is at work there.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.directory, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"Another `make demo` or `make up` uses {self.directory}. End it first, or name another directory "
+                    "(--directory)."
+                ) from error
+            yield
+        finally:
+            os.close(descriptor)
+
     def forget(self) -> None:
-        """Removes the database, which knows of hours and runs of an earlier lakehouse."""
+        """Removes the database and the logs, which know of hours and runs of an earlier lakehouse."""
         for file in self.home.glob("airflow.db*"):
             file.unlink()
+        shutil.rmtree(self.home / "logs", ignore_errors=True)
 
     def prepare(self) -> None:
-        """Makes the database and the pool, or brings them up to date."""
+        """Makes the database, the pool and the file `exports`, or brings them up to date."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self._write_exports()
         self.run("db", "migrate")
         self.run("pools", "set", POOL, str(POOL_SLOTS), "Work items of lake_compaction that run at a time")
 
@@ -96,13 +130,13 @@ class LocalAirflow:
             )
         return output.stdout
 
-    def run_dag(self, params: Mapping[str, object] | None = None) -> str:
-        """Runs the compaction workflow once, to its end, and returns its log.
-
-        Raises:
-            AutostreamError: The run failed.
-        """
-        return self.run("dags", "test", DAG_ID, "--conf", json.dumps(params or {}))
+    def _write_exports(self) -> None:
+        variables = self.environment({})
+        bin_directory = variables.pop("PATH").partition(os.pathsep)[0]
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+        lines.append(f'export PATH={shlex.quote(bin_directory)}:"$PATH"')
+        self.exports.touch(mode=0o600)
+        self.exports.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _run(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

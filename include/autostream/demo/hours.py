@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import random
-import shutil
-import signal
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
-from autostream.demo.airflow import EVENTS, LocalAirflow
+from autostream.demo.airflow import EVENTS
 from autostream.demo.seed import NAMESPACE, open_demo_catalog
-from autostream.demo.timeline import AirflowApi, Timeline, read_timeline
-from autostream.demo.up import USER, running
+from autostream.demo.session import Session
+from autostream.demo.timeline import Timeline, read_timeline
 from autostream.demo.writer import Changes, UpsertWriter
-from autostream.errors import AutostreamError, TimedOutError
+from autostream.errors import AutostreamError
 from autostream.watermark.partitions import HOUR_KEY
 from autostream.watermark.properties import Report, advance
 from autostream.watermark.publish import publish
@@ -35,7 +31,6 @@ WORKFLOW = "example_hourly_partition"
 _HOUR = timedelta(hours=1)
 _CHECKPOINT = timedelta(minutes=15)
 _EVENTS_A_CHECKPOINT = 500
-_MOST_SECONDS = 180.0
 
 
 class EventWriter:
@@ -89,40 +84,43 @@ class EventWriter:
         return dict(Counter(event["kind"] for event in self.events.values()))
 
 
-def complete_an_hour(airflow: LocalAirflow, *, report_progress: Callable[[str], None]) -> Timeline:
-    """Has the last full hour completed in the demo's table, and watches the workflow of that hour run in Airflow.
+def last_full_hour() -> datetime:
+    """Returns when the last hour that is over has begun."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - _HOUR
+
+
+def complete_an_hour(session: Session, start: datetime, *, report_progress: Callable[[str], None]) -> Timeline:
+    """Has an hour completed in the demo's table, and watches the workflow of that hour run in Airflow.
 
     Args:
-        airflow: The demo's, prepared.
+        session: Airflow, which publishes hours from `start` on.
+        start: When the hour begins.
         report_progress: Told what is done.
 
     Raises:
         AutostreamError: The workflow failed, worked on other events than those of the hour, or did not run.
     """
-    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - _HOUR
-    hour = start.strftime(HOUR_KEY)
+    airflow, api, hour = session.airflow, session.api, start.strftime(HOUR_KEY)
     report_progress(f"writing events of the hour {hour} to {TABLE}")
     writer = EventWriter(airflow.directory, start)
     while writer.event_time < start + _HOUR / 2:
         writer.checkpoint()
-    report_progress("starting Airflow: API server, scheduler, DAG processor and triggerer")
-    with _started(airflow, start) as (api, wait_until):
-        report_progress(f"waiting for {PUBLISHER} to watch the table")
-        wait_until(lambda: api.knows(PUBLISHER) and api.knows(WORKFLOW))
-        api.change(f"/dags/{WORKFLOW}", is_paused=False)
-        # The first event of the watcher is of the hour before, which is not published.
-        wait_until(lambda: any(_ran_for_event(run) for run in api.runs(PUBLISHER)))
-        report_progress(f"completing the hour {hour}")
-        while writer.event_time < start + _HOUR:
-            published = writer.checkpoint()
-        found: list[Timeline] = []
+    report_progress(f"waiting for {PUBLISHER} to watch the table")
+    session.wait_until(lambda: api.knows(PUBLISHER) and api.knows(WORKFLOW))
+    api.change(f"/dags/{WORKFLOW}", is_paused=False)
+    # The first event of the watcher is of the hour before, which is not published.
+    session.wait_until(lambda: any(_ran_for_event(run) for run in api.runs(PUBLISHER)))
+    report_progress(f"completing the hour {hour}")
+    while writer.event_time < start + _HOUR:
+        published = writer.checkpoint()
+    found: list[Timeline] = []
 
-        def ended() -> bool:
-            timeline = read_timeline(api, WORKFLOW, table=TABLE, hour=hour, published=published)
-            found.extend([timeline] if timeline else [])
-            return bool(found)
+    def ended() -> bool:
+        timeline = read_timeline(api, WORKFLOW, table=TABLE, hour=hour, published=published)
+        found.extend([timeline] if timeline else [])
+        return bool(found)
 
-        wait_until(ended)
+    session.wait_until(ended)
     if found[0].outcome != writer.kinds():
         raise AutostreamError(
             f"{WORKFLOW} counted {found[0].outcome} in the hour {hour}, but there are {writer.kinds()}: please "
@@ -131,53 +129,5 @@ def complete_an_hour(airflow: LocalAirflow, *, report_progress: Callable[[str], 
     return found[0]
 
 
-@contextmanager
-def _started(
-    airflow: LocalAirflow, start: datetime
-) -> Iterator[tuple[AirflowApi, Callable[[Callable[[], bool]], None]]]:
-    """Airflow for the hour that begins then, and what waits for something, though not for ever."""
-    port = _free_port()
-    dags = airflow.directory / "hours" / "dags"
-    dags.mkdir(parents=True, exist_ok=True)
-    for dag_id in (PUBLISHER, WORKFLOW):
-        shutil.copy(airflow.project / "dags" / f"{dag_id}.py", dags)
-    environment = {
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),  # only what is shown runs: the others would take the machine's time
-        # The first event of a watcher starts a workflow that was just parsed only once that is parsed again.
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
-        "AUTOSTREAM_WATERMARK__PUBLISH_FROM": start.isoformat(),
-    }
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with running(airflow, port, environment, say=lambda text: None) as (password, wait_until):
-            deadline = time.monotonic() + _MOST_SECONDS
-
-            def wait(condition: Callable[[], bool]) -> None:
-                def over() -> bool:
-                    if time.monotonic() > deadline:
-                        raise TimedOutError(
-                            f"Airflow took more than {_MOST_SECONDS:g} s to run {PUBLISHER} and {WORKFLOW}. Its logs "
-                            f"are {airflow.home}/*.log; is the machine busy?"
-                        )
-                    return condition()
-
-                wait_until(over)
-
-            yield AirflowApi(f"http://127.0.0.1:{port}", user=USER, password=password), wait
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
 def _ran_for_event(run: dict[str, Any]) -> bool:
     return bool(run["run_type"] == "asset_triggered" and run["state"] == "success")
-
-
-def _free_port() -> int:
-    """A port whose fellows for logs, 713 and 714 further, are no ports of services either."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port < 64_000:
-            return port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ class Figures:
         size_bytes: Size of both.
         rows: Rows that a reader gets.
         checksum: Sum of the hashes of these rows; two tables with the same rows, in whatever order, have the same.
-        query_seconds: The shortest time that the question took.
+        query_seconds: The median of the times that the question took.
     """
 
     data_files: int
@@ -39,35 +40,47 @@ class Figures:
         return (self.rows, self.checksum) == (other.rows, other.checksum)
 
 
-def measure(table: Table, *, columns: Sequence[str], question: str, repetitions: int = 3) -> Figures:
-    """Reads the table as readers do.
+def measure(
+    table: Table, snapshot_ids: Sequence[int], *, columns: Sequence[str], question: str, repetitions: int = 7
+) -> list[Figures]:
+    """Reads snapshots of a table as readers do.
+
+    The snapshots are asked in turn, so that whatever else the machine does slows all of them down alike.
 
     Args:
-        table: The table; it is refreshed first.
+        table: The table, refreshed.
+        snapshot_ids: The snapshots.
         columns: What is asked about.
         question: SQL, with `rows` for the table.
-        repetitions: How often the question is asked.
+        repetitions: How often the question is asked of each.
+
+    Returns:
+        One a snapshot.
     """
-    table.refresh()
-    state = read_state(table)
-    rows, checksum = _answer(table, None, "SELECT count(*), sum(hash(rows)) FROM rows")[0]
-    seconds = []
+    seconds: dict[int, list[float]] = {snapshot_id: [] for snapshot_id in snapshot_ids}
     for _ in range(repetitions):
-        started = time.perf_counter()
-        _answer(table, columns, question)
-        seconds.append(time.perf_counter() - started)
+        for snapshot_id in snapshot_ids:
+            started = time.perf_counter()
+            _answer(table, snapshot_id, columns, question)
+            seconds[snapshot_id].append(time.perf_counter() - started)
+    return [_figures(table, snapshot_id, statistics.median(seconds[snapshot_id])) for snapshot_id in snapshot_ids]
+
+
+def _figures(table: Table, snapshot_id: int, query_seconds: float) -> Figures:
+    state = read_state(table, snapshot_id=snapshot_id)
+    rows, checksum = _answer(table, snapshot_id, None, "SELECT count(*), sum(hash(rows)) FROM rows")[0]
     return Figures(
         data_files=len(state.data),
         delete_files=len(state.deletes),
         size_bytes=sum(file.size_bytes for file in (*state.data.values(), *state.deletes.values())),
         rows=int(rows),
         checksum=str(checksum),
-        query_seconds=min(seconds),
+        query_seconds=query_seconds,
     )
 
 
-def _answer(table: Table, columns: Sequence[str] | None, question: str) -> list[tuple[Any, ...]]:
+def _answer(table: Table, snapshot_id: int, columns: Sequence[str] | None, question: str) -> list[tuple[Any, ...]]:
     with duckdb.connect() as connection:
-        connection.register("rows", scan_table(table, columns=columns).to_batches())
+        connection.register("rows", scan_table(table, columns=columns, snapshot_id=snapshot_id).to_batches())
         found: list[tuple[Any, ...]] = connection.execute(question).fetchall()
         return found

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autostream.demo.airflow import LocalAirflow, find_project
-from autostream.demo.hours import complete_an_hour
+from autostream.demo.airflow import DAG_ID, LocalAirflow, find_project
+from autostream.demo.compaction import compact_lakehouse
+from autostream.demo.hours import PUBLISHER, WORKFLOW, complete_an_hour, last_full_hour
 from autostream.demo.measure import Figures, measure
 from autostream.demo.seed import CATALOG, STREAMS, clear, open_demo_catalog, seed
+from autostream.demo.session import started
 from autostream.demo.timeline import Timeline
 from autostream.errors import AutostreamError
+
+_WORKFLOWS = (DAG_ID, PUBLISHER, WORKFLOW)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Demonstration:
         directory: Where the lakehouse and Airflow's home are.
         changes: One per table.
         hour: The way of an hour from its writer to the workflow that works on it.
-        seconds: Wall time by phase: `seed`, `setup` of Airflow, `workflow`, `measure`, `hour`.
+        seconds: Wall time by phase: `seed`, `setup` of Airflow, `workflow`, `hour`, `measure`.
     """
 
     directory: Path
@@ -62,49 +66,64 @@ class Demonstration:
 
 
 def demonstrate(directory: Path, *, report_progress: Callable[[str], None]) -> Demonstration:
-    """Seeds the lakehouse anew, has Airflow compact it, measures before and after, and has an hour worked on.
+    """Seeds the lakehouse anew, has Airflow compact it and work on an hour, and measures what came of it.
 
     Raises:
         UsageError: The directory holds something else, or there is no checkout of the project.
-        AutostreamError: The workflow failed, or a table's contents are not what they were.
+        AutostreamError: A workflow failed, or a table's contents are not what they were.
     """
     demo = Demonstration(directory.resolve())
     airflow = LocalAirflow(demo.directory, find_project())
+    with airflow.alone():
+        _demonstrate(demo, airflow, report_progress=report_progress)
+    return demo
+
+
+def _demonstrate(demo: Demonstration, airflow: LocalAirflow, *, report_progress: Callable[[str], None]) -> None:
+    directory = demo.directory
     clear(directory)
     with _timed(demo, "seed"):
         seed(directory, report_progress=lambda step: report_progress(f"seeding {step}"))
-    report_progress("measuring the tables as they are")
+    before = _snapshots(directory)
+    with ExitStack() as running:
+        with _timed(demo, "setup"):
+            report_progress(f"making Airflow's database in {airflow.home}")
+            airflow.forget()
+            airflow.prepare()
+            report_progress("starting Airflow: API server, scheduler, DAG processor and triggerer")
+            hour = last_full_hour()
+            publish_from = {"AUTOSTREAM_WATERMARK__PUBLISH_FROM": hour.isoformat()}
+            session = running.enter_context(started(airflow, _WORKFLOWS, **publish_from))
+        report_progress(f"running the DAG {DAG_ID}")
+        with _timed(demo, "workflow"):
+            compact_lakehouse(session)
+        after = _snapshots(directory)
+        with _timed(demo, "hour"):
+            demo.hour = complete_an_hour(session, hour, report_progress=report_progress)
+        report_progress("stopping Airflow")
+    report_progress("measuring the tables as they were before the compaction and after it")
     with _timed(demo, "measure"):
-        before = _figures(directory)
-    report_progress(f"making Airflow's database in {airflow.home}")
-    with _timed(demo, "setup"):
-        airflow.forget()
-        airflow.prepare()
-    report_progress("running the DAG lake_compaction")
-    with _timed(demo, "workflow"):
-        airflow.run_dag()
-    report_progress("measuring the tables as they are now")
-    with _timed(demo, "measure"):
-        after = _figures(directory)
-    demo.changes = [Change(table, before[table], after[table]) for table in before]
+        demo.changes = list(_changes(directory, before, after))
     if changed := [c.table for c in demo.changes if not c.before.same_contents(c.after)]:
         raise AutostreamError(
             f"The contents of {', '.join(changed)} changed by compaction, which must never happen: please report it, "
             f"with {demo.directory} as it is."
         )
-    with _timed(demo, "hour"):
-        demo.hour = complete_an_hour(airflow, report_progress=report_progress)
-    return demo
 
 
-def _figures(directory: Path) -> dict[str, Figures]:
+def _snapshots(directory: Path) -> dict[str, int]:
+    """The current snapshot of each table."""
     catalog = open_demo_catalog(directory)
-    return {
-        str(stream.name): measure(
-            catalog.load_table(stream.name.identifier), columns=stream.columns, question=stream.question
-        )
-        for stream in STREAMS
-    }
+    tables = {stream.table: catalog.load_table(stream.name.identifier) for stream in STREAMS}
+    return {name: table.current_snapshot().snapshot_id for name, table in tables.items()}  # type: ignore[union-attr]
+
+
+def _changes(directory: Path, before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[Change]:
+    catalog = open_demo_catalog(directory)
+    for stream in STREAMS:
+        table = catalog.load_table(stream.name.identifier)
+        snapshots = (before[stream.table], after[stream.table])
+        yield Change(str(stream.name), *measure(table, snapshots, columns=stream.columns, question=stream.question))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ _TIMEOUT_SECONDS = 30.0
 # Airflow on SQLite answers an error when its database is busy for long; whatever is asked here may be asked again.
 _BUSY = (500, 503)
 _TRIES = 10
+_THERE_ALREADY = 409
 
 
 class AirflowApi:
@@ -52,6 +53,14 @@ class AirflowApi:
         """
         return self._ask("PATCH", f"/api/v2{path}", values)
 
+    def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any] | None = None) -> None:
+        """Starts a run of a DAG.
+
+        Raises:
+            ServiceError: The server does not answer, or refuses.
+        """
+        self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
+
     def knows(self, dag_id: str) -> bool:
         """Says whether a DAG has been parsed."""
         found = self.get("/dags", dag_id_pattern=dag_id, exclude_stale=True)["dags"]
@@ -61,6 +70,16 @@ class AirflowApi:
         """Returns the runs of a DAG, the first one first."""
         found: list[dict[str, Any]] = self.get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=100)["dag_runs"]
         return found
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Returns a run of a DAG."""
+        found: dict[str, Any] = self.get(f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}")
+        return found
+
+    def unfinished_runs(self) -> int:
+        """Returns how many runs of all DAGs are under way, or about to be."""
+        found = (self.get("/dags/~/dagRuns", state=state, limit=1)["total_entries"] for state in ("queued", "running"))
+        return sum(found)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
@@ -76,6 +95,8 @@ class AirflowApi:
                     return json.load(answer)
             except urllib.error.HTTPError as error:
                 said = error.read(500).decode(errors="replace")
+                if error.code == _THERE_ALREADY and left < _TRIES - 1:
+                    return None  # an earlier try has done it after all
                 if error.code not in _BUSY or not left:
                     raise ServiceError(
                         f"Airflow at {self.url} answered {method} {path} with {error.code}: {said}"

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from autostream.demo.airflow import LocalAirflow, find_project
+from autostream.demo.airflow import DAG_ID, LocalAirflow, find_project
 from autostream.errors import AutostreamError, UsageError
 
 DEFAULT_PORT = 8080
@@ -58,20 +59,31 @@ def up(directory: Path, *, port: int) -> None:
     """Starts Airflow and says how to open it once it is ready; returns only by an exception.
 
     Raises:
-        UsageError: The port is taken.
+        UsageError: The port is taken, or the directory in use.
         AutostreamError: Airflow ended by itself.
         Interrupted: This process got SIGINT or SIGTERM; Airflow has ended.
     """
-    _require_free(port)
+    for number in _ports(port):
+        _require_free(number, port=port)
     airflow = LocalAirflow(directory, find_project())
-    _make_work(directory)
-    _say("Making Airflow's database.")
-    airflow.prepare()
-    _say(f"Starting Airflow; it logs to {airflow.home}/*.log.")
+    with airflow.alone():
+        _make_work(directory)
+        _say("Making Airflow's database.")
+        airflow.prepare()
+        _say(f"Starting Airflow; it logs to {airflow.home}/*.log.")
+        _run(airflow, port)
+
+
+def _run(airflow: LocalAirflow, port: int) -> None:
     with running(airflow, port, say=_say) as (password, wait_until):
         _say(
-            f"Airflow is ready: http://localhost:{port}/dags/lake_compaction   user: {USER}   password: {password}\n"
-            "Trigger the DAG there, with params if you like. Ctrl-C ends Airflow."
+            f"Airflow is ready: http://localhost:{port}/dags/{DAG_ID}   user: {USER}   password: {password}\n"
+            "There is work for it: trigger the DAG there, with params if you like. It has no schedule here, so that "
+            "the work waits for you.\n"
+            "For `airflow` commands, in another terminal:\n"
+            f"  source {shlex.quote(str(airflow.exports))}\n"
+            f"  airflow dags trigger {DAG_ID}\n"
+            "Ctrl-C ends Airflow."
         )
         wait_until(lambda: False)
 
@@ -149,15 +161,23 @@ def _make_work(directory: Path) -> None:
 
 
 def _environment(home: Path, port: int) -> dict[str, str]:
-    # Ports move together, so that two of these fit on one machine; 8793 and 8794 are Airflow's own defaults.
+    _, workers, triggers = _ports(port)
     return {
         "AIRFLOW__API__HOST": "127.0.0.1",  # it has a plain password, so it is for this machine alone
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://localhost:{port}",
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(port + 713),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(port + 714),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(workers),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggers),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_password_file(home)),
     }
+
+
+def _ports(port: int) -> tuple[int, int, int]:
+    """The ports of the API server, and of the logs of tasks and triggers that are under way.
+
+    They move together, so that two of these fit on one machine; 8793 and 8794 are Airflow's own defaults.
+    """
+    return port, port + 713, port + 714
 
 
 def _password_file(home: Path) -> Path:
@@ -173,14 +193,17 @@ def _password(home: Path) -> str:
     return str(json.loads(file.read_text(encoding="utf-8"))[USER])
 
 
-def _require_free(port: int) -> None:
+def _require_free(number: int, *, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
+            probe.bind(("127.0.0.1", number))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "there is no such port"
+            belongs = "" if number == port else f", which belongs to port {port},"
             raise UsageError(
-                f"Port {port} cannot be used: {error.strerror}. End what uses it, or take another: PORT=8090 make up."
+                f"Port {number}{belongs} cannot be used: {reason}. End what uses it, or take another: PORT=8090 make "
+                "up."
             ) from error
 
 
