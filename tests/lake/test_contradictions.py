@@ -163,6 +163,7 @@ def live(path: str, content: Content = Content.DATA, ids: tuple[int, ...] = (1,)
         ([live("/a"), live("/b")], []),
         ([live("/a"), live("file:/a"), live("file:///a")], ["/a"]),
         ([live("/a"), live("s3://a"), live("hdfs://a")], []),
+        ([live("s3://b/a"), live("s3a://b/a"), live("s3n://b/c")], ["s3://b/a"]),
         ([live("/a"), live("/b"), live("/a"), live("/b")], ["/a", "/b"]),
         ([live("/a"), live("/a", Content.POSITION_DELETES)], ["/a"]),
         ([live("/a", Content.EQUALITY_DELETES, ())], ["/a"]),

@@ -122,18 +122,21 @@ def find_dead_rows(
     return DeadRows(table if count else None, count)
 
 
-def count_existing(engine: Engine, dead: DeadRows, rows: Sequence[int]) -> int:
-    """Return how many rows are dead, each counted once, of files with ``rows`` rows each.
+def count_dead(engine: Engine, dead: DeadRows, rows: Sequence[int]) -> tuple[int, int]:
+    """Return how many rows at least and at most are dead, of files with ``rows`` rows each.
 
-    The table may name a row several times, and position deletes may name rows that there are not.
+    The table may name a row several times, and position deletes may name rows that there are not: each row that there
+    is counts once. Where memory does not suffice for that, only the most is known.
     """
     if dead.table is None:
-        return 0
+        return 0, 0
     sizes = sql_list(str(size) for size in rows)
-    ((count,),) = engine.rows(
-        f"SELECT count(DISTINCT _row) FROM {dead.table} WHERE _row % {ROWS} < {sizes}[_row // {ROWS} + 1]"
-    )
-    return int(count)
+    existing = f"SELECT DISTINCT _row FROM {dead.table} WHERE _row % {ROWS} < {sizes}[_row // {ROWS} + 1]"
+    try:
+        ((count,),) = engine.rows(f"SELECT count(*) FROM ({existing})")
+    except duckdb.OutOfMemoryException:
+        return 0, dead.count
+    return count, count
 
 
 def most_deletable(files: Iterable[LiveFile], deletes_of: DeletesOf, rows: Mapping[str, int]) -> int:

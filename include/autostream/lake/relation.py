@@ -20,7 +20,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import IcebergType, LongType, NestedField, StringType
 
-from autostream.errors import AutostreamError, DataError
+from autostream.errors import AutostreamError, DataError, InconsistentTableError
 from autostream.lake.casts import duckdb_type
 from autostream.lake.damage import examine
 from autostream.lake.engine import FIXED, VIRTUAL_COLUMNS, Engine, PhysicalField, read_parquet, sql_list, text
@@ -83,11 +83,11 @@ class Relations:
         """Return the type of an equality column, of a dropped one too.
 
         Raises:
-            DataError: no schema of the table has had the column.
+            InconsistentTableError: no schema of the table has had the column.
         """
         found = field_type(self._metadata, field_id)
         if found is None:
-            raise DataError(
+            raise InconsistentTableError(
                 f"Equality-delete file {delete.path} deletes by field id {field_id}, which no schema of the table has "
                 "or had. It was written for another table, or the metadata lost a schema: remove the file from the "
                 "table, or restore the metadata."
@@ -139,7 +139,7 @@ class Relations:
             for i, key_type in types.items():
                 sql = item.columns.leaf(i, key_type)
                 if sql is None:
-                    raise DataError(
+                    raise InconsistentTableError(
                         f"Equality-delete file {item.files[0].path} lacks its equality column with field id {i}, so "
                         "it cannot be told which rows it deletes. Its writer broke the Iceberg spec: remove the file "
                         "from the table, or rewrite it."
@@ -156,7 +156,7 @@ class Relations:
             path = item.columns.column(FILE_PATH_FIELD_ID, StringType())
             position = item.columns.column(POSITION_FIELD_ID, LongType())
             if path is None or position is None:
-                raise DataError(
+                raise InconsistentTableError(
                     f"Position-delete file {item.files[0].path} lacks the columns file_path and pos, so it cannot be "
                     "told which rows it deletes. Its writer broke the Iceberg spec: remove the file from the table, "
                     "or rewrite it."
@@ -237,7 +237,7 @@ class Relations:
         try:
             self._engine.schemas([path])
         except duckdb.Error:
-            with suppress(DataError):  # the engine's own error says more of what is damaged
+            with suppress(AutostreamError):  # the engine's own error is judged with all that is known
                 return self._convert(file, wanted)
         return None
 
@@ -348,10 +348,10 @@ class Relations:
                 size = len(self._io.new_input(file.path))
             summed = file.claims_shared and rows <= file.record_count and size <= file.size_bytes
             if size != file.size_bytes > 0 and not summed:
-                raise DataError(
+                raise InconsistentTableError(
                     f"File {file.path} holds {rows} rows in {size} bytes, its manifest says {file.record_count} in "
-                    f"{file.size_bytes}. The file was changed after its commit: restore it, or roll the table back to "
-                    "a snapshot without it."
+                    f"{file.size_bytes}. Either the file was changed after its commit (restore it, or roll the table "
+                    "back to a snapshot without it), or its writer did not count (let another engine rewrite the file)."
                 )
         if wrong:
             logger.info(

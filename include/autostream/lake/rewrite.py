@@ -21,7 +21,7 @@ from autostream.lake.files import LiveFile, normalize_path
 from autostream.lake.manifests import data_file
 from autostream.lake.merge import (
     DeadRows,
-    count_existing,
+    count_dead,
     find_dead_rows,
     fits_at_once,
     live_rows,
@@ -175,10 +175,10 @@ class GroupRewriter:
     ) -> tuple[int, int]:
         dead = find_dead_rows(self._engine, relations, group.files, self._plan.state.index.deletes)
         self._write(relations, group.files, dead, target, written, range(group.input_files))
-        count = count_existing(self._engine, dead, [relations.rows[file.path] for file in group.files])
+        counts = count_dead(self._engine, dead, [relations.rows[file.path] for file in group.files])
         if dead.table:
             self._engine.execute(f"DROP TABLE {dead.table}")
-        return count, count
+        return counts
 
     def _write(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ from autostream.lake.calendar import partition_text
 from autostream.lake.deletes import DeleteIndex
 from autostream.lake.files import Content, LiveFile, PartitionKey
 from autostream.lake.manifests import ManifestReader, field_type, is_deletion_vector, partition_type
+
+# Writers of one table name the same object differently.
+_S3 = re.compile(r"^s3[an]://")
 
 
 def is_unpartitioned(spec: PartitionSpec) -> bool:
@@ -186,7 +190,7 @@ def find_contradictions(files: Iterable[LiveFile]) -> Iterable[Contradiction]:
     seen: dict[str, LiveFile] = {}
     twins: dict[str, list[LiveFile]] = {}
     for file in files:
-        if (key := file.key) in seen:
+        if (key := _S3.sub("s3://", file.key)) in seen:
             twins.setdefault(key, [seen[key]]).append(file)
         seen[key] = file
         if file.content == Content.EQUALITY_DELETES and not file.equality_ids:
