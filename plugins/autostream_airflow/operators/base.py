@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 
 from autostream_airflow.hooks.catalog import CatalogHook
@@ -106,6 +106,23 @@ class JudgeOperator(BaseOperator):
         return f"{failures} of {len(self.rows)} tables failed"
 
 
+def try_again_later(rows: Iterable[Mapping[str, Any]], context: Context) -> None:
+    """Has Airflow try the task again where that may help, and there is a try left.
+
+    Args:
+        rows: Those that failed.
+        context: The task's.
+
+    Raises:
+        AirflowException: A service was away, say: the same work may succeed a little later.
+    """
+    from autostream.lake.outcomes import worth_repeating
+
+    passing = [row for row in rows if worth_repeating(row)]
+    if passing and context["ti"].try_number <= context["ti"].max_tries:
+        raise AirflowException(f"To be tried again:\n{describe(passing)}")
+
+
 def read_settings() -> Settings:
     """Returns the configuration, whose secrets Airflow hides in the task's log from then on.
 
@@ -137,11 +154,11 @@ def aligned(cells: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
-def describe(rows: list[Row]) -> str:
+def describe(rows: Sequence[Mapping[str, Any]]) -> str:
     """What became of tables, one line each."""
     return "\n".join(f"{row['table']}: {summary(row)}" for row in rows)
 
 
-def summary(row: Row) -> str:
+def summary(row: Mapping[str, Any]) -> str:
     """What became of one table."""
     return f"{row['status']}: {row['error']}" if row.get("error") else str(row["status"])

@@ -7,10 +7,18 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException
 
 from autostream_airflow.isolation import TableWorker, WorkerError
-from autostream_airflow.operators.base import ROWS, Row, TableOperator, describe, read_settings, summary
+from autostream_airflow.operators.base import (
+    ROWS,
+    Row,
+    TableOperator,
+    describe,
+    read_settings,
+    summary,
+    try_again_later,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -43,7 +51,7 @@ class CompactionOperator(TableOperator):
             AirflowFailException: Tables failed in a way that repeating does not mend.
             AirflowException: Tables failed, and a repetition may succeed.
         """
-        from autostream.lake.outcomes import failed, worth_repeating
+        from autostream.lake.outcomes import failed
         from autostream.lake.workload import WorkItem
 
         timeout = read_settings().compaction.table_timeout_seconds
@@ -58,8 +66,7 @@ class CompactionOperator(TableOperator):
                 rows.append(row)
         context["ti"].xcom_push(key=ROWS, value=rows)
         broken = [row for row in rows if failed(row)]
-        if any(worth_repeating(row) for row in broken) and context["ti"].try_number <= context["ti"].max_tries:
-            raise AirflowException(f"To be tried again:\n{describe(broken)}")
+        try_again_later(broken, context)
         done.forget()
         if broken:
             raise AirflowFailException(describe(broken))

@@ -10,7 +10,15 @@ from airflow.sdk.exceptions import AirflowFailException
 from autostream_airflow.assets import RELEASED_LOCKS, released_lock_asset
 from autostream_airflow.hooks.catalog import CatalogHook
 from autostream_airflow.isolation import TableWorker, WorkerError
-from autostream_airflow.operators.base import FAILED, JudgeOperator, Row, WorkerOperator, aligned, read_settings
+from autostream_airflow.operators.base import (
+    FAILED,
+    JudgeOperator,
+    Row,
+    WorkerOperator,
+    aligned,
+    read_settings,
+    try_again_later,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -39,6 +47,7 @@ class SweepLocksOperator(WorkerOperator):
 
         Raises:
             AirflowFailException: The configuration is wrong.
+            AirflowException: A metastore could not be asked, nothing was released, and a repetition may succeed.
         """
         catalogs, failed = self._catalogs(context["params"]["catalogs"], read_settings())
         if not catalogs and not failed:
@@ -56,6 +65,8 @@ class SweepLocksOperator(WorkerOperator):
                 context["outlet_events"][RELEASED_LOCKS].add(released_lock_asset(row["table"]), extra=row)
             elif row["status"] == FAILED:
                 self.log.error("%s: %s", row["table"], row["error"])
+        if not any(row["status"] == "released" for row in rows):  # a repetition would not report those
+            try_again_later(rows, context)
         return rows
 
     def _catalogs(self, wanted: list[str] | None, settings: Settings) -> tuple[dict[str, dict[str, str]], list[Row]]:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from autostream_airflow.isolation import TableWorker, WorkerError
-from autostream_airflow.operators.base import FAILED, ROWS, Row, TableOperator, option_texts, read_settings
+from autostream_airflow.operators.base import (
+    FAILED,
+    ROWS,
+    Row,
+    TableOperator,
+    option_texts,
+    read_settings,
+    try_again_later,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -32,6 +40,7 @@ class PlanCompactionOperator(TableOperator):
 
         Raises:
             AirflowFailException: Params or settings are wrong, or there is no catalog to look through.
+            AirflowException: A catalog or table could not be looked at, and a repetition may succeed.
         """
         from autostream.lake.workload import split_work
 
@@ -40,6 +49,7 @@ class PlanCompactionOperator(TableOperator):
         rows: list[Row] = []
         with self.open_worker() as worker:
             workloads = list(self._workloads(worker, context, settings=settings, rows=rows))
+        try_again_later(rows, context)
         limits = settings.compaction
         items = split_work(
             workloads,

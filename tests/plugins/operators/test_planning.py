@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
 from autostream_airflow.operators.planning import PlanCompactionOperator
+from tests.support.away import away
 
 
 def plan(context: dict[str, Any]) -> list[str]:
@@ -91,6 +92,21 @@ def test_what_cannot_be_planned_is_a_row_and_stops_no_other(
 
 
 @pytest.mark.usefixtures("tables")
+@pytest.mark.usefixtures("tables")
+def test_a_catalog_that_is_away_is_waited_for_while_there_are_tries(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYICEBERG_CATALOG__GONE__TYPE", "rest")
+    with away("refuses") as port:
+        monkeypatch.setenv("PYICEBERG_CATALOG__GONE__URI", f"http://127.0.0.1:{port}")
+        context["params"]["tables"] = ["lake.db.orders", "gone.db.t"]
+        with pytest.raises(AirflowException, match=r"To be tried again:\ngone.db.t: failed: .* gave no answer"):
+            plan(context)
+        context["ti"].try_number = 3
+        assert plan(context) == ["lake.db.orders"]
+    assert statuses(context) == {"gone.db.t": "failed"}
+
+
 def test_a_pattern_that_matches_no_table_is_a_failed_row(context: dict[str, Any]) -> None:
     context["params"]["tables"] = ["lake.db.o*", "lake.db.odrers*", "lake.db.of*", "othr.*"]
     assert plan(context) == ["lake.db.orders"]
