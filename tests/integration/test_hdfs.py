@@ -402,6 +402,7 @@ def test_a_killed_writer_leaves_what_a_sweep_finds(hdfs: Hdfs, files: WebHdfsFil
 # ------------------------------------------------------------------------------------------ names and directories
 def test_names_of_all_kinds(files: WebHdfsFileIO, directory: str) -> None:
     odd = ["a b", "d=%2F", "p+q", "x?y", "x#y", "é€", "a&b=c", "semi;colon", "quote'\"", "per%cent", "a" * 255]
+    odd += ["caf\u00e9", "cafe\u0301", "か\u3099"]  # an accent of its own is another name than one that is composed
     for name in odd:
         write(files, f"{directory}/k={name[:40]}/{name}", name.encode())
     assert names(files, directory) == sorted(f"k={name[:40]}/{name}" for name in odd)
@@ -537,8 +538,9 @@ def test_a_quota_of_names(hdfs: Hdfs, files: WebHdfsFileIO, directory: str) -> N
 
 # ------------------------------------------------------------------------------------------ HttpFS
 @pytest.mark.parametrize("size", [10, TAIL_BYTES + BUFFER_BYTES])
-def test_one_address_that_redirects_to_itself(hdfs: Hdfs, directory: str, size: int) -> None:
-    with httpfs(hdfs.webhdfs_url) as url:
+@pytest.mark.parametrize("relative", [False, True])
+def test_one_address_that_redirects_to_itself(hdfs: Hdfs, directory: str, size: int, *, relative: bool) -> None:
+    with httpfs(hdfs.webhdfs_url, relative=relative) as url:
         files = file_io(hdfs, **{"webhdfs.urls": url})
         location = f"{directory}/x"
         write(files, location, b"a" * size)

@@ -17,6 +17,7 @@ import requests
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     upstream = ""
+    relative = False
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -34,7 +35,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._pass_on(self._body())
         else:
             self.send_response(307)
-            self.send_header("Location", f"http://{self.headers['Host']}{self.path}&data=true")
+            host = "" if self.relative else f"http://{self.headers['Host']}"
+            self.send_header("Location", f"{host}{self.path}&data=true")
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -65,9 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def httpfs(namenode_url: str) -> Iterator[str]:
-    """Run it before a NameNode and give its address."""
-    handler = type("Handler", (_Handler,), {"upstream": namenode_url})
+def httpfs(namenode_url: str, *, relative: bool = False) -> Iterator[str]:
+    """Run it before a NameNode and give its address; gateways may name no host where they redirect to themselves."""
+    handler = type("Handler", (_Handler,), {"upstream": namenode_url, "relative": relative})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -12,6 +12,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 from pyiceberg.utils.config import Config
 
+from autostream.catalogs.acting import FILE_IO, WEBHDFS_IO
 from autostream.errors import AutostreamError, ConfigurationError, UnsupportedTableError, UsageError
 from autostream.masking import learn_from
 
@@ -21,8 +22,6 @@ IMPLEMENTATIONS: Final = {
     "sql": "autostream.catalogs.sql.SqlCatalog",
 }
 """What opens each type of catalog: PyIceberg's own, with commits that are asked after and locked."""
-FILE_IO: Final = "py-io-impl"
-WEBHDFS_IO: Final = "autostream.hadoop.fileio.WebHdfsFileIO"
 
 
 @dataclass(frozen=True, order=True)

@@ -11,6 +11,7 @@ from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from autostream.hadoop.accounts import PROXY_USER, acting_account
+from autostream.hadoop.settings import SCHEMES
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as _Base
@@ -18,8 +19,11 @@ else:
     _Base = object
 
 CONNECTION: Final = "webhdfs."
-HDFS_SCHEMES: Final = ("hdfs", "webhdfs", "swebhdfs")
+HDFS_SCHEMES: Final = tuple(SCHEMES)
 """Schemes whose files belong to somebody."""
+FILE_IO: Final = "py-io-impl"
+WEBHDFS_IO: Final = "autostream.hadoop.fileio.WebHdfsFileIO"
+_LIBHDFS: Final = "hdfs."
 
 
 class ActingCatalog(_Base):
@@ -66,6 +70,9 @@ class ActingCatalog(_Base):
         of_table = {key: value for key, value in properties.items() if not key.startswith(CONNECTION)}
         merged: dict[str, Any] = {**self.properties, **of_table}
         merged.pop(PROXY_USER, None)
+        # PyIceberg's own way to HDFS needs Java's libraries; it is taken where its properties are set.
+        if FILE_IO not in merged and has_owners(location) and not any(key.startswith(_LIBHDFS) for key in merged):
+            merged[FILE_IO] = WEBHDFS_IO
         return load_file_io(merged if account is None else {**merged, PROXY_USER: account}, location)
 
 

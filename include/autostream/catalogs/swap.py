@@ -24,6 +24,7 @@ from autostream.catalogs.retry import RetryPolicy
 from autostream.errors import (
     AutostreamError,
     CommitRefusedError,
+    ConfigurationError,
     ConflictError,
     DeniedError,
     LockLostError,
@@ -375,7 +376,7 @@ def _remove(io: FileIO, location: str) -> None:
     """Delete a metadata file that nothing refers to; a failure must not hide why it is deleted."""
     try:
         io.delete(location)
-    except FileNotFoundError:
+    except (FileNotFoundError, ConfigurationError):  # nothing was written where it says not where that would be
         return
     except Exception as error:
         logger.warning("The unused metadata file %s could not be deleted (%s); the orphan sweep will.", location, error)

@@ -36,12 +36,14 @@ class Trouble(Enum):
         STANDBY: the server answered that another one is active; it did nothing.
         BUSY: the server answered that it cannot now; it did nothing.
         LOST: the connection broke, or nothing came in time; whether the server did it is not known.
+        FOREIGN: what answered is no WebHDFS, or does not know us; it did nothing, and will not when asked again.
     """
 
     UNREACHABLE = "unreachable"
     STANDBY = "standby"
     BUSY = "busy"
     LOST = "lost"
+    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True)
@@ -182,10 +184,16 @@ def _other_error(refusal: Refusal, call: Call) -> AutostreamError:
             f"{call.path} is shorter than it was when it was opened ({call}): {refusal.message}. Somebody has replaced "
             "it; files of a table never change."
         )
+    if "Hadoop IPC port" in refusal.message:
+        return ServiceError(
+            f"{call.url} is a port for Hadoop's RPC, not for WebHDFS ({call}). Set webhdfs.urls to the NameNode's HTTP "
+            "address (dfs.namenode.http-address, port 9870 by default)."
+        )
     if refusal.status == 401:
         return RefusedError(
             f"HDFS does not accept who we say we are ({call}): {refusal.message or 'HTTP 401'}. For a cluster with "
-            "Kerberos set webhdfs.authentication to kerberos; with it already, check principal, keytab and clock."
+            "Kerberos set webhdfs.authentication to kerberos; with it already, check principal, keytab and clock. "
+            "Where webhdfs.urls names something else than HDFS, that is what asks for a login."
         )
     what = (
         f"{refusal.exception}: {refusal.message}" if refusal.exception else f"HTTP {refusal.status} {refusal.message}"

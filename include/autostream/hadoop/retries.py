@@ -36,7 +36,7 @@ def decide(
     """
     if trouble is Trouble.LOST and not repeatable:
         return None
-    if failures >= servers * (retries + 1):
+    if failures >= servers * (1 if trouble is Trouble.FOREIGN else retries + 1):
         return None
     # A server that is busy will be so when asked again at once; another one may not.
     rounds, rest = divmod(failures, servers)

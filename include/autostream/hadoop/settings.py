@@ -14,7 +14,9 @@ from autostream.errors import ConfigurationError
 from autostream.hadoop.accounts import acting_account, valid_account
 from autostream.hadoop.kerberos import KerberosIdentity
 
-SCHEMES: Final = frozenset({"hdfs", "webhdfs", "swebhdfs"})
+MOUNTS: Final = "viewfs"
+"""Scheme of a mount table, which Hadoop's clients read; HttpFS and routers serve one as they do an HDFS."""
+SCHEMES: Final = frozenset({"hdfs", "webhdfs", "swebhdfs", MOUNTS})
 URLS: Final = "webhdfs.urls"
 
 # Iceberg escapes what is special in partition values: '?' and '#' in a location are part of the path.
@@ -108,6 +110,11 @@ def _urls(properties: Mapping[str, str], location: Location) -> tuple[str, ...]:
         raise ConfigurationError(
             f"{location.path} says not on which HDFS it is, and {URLS} is not set. Set {URLS} to the NameNodes' HTTP "
             "addresses, such as http://nn1:9870,http://nn2:9870."
+        )
+    if location.scheme == MOUNTS:
+        raise ConfigurationError(
+            f"{MOUNTS}://{location.authority} is a mount table, which only Hadoop's own clients read. Set "
+            f"{URLS}.{location.authority} to an HttpFS or router that serves it, such as http://httpfs:14000."
         )
     if _AUTHORITY.fullmatch(location.authority) is None:
         raise ConfigurationError(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -29,6 +29,7 @@ from autostream.hadoop.answers import (
     unreachable_error,
 )
 from autostream.hadoop.negotiate import Negotiator
+from autostream.hadoop.redirects import target_of
 from autostream.hadoop.retries import decide, pause_seconds
 from autostream.hadoop.settings import WebHdfsSettings
 from autostream.hadoop.upload import tls_context
@@ -38,6 +39,9 @@ PREFIX: Final = "/webhdfs/v1"
 # How the HTTP library begins: the address is in our messages already.
 _CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\(.*?\): ")
 
+# How a server begins that wants TLS, as the HTTP library shows it.
+_TLS_ALERT: Final = "\\x15\\x03"
+
 _T = TypeVar("_T")
 
 
@@ -46,11 +50,14 @@ class AnswerLostError(ServiceError):
 
 
 class FailedTry(Exception):
-    """One try that got no answer; ``node`` is the DataNode that failed, empty where it was the NameNode."""
+    """One try that got no answer; ``node`` is the DataNode that failed, empty where it was the NameNode.
 
-    def __init__(self, trouble: Trouble, reason: str, *, node: str = "") -> None:
+    ``error`` is what to tell in the end, where that is more than that there was no answer.
+    """
+
+    def __init__(self, trouble: Trouble, reason: str, *, node: str = "", error: AutostreamError | None = None) -> None:
         super().__init__(reason)
-        self.trouble, self.reason, self.node = trouble, reason, node
+        self.trouble, self.reason, self.node, self.error = trouble, reason, node, error
 
 
 class Transport:
@@ -106,14 +113,16 @@ class Transport:
 
         def ask(base: str, call: Call, _: list[str]) -> dict[str, Any]:
             response = self.ask(method, base, call, params or {})
+            if redirects(response):
+                raise _foreign(response, call)
             if not response.content:
                 return {}
             try:
                 document = response.json()
             except ValueError:
                 document = None
-            if not isinstance(document, dict) or response.status_code >= 300:
-                raise error_of(Refusal(response.status_code, "", first_line(response.text[:1000])), call)
+            if not isinstance(document, dict):
+                raise _foreign(response, call)
             return document
 
         return self.run(operation, path, ask, repeatable=repeatable, troubles=troubles)
@@ -159,7 +168,7 @@ class Transport:
 
     def _final(self, failed: FailedTry, call: Call, *, repeatable: bool) -> AutostreamError:
         reason = f"DataNode {failed.node}: {failed.reason}" if failed.node else failed.reason
-        error = unreachable_error(call, self.settings.urls, failed.trouble, reason)
+        error = failed.error or unreachable_error(call, self.settings.urls, failed.trouble, reason)
         if failed.trouble is Trouble.LOST and not repeatable:
             return AnswerLostError(str(error))
         if failed.node and failed.trouble is Trouble.UNREACHABLE:
@@ -221,12 +230,15 @@ class Transport:
                 verify=_verify(self.settings),
             )
         except requests.exceptions.SSLError as error:
-            server = urlsplit(url).netloc
-            raise ServiceError(
-                f"TLS with {server} failed: {reason_of(error)}. Set webhdfs.tls-ca to the file of the certificates "
-                "that sign the cluster's, or correct the host name in webhdfs.urls."
-            ) from error
+            if "EOF" in str(error):
+                reason = "it closed the connection before TLS was agreed upon; is that a port for TLS?"
+                raise FailedTry(Trouble.UNREACHABLE, reason, node=node) from error
+            told = _tls_failed(urlsplit(url).netloc, reason_of(error))
+            raise FailedTry(Trouble.FOREIGN, str(told), node=node, error=told) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            if _TLS_ALERT in str(error):
+                told = ServiceError(f"{url.split('?')[0]} speaks TLS. Write https:// in webhdfs.urls.")
+                raise FailedTry(Trouble.FOREIGN, str(told), node=node, error=told) from error
             trouble = Trouble.UNREACHABLE if _never_connected(error) else Trouble.LOST
             raise FailedTry(trouble, reason_of(error), node=node) from error
         except requests.exceptions.Timeout as error:
@@ -242,7 +254,7 @@ class Transport:
         except FailedTry as failed:
             # The answer to this one may be lost: it only names a DataNode.
             trouble = Trouble.UNREACHABLE if failed.trouble is Trouble.LOST else failed.trouble
-            raise FailedTry(trouble, failed.reason, node=failed.node) from failed.__cause__
+            raise FailedTry(trouble, failed.reason, node=failed.node, error=failed.error) from failed.__cause__
         if not redirects(response):
             raise error_of(Refusal(response.status_code, "", "no redirection to where the bytes go"), call)
         return self.target(response, base, call)
@@ -253,16 +265,8 @@ class Transport:
         Raises:
             ServiceError: to another scheme: whatever authorises there would go the wrong way.
         """
-        target = response.headers.get("Location") or ""
         response.close()
-        parts = urlsplit(target)
-        if parts.scheme != urlsplit(base).scheme or not parts.hostname:
-            leads = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "nowhere"
-            raise ServiceError(
-                f"{base} redirects to {leads} ({call}), which is not followed: tokens go over the scheme they were got "
-                "by. Set dfs.http.policy alike on NameNodes and DataNodes, or correct webhdfs.urls."
-            )
-        return target
+        return target_of(response.headers.get("Location") or "", asked=response.url or base, call=call)
 
     def headers_for(self, target: str, base: str) -> dict[str, str]:
         """What proves who we are where HttpFS redirects to itself; a DataNode finds a token in the URL."""
@@ -337,11 +341,43 @@ def _refusal(response: requests.Response) -> Refusal:
     return Refusal(response.status_code, "", "")
 
 
+def _tls_failed(server: str, reason: str) -> ServiceError:
+    if "WRONG_VERSION_NUMBER" in reason.upper().replace(" ", "_") or "RECORD_LAYER" in reason.upper():
+        return ServiceError(f"{server} does not speak TLS ({reason}). Write http:// in webhdfs.urls, or its TLS port.")
+    return ServiceError(
+        f"TLS with {server} failed: {reason}. Set webhdfs.tls-ca to the file of the certificates that sign the "
+        "cluster's, or correct the host name in webhdfs.urls."
+    )
+
+
+def _other_login(response: requests.Response, call: Call) -> ServiceError | None:
+    asks = response.headers.get("WWW-Authenticate") or ""
+    if response.status_code != 401 or not asks or "negotiate" in asks.lower():
+        return None
+    return ServiceError(
+        f"What answers at {call.url} asks for a login by {asks.split()[0]} ({call}), which HDFS does not. Set "
+        "webhdfs.urls to the NameNodes or an HttpFS, not to a gateway or another web server."
+    )
+
+
+def _foreign(response: requests.Response, call: Call) -> FailedTry:
+    """What to do about an answer that is none of WebHDFS: another server may be one."""
+    said = first_line(response.text[:1000])
+    if redirects(response):
+        where = urlsplit(urljoin(response.url or "", response.headers.get("Location") or ""))
+        said = f"it redirects to {where.scheme}://{where.netloc.rpartition('@')[2]}{where.path}"
+    error = error_of(Refusal(response.status_code, "", said), call)
+    return FailedTry(Trouble.FOREIGN, str(error), error=error)
+
+
 def _failure(response: requests.Response, call: Call) -> Exception:
     refusal = _refusal(response)
     trouble = trouble_of(refusal)
-    if trouble is None:
+    if trouble is None and refusal.exception:
         return error_of(refusal, call)
+    if trouble is None:  # HDFS itself always names an exception
+        error = _other_login(response, call) or error_of(refusal, call)
+        return FailedTry(Trouble.LOST if refusal.status >= 500 else Trouble.FOREIGN, str(error), error=error)
     return FailedTry(trouble, refusal.message or f"HTTP {refusal.status}")
 
 
