@@ -301,7 +301,7 @@ def test_files_of_one_schema_are_one_class(engine: Engine, tmp_path: Path) -> No
 
 
 def element(name: str, children: int | None = None, **more: Any) -> dict[str, Any]:
-    unset = dict.fromkeys(("converted", "logical", "id", "type", "physical", "length"))
+    unset = dict.fromkeys(("converted", "logical", "id", "type", "physical", "length", "repetition"))
     return {"name": name, "children": children, **unset, **more}
 
 
@@ -371,6 +371,15 @@ def test_maps_as_hive_annotates_them() -> None:
     inner = [element("map", 2, converted="MAP_KEY_VALUE"), element("key", type="VARCHAR"), element("x", type="INTEGER")]
     (field,) = engine_module._tree([element("root", 1), element("m", 1, converted="MAP"), *inner])
     assert field == PhysicalField("m", None, "", "map", (PhysicalField("key", None, "VARCHAR", "primitive"), LEAF))
+
+
+def test_a_group_that_repeats_without_a_list_is_no_struct() -> None:
+    (field,) = engine_module._tree([element("root", 1), element("g", 1, repetition="REPEATED"), element("x")])
+    assert field.kind == "repeated group"
+    listed = [element("l", 1, converted="LIST"), element("list", 1, repetition="REPEATED"), element("x")]
+    assert engine_module._tree([element("root", 1), *listed])[0].children == (
+        PhysicalField("x", None, "", "primitive"),
+    )
 
 
 def test_lists_of_old_writers_are_read(engine: Engine, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class PhysicalField:
         name: name in the file.
         field_id: Iceberg field id, None where the file has none.
         type: the type DuckDB reads it as.
-        kind: ``struct``, ``list``, ``map`` or ``primitive``.
+        kind: ``struct``, ``list``, ``map`` or ``primitive``; ``repeated group`` for what is none of the format's.
         children: fields of a struct; the element of a list; key and value of a map.
         stored: the type in the file itself, with what annotates it: ``INT64 (TIMESTAMP_MICROS)``.
         misread: whether the engine reads the field otherwise than the format says, or not at all.
@@ -198,7 +198,7 @@ class Engine:
         found = self.rows(
             "SELECT elements, list(file_name) FROM (SELECT file_name, list(struct_pack(name := name, children := "
             "num_children, converted := converted_type, logical := logical_type, id := field_id, type := duckdb_type, "
-            "physical := type, length := type_length) "
+            "physical := type, length := type_length, repetition := repetition_type) "
             f"ORDER BY column_id) AS elements FROM parquet_schema({file_list(paths)}) GROUP BY file_name) "
             "GROUP BY elements"
         )
@@ -251,14 +251,13 @@ def _tree(elements: list[dict[str, Any]]) -> tuple[PhysicalField, ...]:
     """Return the fields of a schema that is given as Parquet does: depth first, each with its number of children."""
     position = 0
 
-    def visit(*, plain: bool = False) -> PhysicalField:
+    def visit(parent: str) -> PhysicalField:
         nonlocal position
         element = elements[position]
         position += 1
         count = element["children"] or 0
-        kind = ("struct" if plain else _group(element)) if count else "primitive"
-        # What repeats in a map is key and value, though old writers annotate it as if it were a map itself.
-        children = tuple(visit(plain=kind == "map") for _ in range(count))
+        kind = _group(element, parent) if count else "primitive"
+        children = tuple(visit(kind) for _ in range(count))
         misread = False
         if kind == "list":
             wrapped = _wraps_element(element["name"], children[0])
@@ -279,11 +278,16 @@ def _tree(elements: list[dict[str, Any]]) -> tuple[PhysicalField, ...]:
             misread=misread or element["type"] == "JSON",
         )
 
-    return visit().children
+    return visit("").children
 
 
-def _group(element: Mapping[str, Any]) -> str:
-    """Return the kind of a group by its annotation."""
+def _group(element: Mapping[str, Any], parent: str) -> str:
+    """Return the kind of a group by its annotation, and by the kind of the group that it is in."""
+    if parent == "map":
+        # What repeats in a map is key and value, though old writers annotate it as if it were a map itself.
+        return "struct"
+    if element["repetition"] == "REPEATED" and parent != "list":
+        return "repeated group"  # without a list around it, which Iceberg does not know
     annotation = _annotation(element)
     return next((kind for kind in ("list", "map") if annotation.startswith(kind.upper())), "struct")
 
