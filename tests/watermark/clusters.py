@@ -60,6 +60,8 @@ class Job:
     read_ms: int | None = None
     ran_ms: int = 0
     committed_ms: dict[str, int] = field(default_factory=dict)
+    behind: Mapping[str, float] = field(default_factory=dict)
+    """By how much more a sink is behind the clock, in seconds."""
 
     @property
     def operators(self) -> list[str]:
@@ -119,8 +121,10 @@ class Cluster:
         watermarks = [f"0.{op.replace(': ', '__').replace('.', '_')}.currentInputWatermark" for op in job.operators]
         if "get" not in parameters:
             return [{"id": name} for name in watermarks]
-        watermark = -(2**63) if job.read_ms is None else job.read_ms
-        values = dict.fromkeys(watermarks, str(watermark)) | {"0.accumulateIdleTimeMs": str(job.ran_ms)}
+        values = {"0.accumulateIdleTimeMs": str(job.ran_ms)}
+        for table, name in zip(job.tables, watermarks, strict=True):
+            behind_ms = round(job.behind.get(table, 0) * 1000)
+            values[name] = str(-(2**63) if job.read_ms is None else job.read_ms - behind_ms)
         return [{"id": name, "value": values[name]} for name in parameters["get"].split(",") if name in values]
 
 

@@ -153,6 +153,39 @@ def test_two_sinks_of_a_job_into_one_table_have_to_commit_both(world_of: NewWorl
     assert world.advances("db.b")
 
 
+def test_two_rules_of_one_writer_count_both_of_its_sinks(world_of: NewWorld) -> None:
+    """The table is as complete as the slower one makes it, and both have to have committed."""
+    job = ingest(tables=("eu.a", "us.a"), commits=False, behind={"us.a": 1000})
+    world = world_of(job)
+    rules = [{"job": "ingest-a", "table": "lake.db.a", "operator": name} for name in ("eu", "us")]
+    world.record(*rules, interval_seconds=10)
+
+    def commit(*operators: str) -> None:
+        for _ in range(10):
+            world.go(5)
+            for operator in operators:
+                world.commit(job, "lake.db.a", job.history[-1][0], operator=operator)
+
+    commit("one")
+    assert world.mark().watermark_ms is None
+    commit("one", "other")
+    (writer,) = world.mark().writers
+    assert writer.name == "ingest-a"
+    assert 0 < (world.mark().watermark_ms or 0) <= (job.read_ms or 0) - 1_000_000
+
+
+def test_a_sink_that_no_rule_names_is_noticed_by_its_commits(world_of: NewWorld) -> None:
+    job = ingest(tables=("eu.a", "us.a"), commits=False)
+    world = world_of(job)
+    recorder = world.record({"job": "ingest-a", "table": "lake.db.a", "operator": "eu"}, interval_seconds=10)
+    for _ in range(10):
+        world.go(5)
+        for operator in ("one", "other"):
+            world.commit(job, "lake.db.a", job.history[-1][0], operator=operator)
+    assert world.mark().watermark_ms is None
+    assert "2 sinks of its job commit to the table, and only 1" in recorder.notes()["lake.db.a, writer ingest-a"]
+
+
 # ------------------------------------------------------------------------------------------------ lives and ends
 
 

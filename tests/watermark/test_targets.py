@@ -8,7 +8,7 @@ from autostream.config import WriterRule
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.flink.progress import JobSummary, Vertex
 from autostream.watermark.looking import discover_writers
-from autostream.watermark.targets import SinkWriter, Target, choose_writers, find_writers, targets_of
+from autostream.watermark.targets import SinkWriter, Target, choose_all, choose_writers, find_writers, targets_of
 from tests.flink.serving import Direct, recorded
 
 JOB = JobSummary("7", "ingest-orders", "RUNNING")
@@ -115,6 +115,29 @@ def test_names_are_cut_in_metrics() -> None:
     assert [writer.operator for writer in chain(name)] == [f"lake_{'x' * 75}"]
 
 
+SINKS = ("eu-IcebergStreamWriter", "eu-1-IcebergStreamWriter", "us-IcebergStreamWriter")
+
+
+@pytest.mark.parametrize(
+    ("operators", "chosen"),
+    [
+        (("eu-", "us-"), SINKS),
+        (("eu-", "eu-1"), SINKS[:2]),  # both fit the second one, which counts once
+        (("eu-1", "us-"), SINKS[1:]),
+        (("^eu-Iceberg",), SINKS[:1]),
+    ],
+)
+def test_all_operators_of_one_writer_count(operators: tuple[str, ...], chosen: tuple[str, ...]) -> None:
+    targets = [Target("lake.db.x", "w", operator) for operator in operators]
+    assert {writer.operator for writer in choose_all(targets, chain(*SINKS))} == set(chosen)
+
+
+@pytest.mark.parametrize("operator", ["", "asia-"])
+def test_one_operator_that_is_not_found_is_an_error_though_another_is(operator: str) -> None:
+    with pytest.raises(AutostreamError, match="cannot be told"):
+        choose_all([Target("lake.db.x", "w", "eu-"), Target("lake.db.x", "w", operator)], chain(*SINKS))
+
+
 # ------------------------------------------------------------------------------------------------ rules, parameters
 
 
@@ -141,7 +164,15 @@ def targets(*rules: dict[str, str], job: JobSummary = JOB, **parameters: str) ->
         ),
         (
             [{"job": ".*", "table": "lake.db.x", "operator": "a"}, {"job": ".*", "table": "lake.db.x"}],
-            [("lake.db.x", "ingest-orders", "a")],  # the first one counts
+            [("lake.db.x", "ingest-orders", "a"), ("lake.db.x", "ingest-orders", "")],
+        ),
+        (
+            [{"job": ".*", "table": "lake.db.x", "operator": operator} for operator in ("eu-", "us-", "eu-")],
+            [("lake.db.x", "ingest-orders", "eu-"), ("lake.db.x", "ingest-orders", "us-")],
+        ),
+        (
+            [{"job": ".*", "table": "lake.db.x", "writer": writer, "operator": "eu-"} for writer in ("a", "b")],
+            [("lake.db.x", "a", "eu-"), ("lake.db.x", "b", "eu-")],
         ),
     ],
 )

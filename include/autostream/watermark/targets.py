@@ -59,6 +59,8 @@ class SinkWriter:
 def targets_of(job: JobSummary, rules: Iterable[WriterRule], parameters: Mapping[str, str]) -> list[Target]:
     """Return the tables that a job is to be recorded for: what its own parameters say, else every rule that fits.
 
+    Of one table and writer there can be several, which differ by their operators: they are sinks of one writer.
+
     Raises:
         ConfigurationError: a rule, or the job's parameters, name something that cannot be.
     """
@@ -76,7 +78,7 @@ def targets_of(job: JobSummary, rules: Iterable[WriterRule], parameters: Mapping
                 where = f"rule `job = {rule.job!r}` of watermark.writers"
                 table, writer = (_filled(text, names, where) for text in (rule.table, rule.writer))
                 found.append(_target(job, table, writer, rule.operator, where))
-    return list({(target.table, target.writer): target for target in reversed(found)}.values())[::-1]
+    return list(dict.fromkeys(found))
 
 
 def find_writers(vertices: Sequence[Vertex], metrics: Mapping[str, Iterable[str]]) -> list[SinkWriter]:
@@ -100,6 +102,23 @@ def find_writers(vertices: Sequence[Vertex], metrics: Mapping[str, Iterable[str]
             text = " | ".join([*(written or [shown]), *((vertex.name, *below) if alone else ())])
             found.append(SinkWriter(vertex.vertex_id, shown, vertex.parallelism, text))
     return found
+
+
+def by_writer(targets: Iterable[Target]) -> list[tuple[Target, ...]]:
+    """Return targets of one table and writer together: its watermark is that of the slowest of these sinks."""
+    groups: dict[tuple[str, str], list[Target]] = {}
+    for target in targets:
+        groups.setdefault((target.table, target.writer), []).append(target)
+    return [tuple(group) for group in groups.values()]
+
+
+def choose_all(targets: Iterable[Target], writers: Sequence[SinkWriter]) -> tuple[SinkWriter, ...]:
+    """Return the writers of a job that write for any of several targets.
+
+    Raises:
+        AutostreamError: there is none for one of them, or it cannot be told which.
+    """
+    return tuple(dict.fromkeys(writer for target in targets for writer in choose_writers(target, writers)))
 
 
 def choose_writers(target: Target, writers: Sequence[SinkWriter]) -> tuple[SinkWriter, ...]:

@@ -25,7 +25,7 @@ from autostream.watermark.properties import Report
 from autostream.watermark.recording.state import GONE, Cluster, Job, Sink
 from autostream.watermark.recording.tables import Tables
 from autostream.watermark.recording.work import Work, back_off
-from autostream.watermark.targets import choose_writers, targets_of
+from autostream.watermark.targets import by_writer, choose_all, targets_of
 
 # Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
 _MOST_PAUSE_SECONDS: Final = 1.0
@@ -122,14 +122,15 @@ class Jobs:
             return
         interval = self.settings.interval_seconds
         pause = min(_MOST_PAUSE_SECONDS, interval / 10)
-        sinks = [Sink(target, Watch(interval_seconds=interval, pause_seconds=pause)) for target in targets]
+        sinks = [Sink(group, Watch(interval_seconds=interval, pause_seconds=pause)) for group in by_writer(targets)]
         before, job = cluster.jobs.get(summary.job_id), Job(summary, sinks, refresh_seconds)
         cluster.jobs[summary.job_id] = job
         self._tables.join(job)
         if before is not None:  # it was lost for a while
             self._tables.leave(before)
-        for target in targets:
-            _logger.info("Job %s (%s) is writer %s of %s.", summary.job_id, summary.name, target.writer, target.table)
+        for sink in sinks:
+            writer, table = sink.target.writer, sink.target.table
+            _logger.info("Job %s (%s) is writer %s of %s.", summary.job_id, summary.name, writer, table)
 
     def _lose(self, job: Job) -> None:
         """Take that a job's cluster does not know it; if it does again, it is met anew."""
@@ -212,7 +213,7 @@ class Jobs:
             return
         for sink in job.sinks:
             try:
-                sink.writers = choose_writers(sink.target, writers)
+                sink.writers = choose_all(sink.targets, writers)
             except AutostreamError as error:
                 sink.watch.note = str(error)
                 self._tables.note(job, sink)

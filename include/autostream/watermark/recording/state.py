@@ -21,10 +21,10 @@ _NEVER: Final = float("-inf")
 
 @dataclass
 class Sink:
-    """A job's way into one table.
+    """A job's way into one table, by one operator of its or several.
 
     Attributes:
-        target: the table, and what the job is called there.
+        targets: the table, what the job is called there, and by which operators: one or more that differ by these.
         watch: how far its watermark is on the way to being proved.
         writers: its operators; None while they are not known.
         commit_note: what is missing among the table's commits.
@@ -32,12 +32,17 @@ class Sink:
         told: the note that the table was told last.
     """
 
-    target: Target
+    targets: tuple[Target, ...]
     watch: Watch
     writers: tuple[SinkWriter, ...] | None = None
     commit_note: str = ""
     stalled_since: float | None = None
     told: str = ""
+
+    @property
+    def target(self) -> Target:
+        """The table and the writer, which all of its targets have."""
+        return self.targets[0]
 
     @property
     def note(self) -> str:

@@ -116,7 +116,9 @@ class Tables:
 
     def others(self, job: Job, sink: Sink) -> Iterable[Job]:
         """Yield the other jobs that are the same writer of the same table: before it was restored, or by mistake."""
-        return (other for other, its in self._of(sink).sinks if its.target == sink.target and other is not job)
+        named = (sink.target.table, sink.target.writer)
+        entries = self._of(sink).sinks
+        return (other for other, its in entries if (its.target.table, its.target.writer) == named and other is not job)
 
     def report(self, sink: Sink, report: Report) -> None:
         """Have something recorded, unless something further is waiting to be."""
@@ -222,6 +224,13 @@ class Tables:
         sinks = visit.commits.get(job.summary.job_id, {})
         count = _count_sinks(job, sink, sinks)
         if not count:
+            return
+        if len(sinks) > count:
+            # How far the others have got, no watermark that is read says.
+            sink.commit_note = (
+                f"{len(sinks)} sinks of its job commit to the table, and only {count} of them are known as its writers: "
+                "have a rule with `operator` in watermark.writers for each"
+            )
             return
 
         def furthest(had: frozenset[int]) -> int | None:
