@@ -183,6 +183,11 @@ class WriterRule(BaseModel):
         description="Regular expression found in the name of the sink's operator; for a job that writes to several "
         "tables.",
     )
+    ends_forever: bool = Field(
+        default=False,
+        description="A job that ends by itself has written all that this writer ever will: the table is complete for "
+        "ever, until a new run of the writer takes that back.",
+    )
 
     @field_validator("job", "operator")
     @classmethod
@@ -214,9 +219,9 @@ class WatermarkSettings(Section):
     )
     writers: Annotated[tuple[WriterRule, ...], BeforeValidator(_parse_rules)] = Field(
         default=(),
-        description="Which jobs write to which tables: [[watermark.writers]] with `job`, `table`, `writer` and "
-        "`operator`. A job can say it itself, by its parameter autostream.watermark.table. In the environment: a JSON "
-        "list.",
+        description="Which jobs write to which tables: [[watermark.writers]] with `job`, `table`, `writer`, `operator` "
+        "and `ends_forever`. A job can say it itself, by its parameter autostream.watermark.table. In the environment: "
+        "a JSON list.",
     )
     interval_seconds: float = Field(
         default=60.0,

@@ -306,7 +306,7 @@ def test_a_vertex_that_is_not_there_has_no_metrics(opened: Open) -> None:
 
 def test_jobs_of_a_cluster(opened: Open) -> None:
     rest, job_id = opened("running-v1")
-    assert list_jobs(rest) == [JobSummary(job_id, "events", "RUNNING")]
+    assert list_jobs(rest) == [JobSummary(job_id, "events", "RUNNING", 1795572489803)]
     assert refresh_seconds(rest) == 3.0
 
 

@@ -23,17 +23,22 @@ JOB: dict[str, Any] = {"rate": 400, "ckpt": 400, **QUICK_PAGES}
 
 
 def settings(*jobs: EventJob, **changes: Any) -> WatermarkSettings:
-    rule = {"job": "ingest-(?P<table>.+)", "table": "lake.db.{table}"}
+    rule = {"job": "ingest-(?P<table>.+)", "table": "lake.db.{table}", "ends_forever": changes.pop("ends", False)}
     given = {"writers": [rule], "interval_seconds": 0.5, "poll_seconds": 0.2, **changes}
     return WatermarkSettings(flink_urls=[job.rest for job in jobs], **given)
 
 
 @contextmanager
-def recorded(lake: SqlCatalog, directory: Path, *tables: str, **options: Any) -> Iterator[tuple[EventJob, Recorder]]:
+def recorded(
+    lake: SqlCatalog, directory: Path, *tables: str, ends: bool = False, **options: Any
+) -> Iterator[tuple[EventJob, Recorder]]:
     """A job, and a recorder beside it."""
     names = [f"db.{table}" for table in tables]
     given = {"name": f"ingest-{tables[0]}", **JOB, **options}
-    with event_jobs.running(lake, directory, *names, **given) as job, recording(lake, settings(job)) as recorder:
+    with (
+        event_jobs.running(lake, directory, *names, **given) as job,
+        recording(lake, settings(job, ends=ends)) as recorder,
+    ):
         yield job, recorder
 
 
@@ -78,13 +83,42 @@ def test_failures_and_restored_jobs(lake: SqlCatalog, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sink", ["v1", pytest.param("v2", marks=pytest.mark.exhaustive)])
-def test_a_job_that_ends_leaves_its_table_complete_for_ever(lake: SqlCatalog, tmp_path: Path, sink: str) -> None:
+def test_a_job_that_ends_completes_its_table_for_ever_where_its_rule_says_so(
+    lake: SqlCatalog, tmp_path: Path, sink: str
+) -> None:
     table = event_jobs.create_table(lake, "db.bounded", **KEEP_ALL_METADATA)
-    with recorded(lake, tmp_path / "job", "bounded", sink=sink, limit=1000, linger=60_000):
+    with recorded(lake, tmp_path / "job", "bounded", ends=True, sink=sink, limit=1000, linger=60_000):
         wait_for("the end", lambda: mark(lake, "bounded").ended)
     table.refresh()
     assert published(table)[-1].watermark_ms == FOREVER_MS
     assert_sound(table, end=1000)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("ends", [False, True])
+def test_the_next_run_of_a_job_that_has_ended(lake: SqlCatalog, tmp_path: Path, ends: bool) -> None:
+    """Half of the rows in each run: what was called complete for ever is taken back, and without that never is."""
+    table = event_jobs.create_table(lake, "db.runs", **KEEP_ALL_METADATA)
+    run: dict[str, Any] = {"ends": ends, "sink": "v1", "limit": 1500, "linger": 60_000}
+    with recorded(lake, tmp_path / "first", "runs", **run) as (_, recorder):
+        wait_for("the end", lambda: mark(lake, "runs").ended if ends else _looked_for_the_end(recorder))
+    assert mark(lake, "runs").ended is ends
+    before = mark(lake, "runs")
+    with recorded(lake, tmp_path / "second", "runs", **run, first=1500) as (job, _):
+        wait_for("the run", lambda: mark(lake, "runs").writers[0].job_id == job.job_id)
+        after = mark(lake, "runs")
+        assert not after.ended
+        beyond = before.writers[0].before_end_ms if ends else before.watermark_ms
+        assert beyond is not None
+        wait_for("the watermark to advance", lambda: (mark(lake, "runs").watermark_ms or 0) > beyond)
+    table.refresh()
+    history = [entry for entry in published(table) if entry.watermark_ms < FOREVER_MS]
+    rows = event_jobs.Rows()
+    for entry in history:
+        snapshot = entry.metadata.current_snapshot()
+        assert snapshot
+        present = rows(table, snapshot.snapshot_id, metadata=entry.metadata)
+        assert [n for n in event_jobs.rows_up_to(entry.watermark_ms, end=3000) if n not in present] == []
 
 
 @pytest.mark.exhaustive

@@ -86,7 +86,13 @@ class Cluster:
         if path == "/config":
             return {"refresh-interval": REFRESH * 1000}
         if path == "/jobs/overview":
-            return {"jobs": [{"jid": j.id, "name": j.name, "state": j.state} for j in self.jobs if j.listed]}
+            listed = [job for job in self.jobs if job.listed]
+            return {
+                "jobs": [
+                    {"jid": job.id, "name": job.name, "state": job.state, "start-time": job.started_ms}
+                    for job in listed
+                ]
+            }
         if self.broken is not None:
             return self.broken
         job = next((job for job in self.jobs if job.id == path.split("/")[2]), None)

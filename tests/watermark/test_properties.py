@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autostream.errors import ConflictError, UsageError
-from autostream.watermark.marks import Source, Status, TableMark
+from autostream.watermark.marks import Source, Status, TableMark, WriterMark
 from autostream.watermark.properties import (
     NOT_YET_MS,
     RESET,
@@ -301,6 +301,87 @@ def test_nothing_can_be_set_back_where_nothing_is_known() -> None:
 def test_a_watermark_that_nobody_reports_can_be_set_back() -> None:
     properties = apply({WATERMARK: str(T)}, reset({WATERMARK: str(T)}, T - 1, now_ms=NOW, by="me", reason="x"))
     assert read(properties).watermark_ms == T - 1
+
+
+# ------------------------------------------------------------------------------------------------ new runs of the ended
+
+
+def ran(writer: str, job_id: str, *, started_ms: int = NOW, watermark_ms: int | None = None) -> Report:
+    return Report(writer, watermark_ms, job_id, started_ms=started_ms)
+
+
+def ended_at(watermark_ms: int | None, **others: int) -> dict[str, str]:
+    """Properties of a table whose writer ``w``, job-1, has ended after a watermark."""
+    properties = reported(*others.items())
+    for reached in (watermark_ms, FOREVER_MS):
+        report = Report("w", reached, "job-1")
+        properties = apply(properties, advance(properties, [report], now_ms=NOW))
+    return properties
+
+
+@pytest.mark.parametrize("proved", [None, T + 1], ids=["nothing proved yet", "proved more"])
+def test_a_new_run_takes_its_writer_and_its_table_back(proved: int | None) -> None:
+    properties = ended_at(T)
+    assert read(properties).ended
+    change = advance(properties, [ran("w", "job-2", watermark_ms=proved)], now_ms=NOW + 9)
+    mark = read(apply(properties, change))
+    assert mark.watermark_ms == (proved or T)
+    assert mark.writers == (WriterMark("w", proved or T, NOW + 9, job_id="job-2"),)
+    resets = [(event.writer, event.watermark_ms, event.by) for event in change.events if event.kind is Kind.RESET]
+    assert resets == [("w", T, "recorder"), (None, T, "recorder")]
+    record = json.loads(change.changed[RESET])
+    assert (record["from-ms"], record["to-ms"], record["writer"]) == (FOREVER_MS, T, "w")
+
+
+def test_a_table_goes_back_to_where_the_writer_that_had_ended_was() -> None:
+    """It was called complete further than that on its word."""
+    properties = ended_at(T, other=T + 50)
+    assert read(properties).watermark_ms == T + 50
+    mark = read(apply(properties, advance(properties, [ran("w", "job-2")], now_ms=NOW)))
+    assert mark.watermark_ms == T
+
+
+def test_one_that_was_further_does_not_take_its_table_back() -> None:
+    properties = ended_at(T + 50, other=T)
+    change = advance(properties, [ran("w", "job-2")], now_ms=NOW)
+    assert read(apply(properties, change)).watermark_ms == T
+    assert [event.watermark_ms for event in change.events if event.writer is None] == [T]
+
+
+@pytest.mark.parametrize("forget", [True, False], ids=["recorded before there was a record of it", "none was proved"])
+def test_where_it_was_may_not_be_known(forget: bool) -> None:
+    properties = ended_at(T if forget else None)
+    if forget:
+        properties[STATE_PREFIX + "w"] = '{"job-id":"job-1"}'
+    properties = apply(properties, advance(properties, [ran("w", "job-2")], now_ms=NOW))
+    mark = read(properties)
+    assert (mark.watermark_ms, mark.writers[0].watermark_ms) == (None, None)
+    assert properties[WATERMARK] == str(NOT_YET_MS)
+    properties = apply(properties, advance(properties, [ran("w", "job-2", watermark_ms=T)], now_ms=NOW))
+    assert read(properties).watermark_ms == T
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        Report("w", None, "job-2", note="its job is FAILED"),  # an earlier one that is still listed
+        ran("w", "job-1", started_ms=NOW - 1),  # the one that has ended, not gone yet
+        ran("w", "job-1", started_ms=NOW - 1, watermark_ms=T + 1),
+        ran("w", "job-2", watermark_ms=FOREVER_MS),  # it has ended as well
+        Report("w", T + 5),  # a person, who is told of `reset`
+    ],
+)
+def test_what_is_no_new_run(report: Report) -> None:
+    properties = ended_at(T)
+    assert read(apply(properties, advance(properties, [report], now_ms=NOW + 5))).ended
+
+
+def test_a_retired_writer_that_runs_again_does_not_take_its_table_back() -> None:
+    properties = ended_at(T, other=T + 50)
+    properties = apply(properties, retire(properties, "w", now_ms=NOW, by="me", reason="x"))
+    mark = read(apply(properties, advance(properties, [ran("w", "job-2")], now_ms=NOW)))
+    assert mark.watermark_ms == T + 50
+    assert mark.writer("w") == replace(mark.writers[1], watermark_ms=T, status=Status.RETIRED)
 
 
 # ------------------------------------------------------------------------------------------------ garbage

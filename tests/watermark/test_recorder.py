@@ -16,6 +16,7 @@ from tests.support.catalogs import IDS
 from tests.watermark.clusters import END_OF_INPUT, REFRESH, T0, Cluster, Job, World
 
 RULE = {"job": "ingest-(?P<table>.+)", "table": "lake.db.{table}"}
+ENDS = {**RULE, "ends_forever": True}
 QUICK = {"commit.retry.min-wait-ms": "0", "commit.status-check.min-wait-ms": "0"}
 
 NewWorld = Callable[..., World]
@@ -266,7 +267,7 @@ def test_a_job_that_ends_by_itself_completes_its_table_and_one_that_is_stopped_d
 ) -> None:
     job = ingest()
     world = world_of(job)
-    world.record(RULE)
+    world.record(ENDS)
     world.go(100)
     for kind in kinds:
         world.checkpoint(job, kind=kind)
@@ -296,7 +297,7 @@ def test_a_page_of_checkpoints_that_is_older_than_the_end_is_not_believed(
 
     go(10)
     monkeypatch.setattr(cluster, "_checkpoints", as_old_as_may_be)
-    world.record(RULE)
+    world.record(ENDS)
     go(0.5)
     listed = cluster.asked["overview"]
     go(59)
@@ -312,7 +313,7 @@ def test_a_job_that_had_ended_before_the_recorder_came(world_of: NewWorld) -> No
     job = ingest(state="FINISHED", history=[(1, "CHECKPOINT")])
     world = world_of(job)
     world.clusters[0]._metrics = lambda *_: []  # type: ignore[method-assign]
-    world.record(RULE)
+    world.record(ENDS)
     world.go(100)
     assert world.mark().ended
 
@@ -320,7 +321,7 @@ def test_a_job_that_had_ended_before_the_recorder_came(world_of: NewWorld) -> No
 def test_a_job_that_goes_on_is_not_ended_by_one_that_had_its_name(world_of: NewWorld) -> None:
     old = ingest(state="FINISHED", history=[(1, "CHECKPOINT")])
     world = world_of(old, ingest(number=2))
-    world.record(RULE)
+    world.record(ENDS)
     world.go(200)
     assert world.mark().watermark_ms is not None
     assert not world.mark().ended
@@ -329,7 +330,7 @@ def test_a_job_that_goes_on_is_not_ended_by_one_that_had_its_name(world_of: NewW
 def test_that_the_input_has_ended_is_seen_in_the_table_of_a_job_that_is_gone(world_of: NewWorld) -> None:
     job = ingest()
     world = world_of(job)
-    world.record(RULE)
+    world.record(ENDS)
     world.go(100)
     world.checkpoint(job, as_id=END_OF_INPUT)
     world.clusters[0].jobs.clear()
@@ -337,11 +338,104 @@ def test_that_the_input_has_ended_is_seen_in_the_table_of_a_job_that_is_gone(wor
     assert world.mark().ended
 
 
+@pytest.mark.parametrize("how", ["FINISHED", "END_OF_INPUT", "LAST_WATERMARK"])
+def test_the_end_of_one_run_is_complete_up_to_its_last_proved_watermark(world_of: NewWorld, how: str) -> None:
+    """The same writer may be submitted again next hour: only a rule can say that it will not."""
+    job = ingest()
+    world = world_of(job)
+    recorder = world.record(RULE)
+    world.go(100)
+    last_ms = job.read_ms
+    if how == "LAST_WATERMARK":
+        job.lag = -1e12  # the sources have ended, and say so by Java's greatest long
+        world.go(100)
+    else:
+        world.checkpoint(job, as_id=END_OF_INPUT if how == "END_OF_INPUT" else None)
+        job.state = "FINISHED"
+    world.go(500)
+    assert last_ms is not None
+    assert last_ms - 100_000 < (world.mark().watermark_ms or 0) <= last_ms
+    note = (
+        "the input of its job has ended" if how == "LAST_WATERMARK" else "its job has finished: the table waits for the"
+    )
+    assert recorder.notes()["lake.db.a, writer ingest-a"].startswith(note)
+    assert world.mark().writers[0].note.startswith(note)
+
+
+@pytest.mark.parametrize("same_id", [False, True], ids=["another id", "the same id"])
+def test_a_new_run_takes_back_that_its_writer_had_ended(world_of: NewWorld, same_id: bool) -> None:
+    job = ingest(started_ms=T0)
+    world = world_of(job)
+    world.record(ENDS)
+    world.go(100)
+    job.state = "FINISHED"
+    world.go(100)
+    assert world.mark().ended
+    before_ms = world.advances()[-2]
+    assert T0 <= before_ms <= job.committed_ms["lake.db.a"]
+    job.listed = False
+    world.go(70)
+    again = ingest(number=1 if same_id else 2, started_ms=world.wall_ms, commits=False)
+    world.clusters[0].jobs[:] = [again]
+    world.publications.clear()
+    world.go(100)
+
+    assert world.mark().watermark_ms == before_ms
+    (writer,) = world.mark().writers
+    assert (writer.job_id, writer.status, writer.watermark_ms) == (again.id, Status.ACTIVE, before_ms)
+    resets = [e for _, change in world.publications for e in change.events if e.kind is Kind.RESET]
+    assert [(event.writer, event.watermark_ms) for event in resets] == [("ingest-a", before_ms), (None, before_ms)]
+    assert "is a new run of writer ingest-a, which had ended" in resets[0].note
+
+    again.commits = True
+    world.go(200)
+    assert (world.mark().watermark_ms or 0) > before_ms
+    again.state = "FINISHED"
+    world.go(100)
+    assert world.mark().ended
+
+
+def test_a_recorder_that_starts_anew_leaves_a_writer_that_has_ended(world_of: NewWorld) -> None:
+    """Though its job still runs, as it may for a while after its input has ended."""
+    job = ingest(started_ms=T0)
+    world = world_of(job)
+    world.record(ENDS)
+    world.go(100)
+    job.lag = -1e12
+    world.go(200)
+    assert world.mark().ended
+    world.publications.clear()
+    world.recorders.clear()
+    world.record(ENDS)
+    world.go(200)
+    assert world.mark().ended
+    assert world.publications == []
+
+
+def test_an_earlier_run_that_is_still_listed_does_not_end_its_writer(world_of: NewWorld) -> None:
+    old = ingest(state="FINISHED", history=[(1, "CHECKPOINT")], started_ms=T0)
+    world = world_of(old, ingest(number=2, started_ms=T0 + 1, state="FAILED"))
+    world.record(ENDS)
+    world.go(200)
+    assert not world.mark().ended
+
+
+def test_a_watermark_of_the_future_is_not_recorded(world_of: NewWorld) -> None:
+    job = ingest(lag=-3600)
+    world = world_of(job)
+    recorder = world.record(RULE)
+    world.go(200)
+    assert world.mark().watermark_ms is None
+    note = recorder.notes()["lake.db.a, writer ingest-a"]
+    assert note.startswith("its job has a row of the future: its watermark 2026-11-25T03:")
+    assert "ahead of now; the most is 10 min (watermark.max_ahead_seconds)" in note
+
+
 @pytest.mark.parametrize("state", ["FAILED", "CANCELED"])
 def test_a_job_that_fails_completes_nothing(world_of: NewWorld, state: str) -> None:
     job = ingest()
     world = world_of(job)
-    recorder = world.record(RULE)
+    recorder = world.record(ENDS)
     world.go(100)
     job.state = state
     world.go(500)

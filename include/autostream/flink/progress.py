@@ -22,11 +22,19 @@ _MISSHAPEN: Final = (AttributeError, KeyError, TypeError, ValueError)
 
 @dataclass(frozen=True)
 class JobSummary:
-    """A job as the list of all jobs has it."""
+    """A job as the list of all jobs has it.
+
+    Attributes:
+        job_id: 32 hexadecimal digits.
+        name: its name.
+        state: ``RUNNING``, ``FINISHED`` and so on.
+        started_ms: when its job manager began to run it.
+    """
 
     job_id: str
     name: str
     state: str
+    started_ms: int = 0
 
     @property
     def ended(self) -> bool:
@@ -126,7 +134,10 @@ def list_jobs(rest: FlinkRest) -> list[JobSummary]:
     """
     path = "/jobs/overview"
     try:
-        return [JobSummary(str(j["jid"]), str(j["name"]), str(j["state"])) for j in rest.get(path)["jobs"]]
+        return [
+            JobSummary(str(job["jid"]), str(job["name"]), str(job["state"]), int(job.get("start-time", 0)))
+            for job in rest.get(path)["jobs"]
+        ]
     except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 

@@ -37,6 +37,8 @@ _MOST_PENDING: Final = 16
 """Readings that wait for a commit; of more, those in the middle are of the least use."""
 _MOST_BASELINES: Final = 5
 """Looks at metrics that do not change before it is said that they do not."""
+_FINISHED: Final = "its job has finished"
+_WAITS: Final = ": the table waits for the writer's next run, unless you retire it"
 
 
 class Want(Flag):
@@ -83,14 +85,16 @@ class Watch:
     Attributes:
         interval_seconds: time between the beginnings of two readings.
         pause_seconds: time between looks at metrics, which are collected only now and then.
+        ends: whether a watermark that says that the input has ended is one; otherwise the last one before it counts.
         note: why there is nothing to publish; empty where everything goes its way.
         ended: whether the job has come to its end, so that nothing more can be read.
     """
 
-    def __init__(self, *, interval_seconds: float, pause_seconds: float = 1.0) -> None:
+    def __init__(self, *, interval_seconds: float, pause_seconds: float = 1.0, ends: bool = False) -> None:
         """Begin with nothing known."""
         self.interval_seconds = interval_seconds
         self.pause_seconds = pause_seconds
+        self.ends = ends
         self.note = ""
         self.ended = False
         self._life: Life | None = None
@@ -142,7 +146,8 @@ class Watch:
         elif self._life is not None:
             self._void()
         if life.over:
-            self.note = "its job has finished" if life.state == "FINISHED" else f"its job is {life.state}"
+            finished = _FINISHED if self.ends else _FINISHED + _WAITS
+            self.note = finished if life.state == "FINISHED" else f"its job is {life.state}"
             self.ended = not self._pending
             self._phase, self._due = _Phase.REST, float("inf")
         elif self._phase is _Phase.SETTLE:
@@ -230,6 +235,10 @@ class Watch:
         watermark = min(task.watermark_ms for task in metrics.values() if task.watermark_ms is not None)
         if watermark <= NOT_YET_MS:
             self.note = "its job has no watermark (yet): it has had no rows, or has no watermark strategy"
+            self._go(_Phase.REST, self._begun + self.interval_seconds)
+            return
+        if watermark >= FOREVER_MS and not self.ends:
+            self.note = "the input of its job has ended"
             self._go(_Phase.REST, self._begun + self.interval_seconds)
             return
         self.note = ""

@@ -45,6 +45,7 @@ class WriterMark:
         status: whether the table waits for it.
         job_id: the Flink job that it was, when the value was recorded; empty where it is none.
         note: why it does not advance, or why it was retired; empty where nobody says.
+        before_end_ms: the watermark that it had before it ended, to which a new run takes it back.
     """
 
     name: str
@@ -53,11 +54,17 @@ class WriterMark:
     status: Status = Status.ACTIVE
     job_id: str = ""
     note: str = ""
+    before_end_ms: int | None = None
 
     @property
     def active(self) -> bool:
         """Whether the table waits for it."""
         return self.status is Status.ACTIVE
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it will ever come any more."""
+        return self.watermark_ms is not None and self.watermark_ms >= FOREVER_MS
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON: times in ISO 8601 and as ``_ms``."""

@@ -55,6 +55,7 @@ class Report:
         checkpoint_id: the checkpoint whose commit proves it.
         snapshot_id: that commit.
         note: why it does not advance.
+        started_ms: since when the job runs; None where it is not known to run.
     """
 
     writer: str
@@ -63,6 +64,7 @@ class Report:
     checkpoint_id: int | None = None
     snapshot_id: int | None = None
     note: str = ""
+    started_ms: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not be read back.
@@ -161,7 +163,8 @@ def advance(
 
     A writer that is new, or back from retirement, counts at once where the table's watermark is not known yet or not
     beyond its own; otherwise it has to catch up first, for the table's watermark does not go back. One that was retired
-    comes back when it advances.
+    comes back when it advances. One that had ended and runs again goes back to where it was before its end, and the
+    table with it: that is recorded as what it is, a reset.
 
     Args:
         properties: the table's.
@@ -173,9 +176,21 @@ def advance(
     mark = read_properties("", properties)
     writers = {writer.name: writer for writer in mark.writers}
     events: list[Event] = []
+    resets: dict[str, str] = {}
+    table_ms = mark.watermark_ms
     for report in reports:
         before = writers.get(report.writer)
-        after = _reported(before, report, mark.watermark_ms, now_ms)
+        if before is not None and _runs_again(before, report):
+            before = writers[report.writer] = replace(before, watermark_ms=before.before_end_ms, recorded_at_ms=now_ms)
+            if before.active:
+                table_ms = _at_most(table_ms, before.watermark_ms)
+            why = f"job {report.job_id} is a new run of writer {report.writer}, which had ended"
+            resets = _reset_record(now_ms, "recorder", why, mark.watermark_ms, table_ms, report.writer)
+            events += [
+                Event(Kind.RESET, name, ms, now_ms, job_id=report.job_id, by="recorder", note=why)
+                for name, ms in ((report.writer, before.watermark_ms), (None, table_ms))
+            ]
+        after = _reported(before, report, table_ms, now_ms)
         writers[report.writer] = after
         if before is None or after.watermark_ms != before.watermark_ms or after.status != before.status:
             joined = before is None or (before.status is not after.status)
@@ -186,7 +201,7 @@ def advance(
             retired = replace(writer, status=Status.RETIRED, note=f"retired: it had not advanced for {silent}")
             writers[writer.name] = retired
             events.append(_event(Kind.RETIRE, retired, now_ms))
-    return _change(properties, mark, writers, events, now_ms)
+    return _change(properties, mark, writers, events, now_ms, table_ms=table_ms, resets=resets)
 
 
 def retire(properties: Mapping[str, str], writer: str, *, now_ms: int, by: str, reason: str) -> Change:
@@ -203,7 +218,7 @@ def retire(properties: Mapping[str, str], writer: str, *, now_ms: int, by: str, 
     retired = replace(found, status=Status.RETIRED, note=note)
     writers = {w.name: w for w in mark.writers} | {writer: retired}
     event = Event(Kind.RETIRE, writer, found.watermark_ms, now_ms, by=by, note=reason)
-    return _change(properties, mark, writers, [event], now_ms)
+    return _change(properties, mark, writers, [event], now_ms, table_ms=mark.watermark_ms)
 
 
 def reset(
@@ -227,6 +242,7 @@ def reset(
                 recorded_at_ms=now_ms,
                 status=Status.ACTIVE if writer else found.status,
                 note=f"set back by {by}: {reason}",
+                before_end_ms=None,
             )
     goes_back = writers != {w.name: w for w in mark.writers}
     table_ms = mark.watermark_ms if mark.watermark_ms is None else min(mark.watermark_ms, to_ms)
@@ -240,12 +256,25 @@ def reset(
         if after != mark.writer(name)
     ]
     events.append(Event(Kind.RESET, None, table_ms, now_ms, by=by, note=reason))
-    record = {"at-ms": now_ms, "by": by, "reason": reason, "from-ms": mark.watermark_ms, "to-ms": to_ms}
-    record |= {"writer": writer} if writer else {}
-    changed = _written(mark, writers) | {RESET: _json(record)}
+    changed = _written(mark, writers) | _reset_record(now_ms, by, reason, mark.watermark_ms, to_ms, writer)
     if table_ms is not None:
         changed[WATERMARK] = str(table_ms)
     return _only_differences(properties, changed, events)
+
+
+def _reset_record(
+    now_ms: int, by: str, reason: str, from_ms: int | None, to_ms: int | None, writer: str | None
+) -> dict[str, str]:
+    record: dict[str, Any] = {"at-ms": now_ms, "by": by, "reason": reason, "from-ms": from_ms, "to-ms": to_ms}
+    record |= {"writer": writer} if writer else {}
+    return {RESET: _json(record)}
+
+
+def _runs_again(before: WriterMark, report: Report) -> bool:
+    """Say whether a writer that had ended has a new run: of another job, or of the same id that began after that."""
+    if not before.ended or report.started_ms is None or (report.watermark_ms or NOT_YET_MS) >= FOREVER_MS:
+        return False
+    return report.job_id != before.job_id or report.started_ms > (before.recorded_at_ms or 0)
 
 
 def _reported(before: WriterMark | None, report: Report, table_ms: int | None, now_ms: int) -> WriterMark:
@@ -256,7 +285,7 @@ def _reported(before: WriterMark | None, report: Report, table_ms: int | None, n
     advanced = best != known.watermark_ms
     if known.status is Status.RETIRED and not advanced:
         return known
-    return WriterMark(
+    after = WriterMark(
         name=report.writer,
         watermark_ms=best,
         recorded_at_ms=now_ms if advanced or known.recorded_at_ms is None else known.recorded_at_ms,
@@ -264,13 +293,17 @@ def _reported(before: WriterMark | None, report: Report, table_ms: int | None, n
         job_id=report.job_id or known.job_id,
         note=report.note or ("" if advanced else known.note),
     )
+    return (
+        replace(after, before_end_ms=known.before_end_ms if known.ended else known.watermark_ms)
+        if after.ended
+        else after
+    )
 
 
 def _is_idle(writer: WriterMark, now_ms: int, retire_after_ms: float) -> bool:
     if not retire_after_ms or not writer.active or writer.recorded_at_ms is None:
         return False
-    ended = writer.watermark_ms is not None and writer.watermark_ms >= FOREVER_MS
-    return not ended and now_ms - writer.recorded_at_ms > retire_after_ms
+    return not writer.ended and now_ms - writer.recorded_at_ms > retire_after_ms
 
 
 def _change(
@@ -279,13 +312,19 @@ def _change(
     writers: Mapping[str, WriterMark],
     events: list[Event],
     now_ms: int,
+    *,
+    table_ms: int | None,
+    resets: Mapping[str, str] | None = None,
 ) -> Change:
-    table_ms = _at_least(mark.watermark_ms, _minimum(writers.values()))
-    changed = _written(mark, writers)
-    if table_ms is not None:
-        changed[WATERMARK] = str(table_ms)
-        if table_ms != mark.watermark_ms or str(table_ms) != properties.get(WATERMARK):
-            events = [*events, Event(Kind.ADVANCE, None, table_ms, now_ms)]
+    """Return what makes the properties say what ``writers`` do; the table has ``table_ms`` at least."""
+    reached = _at_least(table_ms, _minimum(writers.values()))
+    changed = _written(mark, writers) | dict(resets or {})
+    if reached is not None:
+        changed[WATERMARK] = str(reached)
+        if reached != table_ms or (str(reached) != properties.get(WATERMARK) and not resets):
+            events = [*events, Event(Kind.ADVANCE, None, reached, now_ms)]
+    elif mark.watermark_ms is not None:
+        changed[WATERMARK] = str(NOT_YET_MS)
     return _only_differences(properties, changed, events)
 
 
@@ -307,6 +346,7 @@ def _written(mark: TableMark, writers: Mapping[str, WriterMark]) -> dict[str, st
             "status": None if writer.active else writer.status.value,
             "job-id": writer.job_id or None,
             "note": writer.note or None,
+            "before-end-ms": writer.before_end_ms,
         }
         written[STATE_PREFIX + writer.name] = _json({key: value for key, value in state.items() if value is not None})
     return written
@@ -342,6 +382,7 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str]) 
         status=Status(status),
         job_id=str(state.get("job-id") or ""),
         note=str(state.get("note") or ""),
+        before_end_ms=time_or_none(state.get("before-end-ms")),
     )
 
 
@@ -386,6 +427,10 @@ def _minimum(writers: Iterable[WriterMark]) -> int | None:
 def _at_least(one: int | None, other: int | None) -> int | None:
     known = [value for value in (one, other) if value is not None]
     return max(known, default=None)
+
+
+def _at_most(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else min(one, other)
 
 
 def _known(mark: TableMark, writer: str) -> WriterMark:

@@ -32,11 +32,13 @@ class Target:
         table: its full name.
         writer: what the job is called among the table's writers.
         operator: regular expression for the sink; empty: the one that names the table, or the only one.
+        ends_forever: whether nothing will be written any more once a job has come to its end by itself.
     """
 
     table: str
     writer: str
     operator: str = ""
+    ends_forever: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def targets_of(job: JobSummary, rules: Iterable[WriterRule], parameters: Mapping
                 names = {key: value or "" for key, value in match.groupdict().items()} | {"job": job.name}
                 where = f"rule `job = {rule.job!r}` of watermark.writers"
                 table, writer = (_filled(text, names, where) for text in (rule.table, rule.writer))
-                found.append(_target(job, table, writer, rule.operator, where))
+                found.append(_target(job, table, writer, rule.operator, where, ends_forever=rule.ends_forever))
     return list(dict.fromkeys(found))
 
 
@@ -143,13 +145,15 @@ def choose_writers(target: Target, writers: Sequence[SinkWriter]) -> tuple[SinkW
     return tuple(writers)
 
 
-def _target(job: JobSummary, table: str, writer: str, operator: str, where: str) -> Target:
+def _target(
+    job: JobSummary, table: str, writer: str, operator: str, where: str, *, ends_forever: bool = False
+) -> Target:
     if table.count(".") < 2 or not all(table.split(".")):
         raise ConfigurationError(
             f"Job {job.name!r}: {where} gives {table!r}, which names no table. Write CATALOG.NAMESPACE.TABLE."
         )
     check_name(writer)
-    return Target(table, writer, operator)
+    return Target(table, writer, operator, ends_forever)
 
 
 def _filled(text: str, names: Mapping[str, str], where: str) -> str:

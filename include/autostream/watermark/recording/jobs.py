@@ -26,6 +26,7 @@ from autostream.watermark.recording.state import GONE, Cluster, Job, Sink
 from autostream.watermark.recording.tables import Tables
 from autostream.watermark.recording.work import Work, back_off
 from autostream.watermark.targets import by_writer, choose_all, targets_of
+from autostream.watermark.times import FOREVER_MS
 
 # Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
 _MOST_PAUSE_SECONDS: Final = 1.0
@@ -122,7 +123,10 @@ class Jobs:
             return
         interval = self.settings.interval_seconds
         pause = min(_MOST_PAUSE_SECONDS, interval / 10)
-        sinks = [Sink(group, Watch(interval_seconds=interval, pause_seconds=pause)) for group in by_writer(targets)]
+        sinks = []
+        for group in by_writer(targets):
+            ends = all(target.ends_forever for target in group)
+            sinks.append(Sink(group, Watch(interval_seconds=interval, pause_seconds=pause, ends=ends)))
         before, job = cluster.jobs.get(summary.job_id), Job(summary, sinks, refresh_seconds)
         cluster.jobs[summary.job_id] = job
         self._tables.join(job)
@@ -256,7 +260,13 @@ class Jobs:
                 f"another job that runs is called so, too ({', '.join(others)}): give them different names"
             )
             return
-        report = Report(sink.target.writer, reading.watermark_ms, job.summary.job_id, reading.floor)
+        if reading.watermark_ms < FOREVER_MS and (reason := self._tables.why_not_believed(reading.watermark_ms)):
+            sink.watch.note = reason
+            return
+        started_ms = job.summary.started_ms
+        report = Report(
+            sink.target.writer, reading.watermark_ms, job.summary.job_id, reading.floor, started_ms=started_ms
+        )
         self._tables.report(sink, report)
 
     def _triggered(self, job: Job, done: Future[Any]) -> None:
@@ -278,7 +288,7 @@ class Jobs:
         return True
 
     def _ended(self, cluster: Cluster, job: Job, done: Future[Any]) -> None:
-        """Take how a job finished: by itself, then Flink has committed everything, and nothing will come after it."""
+        """Take how a job finished: by itself, then Flink has committed all that it read."""
         job.busy = False
         if done.exception() is not None:
             job.end_looked_for = False

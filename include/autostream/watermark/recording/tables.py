@@ -23,7 +23,7 @@ from autostream.watermark.publish import publish
 from autostream.watermark.recording.leadership import Leadership
 from autostream.watermark.recording.state import Job, RecordedTable, Sink
 from autostream.watermark.recording.work import Work, back_off
-from autostream.watermark.times import FOREVER_MS
+from autostream.watermark.times import FOREVER_MS, why_too_far_ahead
 
 _END_OF_INPUT: Final = 2**63 - 1
 """Checkpoint id that FlinkSink commits by when its input has ended."""
@@ -93,9 +93,8 @@ class Tables:
             table = self.known.setdefault(sink.target.table, RecordedTable(sink.target.table))
             table.sinks.append((job, sink))
             if not job.summary.ended:
-                table.reports.setdefault(
-                    sink.target.writer, Report(sink.target.writer, None, job_id=job.summary.job_id)
-                )
+                joins = Report(sink.target.writer, None, job.summary.job_id, started_ms=job.summary.started_ms)
+                table.reports.setdefault(sink.target.writer, joins)
 
     def leave(self, job: Job) -> None:
         """Take that a job is forgotten; its tables are told why it does not advance any more."""
@@ -124,15 +123,28 @@ class Tables:
         """Have something recorded, unless something further is waiting to be."""
         reports = self._of(sink).reports
         before = reports.get(report.writer)
+        if before is not None and before.job_id == report.job_id and report.started_ms is None:
+            report = replace(report, started_ms=before.started_ms)  # that it runs is not recorded yet
         if before is None or before.watermark_ms is None or before.watermark_ms <= (report.watermark_ms or NOT_YET_MS):
             reports[report.writer] = report
         elif report.note:
             reports[report.writer] = replace(before, note=report.note)
 
     def report_end(self, job: Job, sink: Sink) -> None:
-        """Have it recorded that nothing will come any more, unless another job goes on where this one ended."""
-        if all(other.over for other in self.others(job, sink)):
+        """Have it recorded that nothing will come any more, where a rule says so of jobs that end.
+
+        Not where another job goes on as this writer, or has been it after this one.
+        """
+        others = list(self.others(job, sink))
+        last = all(other.over and other.summary.started_ms <= job.summary.started_ms for other in others)
+        if sink.watch.ends and last:
             self.report(sink, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
+
+    def why_not_believed(self, watermark_ms: int) -> str:
+        """Say why a watermark is not to be recorded: it is too far ahead of now; empty where it is not."""
+        most = self.settings.max_ahead_seconds
+        reason = why_too_far_ahead(watermark_ms, now_ms=self._around.wall_ms(), most_seconds=most)
+        return f"its job has a row of the future: its watermark {reason}" if reason else ""
 
     def note(self, job: Job, sink: Sink) -> None:
         """Say once why a sink does not advance, and write it into the table, when that has lasted for a while."""
@@ -228,8 +240,8 @@ class Tables:
         if len(sinks) > count:
             # How far the others have got, no watermark that is read says.
             sink.commit_note = (
-                f"{len(sinks)} sinks of its job commit to the table, and only {count} of them are known as its writers: "
-                "have a rule with `operator` in watermark.writers for each"
+                f"{len(sinks)} sinks of its job commit to the table, and only {count} of them are known as its "
+                "writers: have a rule with `operator` in watermark.writers for each"
             )
             return
 
