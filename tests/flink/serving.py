@@ -53,6 +53,7 @@ def recorded(folder: str) -> tuple[Answers, str]:
         path: job,
         f"{path}/config": file("config.json"),
         f"{path}/checkpoints": file("checkpoints.json"),
+        f"{path}/checkpoints/config": {"unaligned_checkpoints": False},
         f"{path}/metrics": file("job-metrics.json"),
     }
     for number, vertex in enumerate(job["vertices"]):

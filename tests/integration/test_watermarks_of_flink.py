@@ -99,12 +99,14 @@ def test_a_job_that_ends_completes_its_table_for_ever_where_its_rule_says_so(
 def test_the_next_run_of_a_job_that_has_ended(lake: SqlCatalog, tmp_path: Path, ends: bool) -> None:
     """Half of the rows in each run: what was called complete for ever is taken back, and without that never is."""
     table = event_jobs.create_table(lake, "db.runs", **KEEP_ALL_METADATA)
-    run: dict[str, Any] = {"ends": ends, "sink": "v1", "limit": 1500, "linger": 60_000}
-    with recorded(lake, tmp_path / "first", "runs", **run) as (_, recorder):
+    run: dict[str, Any] = {"ends": ends, "sink": "v1", "limit": 2000, "linger": 60_000}
+    with recorded(lake, tmp_path / "first", "runs", **run) as (job, recorder):
+        advances(lake, "runs", times=1)
+        job.wait_until_ended()
         wait_for("the end", lambda: mark(lake, "runs").ended if ends else _looked_for_the_end(recorder))
     assert mark(lake, "runs").ended is ends
     before = mark(lake, "runs")
-    with recorded(lake, tmp_path / "second", "runs", **run, first=1500) as (job, _):
+    with recorded(lake, tmp_path / "second", "runs", **run, first=2000) as (job, _):
         wait_for("the run", lambda: mark(lake, "runs").writers[0].job_id == job.job_id)
         after = mark(lake, "runs")
         assert not after.ended
@@ -118,7 +120,7 @@ def test_the_next_run_of_a_job_that_has_ended(lake: SqlCatalog, tmp_path: Path, 
         snapshot = entry.metadata.current_snapshot()
         assert snapshot
         present = rows(table, snapshot.snapshot_id, metadata=entry.metadata)
-        assert [n for n in event_jobs.rows_up_to(entry.watermark_ms, end=3000) if n not in present] == []
+        assert [n for n in event_jobs.rows_up_to(entry.watermark_ms, end=4000) if n not in present] == []
 
 
 @pytest.mark.exhaustive
@@ -137,6 +139,44 @@ def test_a_job_that_is_stopped_is_not_taken_for_one_that_has_ended(lake: SqlCata
 def _looked_for_the_end(recorder: Recorder) -> bool:
     jobs = [job for cluster in recorder.jobs.clusters for job in cluster.jobs.values()]
     return all(job.end_looked_for and not job.busy for job in jobs)
+
+
+ALIGNED: dict[str, Any] = {}
+UNALIGNED: dict[str, Any] = {"conf.execution.checkpointing.unaligned.enabled": "true"}
+TIMED = {**UNALIGNED, "conf.execution.checkpointing.aligned-checkpoint-timeout": "1 ms"}
+NOT_CHAINED = {"conf.pipeline.operator-chaining.enabled": "false"}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("options", "proves"),
+    [
+        pytest.param({"sink": "v1", "par": 2, **ALIGNED}, True, id="FlinkSink, parallel, aligned"),
+        pytest.param({"sink": "v1", "par": 2, **UNALIGNED}, False, id="FlinkSink, parallel, unaligned"),
+        pytest.param({"sink": "v1", "par": 2, **TIMED}, False, id="FlinkSink, parallel, timed"),
+        pytest.param({"sink": "v1", **UNALIGNED}, True, id="FlinkSink, chained, unaligned"),
+        pytest.param({"sink": "v1", **UNALIGNED, **NOT_CHAINED}, True, id="FlinkSink, one to one, unaligned"),
+        pytest.param({"sink": "v2", "par": 2, **UNALIGNED}, True, id="IcebergSink, parallel, unaligned"),
+        pytest.param({"sink": "v2", "par": 2, **TIMED}, True, id="IcebergSink, parallel, timed"),
+        pytest.param({"sink": "v2", **UNALIGNED, **NOT_CHAINED}, True, id="IcebergSink, not chained, unaligned"),
+    ],
+)
+def test_checkpoints_that_overtake_files(
+    lake: SqlCatalog, tmp_path: Path, options: dict[str, Any], proves: bool
+) -> None:
+    """At intervals of seconds: in shorter ones, what comes too late is there before it is missed."""
+    table = event_jobs.create_table(lake, "db.overtaken", **KEEP_ALL_METADATA)
+    with recorded(lake, tmp_path / "job", "overtaken", ckpt=3000, **options) as (job, _):
+        if proves:
+            advances(lake, "overtaken", times=4)
+        else:
+            wait_for("four commits", lambda: len(lake.load_table("db.overtaken").metadata.snapshots) >= 4)
+            (writer,) = mark(lake, "overtaken").writers
+            assert "its checkpoints may be unaligned, and overtake files of a FlinkSink" in writer.note
+        listed = {entry["checkpoint_type"] for entry in job.get("/checkpoints")["history"]}
+        print(sorted(listed))
+    table.refresh()
+    assert bool(assert_sound(table)) is proves
 
 
 @pytest.mark.exhaustive

@@ -56,6 +56,7 @@ class Job:
     history: list[tuple[int, str]] = field(default_factory=list)
     commits: bool = True
     checkpointing: bool = True
+    unaligned: bool = False
     listed: bool = True
     read_ms: int | None = None
     ran_ms: int = 0
@@ -74,6 +75,7 @@ class Cluster:
 
     jobs: list[Job] = field(default_factory=list)
     down: bool = False
+    version: str = "2.1.3"
     broken: Any = None
     asked: Counter[str] = field(default_factory=Counter)
     posted: list[str] = field(default_factory=list)
@@ -84,7 +86,7 @@ class Cluster:
         if self.down:
             raise ServiceError(f"Flink does not answer {path}: connection refused.")
         if path == "/config":
-            return {"refresh-interval": REFRESH * 1000}
+            return {"refresh-interval": REFRESH * 1000, "flink-version": self.version}
         if path == "/jobs/overview":
             listed = [job for job in self.jobs if job.listed]
             return {
@@ -111,6 +113,7 @@ class Cluster:
             "metrics": lambda: [{"id": "numRestarts", "value": str(job.attempt)}] if running else [],
             "vertices/v": lambda: {"subtasks": [{"attempt": job.attempt, "status": job.state}]},
             "vertices/v/metrics": lambda: self._metrics(job, parameters),
+            "checkpoints/config": lambda: {"unaligned_checkpoints": job.unaligned} if job.checkpointing else None,
             "checkpoints": lambda: self._checkpoints(job) if job.checkpointing else None,
         }
         return pages[page]()

@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
-from autostream.flink.progress import Life, TaskMetrics
+from autostream.flink.progress import Life, TaskMetrics, Vertex
 from autostream.watermark.evidence import Asked, Reading, Want, Watch
+from autostream.watermark.overtaking import why_overtaken
 from autostream.watermark.properties import NOT_YET_MS
+from autostream.watermark.targets import SinkWriter
 
+WRITERS = (SinkWriter("v", "IcebergStreamWriter", 2, ""),)
 REFRESH = 1.0
 STEP = 0.5
 """Time between looks: an answer may be as old as the look before the last one."""
@@ -29,6 +32,7 @@ class Act(Enum):
     TRIGGER = auto()
     COMPLETE = auto()
     COMMIT = auto()
+    COMMIT_OVERTAKEN = auto()
     FAIL = auto()
     LOSE_JOB_MANAGER = auto()
     START_ANEW = auto()
@@ -75,6 +79,9 @@ class Flink:
         metrics: watermark and task time as last collected.
         clock: grows with everything, so that task times differ.
         failures: so far.
+        exchange: how the writer's files get to the committer.
+        unaligned: whether barriers of checkpoints overtake what is queued in an exchange.
+        changes: whether that setting is another one after the job has been started anew.
     """
 
     read: int = 0
@@ -91,6 +98,14 @@ class Flink:
     metrics: tuple[int, int] | None = None
     clock: int = 0
     failures: int = 0
+    exchange: str = "REBALANCE"
+    unaligned: bool = False
+    changes: bool = False
+
+    @property
+    def overtakes(self) -> bool:
+        """Whether a commit may have to do without files of its checkpoint."""
+        return self.unaligned and self.exchange == "REBALANCE"
 
     @property
     def rows_in_table(self) -> int:
@@ -108,6 +123,8 @@ class Flink:
             yield Act.COMPLETE
         if self.uncommitted is not None:
             yield Act.COMMIT
+            if self.overtakes:
+                yield Act.COMMIT_OVERTAKEN
         if self.failures < limits.failures:
             yield Act.FAIL
             yield Act.LOSE_JOB_MANAGER
@@ -130,6 +147,11 @@ class Flink:
             case Act.COMMIT:
                 assert self.uncommitted is not None
                 return replace(self, table=(*self.table, self.uncommitted), uncommitted=None)
+            case Act.COMMIT_OVERTAKEN:
+                # Files that the barrier has overtaken are committed with the next checkpoint.
+                assert self.uncommitted is not None
+                commit = (self.uncommitted[0], self.rows_in_table)
+                return replace(self, table=(*self.table, commit), uncommitted=None)
             case Act.FAIL:
                 return replace(self._restarted(), attempt=self.attempt + 1)
             case Act.LOSE_JOB_MANAGER:
@@ -145,6 +167,9 @@ class Flink:
                     clock=self.clock,
                     triggered=self.triggered,
                     failures=self.failures + 1,
+                    exchange=self.exchange,
+                    unaligned=self.unaligned ^ self.changes,
+                    changes=self.changes,
                 )
         raise AssertionError(act)
 
@@ -169,6 +194,12 @@ class Flink:
             state="RUNNING",
             attempts={"v": (self.attempt,)},
             statuses={"v": ("RUNNING",)},
+            vertices=(
+                Vertex("v", "rows -> IcebergStreamWriter", 2),
+                Vertex("c", "IcebergFilesCommitter", 1, (("v", self.exchange),)),
+            ),
+            unaligned=self.unaligned,
+            flink_version="2.1.3",
             restarts=None,  # a metric: it may be of any age, so nothing may depend on it
             restored=self.restored,
             completed=self.counted,
@@ -197,18 +228,20 @@ class World:
     before: tuple[Flink, ...]
     now: float = 0.0
     looks: int = 0
+    trusting: bool = False
+    """Whether each commit is believed to have all files of its checkpoint."""
 
     @classmethod
-    def new(cls, flink: Flink | None = None) -> "World":
+    def new(cls, flink: Flink | None = None, *, trusting: bool = False) -> "World":
         """Return a job at its beginning, which nobody has looked at."""
         flink = flink or Flink()
-        return cls(flink, Watch(interval_seconds=0, pause_seconds=0), (flink, flink))
+        return cls(flink, Watch(interval_seconds=0, pause_seconds=0), (flink, flink), trusting=trusting)
 
     def can(self, limits: Limits) -> Iterator[Act]:
         """Yield what may happen next."""
         yield from (act for act in self.flink.can(limits) if act is not Act.COLLECT or self._collecting_matters())
         if self.looks < limits.looks:
-            following = World(self.flink, copied(self.watch), self.before, self.now + STEP)
+            following = replace(self, watch=copied(self.watch), now=self.now + STEP)
             wanted = following._wanted()
             old_life = Want.LIFE in wanted and self.before[0].life() != self.flink.life()
             old_checkpoints = Want.CHECKPOINTS in wanted and self.before[0].largest_id() != self.flink.largest_id()
@@ -225,7 +258,13 @@ class World:
         """Return the world after something has happened, and the reading that is proved by it."""
         if act not in LOOKS:
             return replace(self, flink=self.flink.after(act), watch=copied(self.watch)), None
-        world = World(self.flink, copied(self.watch), (*self.before[1:], self.flink), self.now + STEP, self.looks + 1)
+        world = replace(
+            self,
+            watch=copied(self.watch),
+            before=(*self.before[1:], self.flink),
+            now=self.now + STEP,
+            looks=self.looks + 1,
+        )
         life, checkpoints = (self.before[0] if old else self.flink for old in LOOKS[act])
         return world, world._look(life, checkpoints)
 
@@ -245,7 +284,9 @@ class World:
         asked = Asked(self.now, self.now)
         wanted, proved = self._wanted(), None
         if Want.LIFE in wanted:
-            proved = self.watch.saw_life(shown_life.life(), asked, refresh_seconds=REFRESH)
+            life = shown_life.life()
+            obstacle = "" if self.trusting else why_overtaken(life, WRITERS)
+            proved = self.watch.saw_life(life, asked, refresh_seconds=REFRESH, obstacle=obstacle)
         if Want.METRICS in wanted:
             self.watch.saw_metrics(self.flink.tasks(), asked, refresh_seconds=REFRESH)
         if Want.CHECKPOINTS in wanted:

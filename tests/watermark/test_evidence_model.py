@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -47,6 +48,35 @@ def test_every_interleaving(flink: Flink, limits: Limits) -> None:
     assert {reading.watermark_ms for reading in proved} == set(range(1, limits.rows + 1))
 
 
+UNALIGNED = replace(RUNNING, unaligned=True)
+SHORT = Limits(rows=2, checkpoints=1, failures=0, looks=10)
+
+
+def test_nothing_is_proved_where_barriers_overtake_files() -> None:
+    worlds, proved = explore(World.new(UNALIGNED), SHORT)
+    assert worlds > 100
+    assert proved == []
+
+
+def test_what_would_be_published_if_each_commit_were_believed() -> None:
+    """The model shows what the rule is for: without it, watermarks are published before their rows are there."""
+    with pytest.raises(AssertionError, match=r"assert 2 <= 1"):
+        explore(World.new(UNALIGNED, trusting=True), SHORT)
+
+
+def test_an_exchange_that_flink_keeps_aligned_is_no_obstacle() -> None:
+    _, proved = explore(World.new(replace(UNALIGNED, exchange="FORWARD")), SHORT)
+    assert {reading.watermark_ms for reading in proved} == {1, 2}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("unaligned", [True, False])
+def test_a_setting_that_changes_when_the_job_is_started_anew(unaligned: bool) -> None:
+    limits = Limits(rows=1, checkpoints=2, failures=1, looks=11)
+    _, proved = explore(World.new(Flink(unaligned=unaligned, changes=True)), limits)
+    assert {reading.watermark_ms for reading in proved} == {1}
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("flink", [RUNNING, Flink()], ids=["running", "new"])
 def test_every_interleaving_of_more(flink: Flink) -> None:
@@ -55,9 +85,9 @@ def test_every_interleaving_of_more(flink: Flink) -> None:
 
 
 @settings(max_examples=int(os.environ.get("SOAK_HISTORIES", "300")), deadline=None)
-@given(st.lists(st.sampled_from(sorted(Act, key=lambda a: a.value)), max_size=200))
-def test_long_walks(acts: list[Act]) -> None:
-    world = World.new()
+@given(st.lists(st.sampled_from(sorted(Act, key=lambda a: a.value)), max_size=200), st.booleans(), st.booleans())
+def test_long_walks(acts: list[Act], unaligned: bool, changes: bool) -> None:
+    world = World.new(Flink(unaligned=unaligned, changes=changes))
     for act in acts:
         if act in set(world.can(LIMITS_OF_WALKS)):
             world, reading = world.after(act)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from autostream.flink.rest import FlinkRest
@@ -50,13 +50,18 @@ class Vertex:
         vertex_id: its id.
         name: the names of its operators, chained by ``->``.
         parallelism: how many subtasks it has.
-        inputs: ids of the vertices that it gets its rows from.
+        exchanges: ids of the vertices that it gets its rows from, and how these are handed on: ``HASH``, ``FORWARD``.
     """
 
     vertex_id: str
     name: str
     parallelism: int
-    inputs: tuple[str, ...] = ()
+    exchanges: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Ids of the vertices that it gets its rows from."""
+        return tuple(vertex_id for vertex_id, _ in self.exchanges)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,9 @@ class Life:
         restored: id and time of the checkpoint that it last started from; None where it started from none.
         completed: how many checkpoints have completed since this job manager runs it; None where the job makes none.
         started_ms: when this job manager began to run it; differs after another one has, or anew under the same id.
+        vertices: what it is made of.
+        unaligned: whether its checkpoints can be unaligned; None where Flink does not say.
+        flink_version: of its job manager, where they can.
     """
 
     state: str
@@ -80,6 +88,9 @@ class Life:
     restored: tuple[int, int] | None
     completed: int | None
     started_ms: int = 0
+    vertices: tuple[Vertex, ...] = ()
+    unaligned: bool | None = None
+    flink_version: str = ""
 
     @property
     def running(self) -> bool:
@@ -107,6 +118,7 @@ class Life:
             self.started_ms == other.started_ms
             and self.attempts == other.attempts
             and self.restored == other.restored
+            and (self.vertices, self.unaligned) == (other.vertices, other.unaligned)
             and (not known or self.restarts == other.restarts)
         )
 
@@ -172,7 +184,7 @@ def read_vertices(rest: FlinkRest, job_id: str) -> list[Vertex]:
 
 
 def read_life(rest: FlinkRest, job_id: str) -> Life | None:
-    """Look at a job's life: 3 requests and one a vertex; None where the cluster does not know the job.
+    """Look at a job's life: 4 or 5 requests and one a vertex; None where the cluster does not know the job.
 
     Raises:
         ServiceError: the cluster cannot be reached, or answers what is not understood.
@@ -191,7 +203,11 @@ def read_life(rest: FlinkRest, job_id: str) -> Life | None:
                 return None
             details[str(vertex["id"])] = detail["subtasks"]
         # A job without checkpointing has no such page.
-        return _life(job, details, checkpoints or {}, restarts or [])
+        life = _life(job, details, checkpoints or {}, restarts or [])
+        # After the others: all pages of a job grow old together, so this one is not older than they are.
+        unaligned = _unaligned(rest.get(f"{path}/checkpoints/config"), checkpoints or {})
+        version = "" if unaligned is False else str((rest.get("/config") or {}).get("flink-version", ""))
+        return replace(life, unaligned=unaligned, flink_version=version)
     except _MISSHAPEN as error:
         raise rest.not_understood(path, error) from error
 
@@ -304,7 +320,9 @@ def _vertices(job: Mapping[str, Any]) -> list[Vertex]:
             vertex_id=str(vertex["id"]),
             name=str(vertex["name"]),
             parallelism=int(vertex["parallelism"]),
-            inputs=tuple(str(edge["id"]) for edge in nodes[vertex["id"]].get("inputs", ())),
+            exchanges=tuple(
+                (str(edge["id"]), str(edge.get("ship_strategy", ""))) for edge in nodes[vertex["id"]].get("inputs", ())
+            ),
         )
         for vertex in job["vertices"]
     ]
@@ -323,4 +341,13 @@ def _life(
         restored=(int(restored["id"]), int(restored["restore_timestamp"])) if restored else None,
         completed=int(checkpoints["counts"]["completed"]) if checkpoints else None,
         started_ms=int(job["start-time"]),
+        vertices=tuple(_vertices(job)),
     )
+
+
+def _unaligned(config: Mapping[str, Any] | None, checkpoints: Mapping[str, Any]) -> bool | None:
+    """Say whether checkpoints can be unaligned, by the job's settings and by those that it lists."""
+    if any(entry.get("checkpoint_type") == "UNALIGNED_CHECKPOINT" for entry in checkpoints.get("history", ())):
+        return True
+    said = None if config is None else config.get("unaligned_checkpoints")
+    return said if isinstance(said, bool) else None

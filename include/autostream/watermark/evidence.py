@@ -20,6 +20,9 @@ has to have been asked for:
    looked at again, after ``t5 + refresh``: if it is the one of step 1, w is proved; otherwise all readings are void.
 
 Stale answers cost time that way, and never truth; no two clocks are compared.
+
+Whether a commit has all files of its checkpoint depends on the job's settings and its graph (`overtaking`), which are
+part of its life. Where it may not have them, the life is not settled upon, and nothing is read.
 """
 
 from __future__ import annotations
@@ -131,13 +134,16 @@ class Watch:
             }[self._phase]
         return wanted
 
-    def saw_life(self, life: Life, asked: Asked, *, refresh_seconds: float) -> Reading | None:
+    def saw_life(
+        self, life: Life, asked: Asked, *, refresh_seconds: float, obstacle: str | None = ""
+    ) -> Reading | None:
         """Take the job's life; return the reading that this proves, the furthest one.
 
         Args:
             life: what the job shows.
             asked: when.
             refresh_seconds: by how much the answer may be old.
+            obstacle: why commits prove nothing in this life; empty where they do, None where that is not known yet.
         """
         proved = None
         if self._life is not None and life.same_as(self._life):
@@ -151,7 +157,7 @@ class Watch:
             self.ended = not self._pending
             self._phase, self._due = _Phase.REST, float("inf")
         elif self._phase is _Phase.SETTLE:
-            self._settle(life, asked, refresh_seconds)
+            self._settle(life, asked, refresh_seconds, obstacle)
         return proved
 
     def saw_metrics(self, metrics: Mapping[str, TaskMetrics], asked: Asked, *, refresh_seconds: float) -> None:
@@ -205,7 +211,7 @@ class Watch:
         self.note = self.note or "its job is gone"
         self.ended = True
 
-    def _settle(self, life: Life, asked: Asked, refresh_seconds: float) -> None:
+    def _settle(self, life: Life, asked: Asked, refresh_seconds: float, obstacle: str | None) -> None:
         self._life = life
         if not life.running:
             self.note = f"its job is {life.state}" if life.state != "RUNNING" else "not all tasks of its job run"
@@ -214,6 +220,8 @@ class Watch:
         elif not life.recoverable:
             # Before that, a job manager that starts anew would show the same life again.
             self.note = "its job has not completed a checkpoint yet"
+        elif obstacle != "":
+            self.note = obstacle or self.note
         else:
             self._begun = self._settled = asked.answered
             self._had = None

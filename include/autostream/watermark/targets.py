@@ -92,7 +92,7 @@ def find_writers(vertices: Sequence[Vertex], metrics: Mapping[str, Iterable[str]
     """
     found = []
     for vertex in vertices:
-        operators = _operators(vertex.name)
+        operators = operators_of(vertex.name)
         names = [name for name in operators if _WRITERS.search(name) and not _DISCARDS.search(name)]
         for shown in watermark_operators(metrics.get(vertex.vertex_id, ())):
             written = [name for name in names if _as_metric(name) == shown]
@@ -145,6 +145,11 @@ def choose_writers(target: Target, writers: Sequence[SinkWriter]) -> tuple[SinkW
     return tuple(writers)
 
 
+def operators_of(vertex_name: str) -> list[str]:
+    """Return the operators chained in a vertex, of a name like ``Source: rows -> (a: Writer, b: Writer)``."""
+    return [name.strip() for name in re.split(r" -> |, |[()]", vertex_name) if name.strip()]
+
+
 def _target(
     job: JobSummary, table: str, writer: str, operator: str, where: str, *, ends_forever: bool = False
 ) -> Target:
@@ -164,11 +169,6 @@ def _filled(text: str, names: Mapping[str, str], where: str) -> str:
             f"{where} has {text!r}, in which {error} stands for nothing. Known are: "
             f"{', '.join('{' + name + '}' for name in names)}."
         ) from error
-
-
-def _operators(vertex_name: str) -> list[str]:
-    """Return the operators chained in a vertex, of a name like ``Source: rows -> (a: Writer, b: Writer)``."""
-    return [name.strip() for name in re.split(r" -> |, |[()]", vertex_name) if name.strip()]
 
 
 def _as_metric(operator: str) -> str:

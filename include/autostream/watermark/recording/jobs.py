@@ -21,6 +21,7 @@ from autostream.flink.progress import (
 )
 from autostream.watermark.evidence import Reading, Want, Watch
 from autostream.watermark.looking import Looked, discover_writers, look
+from autostream.watermark.overtaking import why_overtaken
 from autostream.watermark.properties import Report
 from autostream.watermark.recording.state import GONE, Cluster, Job, Sink
 from autostream.watermark.recording.tables import Tables
@@ -230,14 +231,14 @@ class Jobs:
             return
         if looked.gone:
             self._lose(job)
-        for number, sink in enumerate(job.sinks):
-            self._show(job, sink, number, looked)
-            self._tables.note(job, sink)
         if looked.life:
             if job.life is not None and not job.life.same_as(looked.life[0]):
                 for sink in job.sinks:
-                    sink.writers = None  # it may run with another parallelism by now
+                    sink.writers = None  # it may run with another parallelism by now, or another graph
             job.life = looked.life[0]
+        for number, sink in enumerate(job.sinks):
+            self._show(job, sink, number, looked)
+            self._tables.note(job, sink)
         if looked.largest_checkpoint_id and self.settings.trigger_checkpoints:
             call = partial(trigger_checkpoint, cluster.rest, job.summary.job_id)
             self._work.submit(cluster.pool, call, partial(self._triggered, job))
@@ -245,7 +246,10 @@ class Jobs:
     def _show(self, job: Job, sink: Sink, number: int, looked: Looked) -> None:
         refresh = job.refresh_seconds
         if looked.life:
-            reading = sink.watch.saw_life(*looked.life, refresh_seconds=refresh)
+            obstacle = None if sink.writers is None else why_overtaken(looked.life[0], sink.writers)
+            if obstacle is None:
+                sink.writers = None
+            reading = sink.watch.saw_life(*looked.life, refresh_seconds=refresh, obstacle=obstacle)
             if reading:
                 self._proved(job, sink, reading)
         if number in looked.metrics:
