@@ -216,6 +216,21 @@ def test_inspect_advises_more_snapshots_where_flink_writes(autostream: Command, 
     assert autostream.document("table", "inspect", "lake.db.orders")["advice"] == []
 
 
+@pytest.mark.usefixtures("appended")
+def test_inspect_says_why_a_watermark_does_not_advance(autostream: Command, lake: SqlCatalog) -> None:
+    states = {
+        "a": '{"note":"its checkpoints may be unaligned"}',
+        "b": '{"note":"retired by me: gone","status":"retired"}',
+        "c": "no JSON",
+        "d": '{"job-id":"1"}',
+    }
+    properties = {f"autostream.watermark.writer-state.{name}": text for name, text in states.items()}
+    with lake.load_table("db.appended").transaction() as transaction:
+        transaction.set_properties({"flink.max-continuous-empty-commits": "1", **properties})
+    advice = autostream.document("table", "inspect", "lake.db.appended")["advice"]
+    assert advice == ["Watermark of writer a: its checkpoints may be unaligned."]
+
+
 def test_inspect_of_a_table_without_a_snapshot(autostream: Command, lake: SqlCatalog) -> None:
     lake.create_table("db.empty", Schema(NestedField(1, "id", LongType())))
     report = autostream.document("table", "inspect", "lake.db.empty", "--files")

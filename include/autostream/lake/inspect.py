@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from autostream.lake.plan import CompactionPlan, DataFileView, FileGroup, view_f
 from autostream.lake.state import Contradiction, TableState
 
 _EMPTY_COMMITS: Final = "flink.max-continuous-empty-commits"
+_WRITER_STATE: Final = "autostream.watermark.writer-state."
 
 
 def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
 
 def _advice(state: TableState) -> list[str]:
     """Return what the owner of the table might want to change, or to know."""
-    return [*_uncounted(state), *_empty_commits(state)]
+    return [*_uncounted(state), *_stalled_writers(state), *_empty_commits(state)]
 
 
 def _uncounted(state: TableState) -> list[str]:
@@ -62,6 +64,21 @@ def _uncounted(state: TableState) -> list[str]:
         "did not count and the numbers of records shown here are too low. `autostream table scan --count` counts the "
         "rows; compaction writes true counts."
     ]
+
+
+def _stalled_writers(state: TableState) -> list[str]:
+    """Say why watermarks of writers do not advance, as the recorder has left it in the table's properties."""
+    found = []
+    for key, value in sorted(state.metadata.properties.items()):
+        if key.startswith(_WRITER_STATE):
+            try:
+                writer = json.loads(value)
+            except (ValueError, RecursionError):  # `watermark get` shows it as a problem
+                continue
+            if isinstance(writer, dict) and writer.get("note") and writer.get("status") != "retired":
+                name = key.removeprefix(_WRITER_STATE)
+                found.append(f"Watermark of writer {name}: {writer['note']}.")
+    return found
 
 
 def _empty_commits(state: TableState) -> list[str]:
