@@ -128,6 +128,38 @@ def test_garbage_in_properties_is_shown(table: SqlCatalog) -> None:
     assert f"problem: {problem}" in run("get", "lake.db.t")
 
 
+OUTSIDE = [-(2**63), 2**63 - 1, 316_516_464_000_000, 10**40]
+"""Times that no `datetime` can be, among them one of the year 12000."""
+
+
+@pytest.mark.parametrize("value", OUTSIDE)
+def test_times_outside_of_the_calendar_stop_nothing(table: SqlCatalog, value: int) -> None:
+    state = json.dumps({"recorded-at-ms": value, "before-end-ms": value})
+    properties = {
+        "autostream.watermark": str(value),
+        "autostream.watermark.writer.a": str(value),
+        "autostream.watermark.writer-state.a": state,
+        "autostream.watermark.reset": json.dumps({"at-ms": value, "from-ms": value, "to-ms": value}),
+    }
+    table.load_table("db.t").transaction().set_properties(properties).commit_transaction()
+    (writer,) = run("get", "lake.db.t", "--json")["writers"].values()
+    assert writer["recorded_at_ms"] is None
+    for command in ("get", "history"):
+        assert run(command, "lake.db.t")
+        assert run(command, "lake.db.t", "--json")
+
+
+@pytest.mark.parametrize("value", [str(2**63 - 1), "316516464000000", "+12000-01-01T00:00:00Z", "9" * 5000])
+def test_times_outside_of_the_calendar_are_derived_from_nothing(
+    table: SqlCatalog, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("AUTOSTREAM_WATERMARK__PROPERTY_KEYS", "wm")
+    table.load_table("db.t").transaction().set_properties({"wm": value}).commit_transaction()
+    assert run("get", "lake.db.t", "--json")["watermark_ms"] is None
+    assert run("get", "lake.db.t")
+    assert run("history", "lake.db.t")
+
+
 def test_a_time_zone_that_there_is_not(table: SqlCatalog) -> None:
     with pytest.raises(UsageError, match="There is no time zone 'Mars'"):
         run("get", "lake.db.t", "--time-zone", "Mars")

@@ -417,3 +417,22 @@ def test_bounds_of_every_type() -> None:
     assert to_ticks(to_bytes(DateType(), 2), DAYS[TimestamptzType]) == 2 * 86_400_000_000
     assert to_ticks(b"12345678", 1) is None
     assert to_ticks(b"", 1) is None
+
+
+@pytest.mark.parametrize("ticks", [2**63 - 1, -(2**63), 316_516_464_000_000_000, 0])
+@pytest.mark.parametrize("lateness", ["0", "999999999999999"])
+def test_bounds_outside_of_the_calendar(
+    lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, ticks: int, lateness: str
+) -> None:
+    monkeypatch.setattr(bounds, "largest_bound", lambda *_: Found(ticks))
+    table = Lake(lake, column="tz", **{LATENESS: lateness}).table
+    mark = derive_mark(table, "lake.db.t", WatermarkSettings())
+    assert mark.to_dict()["watermark_ms"] == mark.watermark_ms
+    assert mark.watermark_ms is None or mark.watermark_ms <= 0
+    assert bool(mark.problems) is (mark.watermark_ms is None)
+
+
+@pytest.mark.parametrize("text", ["٣", "9" * 16, "9" * 5000, "1_0", "-1", "1.5", ""])
+def test_a_lateness_that_is_none(lake: SqlCatalog, text: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be a number of milliseconds"):
+        column_mark(Lake(lake, column="tz", **{LATENESS: text}).table, "t")
