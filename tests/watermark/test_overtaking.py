@@ -63,6 +63,13 @@ def test_flink_sink(of: Life, says: str | None) -> None:
     assert found == says if not says else says in (found or "")
 
 
+def test_a_flink_sink_whose_name_is_cut_in_metrics() -> None:
+    prefix = "lake.db.a__Writer-" * 5
+    assert LATE_OR_LOST in (
+        why(life(*flink_sink("REBALANCE", prefix=prefix)), f"{prefix}Iceb".replace(".", "_")[:80]) or ""
+    )
+
+
 @pytest.mark.parametrize(
     ("version", "says"),
     [

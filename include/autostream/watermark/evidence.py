@@ -228,7 +228,8 @@ class Watch:
             self._go(_Phase.BASELINE, asked.answered + refresh_seconds)
             return
         self._life = None
-        self._due = asked.answered + max(self.pause_seconds, refresh_seconds)
+        # An obstacle lasts as long as the life does.
+        self._due = asked.answered + max(self.interval_seconds if obstacle else self.pause_seconds, refresh_seconds)
 
     def _read(self, metrics: Mapping[str, TaskMetrics], asked: Asked, refresh_seconds: float) -> None:
         problem = self._problem(metrics)

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from autostream.flink.progress import Life, Vertex
-from autostream.watermark.targets import SinkWriter, operators_of
+from autostream.watermark.targets import SinkWriter, as_metric, operators_of
 
+_ICEBERG_SINK: Final = re.compile(r"(: |__)Writer$")
 _FLINK_SINK: Final = re.compile(r"IcebergStreamWriter$")
 _ITS_COMMITTER: Final = re.compile(r"IcebergFilesCommitter$")
 _KEPT_ALIGNED: Final = frozenset({"FORWARD", "RESCALE", "BROADCAST"})
@@ -48,7 +49,7 @@ def why_overtaken(life: Life, writers: Sequence[SinkWriter]) -> str | None:
     may_be = "may be unaligned" if life.unaligned else "may be unaligned (Flink does not say that they are not)"
     version = _version(life.flink_version)
     for writer in writers:
-        if not _FLINK_SINK.search(writer.operator):
+        if _is_iceberg_sink(writer, vertices[writer.vertex_id]):
             if version < _SINCE_ICEBERG_SINK:
                 return (
                     f"its checkpoints {may_be}, and overtake files of an IcebergSink in Flink before 1.20.1 (it is "
@@ -60,6 +61,12 @@ def why_overtaken(life: Life, writers: Sequence[SinkWriter]) -> str | None:
                 f"{_WAY_ROUND} IcebergSink (in SQL: table.exec.iceberg.use-v2-sink)"
             )
     return ""
+
+
+def _is_iceberg_sink(writer: SinkWriter, vertex: Vertex) -> bool:
+    """Say whether a writer is that of an IcebergSink, by its name in the graph: in metrics, long names are cut."""
+    names = [name for name in operators_of(vertex.name) if as_metric(name) == writer.operator]
+    return all(_ICEBERG_SINK.search(name) for name in names or [writer.operator])
 
 
 def _leaves_files_behind(vertex: Vertex, vertices: Sequence[Vertex], version: tuple[int, ...]) -> bool:

@@ -95,7 +95,7 @@ def find_writers(vertices: Sequence[Vertex], metrics: Mapping[str, Iterable[str]
         operators = operators_of(vertex.name)
         names = [name for name in operators if _WRITERS.search(name) and not _DISCARDS.search(name)]
         for shown in watermark_operators(metrics.get(vertex.vertex_id, ())):
-            written = [name for name in names if _as_metric(name) == shown]
+            written = [name for name in names if as_metric(name) == shown]
             if not written and not (_WRITERS.search(shown) and not _DISCARDS.search(shown)):
                 continue
             below = [other.name for other in vertices if vertex.vertex_id in other.inputs]
@@ -171,5 +171,6 @@ def _filled(text: str, names: Mapping[str, str], where: str) -> str:
         ) from error
 
 
-def _as_metric(operator: str) -> str:
+def as_metric(operator: str) -> str:
+    """Return how metrics call an operator."""
     return re.sub(r"[ .:,]", "_", operator[:_MOST_CHARACTERS])
