@@ -12,7 +12,7 @@ _MOST: Final = 20
 def meant(name: str, known: Collection[str]) -> str | None:
     """Return the known name that a wrong one looks like, None if there is none."""
     by_folded = {one.casefold(): one for one in sorted(known)}
-    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
     return by_folded[near[0]] if near else None
 
 

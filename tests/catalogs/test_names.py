@@ -8,7 +8,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 from pyiceberg.utils.config import Config
 
-from autostream.catalogs import TableName, list_tables, open_catalog, open_table
+from autostream.catalogs import TableName, list_tables, open_catalog, open_table, require_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError, UsageError
 
 IDS = Schema(NestedField(1, "id", LongType()))
@@ -35,10 +35,19 @@ def test_what_names_no_table(text: str) -> None:
         TableName.parse(text)
 
 
-def test_a_catalog_that_is_not_configured_is_named_with_the_remedy() -> None:
+def test_a_catalog_that_is_not_configured_is_named_with_those_that_are(lake: SqlCatalog) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        open_catalog("lke")
+    assert str(raised.value) == "There is no catalog 'lke'. Configured: lake. Did you mean lake?"
+    require_catalogs(["lake", "LAKE"])
+
+
+def test_where_no_catalog_is_configured_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyiceberg.utils.config.Config.get_catalog_config", lambda self, name: None)
+    monkeypatch.setattr("autostream.catalogs.pyiceberg_catalogs", dict)
     with pytest.raises(ConfigurationError) as raised:
         open_catalog("nowhere")
-    assert str(raised.value).startswith("Catalog 'nowhere' cannot be opened: ")
+    assert str(raised.value).startswith("There is no catalog 'nowhere', for none is configured. Name one in .pyiceberg")
     assert "PYICEBERG_CATALOG__NOWHERE__URI" in str(raised.value)
 
 
@@ -60,13 +69,22 @@ def test_tables_are_opened_by_name(lake: SqlCatalog) -> None:
     assert open_table(TableName("lake", "db", "t"), catalog=lake).metadata_location == made.metadata_location
 
 
-@pytest.mark.parametrize("name", ["lake.db.nothing", "lake.nowhere.t", "lake.db.t.x"])
-def test_a_table_that_does_not_exist(lake: SqlCatalog, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("lake.db.nothing", ""),
+        ("lake.db.T", " Did you mean lake.db.t?"),
+        ("lake.nowhere.t", " There is no namespace nowhere. There are: db."),
+        ("lake.bd.t", " There is no namespace bd. There are: db. Did you mean db?"),
+        ("lake.db.t.x", " There is no namespace db.t."),
+    ],
+)
+def test_a_table_that_does_not_exist(lake: SqlCatalog, name: str, hint: str) -> None:
     lake.create_table("db.t", IDS)
     with pytest.raises(UsageError) as raised:
         open_table(name)
     assert str(raised.value) == (
-        f"Table {name} does not exist in catalog 'lake'. 'autostream table list lake' shows the tables it has."
+        f"Table {name} does not exist in catalog 'lake'.{hint} 'autostream table list lake' shows the tables it has."
     )
 
 

@@ -96,7 +96,7 @@ def test_a_metastore_that_is_down_holds_up_no_other(metastore: Metastore, monkey
 
 def test_what_is_not_configured(metastore: Metastore, monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = commands.autostream("lock", "janitor", "--catalog", "lake")
-    assert (unknown.exit_code, "There are: hive" in unknown.stderr) == (2, True)
+    assert (unknown.exit_code, "There is no Hive catalog 'lake'. Configured: hive." in unknown.stderr) == (2, True)
     monkeypatch.delenv("PYICEBERG_CATALOG__HIVE__URI")
     monkeypatch.delenv("PYICEBERG_CATALOG__HIVE__TYPE")
     none = commands.autostream("lock", "janitor")

@@ -229,7 +229,7 @@ def test_tables_that_there_are_not(table: SqlCatalog, name: str) -> None:
 
 def test_a_catalog_that_nobody_has_configured(table: SqlCatalog) -> None:
     for arguments in (("get", "nope.db.t"), ("wait", "nope.db.t", "--until", T, "--timeout", "0")):
-        with pytest.raises(ConfigurationError, match="Catalog 'nope' cannot be opened"):
+        with pytest.raises(ConfigurationError, match="There is no catalog 'nope'"):
             run(*arguments)
 
 

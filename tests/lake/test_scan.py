@@ -297,7 +297,10 @@ def test_filters_and_partitions(lake: SqlCatalog) -> None:
 @pytest.mark.parametrize(
     ("where", "says"),
     [
-        ("id ==== 1", r"^--where 'id ==== 1' is no expression: .*Write comparisons joined by AND, OR and NOT"),
+        (
+            "id ==== 1",
+            r"^Invalid filter \(--where\)\. A value is expected.*An example: .*\n    id ==== 1\n         \^$",
+        ),
         ("nothing = 1", r"does not fit the table: .*nothing.*Its columns are: id, region, v"),
         ("id = 'x'", r"does not fit the table: "),
     ],

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
 
 from pyiceberg.catalog import Catalog, infer_catalog_type, load_catalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.table import Table
 from pyiceberg.utils.config import Config
 
 from autostream.catalogs.acting import FILE_IO, WEBHDFS_IO
+from autostream.config import pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, UnsupportedTableError, UsageError
 from autostream.masking import learn_from
+from autostream.spelling import meant, one_of
 
 IMPLEMENTATIONS: Final = {
     "hive": "autostream.catalogs.hive.HiveCatalog",
@@ -68,6 +70,8 @@ def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Cata
         ConfigurationError: no such catalog is configured, or it cannot be opened.
     """
     try:
+        if not properties:
+            require_catalogs([name])
         return _open(name, dict(properties or {}))
     except AutostreamError:
         raise
@@ -79,6 +83,24 @@ def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Cata
             f"by environment variables such as PYICEBERG_CATALOG__{name.upper()}__URI, or check that the service it "
             "names is up."
         ) from error
+
+
+def require_catalogs(names: Iterable[str]) -> None:
+    """Refuse names of catalogs that PyIceberg's configuration does not have.
+
+    Raises:
+        ConfigurationError: there is no such catalog; says which there are.
+    """
+    for name in names:
+        if Config().get_catalog_config(name) is not None:
+            continue
+        known = list(pyiceberg_catalogs())
+        if known:
+            raise ConfigurationError(f"There is no catalog {name!r}. {one_of(name, known, 'Configured')}")
+        raise ConfigurationError(
+            f"There is no catalog {name!r}, for none is configured. Name one in .pyiceberg.yaml, or by environment "
+            f"variables such as PYICEBERG_CATALOG__{name.upper()}__URI."
+        )
 
 
 def _open(name: str, properties: dict[str, str]) -> Catalog:
@@ -120,7 +142,7 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
         return catalog.load_table(name.identifier)
     except NoSuchTableError as error:
         raise UsageError(
-            f"Table {name} does not exist in catalog {name.catalog!r}. "
+            f"Table {name} does not exist in catalog {name.catalog!r}.{_what_was_meant(name, catalog)} "
             f"'autostream table list {name.catalog}' shows the tables it has."
         ) from error
     except FileNotFoundError as error:
@@ -144,6 +166,25 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
             f"Table {name} cannot be loaded from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the "
             "catalog's connection and the table's metadata file."
         ) from error
+
+
+def _what_was_meant(name: TableName, catalog: Catalog) -> str:
+    """Return what a catalog has that looks like a table's name, for a message; nothing where it cannot be asked."""
+    *parents, _ = name.identifier
+    try:
+        try:
+            tables = [identifier[-1] for identifier in catalog.list_tables(tuple(parents))]
+        except NoSuchNamespaceError:
+            tables = []
+        if not tables:
+            namespaces = sorted(".".join(levels) for levels in catalog.list_namespaces(tuple(parents[:-1])))
+            if name.namespace not in namespaces:
+                others = f" {one_of(name.namespace, namespaces, 'There are')}" if namespaces else ""
+                return f" There is no namespace {name.namespace}.{others}"
+        near = meant(name.table, tables)
+    except Exception:  # the message is about the table
+        return ""
+    return f" Did you mean {TableName(name.catalog, name.namespace, near)}?" if near else ""
 
 
 def list_tables(catalog: Catalog, catalog_name: str) -> Iterator[TableName]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autostream.config import is_hive_catalog, load_settings, pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError
+from autostream.spelling import one_of
 
 if TYPE_CHECKING:
     from autostream.catalogs.hive import HiveCatalog
@@ -102,10 +103,7 @@ def sweep(names: Sequence[str] | None, *, dry_run: bool) -> tuple[list[dict[str,
     known = hive_catalog_names()
     chosen = tuple(names or settings.catalogs or known)
     if missing := [name for name in chosen if name not in known]:
-        raise ConfigurationError(
-            f"{', '.join(missing)}: no Hive catalog of that name is configured. There are: "
-            f"{', '.join(known) or 'none'}."
-        )
+        raise ConfigurationError(f"There is no Hive catalog {missing[0]!r}. {one_of(missing[0], known, 'Configured')}")
     if not chosen:
         raise ConfigurationError(
             "No Hive catalog is configured, so there are no Hive locks. Name one in .pyiceberg.yaml (type: hive), or "

@@ -136,6 +136,16 @@ def _require_any(clients: Sequence[ZooKeeperClient], hive: Sequence[HiveCatalog]
         )
 
 
+def _require_known(catalog: str) -> None:
+    """Refuse a catalog that is not configured where others are: that its tables are not locked says nothing then."""
+    from autostream.catalogs import require_catalogs
+
+    configured = pyiceberg_catalogs()
+    aliases = {properties.get("autostream.lock.catalog") for properties in configured.values()}
+    if configured and catalog not in aliases:
+        require_catalogs([catalog])
+
+
 def _key(table: str) -> LockKey:
     """The key by which a table is locked."""
     from autostream.coordination.paths import LockKey
@@ -157,6 +167,8 @@ def _zookeeper_key(key: LockKey) -> LockKey:
 def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
     from autostream.coordination.registry import held_locks
 
+    if catalog:
+        _require_known(catalog)
     clients, hive = _clients(catalog), hive_catalogs((catalog,) if catalog else None)
     _require_any(clients, hive)
     for client in clients:
@@ -168,6 +180,7 @@ def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
 def _held_locks_of(key: LockKey) -> Iterator[HeldLock]:
     from autostream.coordination.registry import held_lock
 
+    _require_known(key.catalog)
     client, hive = _client(key.catalog), hive_catalogs((key.catalog,))
     _require_any([client] if client else [], hive)
     if client and (lock := held_lock(client, _zookeeper_key(key))):

@@ -56,8 +56,10 @@ def _pairs(options: list[str]) -> dict[str, str]:
         key, separator, value = option.partition("=")
         if not separator or not key:
             raise UsageError(
-                f"--option {option!r} is no KEY=VALUE pair. Write, for example, --option rewrite-all=true."
+                f"Invalid --option {option!r}: it is not KEY=VALUE. Write, for example, --option rewrite-all=true."
             )
+        if key.strip() in pairs:
+            raise UsageError(f"--option {key.strip()} is given more than once. Give it once.")
         pairs[key.strip()] = value.strip()
     return pairs
 
@@ -306,7 +308,10 @@ def compact(
             "--option", metavar="KEY=VALUE", help="Override a compaction property, or rewrite-all=true; repeatable."
         ),
     ] = None,
-    engine: Annotated[str | None, typer.Option("--engine", help="duckdb or spark; overrides the table's.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", metavar="NAME", help="Overrides the table's; this version has duckdb only."),
+    ] = None,
     partition: Annotated[
         list[str] | None,
         typer.Option("--partition", metavar="NAME", help="Only this partition, as --dry-run names it; repeatable."),

@@ -186,7 +186,7 @@ def plan_compaction(
     state = read_state(table, reader=reader, name=name, only_to_show=only_to_show)
     if state.contradictions:
         return CompactionPlan(state, options, (), (), {})
-    expression = parse_where(where)
+    expression = parse_where(where, schema=state.metadata.schema(), specs=state.metadata.specs().values())
     require_partition_columns(expression, state.metadata)
     return plan(state, options, matches=partition_may_match(expression, state.metadata), partitions=partitions)
 
@@ -224,8 +224,8 @@ def compact_table(
     """
     if options.engine != "duckdb":
         raise ConfigurationError(
-            f"Table {name} asks for engine {options.engine!r} (autostream.compaction.engine), which this version does "
-            "not have. Set it to duckdb."
+            f"Engine {options.engine!r} is not available in this version, which has duckdb only. Table {name} was not "
+            "compacted: leave the option out, or set the table's property autostream.compaction.engine to duckdb."
         )
     run = _Run(table, str(name), options, resources or EngineResources(), report_progress or logger.info, on_step)
     return run.execute(where, partitions, dry_run=dry_run)

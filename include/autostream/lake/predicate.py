@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -61,42 +61,75 @@ from autostream.lake.files import LiveFile
 from autostream.lake.manifests import partition_type
 from autostream.lake.proven_metrics import ProvenMetrics
 from autostream.lake.state import is_unpartitioned
+from autostream.lake.where_columns import explain_misfit, require_texts_in_patterns
+from autostream.lake.where_faults import EXAMPLE, Fault, find_fault, point_at
 
 FileTest = Callable[[LiveFile], bool]
 
 
-def parse_where(where: str | None) -> BooleanExpression:
+def parse_where(
+    where: str | None, *, schema: Schema | None = None, specs: Iterable[PartitionSpec] = ()
+) -> BooleanExpression:
     """Return the expression that a ``--where`` spells, without NOT; none selects everything.
 
     ``NOT a > 1`` is ``a <= 1``, which NULL is not: so PyIceberg judges files, and so rows have to be judged.
 
+    Args:
+        where: the text.
+        schema: the schema that it speaks of, if that is known; the message is better then.
+        specs: the partition specs of the table.
+
     Raises:
-        UsageError: it is no expression.
+        UsageError: it cannot be read; says where, and what to write.
     """
     if where is None:
         return AlwaysTrue()
     try:
         return rewrite_not(parse(where))
     except Exception as error:  # pyparsing's, and ValueError for literals
+        fault = find_fault(where)
+        if fault is None:
+            position = getattr(error, "loc", None) or 0
+            fault = Fault(position, "It cannot be read from here.")
+        if fault.repaired is not None and schema is not None:
+            _refuse_repaired(fault.repaired, schema, specs, where)
         raise UsageError(
-            f"--where {where!r} is no expression: {error}. Write comparisons joined by AND, OR and NOT, for example "
-            "\"day >= '2026-11-23' AND region IN ('eu', 'us')\"."
+            f"Invalid filter (--where). {fault.reason} An example: {EXAMPLE}\n{point_at(where, fault.position)}"
+            if fault.repaired is None
+            else f"Invalid filter (--where). {fault.reason}\n{point_at(where, fault.position)}"
         ) from error
 
 
-def bind_where(expression: BooleanExpression, schema: Schema) -> BooleanExpression:
+def _refuse_repaired(repaired: str, schema: Schema, specs: Iterable[PartitionSpec], where: str) -> None:
+    """Say at once what would be wrong with an expression once its first fault is mended."""
+    try:
+        expression = rewrite_not(parse(repaired))
+    except Exception:  # it has another fault: the first one is told first
+        return
+    try:
+        bind_where(expression, schema, specs)
+    except UsageError as error:
+        raise UsageError(f"{error}\n    {where}") from error
+
+
+def bind_where(expression: BooleanExpression, schema: Schema, specs: Iterable[PartitionSpec] = ()) -> BooleanExpression:
     """Bind an expression to a schema.
+
+    Args:
+        expression: the expression.
+        schema: the schema.
+        specs: the table's partition specs: people take their fields for columns, which the message explains.
 
     Raises:
         UsageError: it names a column that the table lacks, or compares one with a value of another type.
     """
     try:
-        return bind(schema, expression, case_sensitive=True)
+        bound = bind(schema, expression, case_sensitive=True)
+        require_texts_in_patterns(expression, schema)
     except (ValueError, TypeError) as error:
-        columns = ", ".join(schema.column_names)
-        raise UsageError(
-            f"The filter (--where) does not fit the table: {error}. Its columns are: {columns}."
-        ) from error
+        reason = explain_misfit(expression, schema, specs, error)
+        raise UsageError(f"The filter (--where) does not fit the table: {reason}") from error
+    return bound
 
 
 def may_match(expression: BooleanExpression, metadata: TableMetadata, schema: Schema) -> FileTest:
@@ -204,7 +237,7 @@ def require_partition_columns(expression: BooleanExpression, metadata: TableMeta
     """
     if isinstance(expression, AlwaysTrue):
         return
-    bound = bind_where(expression, metadata.schema())
+    bound = bind_where(expression, metadata.schema(), metadata.specs().values())
     named = visit(bound, _Columns())
     sources = {field.source_id for spec in metadata.specs().values() for field in spec.fields}
     foreign = {field_id: name for field_id, name in named.items() if field_id not in sources}

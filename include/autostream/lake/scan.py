@@ -270,7 +270,8 @@ def scan_table(
         if twice:
             raise UsageError(f"Column {', '.join(twice)} is asked for more than once. Name each column once.")
         selected = Schema(*(by_name[name] for name in columns))
-    bind_where(parse_where(where), schema)
+    specs = table.specs().values()
+    bind_where(parse_where(where, schema=schema, specs=specs), schema, specs)
     return TableScan(
         table, state, schema=schema, where=where, selected=selected, resources=resources or EngineResources()
     )
