@@ -254,7 +254,7 @@ def test_bytes_are_compared_as_bytes(
     """The parser knows no literal of bytes; an expression made in Python does."""
     from pyiceberg.expressions import EqualTo
 
-    monkeypatch.setattr("autostream.lake.scan.parse_where", lambda _: EqualTo(column, literal))
+    monkeypatch.setattr("autostream.lake.scan.parse_where", lambda _, **__: EqualTo(column, literal))
     assert ids(filtered[0], where="") == expected
 
 
