@@ -30,6 +30,12 @@ def _compare(lake: SqlCatalog, tmp_path: Path, *, version: str, seed: int, table
     assert not faults, f"{len(faults)} differences in {tables} tables:\n" + "\n".join(faults[:10])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_few_tables(lake: SqlCatalog, tmp_path: Path, version: str) -> None:
+    _compare(lake, tmp_path, version=version, seed=1, tables=12)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
