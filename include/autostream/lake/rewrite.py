@@ -158,7 +158,11 @@ class GroupRewriter:
         limit = self._engine.resources.memory_limit_bytes
         if not fits_at_once(group.deletes, limit):
             return None
-        deletes = self._plan.state.index.deletes
+        applied = {file.path: self._plan.state.index.deletes(file) for file in group.files}
+
+        def deletes(file: LiveFile) -> Sequence[LiveFile]:
+            return applied[file.path]
+
         rows = live_rows_at_once(relations, group.files, deletes, columns=self._schema.fields)
         try:
             written += write_rows(self._engine, rows, self._schema, target, self._settings, order_by=self._order_by)
