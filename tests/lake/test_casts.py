@@ -61,7 +61,7 @@ def read(engine: Engine, tmp_path: Path, stored: pa.Array, target: IcebergType, 
     field = pa.field("x", stored.type, metadata={b"PARQUET:field_id": b"1"})
     pq.write_table(pa.table([stored], pa.schema([field])), path, **options)
     ((fields, _),) = engine.schemas([path])
-    sql = Columns(fields, path).column(1, target)
+    sql = Columns(fields, path, {}).column(1, target)
     column = engine.connection.sql(f"SELECT {sql} AS x FROM {read_parquet([path])}").to_arrow_table().column(0)
     kind = column.type
     if pa.types.is_temporal(kind):

@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import json
 import struct
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -46,13 +47,16 @@ from pyiceberg.types import (
     StructType,
     TimestampType,
     TimestamptzType,
+    UUIDType,
 )
 
 from autostream.errors import DataError, UnsupportedFileError, UsageError
 from autostream.lake.compact import plan_compaction
-from autostream.lake.engine import Engine
+from autostream.lake.engine import Engine, read_parquet
 from autostream.lake.options import CompactionOptions
 from autostream.lake.scan import scan_table
+from autostream.resources import EngineResources
+from tests.lake.remote import MemoryFileIO
 from tests.lake.strange import (
     ID,
     add,
@@ -91,6 +95,20 @@ def test_a_path_is_only_ever_the_one_file(lake: SqlCatalog) -> None:
     expected = list(range(len(GLOBS) + 2))
     assert sorted(values(table, "id")) == expected
     assert sorted(values(compacted(table), "id")) == expected
+
+
+def test_a_path_in_a_store_is_only_ever_the_one_file(tmp_path: Path) -> None:
+    store = MemoryFileIO({})
+    paths = [f"mem://b/s={value}/x.parquet" for value in [*GLOBS, "v1", "v2"]]
+    for number, path in enumerate(paths):
+        with store.new_output(path).create(overwrite=True) as sink:
+            pq.write_table(pa.table({"x": [number]}), sink)
+    with Engine(store, EngineResources(spill_directory=tmp_path)) as engine:
+        assert [engine.path(path) for path in paths] == paths
+        for number, path in enumerate(paths):
+            assert engine.rows(f"SELECT x, filename FROM {read_parquet([path])}") == [(number, path)]
+        ((_, found),) = engine.schemas(paths)
+        assert sorted(found) == sorted(engine.measures(paths)) == sorted(paths)
 
 
 def test_a_table_in_a_folder_like_a_pattern(lake: SqlCatalog, tmp_path: Path) -> None:
@@ -409,8 +427,14 @@ def test_a_map_with_a_key_twice_keeps_both_after_a_promotion(lake: SqlCatalog, n
 
 @pytest.mark.parametrize("beside", [(), (NestedField(3, "d", DecimalType(20, 2)),)])
 def test_null_in_a_required_column_is_kept(lake: SqlCatalog, tmp_path: Path, beside: tuple[NestedField, ...]) -> None:
-    table = table_of(lake, ID, NestedField(2, "s", StringType(), required=True), *beside)
-    add(table, identified(pa.table({"id": [1, 2], "s": ["a", None]}), id=1, s=2))
+    inner = StructType(NestedField(5, "r", StringType(), required=True))
+    fields = [NestedField(2, "s", StringType(), required=True), NestedField(4, "st", inner, required=True), *beside]
+    table = table_of(lake, ID, *fields)
+    ids = {name: table.schema().find_field(name).field_id for name in ("id", "s", "st", "st.r")}
+    kind = pa.struct([pa.field("r", pa.string(), metadata=id_of(ids.pop("st.r")))])
+    structs = pa.array([None, {"r": None}], kind)
+    add(table, identified(pa.table({"id": [1, 2], "s": ["a", None], "st": structs}), **ids))
+    assert values(table, "st") == [None, {"r": None}]
     assert scan_table(table).to_parquet(tmp_path / "out.parquet") == 2
     assert_kept(table, "s", ["a", None][::-1] if repr(None) < repr("a") else ["a", None])
 
@@ -564,18 +588,28 @@ def test_far_dates_as_partitions_are_named_filtered_and_merged(lake: SqlCatalog)
 
 
 def test_far_dates_within_lists_maps_and_structs_are_shown(lake: SqlCatalog) -> None:
-    field = NestedField(2, "l", ListType(3, MapType(4, StringType(), 5, DateType(), False), False))
+    pair = StructType(NestedField(6, "day", DateType()), NestedField(7, "u", UUIDType()))
+    field = NestedField(2, "l", ListType(3, MapType(4, StringType(), 5, pair, False), False))
     table = table_of(lake, ID, field)
     ids = {name: table.schema().find_field(name).field_id for name in table.schema().column_names}
+    value = pa.struct(
+        [
+            pa.field("day", pa.date32(), metadata=id_of(ids["l.element.value.day"])),
+            pa.field("u", pa.binary(16), metadata=id_of(ids["l.element.value.u"])),
+        ]
+    )
     entries = pa.map_(
         pa.field("key", pa.string(), False, id_of(ids["l.element.key"])),
-        pa.field("value", pa.date32(), True, id_of(ids["l.element.value"])),
+        pa.field("value", value, True, id_of(ids["l.element.value"])),
     )
     kind = pa.list_(pa.field("element", entries, True, id_of(ids["l.element"])))
     schema = pa.schema([pa.field("id", pa.int64(), metadata=id_of(1)), pa.field("l", kind, metadata=id_of(ids["l"]))])
-    add(table, pa.table([pa.array([1]), pa.array([[[("a", 3663634), ("b", 0), ("c", None)], None]], kind)], schema))
+    key = uuid.UUID(int=7)
+    maps = [("a", {"day": 3663634, "u": key.bytes}), ("b", {"day": 0, "u": None}), ("c", None)]
+    add(table, pa.table([pa.array([1]), pa.array([[maps, None]], kind)], schema))
     (row,) = scan_table(table).head(1)
-    assert row["l"] == [[("a", "+12000-09-09"), ("b", dt.date(1970, 1, 1)), ("c", None)], None]
+    far, near = {"day": "+12000-09-09", "u": key}, {"day": dt.date(1970, 1, 1), "u": None}
+    assert row["l"] == [[("a", far), ("b", near), ("c", None)], None]
 
 
 def test_a_partition_whose_folder_would_be_too_long(lake: SqlCatalog) -> None:
@@ -664,6 +698,24 @@ def test_what_iceberg_does_not_know_of_avro_is_not_supported(
     commit(table, described(path, 1, form=FileFormat.AVRO))
     with pytest.raises(UnsupportedFileError, match=says):
         values(table, "s")
+
+
+@pytest.mark.parametrize("form", ["orc", "avro", "parquet"])
+def test_a_type_that_is_not_the_columns_is_refused_by_its_name(lake: SqlCatalog, form: str) -> None:
+    """In a copy columns have other names: the message says the table's."""
+    table = table_of(lake, ID, column(LongType()), mapped=True)
+    if form == "avro":
+        path = write_avro(
+            table, [{"name": "id", "type": "long"}, {"name": "x", "type": "double"}], [{"id": 1, "x": 1.5}]
+        )
+    else:
+        path = folder(table) / f"x.{form}"
+        rows = pa.table({"id": [1], "x": [1.5], "X": [1]})
+        (orc if form == "orc" else pq).write_table(rows, path)
+    commit(table, described(path, 1, form=FileFormat[form.upper()]))
+    with pytest.raises(DataError, match=rf"x\.{form} stores column 'x' as DOUBLE, and the table has it as long"):
+        values(table, "x")
+    assert compact(table).status == "failed"
 
 
 def test_a_column_of_avros_null(lake: SqlCatalog) -> None:

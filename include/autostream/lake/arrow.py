@@ -47,24 +47,19 @@ def _values(array: pa.Array) -> list[Any]:
     try:
         return array.to_pylist()  # type: ignore[no-any-return]
     except (OverflowError, ValueError):  # a year that Python's dates do not have
-        if pa.types.is_nested(array.type):
-            return [None if not item.is_valid else _nested(item) for item in array]
-        return [item.as_py() if _has_value(item) else _text(item) for item in array]
+        return [_value(item) for item in array]
 
 
-def _nested(item: pa.Scalar) -> Any:
-    if pa.types.is_struct(item.type):
-        return {name: _values(pa.array([item[name]]))[0] for name in item}
-    entries = _values(item.values)
-    return [(entry["key"], entry["value"]) for entry in entries] if pa.types.is_map(item.type) else entries
-
-
-def _has_value(item: pa.Scalar) -> bool:
+def _value(item: pa.Scalar) -> Any:
     try:
-        item.as_py()
+        return item.as_py()
     except (OverflowError, ValueError):
-        return False
-    return True
+        if pa.types.is_struct(item.type):
+            return {name: _value(item[name]) for name in item}
+        if not pa.types.is_nested(item.type):
+            return _text(item)
+    items = _values(item.values)
+    return [(entry["key"], entry["value"]) for entry in items] if pa.types.is_map(item.type) else items
 
 
 def _text(item: pa.Scalar) -> str:

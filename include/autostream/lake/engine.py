@@ -143,6 +143,8 @@ class Engine:
                 "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
+                # Files come through the table's FileIO, with its credentials and no others.
+                "allow_persistent_secrets": False,
                 # Files are read once or twice: caching them would only take memory from the joins.
                 "enable_external_file_cache": False,
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pyiceberg.schema import Schema
@@ -160,10 +160,12 @@ class Columns:
     Attributes:
         fields: the fields of the file.
         path: the file, for messages.
+        names: the table's names of columns by id, for messages: a copy has others.
     """
 
     fields: tuple[PhysicalField, ...]
     path: str
+    names: Mapping[int | None, str]
 
     def column(self, field_id: int, field_type: IcebergType) -> str | None:
         """Return the SQL of a top-level column as the given type; None where the file lacks it.
@@ -239,7 +241,8 @@ class Columns:
 
     def _refused(self, field: PhysicalField, target: IcebergType) -> DataError:
         stored = field.stored if field.kind == "primitive" else field.kind
-        name = ".".join(_path(self.fields, field))
+        top, *below = _path(self.fields, field)
+        name = ".".join([self.names.get(top.field_id, top.name), *(child.name for child in below)])
         return DataError(
             f"File {self.path} stores column {name!r} as {stored}, and the table has it as {target}. The "
             "Iceberg spec has no promotion between the two, so its values could change, and nothing was touched. "
@@ -247,11 +250,11 @@ class Columns:
         )
 
 
-def _path(fields: Iterable[PhysicalField], wanted: PhysicalField) -> tuple[str, ...]:
-    """Return the names from a file's column down to a field."""
-    for field in fields:
-        if field is wanted:
-            return (field.name,)
-        if below := _path(field.children, wanted):
-            return (field.name, *below)
+def _path(fields: Iterable[PhysicalField], wanted: PhysicalField) -> tuple[PhysicalField, ...]:
+    """Return the fields from a file's column down to a field."""
+    for part in fields:
+        if part is wanted:
+            return (part,)
+        if below := _path(part.children, wanted):
+            return (part, *below)
     return ()

@@ -78,6 +78,8 @@ class Relations:
         """Rows of each file that a relation was built of, by path: those in its footer, whatever its manifest says."""
         self._converted: dict[tuple[str, tuple[int, ...], bool], str] = {}
         self._distrusted: set[str] = set()
+        schemas = (*metadata.schemas, metadata.schema())
+        self._names: dict[int | None, str] = {f.field_id: f.name for schema in schemas for f in schema.fields}
 
     def key_type(self, field_id: int, delete: LiveFile) -> IcebergType:
         """Return the type of an equality column, of a dropped one too.
@@ -247,7 +249,7 @@ class Relations:
 
     def _class(self, fields: Fields, files: Sequence[LiveFile], paths: Sequence[str], wanted: Schema) -> FileClass:
         identified = self._identified(fields, files[0], wanted)
-        return FileClass(Columns(identified, files[0].path), tuple(files), tuple(paths))
+        return FileClass(Columns(identified, files[0].path, self._names), tuple(files), tuple(paths))
 
     def _with_maps(self, found: FileClass, wanted: Schema) -> list[FileClass]:
         """Return a class, or copies of its files where the engine cannot make the maps wanted: it takes a key once."""
