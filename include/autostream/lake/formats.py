@@ -18,7 +18,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 from pyiceberg.types import IcebergType
 
-from autostream.errors import AutostreamError, UnsupportedFileError
+from autostream.errors import AutostreamError
 from autostream.lake.arrow import (
     BATCH_ROWS,
     NotReadable,
@@ -30,7 +30,7 @@ from autostream.lake.arrow import (
     with_storage,
 )
 from autostream.lake.avro import open_avro
-from autostream.lake.damage import unreadable
+from autostream.lake.damage import Verdict, unreadable
 from autostream.lake.engine import VIRTUAL_COLUMNS
 from autostream.lake.files import LiveFile
 from autostream.lake.orc import open_far_orc
@@ -75,12 +75,8 @@ def convert_to_parquet(
         raise unreadable(file, io, error) from error
 
 
-def _unsupported(file: LiveFile, what: str) -> UnsupportedFileError:
-    return UnsupportedFileError(
-        f"{file.file_format.upper()} file {file.path} holds {what}. The file may well be sound, but this version of "
-        "autostream cannot read it. Nothing was touched. Compact the table with another engine, or let it rewrite the "
-        "file."
-    )
+def _unsupported(file: LiveFile, what: str) -> AutostreamError:
+    return Verdict(damaged=False, words=f"holds {what}").error(f"{file.file_format.upper()} file {file.path}")
 
 
 def _copy(opened: Opened, wanted: Schema, target: str, mapping: NameMapping | None, *, maps: bool) -> None:
