@@ -18,6 +18,13 @@ from autostream.watermark.overtaking import why_overtaken
 from autostream.watermark.properties import NOT_YET_MS
 from autostream.watermark.targets import SinkWriter
 
+GRAPHS = {
+    exchange: (
+        Vertex("v", "rows -> IcebergStreamWriter", 2),
+        Vertex("c", "IcebergFilesCommitter", 1, (("v", exchange),)),
+    )
+    for exchange in ("REBALANCE", "FORWARD")
+}
 WRITERS = (SinkWriter("v", "IcebergStreamWriter", 2, ""),)
 REFRESH = 1.0
 STEP = 0.5
@@ -194,10 +201,7 @@ class Flink:
             state="RUNNING",
             attempts={"v": (self.attempt,)},
             statuses={"v": ("RUNNING",)},
-            vertices=(
-                Vertex("v", "rows -> IcebergStreamWriter", 2),
-                Vertex("c", "IcebergFilesCommitter", 1, (("v", self.exchange),)),
-            ),
+            vertices=GRAPHS[self.exchange],
             unaligned=self.unaligned,
             flink_version="2.1.3",
             restarts=None,  # a metric: it may be of any age, so nothing may depend on it
@@ -301,10 +305,10 @@ class World:
         return (
             replace(self.flink, clock=0, metrics=None),
             metrics and (metrics[0], metrics[1] == self._baseline_clock()),
-            tuple((str(flink.life()), flink.largest_id()) for flink in self.before),
+            tuple((_told(flink.life()), flink.largest_id()) for flink in self.before),
             watch._phase.value,
             max(watch._due - self.now, 0.0),
-            str(life),
+            life and _told(life),
             self._baseline_clock() is None,
             watch._watermark_ms,
             tuple(watch._pending),
@@ -313,6 +317,11 @@ class World:
             self.now > watch._settled,
             max(watch._confirm_due - self.now, 0.0),
         )
+
+
+def _told(life: Life) -> Any:
+    """Return what tells this life of a job of one task from others."""
+    return (*life.attempts.values(), life.restored, life.completed, life.started_ms, life.unaligned)
 
 
 def copied(watch: Watch) -> Watch:
