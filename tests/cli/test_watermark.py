@@ -316,6 +316,7 @@ def test_waiting_ends_when_its_time_is_up(table: SqlCatalog, clock: Clock) -> No
         (("--hour", "2026-11-23T01:59Z"), True, T),
         (("--hour", "2026-11-23T01:59Z", "--lateness", "5 min"), False, "2026-11-23T02:05:00Z"),
         (("--day", "2026-11-22"), True, "2026-11-23T00:00:00Z"),
+        (("--day", "2026-04-24", "--time-zone", "Africa/Cairo"), True, "2026-04-24T21:00:00Z"),
         (("--day", "2026-11-22", "--time-zone", "America/New_York"), False, "2026-11-23T05:00:00Z"),
         (("--until", T, "--writer", "x"), True, T),
         (("--until", T, "--writer", "x", "--writer", "y"), False, T),

@@ -23,7 +23,7 @@ from autostream.watermark.facts import TableId, facts_of_commits
 from autostream.watermark.history import Completion, History, completed_at, entries, record
 from autostream.watermark.properties import RESET, Change, Report, advance, reset, retire
 from autostream.watermark.publish import publish
-from autostream.watermark.times import iso
+from autostream.watermark.times import FOREVER_MS, iso
 
 T0 = 1_790_002_800_000  # 2026-09-21T15:00Z
 MINUTE = 60_000
@@ -619,3 +619,16 @@ def test_a_missing_database_is_warned_of(reached: Lake, monkeypatch: pytest.Monk
     assert "2026-09-21 15:06" in result.stdout
     assert "warning: the database could not be asked, this is from the table's metadata alone" in result.stderr
     assert STEP_MS == 900_000
+
+
+def test_a_new_run_of_a_writer_that_had_ended_is_on_record(table: Lake) -> None:
+    table.advance(T0 + 5, T0 + 10, job_id="j")
+    table.advance(FOREVER_MS, T0 + 20, job_id="j")
+    run = Report("w", None, "k", started_ms=T0 + 25)
+    table.publish(lambda properties: advance(properties, [run], now_ms=T0 + 30))
+
+    assert brief(table.entries())[-2:] == [("reset", "w", 5), ("reset", None, 5)]
+    assert table.completed_at(T0 + 5).reached_at_ms == T0 + 10
+    assert table.completed_at(T0 + 6).reached is None
+    table.forget()
+    assert table.completed_at(T0 + 6).reached is None

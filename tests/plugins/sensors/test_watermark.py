@@ -264,6 +264,9 @@ def test_the_deferral_is_longer_than_what_the_trigger_takes_to_end_it(
         ({"partition_key": "2026-11-23T00:00:00"}, {"window": "day"}, datetime(2026, 11, 24, tzinfo=UTC)),
         ({"partition_key": "2026-10-25"}, {"time_zone": "Europe/Berlin"}, datetime(2026, 10, 25, 23, tzinfo=UTC)),
         ({"partition_key": "2026-11-23T02:00:00"}, {"time_zone": "Europe/Berlin"}, HOUR),
+        # Its midnight is skipped.
+        ({"partition_key": "2026-04-24"}, {"time_zone": "Africa/Cairo"}, datetime(2026, 4, 24, 21, tzinfo=UTC)),
+        ({}, {"until": "2026-04-24", "time_zone": "Africa/Cairo"}, datetime(2026, 4, 23, 22, tzinfo=UTC)),
         (
             {"partition_key": "eu|1", "partition_date": datetime(2026, 11, 23, 1, tzinfo=UTC)},
             {"window": "hour"},
@@ -288,6 +291,8 @@ def test_what_is_waited_for(run: dict[str, Any], arguments: dict[str, Any], unti
         ({}, {}, r"run manual__1 has neither a partition nor a data interval"),
         ({"partition_key": "eu"}, {}, r"'eu' names no hour and no day"),
         ({"partition_key": "eu"}, {"window": "hour"}, r"Invalid time 'eu'"),
+        ({}, {"until": 1_764_036_420}, r"Invalid time '1764036420'"),
+        ({}, {"until": "20261123020000"}, r"Invalid time '20261123020000'"),
         ({}, {"until": "soon"}, r"Task wait: Invalid time 'soon'"),
         ({}, {"until": "None"}, r"Invalid time 'None'"),
     ],
