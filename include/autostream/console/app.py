@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from autostream.config import load_settings
 from autostream.console import view
-from autostream.console.tables import BAD_REQUEST, UNAVAILABLE, Refusal, Tables, mark, now_ms, unexpected
+from autostream.console.tables import BAD_REQUEST, Refusal, Tables, logged, mark, now_ms, unavailable
 from autostream.errors import AutostreamError, UsageError
 from autostream.watermark.conditions import Answer, Condition, judge
 from autostream.watermark.history import Completion, History, completed_at, entries
@@ -99,7 +99,7 @@ def _protect(app: FastAPI, templates: Jinja2Templates, *, public_host: str | Non
             try:
                 response = await call_next(request)
             except Exception:
-                response = answer(request, _FAILED, unexpected("The request failed."))
+                response = answer(request, _FAILED, logged("The request failed."))
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
@@ -208,14 +208,14 @@ def _completion(table: Table, at_ms: int, most_files: int = 100) -> Completion:
     try:
         return completed_at(table, at_ms, most_files=most_files)
     except AutostreamError as error:
-        raise Refusal(UNAVAILABLE, error) from error
+        raise unavailable("When the table was complete cannot be found out.") from error
 
 
 def _asked(question: Callable[[], History]) -> History:
     try:
         return question()
     except AutostreamError as error:
-        raise Refusal(UNAVAILABLE, error) from error
+        raise unavailable("The history of the table cannot be read.") from error
 
 
 def _condition(table: str, until: str | None, lateness: str, zone: tzinfo) -> Condition | None:

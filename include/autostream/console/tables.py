@@ -76,7 +76,7 @@ class Tables:
             raise Refusal(NOT_FOUND, error) from error
         except AutostreamError as error:
             self._forget(name.catalog, catalog)
-            raise Refusal(UNAVAILABLE, error) from error
+            raise unavailable(f"Table {name} cannot be read.") from error
 
     def mark(self, text: str) -> TableMark:
         """Return how complete a table is.
@@ -101,7 +101,7 @@ class Tables:
                 problems.append(str(refusal))
             except Exception:  # each catalog fails in its own way, and must not hide the others
                 self._forget(catalog)
-                problems.append(unexpected(f"Catalog {catalog!r} cannot be listed."))
+                problems.append(logged(f"Catalog {catalog!r} cannot be listed."))
         names.sort()
         return self._rows(names[:most]), len(names), problems
 
@@ -120,7 +120,7 @@ class Tables:
         except Refusal as refusal:
             return Row(name, None, str(refusal))
         except Exception:  # one broken table must not hide the others
-            return Row(name, None, unexpected("It cannot be read."))
+            return Row(name, None, logged("It cannot be read."))
 
     def _catalog(self, name: str) -> Catalog:
         configured = pyiceberg_catalogs()
@@ -134,7 +134,7 @@ class Tables:
                 try:
                     self._catalogs[name] = open_catalog(name)
                 except AutostreamError as error:
-                    raise Refusal(UNAVAILABLE, error) from error
+                    raise unavailable(f"Catalog {name!r} cannot be opened.") from error
             return self._catalogs[name]
 
     def _forget(self, name: str, catalog: Catalog | None = None) -> None:
@@ -155,14 +155,22 @@ def mark(table: Table, name: str) -> TableMark:
     except ConfigurationError as error:
         raise Refusal(UNPROCESSABLE, error) from error
     except AutostreamError as error:
-        raise Refusal(UNAVAILABLE, error) from error
+        raise unavailable(f"The metadata of table {name} cannot be read.") from error
 
 
-def unexpected(what: str) -> str:
-    """Log the exception that is being handled, and return what may be shown of it: not its text, but where it is."""
+def logged(what: str) -> str:
+    """Log the exception that is being handled, and return what may be shown of it: not its text, but where it is.
+
+    Texts of servers and drivers are for whoever runs the console, not for all who look at it.
+    """
     entry = uuid.uuid4().hex[:8]
     _logger.exception("%s (%s)", what, entry)
     return f"{what} The console's log says why, at {entry}."
+
+
+def unavailable(what: str) -> Refusal:
+    """Log the exception that is being handled, and return the refusal for it."""
+    return Refusal(UNAVAILABLE, logged(what))
 
 
 def _done(future: Future[Row], name: str) -> Row:
