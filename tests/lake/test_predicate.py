@@ -60,6 +60,7 @@ from autostream.lake.predicate import (
 )
 from autostream.lake.scan import scan_table
 from autostream.lake.state import read_state
+from tests.support.foreign import ForeignTable
 
 EVENTS = Schema(
     NestedField(1, "id", LongType(), required=True),
@@ -223,6 +224,17 @@ def test_partitions_of_any_type_are_compared_with_literals(
     table = lake.create_table("db.by_v", Schema(NestedField(1, "v", field_type)), partition_spec=spec)
     UpsertWriter(table).checkpoint(Changes((), pa.table({"v": values})))
     assert scan_table(table, where=comparison.format(literal, literal)).count() == 1
+
+
+@pytest.mark.parametrize("where", ["v = -2147483648", "v < 0", "v <= -2147483648", "not v > 0", "v != 5"])
+def test_the_least_numbers_are_found_though_java_truncates_them_beyond_the_end(lake: SqlCatalog, where: str) -> None:
+    by = PartitionField(1, 1000, TruncateTransform(20), "v_trunc")
+    table = ForeignTable(lake, NestedField(1, "v", IntegerType()), by=(by,))
+    least = -(2**31)
+    table.commit(
+        table.data(pa.table({"v": pa.array([least], pa.int32())}), partition=Record(least - least % 20 + 2**32))
+    )
+    assert table.read("v", where=where) == [least]
 
 
 def test_binding_names_the_columns() -> None:

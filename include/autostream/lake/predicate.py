@@ -38,7 +38,7 @@ from pyiceberg.expressions.visitors import (
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.transforms import DayTransform, TimeTransform
+from pyiceberg.transforms import DayTransform, TimeTransform, TruncateTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import (
     BinaryType,
@@ -48,6 +48,8 @@ from pyiceberg.types import (
     FixedType,
     FloatType,
     IcebergType,
+    IntegerType,
+    LongType,
     StringType,
     TimestampType,
     TimestamptzType,
@@ -167,9 +169,20 @@ def _partition_evaluator(
     if is_unpartitioned(spec):
         return lambda _: True
     projected = visit(inclusive_projection(schema, spec, case_sensitive=True)(expression), _WiderTimes(schema, spec))
-    struct = Schema(*partition_type(metadata, spec).fields)
-    test = expression_evaluator(struct, projected, case_sensitive=True)
-    return lambda partition: test(_as_literals(partition))
+    struct = partition_type(metadata, spec)
+    test = expression_evaluator(Schema(*struct.fields), projected, case_sensitive=True)
+    widths = {
+        i: part.transform.width
+        for i, (part, field) in enumerate(zip(spec.fields, struct.fields, strict=True))
+        if isinstance(part.transform, TruncateTransform) and isinstance(field.field_type, IntegerType | LongType)
+    }
+
+    def may_match(partition: Record) -> bool:
+        # Java truncates the least numbers beyond the end of their type; what it gets is no multiple of the width.
+        overflown = any((partition[i] or 0) % width for i, width in widths.items())
+        return overflown or test(_as_literals(partition))
+
+    return may_match
 
 
 def _as_literals(partition: Record) -> Record:
