@@ -47,13 +47,16 @@ def recorded(folder: str) -> tuple[Answers, str]:
 
     job = file("job.json")
     path = f"/jobs/{job['jid']}"
+    # Those recorded before this page was asked for had aligned checkpoints.
+    config = directory / "checkpoints-config.json"
+    settings = json.loads(config.read_text()) if config.exists() else {"unaligned_checkpoints": False}
     paths: dict[str, Answer] = {
         "/config": file("cluster.json"),
         "/jobs/overview": file("overview.json"),
         path: job,
         f"{path}/config": file("config.json"),
         f"{path}/checkpoints": file("checkpoints.json"),
-        f"{path}/checkpoints/config": {"unaligned_checkpoints": False},
+        f"{path}/checkpoints/config": settings,
         f"{path}/metrics": file("job-metrics.json"),
     }
     for number, vertex in enumerate(job["vertices"]):

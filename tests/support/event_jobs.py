@@ -261,7 +261,8 @@ class EventJob:
 
         write("cluster", requests.get(f"{self.rest}/config", timeout=30).json())
         write("overview", requests.get(f"{self.rest}/jobs/overview", timeout=30).json())
-        for name, path in {"config": "/config", "checkpoints": "/checkpoints"}.items():
+        pages = {"config": "/config", "checkpoints": "/checkpoints", "checkpoints-config": "/checkpoints/config"}
+        for name, path in pages.items():
             write(name, self.get(path))
         write("job-metrics", self.get("/metrics?get=numRestarts"))
         job = write("job", {key: value for key, value in self.get().items() if key != "stream-graph"})

@@ -43,13 +43,18 @@ def key_of(window: Window, kind: WindowKind, zone: tzinfo = UTC) -> str:
     return key if _hour_of(key, zone) == window else f"{iso(window.start_ms)}"
 
 
+def names_day(key: str) -> bool:
+    """Say whether a partition key is a date, which means the same day of any zone and no instant."""
+    return _DAY_KEY.fullmatch(key) is not None
+
+
 def window_of_key(key: str, *, kind: WindowKind | None = None, zone: tzinfo = UTC) -> Window:
     """Return the window that a partition key names; which kind it is, is seen by its form where nobody says.
 
     Raises:
         UsageError: it names no hour and no day, or one that the clocks of the zone skip.
     """
-    if _DAY_KEY.fullmatch(key) and kind is not WindowKind.HOUR:
+    if names_day(key) and kind is not WindowKind.HOUR:
         return window_at(WindowKind.DAY, parse_instant(key, zone), zone)
     if kind is None:
         if not _HOUR_KEY.fullmatch(key):

@@ -18,9 +18,9 @@ from airflow.sdk.exceptions import (
 
 from autostream.errors import UsageError
 from autostream.watermark.conditions import Answer, Condition, Quantifier
-from autostream.watermark.partitions import parse_kind, window_of_key
+from autostream.watermark.partitions import names_day, parse_kind, window_of_key
 from autostream.watermark.times import describe_length, parse_instant, parse_length, parse_zone, to_ms
-from autostream.watermark.windows import window_at
+from autostream.watermark.windows import WindowKind, window_at
 from autostream_airflow.links import TableLink
 from autostream_airflow.marks import MarkReader, judge_readings
 from autostream_airflow.triggers.watermark import FAILED, LATE, WatermarkTrigger
@@ -192,7 +192,9 @@ class WatermarkSensor(BaseSensorOperator):
         run: Any = context["dag_run"]
         if run.partition_key is not None:
             kind = parse_kind(self.window) if self.window else None
-            if run.partition_date is not None and kind is not None:
+            # The date of a day is midnight in the zone of Airflow's mapper: that may be within the day before of ours.
+            of_our_zone = kind is WindowKind.DAY and names_day(run.partition_key)
+            if run.partition_date is not None and kind is not None and not of_our_zone:
                 return window_at(kind, to_ms(run.partition_date), zone).end_ms
             return window_of_key(run.partition_key, kind=kind, zone=zone).end_ms
         if run.data_interval_end is not None:

@@ -264,6 +264,12 @@ def test_the_deferral_is_longer_than_what_the_trigger_takes_to_end_it(
         ({"partition_key": "2026-11-23T00:00:00"}, {"window": "day"}, datetime(2026, 11, 24, tzinfo=UTC)),
         ({"partition_key": "2026-10-25"}, {"time_zone": "Europe/Berlin"}, datetime(2026, 10, 25, 23, tzinfo=UTC)),
         ({"partition_key": "2026-11-23T02:00:00"}, {"time_zone": "Europe/Berlin"}, HOUR),
+        # Midnight of UTC is within the day before of New York.
+        (
+            {"partition_key": "2026-11-23", "partition_date": datetime(2026, 11, 23, tzinfo=UTC)},
+            {"time_zone": "America/New_York", "window": "day"},
+            datetime(2026, 11, 24, 5, tzinfo=UTC),
+        ),
         # Its midnight is skipped.
         ({"partition_key": "2026-04-24"}, {"time_zone": "Africa/Cairo"}, datetime(2026, 4, 24, 21, tzinfo=UTC)),
         ({}, {"until": "2026-04-24", "time_zone": "Africa/Cairo"}, datetime(2026, 4, 23, 22, tzinfo=UTC)),
