@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Makes .venv hold exactly what requirements.txt locks, and this project in editable form.
 # A second run that finds nothing changed ends at once. PYTHON names another interpreter, VENV another directory.
+# A checkout that was copied or moved with its .venv is told its new place: the scripts in it, and this project's
+# entry, name the old one, and would run the code there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,6 +17,8 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 fingerprint() { cat "${inputs[@]}" | sha256sum | cut -d' ' -f1; }
+# What a set-up leaves: what it was made from, and where.
+written() { printf '%s\n%s\n' "$(fingerprint)" "$PWD"; }
 
 find_python() {
     local candidate
@@ -76,10 +80,39 @@ install_locked() {
         die "the locked packages could not be installed (the reason is above)."
 }
 
+install_project() {
+    # The build backend is locked too: nothing is downloaded outside the lock.
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . ||
+        die "autostream itself could not be installed (the reason is above)."
+}
+
+# Have a copied or moved .venv know its place: scripts begin with the path of their interpreter.
+relocate() {
+    local old=$1 new
+    new=$(cd "$venv" && pwd)
+    case $venv in /*) return 1 ;; esac  # elsewhere: it was not copied with the checkout
+    say "this checkout was copied or moved from $old: telling $venv"
+    "$venv/bin/python" -S - "$old/$venv" "$new" <<'END'
+import pathlib, sys
+old, new = map(str.encode, sys.argv[1:])
+venv = pathlib.Path(sys.argv[2])
+for file in (venv / "pyvenv.cfg", *(venv / "bin").iterdir()):
+    if file.is_file() and not file.is_symlink() and old in (text := file.read_bytes()):
+        file.write_bytes(text.replace(old, new))
+END
+    install_project
+}
+
 main() {
-    local python
-    if [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$(fingerprint)" ]]; then
-        return
+    local python stamped=()
+    [[ -f $stamp ]] && mapfile -t stamped <"$stamp"
+    if [[ -x $venv/bin/python && ${stamped[0]:-} == "$(fingerprint)" ]]; then
+        [[ ${stamped[1]:-} == "$PWD" ]] && return
+        if [[ -n ${stamped[1]:-} ]] && relocate "${stamped[1]}"; then
+            written >"$stamp"
+            say "done: autostream runs from $PWD"
+            return
+        fi
     fi
     python=$(find_python)
     install_system_packages "$python"
@@ -87,14 +120,13 @@ main() {
         say "creating $venv with $("$python" --version)"
         "$python" -m venv --clear "$venv"
     fi
+    say "the first time this downloads about DOWNLOAD MB and takes TIME; .venv has 1.1 GB then"
     install_locked
-    # The build backend is locked too: nothing is downloaded outside the lock.
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . ||
-        die "autostream itself could not be installed (the reason is above)."
+    install_project
     # Compiled once here, not by every process anew where PYTHONDONTWRITEBYTECODE is set: Airflow starts many. Templates
     # among the packages are no valid Python, hence no failure.
     "$venv/bin/python" -m compileall -q -j 0 "$venv"/lib/python3.11/site-packages >/dev/null 2>&1 || true
-    fingerprint >"$stamp"
+    written >"$stamp"
     say "done: $("$venv/bin/autostream" --version 2>/dev/null || echo autostream) is in $venv/bin"
 }
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -150,6 +151,39 @@ def test_setup_without_python_3_11_says_what_to_do(tmp_path: Path) -> None:
     assert "Python 3.11 was not found (looked for python3.11, python3, python)" in ended.stderr
     assert "set PYTHON to its path" in ended.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_setup_tells_a_copied_environment_its_new_place(tmp_path: Path) -> None:
+    """A copy's scripts begin with the path of the original's interpreter, and its project is the original's."""
+    copy, old = tmp_path / "copy", "/where/it was"
+    (copy / "scripts").mkdir(parents=True)
+    for name in ("scripts/setup.sh", "requirements.txt", "pyproject.toml"):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    (copy / "scripts/setup.sh").chmod(0o755)
+    (copy / ".venv/bin").mkdir(parents=True)
+    (copy / ".venv/pyvenv.cfg").write_text(f"command = python -m venv {old}/.venv\n")
+    (copy / ".venv/bin/tool").write_text(f"#!{old}/.venv/bin/python\n")
+    python = copy / ".venv/bin/python"
+    python.write_text(f'#!/bin/bash\n[[ $1 == -m ]] && echo "$@" >>"{tmp_path}/ran" || exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    stamp = copy / ".venv/.autostream-setup"
+    fingerprint = subprocess.check_output(
+        "cat requirements.txt pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1",
+        shell=True,
+        cwd=copy,
+        text=True,
+    )
+    stamp.write_text(f"{fingerprint}{old}\n")
+
+    for _ in range(2):
+        subprocess.run([copy / "scripts/setup.sh"], check=True, capture_output=True, env={"PATH": os.environ["PATH"]})
+
+    assert (copy / ".venv/bin/tool").read_text() == f"#!{copy}/.venv/bin/python\n"
+    assert old not in (copy / ".venv/pyvenv.cfg").read_text()
+    assert stamp.read_text() == f"{fingerprint}{copy}\n"
+    (installed,) = (tmp_path / "ran").read_text().splitlines()  # once: the second time nothing has changed
+    assert installed.startswith("-m pip install")
+    assert installed.endswith("-e .")
 
 
 def test_pre_commit_fetches_nothing() -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from autostream.cli import serve as module
 from autostream.cli.main import app
-from autostream.errors import ConfigurationError
+from autostream.errors import ConfigurationError, UsageError
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ def test_it_warns_where_others_can_reach_it(
         "autostream.cli.main.configure_logging", lambda verbosity: None
     )  # it would take caplog's handler
 
+    monkeypatch.setattr(module, "_require_free", lambda *_: None)  # names are asked of nobody
     serve("--host", host)
 
     assert ("has no login" in caplog.text) == warned
@@ -70,6 +71,19 @@ def test_a_wrong_configuration_is_said_before_anything_is_served(
 
     with pytest.raises(ConfigurationError, match=r"console\.url"):
         serve()
+    assert started == []
+
+
+def test_a_taken_port_is_said_before_anything_else(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "load_settings", lambda: pytest.fail("something was opened first"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"Port {port} of 127\.0\.0\.1 is taken\. .*name another port by --port"):
+            serve("--port", str(port))
+    with pytest.raises(UsageError, match=r"192\.0\.2\.1:8090 cannot be listened at"):
+        serve("--host", "192.0.2.1")
     assert started == []
 
 

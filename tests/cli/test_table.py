@@ -1,12 +1,16 @@
 """`autostream table ...`: text, documents, exit codes and messages."""
 
+import errno
 import json
 import logging
+import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +21,8 @@ from pyiceberg.utils.config import Config
 
 from autostream.cli import main
 from autostream.demo.writer import Changes, UpsertWriter
+from autostream.errors import DataError
+from autostream.lake.steps import Step
 from tests.support.lakes import BUCKETED, Orders
 from tests.support.reader import read_table
 from tests.support.upserts import EVERYTHING, SHAPES, random_upserts
@@ -638,3 +644,124 @@ def test_nothing_is_cut_at_any_width(
         assert [
             line for line in too_long if value not in line and "/warehouse" not in line and str(lake.name) not in line
         ] == []
+
+
+# ------------------------------------------------------------------------------------- interruptions, full disks
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [KeyboardInterrupt(), RuntimeError("Query interrupted"), DataError("a file is damaged"), OSError(errno.EIO, "?")],
+)
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        (Step.GROUP_REWRITTEN, "error: Interrupted. Nothing was changed.\n"),
+        (Step.SWAP_PREPARED, "Whether the commit landed is not known: 'autostream table inspect lake.db.orders' shows"),
+        (Step.SWAPPED, "Interrupted. What was committed until then stays; the table is sound."),
+    ],
+)
+def test_ctrl_c_is_no_failure_whatever_becomes_of_it(
+    autostream: Command,
+    orders: Orders,
+    monkeypatch: pytest.MonkeyPatch,
+    step: Step,
+    says: str,
+    failure: BaseException,
+) -> None:
+    from autostream.cli import table
+
+    tell = table._tell_state
+
+    def interrupt(name: str, reached: Step) -> None:
+        tell(name, reached)
+        if reached is step:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise failure from None
+
+    monkeypatch.setattr(table, "_tell_state", interrupt)
+    before = orders.load().metadata_location
+    code, _, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
+    assert code == 130
+    assert says in err
+    assert [word for word in ("Traceback", "defect", "damaged") if word in err] == []
+    assert (orders.load().metadata_location == before) == (step is not Step.SWAPPED)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        sqlite3.OperationalError("database or disk is full"),
+        duckdb.IOException('Could not write file "x": No space left on device'),
+    ],
+)
+@pytest.mark.parametrize("step", [Step.PLANNED, Step.GROUP_REWRITTEN, Step.REWRITTEN, Step.MANIFESTS_WRITTEN])
+def test_a_full_disk_is_told_as_one(
+    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch, step: Step, failure: Exception
+) -> None:
+    from autostream.cli import table
+
+    def fail(name: str, reached: Step) -> None:
+        if reached is step:
+            raise failure
+
+    monkeypatch.setattr(table, "_tell_state", fail)
+    code, _, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
+    assert code == 1
+    assert [word for word in ("Traceback", "defect", "damaged", "Restore") if word in err] == []
+    assert "No space is left" in err or "full" in err
+
+
+def test_an_output_that_does_not_fit_on_its_disk(
+    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(self: Any, batch: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_batch", full)
+    code, out, err = autostream("table", "scan", "lake.db.orders", "--output", "x.parquet")
+    assert (code, out) == (1, "")
+    assert f"x.parquet was not written: no space is left in {tmp_path}." in err
+    assert list(tmp_path.glob("*x.parquet*")) == []
+
+
+def test_an_output_is_limited(autostream: Command, orders: Orders, tmp_path: Path) -> None:
+    for limit in (0, 1, 7, 10_000):
+        document = autostream.document(
+            "table", "scan", "lake.db.orders", "--output", f"{limit}.parquet", "--limit", str(limit)
+        )
+        assert document["rows"] == pq.read_metadata(f"{limit}.parquet").num_rows == min(limit, len(orders.rows))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--count", "--limit", "1"], "--count and --limit exclude each other"),
+        (["--count", "--columns", "id"], "--count and --columns exclude each other"),
+        (["--overwrite"], "--overwrite is about --output FILE, which is not given"),
+        (["--output", "/dev/null", "--overwrite"], "/dev/null cannot be written: it is not a plain file"),
+        (["--output", "."], ". cannot be written: it is not a plain file"),
+    ],
+)
+def test_a_scan_that_contradicts_itself_is_refused(
+    autostream: Command, orders: Orders, arguments: list[str], says: str
+) -> None:
+    assert says in autostream.refused("table", "scan", "lake.db.orders", *arguments)
+
+
+def test_partitions_that_the_table_does_not_have_are_refused_with_those_it_has(
+    autostream: Command, orders: Orders
+) -> None:
+    before = orders.load().metadata_location
+    known = ("--partition", "spec=0/id_bucket=1")
+    message = autostream.refused("table", "compact", "lake.db.orders", *known, "--partition", "spec=0/id_buket=2")
+    assert message == (
+        "error: Table lake.db.orders has no partition 'spec=0/id_buket=2'. It has: spec=0/id_bucket=0, "
+        "spec=0/id_bucket=1, spec=0/id_bucket=2, spec=0/id_bucket=3. Did you mean spec=0/id_bucket=2?"
+    )
+    assert orders.load().metadata_location == before

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
+import autostream
 from autostream.cli import config, db, demo, interrupts, lock, serve, table, watermark
+from autostream.cli.checkout import require_own_code
 from autostream.cli.output import configure_logging, print_error
 from autostream.cli.terminal import steady_streams
 from autostream.errors import AutostreamError, ResourceError
@@ -67,6 +70,7 @@ def run() -> None:
 
 def _outcome() -> int:
     try:
+        require_own_code(sys.argv[0], Path(autostream.__file__).parent)
         code = app(standalone_mode=False)
         return code if isinstance(code, int) else 0
     except TyperException as error:

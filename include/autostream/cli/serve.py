@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
+import socket
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from autostream.config import load_settings
-from autostream.errors import ConfigurationError
+from autostream.errors import ConfigurationError, UsageError
 
 app = typer.Typer()
 
@@ -36,6 +38,7 @@ def serve(
         raise ConfigurationError(
             f"The console needs {', '.join(missing)}, which is not installed. Install autostream[console]."
         )
+    _require_free(host, port)
     import uvicorn
 
     load_settings()  # what is wrong with them is said now, not by the server
@@ -43,6 +46,28 @@ def serve(
         _logger.warning("The console has no login: whoever reaches %s:%s can read it.", host, port)
     _logger.info("serving at http://%s:%s", f"[{host}]" if ":" in host else host, port)
     uvicorn.run(_FACTORY, factory=True, host=host, port=port, log_config=None)
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened at, before anything is opened.
+
+    Raises:
+        UsageError: The port is taken or not allowed, or the address is not one of this machine.
+    """
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"Port {port} of {host} is taken. Stop what listens there, or name another port by --port."
+            ) from error
+        raise UsageError(
+            f"{host}:{port} cannot be listened at: {error.strerror or error}. Name an address of this machine by "
+            "--host, and a port that this account may use by --port."
+        ) from error
 
 
 def _is_local(host: str) -> bool:
