@@ -356,7 +356,10 @@ def test_a_kept_entry_without_a_number_is_damage(table: Table, tmp_path: Path) -
     [
         ({"referenced": "file:///t/a"}, "file:///t/a"),
         ({}, None),
-        ({"lower_bounds": {FILE_PATH_FIELD_ID: b"x"}, "upper_bounds": {FILE_PATH_FIELD_ID: b"x"}}, "x"),
+        ({"lower_bounds": {FILE_PATH_FIELD_ID: b"x.ORC"}, "upper_bounds": {FILE_PATH_FIELD_ID: b"x.ORC"}}, "x.ORC"),
+        # Cut, and not raised: what several paths begin with.
+        ({"lower_bounds": {FILE_PATH_FIELD_ID: b"x"}, "upper_bounds": {FILE_PATH_FIELD_ID: b"x"}}, None),
+        ({"lower_bounds": {FILE_PATH_FIELD_ID: b"x\xff"}, "upper_bounds": {FILE_PATH_FIELD_ID: b"x\xff"}}, None),
         ({"lower_bounds": {FILE_PATH_FIELD_ID: b"x"}, "upper_bounds": {FILE_PATH_FIELD_ID: b"y"}}, None),
         ({"lower_bounds": {FILE_PATH_FIELD_ID: b"x"}}, None),
         ({"upper_bounds": {FILE_PATH_FIELD_ID: b"x"}}, None),

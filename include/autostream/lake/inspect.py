@@ -133,7 +133,7 @@ def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[st
 
 def _why(plan: CompactionPlan, partition: str, groups: list[FileGroup]) -> str:
     if plan.state.contradictions:
-        return "refused: the table contradicts itself"
+        return "the table contradicts itself"
     return "; ".join(g.reason for g in groups) or plan.skipped.get(partition, "no data files")
 
 
