@@ -50,7 +50,8 @@ from pyiceberg.types import (
     UUIDType,
 )
 
-from autostream.errors import DataError, UnsupportedFileError, UsageError
+from autostream.catalogs import open_table
+from autostream.errors import DataError, UnsupportedFileError, UnsupportedTableError, UsageError
 from autostream.lake.compact import plan_compaction
 from autostream.lake.engine import Engine, read_parquet
 from autostream.lake.options import CompactionOptions
@@ -779,3 +780,22 @@ def test_a_file_that_no_reader_reads_is_damaged(lake: SqlCatalog) -> None:
     path.write_bytes(path.read_bytes()[:-8] + b"\xff\xff\xff\x00PAR1")
     with pytest.raises(DataError, match="cannot be read"):
         values(table, "s")
+
+
+# --------------------------------------------------------------------------------------------------- old metadata
+
+
+def test_manifests_listed_in_the_metadata_are_not_supported_and_said_so(lake: SqlCatalog) -> None:
+    """As the first releases wrote them: the spec of version 1 allows it instead of a manifest list."""
+    table = lake.create_table("db.t", Schema(ID), properties={"format-version": "1"})
+    table.append(pa.table({"id": [1]}))
+    path = Path(table.metadata_location.removeprefix("file://"))
+    metadata = json.loads(path.read_text())
+    (snapshot,) = metadata["snapshots"]
+    current = table.current_snapshot()
+    assert current is not None
+    snapshot["manifests"] = [manifest.manifest_path for manifest in current.manifests(table.io)]
+    del snapshot["manifest-list"]
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(UnsupportedTableError, match=r"Table lake\.db\.t has snapshots that list their manifests"):
+        open_table("lake.db.t", catalog=lake)
