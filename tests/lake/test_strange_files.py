@@ -98,6 +98,21 @@ def test_a_path_is_only_ever_the_one_file(lake: SqlCatalog) -> None:
     assert sorted(values(compacted(table), "id")) == expected
 
 
+@pytest.mark.parametrize("below", ["a*//b", "a[/./b", "a?/../a*", "a//b"])
+def test_a_path_written_in_a_roundabout_way(lake: SqlCatalog, below: str) -> None:
+    table = table_of(lake, ID)
+    for name in ("a*", "a?"):
+        (folder(table) / name).mkdir()
+    path = f"{folder(table)}/{below}/x.parquet"
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(identified(pa.table({"id": [1]}), id=1), path)
+    file = described(Path(path), 1)
+    file._data[1] = f"file://{path}"
+    assert file.file_path == f"file://{path}"
+    commit(table, file)
+    assert_kept(table, "id", [1])
+
+
 def test_a_path_in_a_store_is_only_ever_the_one_file(tmp_path: Path) -> None:
     store = MemoryFileIO({})
     paths = [f"mem://b/s={value}/x.parquet" for value in [*GLOBS, "v1", "v2"]]

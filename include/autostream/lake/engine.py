@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import uuid
@@ -161,9 +162,10 @@ class Engine:
         shutil.rmtree(self.spill_directory, ignore_errors=True)
 
     def path(self, location: str) -> str:
-        """Return how the engine names a file of the table."""
+        """Return how the engine names a file of the table, and answers for it."""
         if is_local(location):
-            return normalize_path(location)
+            path = normalize_path(location)
+            return os.path.normpath(path) if _GLOB.search(path) else path  # as the engine does with patterns
         self._file_system(location)
         return location
 
