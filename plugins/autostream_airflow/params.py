@@ -6,11 +6,12 @@ it would be a run for real.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
+
+from autostream.spelling import meant
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -45,5 +46,5 @@ def _problems(conf: object, known: Collection[str], params: Mapping[str, Any]) -
 
 
 def _hint(key: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(key.strip().lower().replace("-", "_"), known, n=1)
-    return f" Did you mean `{near[0]}`?" if near else ""
+    near = meant(key.strip().replace("-", "_"), known)
+    return f" Did you mean `{near}`?" if near else ""

@@ -92,7 +92,6 @@ def test_what_cannot_be_planned_is_a_row_and_stops_no_other(
 
 
 @pytest.mark.usefixtures("tables")
-@pytest.mark.usefixtures("tables")
 def test_a_catalog_that_is_away_is_waited_for_while_there_are_tries(
     context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +106,7 @@ def test_a_catalog_that_is_away_is_waited_for_while_there_are_tries(
     assert statuses(context) == {"gone.db.t": "failed"}
 
 
+@pytest.mark.usefixtures("tables")
 def test_a_pattern_that_matches_no_table_is_a_failed_row(context: dict[str, Any]) -> None:
     context["params"]["tables"] = ["lake.db.o*", "lake.db.odrers*", "lake.db.of*", "othr.*"]
     assert plan(context) == ["lake.db.orders"]
