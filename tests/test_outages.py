@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 from kazoo.handlers.threading import KazooTimeoutError
+from pydantic import ValidationError
+from pyiceberg.catalog.rest import ConfigResponse
 from pyiceberg.exceptions import (
     AuthorizationExpiredError,
     BadRequestError,
@@ -119,6 +121,12 @@ def _database(text: str, code: str | None = None, kind: type[DBAPIError] = Opera
     return kind("SELECT secret FROM t", {"p": "secret"}, _Answer(text, code))
 
 
+def _no_answer_of_rest() -> ValidationError:
+    with pytest.raises(ValidationError) as raised:
+        ConfigResponse.model_validate_json("<html>")
+    return raised.value
+
+
 def _sqlite(text: str) -> DBAPIError:
     import sqlite3
 
@@ -151,6 +159,14 @@ def _sqlite(text: str) -> DBAPIError:
         (BadRequestError("no"), None),
         (ConnectTimeout("no"), ServiceError),
         (ConnectionResetError("no"), ServiceError),
+        (OSError("When reading: AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 28"), ServiceError),
+        (OSError("AWS Error SLOW_DOWN during GetObject operation"), ServiceError),
+        (OSError("AWS Error ACCESS_DENIED during GetObject operation"), DeniedError),
+        (OSError("AWS Error NO_SUCH_BUCKET during HeadObject operation"), ConfigurationError),
+        (PermissionError(13, "Permission denied"), DeniedError),
+        (FileNotFoundError(2, "No such file"), None),
+        (IsADirectoryError(21, "Is a directory"), None),
+        (_no_answer_of_rest(), ServiceError),
         (KazooTimeoutError("no"), None),
         (KeyError("a bug"), None),
     ],

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from autostream.cli import watermark
 from autostream.cli.watermark import app
-from autostream.errors import AutostreamError, ConfigurationError, ConflictError, TimedOutError, UsageError
+from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DeniedError, TimedOutError, UsageError
 from autostream.watermark.properties import Report, advance
 from autostream.watermark.publish import publish
 from autostream.watermark.times import FOREVER_MS, parse_instant
@@ -364,6 +364,15 @@ def test_a_catalog_that_is_down_is_waited_for(table: SqlCatalog, clock: Clock, m
         run("wait", "lake.db.t", "--until", T, "--timeout", "10")
     clock.then = {len(clock.slept) + 2: lambda: monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", uri)}
     assert run("wait", "lake.db.t", "--until", T, "--json")["met"] is True
+
+
+def test_a_catalog_that_denies_us_is_not_waited_for(table: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(*_: object, **__: object) -> None:
+        raise DeniedError("not you")
+
+    monkeypatch.setattr("autostream.watermark.read.read_mark", deny)
+    with pytest.raises(DeniedError, match="not you"):
+        run("wait", "lake.db.t", "--until", T, "--timeout", "10")
 
 
 # ------------------------------------------------------------------------------------------------ record

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 from hive_metastore.ttypes import MetaException
+from pydantic import ValidationError
 from pyiceberg.exceptions import (
     AuthorizationExpiredError,
     ForbiddenError,
@@ -49,6 +50,9 @@ _WRONG_DATABASE: Final = re.compile(
     r"|invalid (dsn|connection option)|could not translate service|no such file or directory",
     re.I,
 )
+_ABOUT_FILES: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+_NO_ACCESS: Final = re.compile(r"ACCESS.?DENIED|Forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|\b40[13]\b", re.I)
+_NO_BUCKET: Final = re.compile(r"NO.?SUCH.?BUCKET", re.I)
 _BUSY: Final = re.compile(r"database (table )?is locked|deadlock|could not serialize|lock timeout", re.I)
 _ACCOUNT_STATES: Final = ("28000", "28P01", "42501")
 _BUSY_STATES: Final = ("40001", "40P01", "55P03")
@@ -63,7 +67,7 @@ def explained(error: BaseException) -> AutostreamError | None:
     for cause in _causes(error):
         if isinstance(cause, AutostreamError):
             return cause
-        found = _of_rest(cause) or _of_database(cause) or _of_metastore(cause) or _of_connection(cause)
+        found = _of_rest(cause) or _of_database(cause) or _of_metastore(cause) or _of_files(cause)
         if found is not None:
             return found
     return None
@@ -90,6 +94,11 @@ def _of_rest(error: BaseException) -> AutostreamError | None:
         return ServiceError(
             f"What answers at {_address(error.__cause__)} is no REST catalog (HTTP {http_status(error)}): "
             f"{first_line(str(error))}. Check the catalog's uri, and the gateway or proxy in between."
+        )
+    if isinstance(error, ValidationError) and error.title.endswith("Response"):  # PyIceberg's classes of answers
+        return ServiceError(
+            "What answers for the REST catalog is none: its answer is not of the protocol. Check the catalog's uri, "
+            "and the gateway or proxy in between."
         )
     if isinstance(error, requests.RequestException) and not isinstance(error, requests.HTTPError | ValueError):
         return ServiceError(f"The REST catalog at {_address(error)} gave no answer: {reason_of(error)}. {_REMEDY}")
@@ -163,7 +172,13 @@ def _of_metastore(error: BaseException) -> AutostreamError | None:
     return None
 
 
-def _of_connection(error: BaseException) -> AutostreamError | None:
-    if isinstance(error, ConnectionError | TimeoutError):
-        return ServiceError(f"A service gave no answer: {error or type(error).__name__}. {_REMEDY}")
-    return None
+def _of_files(error: BaseException) -> AutostreamError | None:
+    """Object stores and disks: PyArrow raises an `OSError` for whatever a store says, or does not say."""
+    if not isinstance(error, OSError) or isinstance(error, _ABOUT_FILES):
+        return None
+    words = first_line(str(error)) or type(error).__name__
+    if isinstance(error, PermissionError) or _NO_ACCESS.search(words):
+        return DeniedError(f"A file may not be read or written: {words}. Correct the credentials or the permissions.")
+    if _NO_BUCKET.search(words):
+        return ConfigurationError(f"The files' store is not there: {words}. Correct the location or the endpoint.")
+    return ServiceError(f"A service or a disk gave no answer: {words}. {_REMEDY}")

@@ -24,7 +24,14 @@ from autostream.cli.grid import NAME, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, progress
 from autostream.cli.terminal import say
 from autostream.config import Settings, load_settings
-from autostream.errors import AutostreamError, ConfigurationError, NotReadyError, TimedOutError, UsageError
+from autostream.errors import (
+    AutostreamError,
+    ConfigurationError,
+    DeniedError,
+    NotReadyError,
+    TimedOutError,
+    UsageError,
+)
 from autostream.watermark.conditions import Answer, Condition, Quantifier, judge
 from autostream.watermark.marks import TableMark, WriterMark
 from autostream.watermark.times import (
@@ -260,7 +267,8 @@ def _await(
 ) -> tuple[Answer, str]:
     """Look until a condition is met or the time is up, and say each time that the explanation changes.
 
-    A catalog that is down is waited for; a table that is not there, or a catalog that nobody has configured, is not.
+    A catalog that is down is waited for; a table that is not there, a catalog that nobody has configured, or one that
+    denies us is not.
 
     Returns:
         The last answer, and what was in the way of reading the tables.
@@ -295,7 +303,7 @@ def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, s
             if name.catalog not in catalogs:
                 catalogs[name.catalog] = open_catalog(name.catalog)
             marks[str(name)] = read_mark(name, catalog=catalogs[name.catalog])
-        except UsageError:
+        except (DeniedError, UsageError):
             raise
         except AutostreamError as error:
             if not Config().get_catalog_config(name.catalog):
