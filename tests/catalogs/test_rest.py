@@ -3,6 +3,13 @@
 from pathlib import Path
 
 import pytest
+from pyiceberg.exceptions import (
+    BadRequestError,
+    CommitFailedException,
+    ForbiddenError,
+    RESTError,
+    UnauthorizedError,
+)
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import (
@@ -14,10 +21,12 @@ from pyiceberg.table.update import (
     TableUpdate,
     update_table_metadata,
 )
+from requests import HTTPError, Response
 
-from autostream.catalogs.rest import is_applied, is_repeatable, judge_rest
+from autostream.catalogs.rest import RestCatalog, is_applied, is_refusal, is_repeatable, judge_rest
 from autostream.catalogs.sql import SqlCatalog
-from autostream.catalogs.swap import Verdict
+from autostream.catalogs.swap import Verdict, is_permanent, root_cause
+from autostream.errors import AutostreamError, CommitRefusedError, DeniedError
 from tests.support.catalogs import IDS, append
 
 Sent = tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]
@@ -98,3 +107,39 @@ def test_properties(catalog: Recording) -> None:
     assert not is_repeatable(same_table, updates)
     moved = (AssertRefSnapshotId(ref="main", snapshot_id=5),)
     assert judge_rest(moved, updates, metadata) is Verdict.FAILED
+
+
+def answered(status: int, error: type[Exception] = RESTError) -> Exception:
+    made, response = error(f"HTTP {status}"), Response()
+    response.status_code = status
+    made.__cause__ = HTTPError(response=response)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [
+        *((status, True) for status in (400, 401, 403, 404, 406, 413, 419, 422)),
+        *((status, False) for status in (408, 409, 429, 500, 502, 503, 504)),
+    ],
+)
+def test_which_answers_are_refusals(status: int, *, refused: bool) -> None:
+    assert is_refusal(answered(status)) is refused
+    assert not is_refusal(ConnectionResetError("no answer"))
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (answered(403, ForbiddenError), DeniedError),
+        (answered(401, UnauthorizedError), DeniedError),
+        (answered(400, BadRequestError), CommitRefusedError),
+        (answered(422), CommitRefusedError),
+    ],
+)
+def test_a_refusal_says_why_and_is_not_tried_again(error: Exception, cause: type[AutostreamError]) -> None:
+    with pytest.raises(CommitFailedException, match=str(error)) as raised:
+        RestCatalog._refuse("lake.db.t", error)
+    found = root_cause(raised.value)
+    assert type(found) is cause
+    assert is_permanent(found)

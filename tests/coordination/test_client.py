@@ -15,6 +15,7 @@ from autostream.coordination.client import InterruptedSessionError, ZooKeeperCli
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from tests.coordination.conftest import Connect
 from tests.coordination.locking import before, expire, hosts_of, in_queue, lock, nodes, until
+from tests.support.away import away
 from tests.support.hadoop import ZooKeeper
 
 
@@ -51,6 +52,17 @@ def test_who_is_not_there_is_named_with_the_time_and_the_reason() -> None:
         "ZooKeeper at 127.0.0.1:1,127.0.0.1:2 was not reached within 0.3 s (last: Connection refused"
     )
     assert "Check zookeeper.hosts" in message
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [("speaks HTTP", "is a web server's port"), ("speaks TLS", "is a port for TLS: set zookeeper.tls to true")],
+)
+def test_a_port_of_something_else_is_told_as_such(way: str, says: str) -> None:
+    with away(way) as port:
+        settings = ZooKeeperSettings(hosts=f"127.0.0.1:{port}", connect_timeout_seconds=0.3)
+        with pytest.raises(ServiceError, match=f"127.0.0.1:{port} {says}"):
+            ZooKeeperClient(settings).check()
 
 
 def test_a_name_that_does_not_exist_is_named() -> None:

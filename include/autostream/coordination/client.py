@@ -41,6 +41,7 @@ from kazoo.protocol.states import KazooState
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE
 
 from autostream.config import ZooKeeperSettings
+from autostream.coordination.probe import what_else_answers
 from autostream.errors import AutostreamError, ConfigurationError, DeniedError, ServiceError
 
 # kazoo waits up to an hour between two tries to reconnect unless it is told otherwise.
@@ -334,7 +335,8 @@ class Session:
                 "zookeeper.tls_certificate and zookeeper.tls_key."
             )
         elif not settings.tls and ("broken" in complaint or "reset" in complaint):
-            remedy += " If these are ports for TLS, set zookeeper.tls to true."
+            found = what_else_answers(self.kazoo.hosts)
+            remedy = found or f"{remedy} If these are ports for TLS, set zookeeper.tls to true."
         said = f" (last: {complaint})" if complaint else ""
         return ServiceError(
             f"ZooKeeper at {settings.hosts} was not reached within {round(timeout_seconds, 1):g} s{said}. {remedy}"
