@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from pyiceberg.exceptions import ServiceUnavailableError
+from sqlalchemy.exc import OperationalError
 
 from autostream.errors import (
     AutostreamError,
+    CommitRefusedError,
     ConfigurationError,
     ConflictError,
     DataError,
+    DeniedError,
     OutcomeUnknownError,
     ResourceError,
+    ServiceError,
     TimedOutError,
+    UnsupportedFileError,
 )
 from autostream.lake.outcomes import failed, outcome_of_error, outcomes_by_table, worth_repeating
 
@@ -114,6 +120,26 @@ def test_what_a_lost_connection_caused_may_pass() -> None:
         fail()
     assert worth_repeating(outcome_of_error("lake.db.orders", raised.value))
     assert not worth_repeating(outcome_of_error("lake.db.orders", ConfigurationError("Catalog 'lake' has no uri.")))
+
+
+@pytest.mark.parametrize(
+    ("cause", "repeat"),
+    [
+        (OperationalError("SELECT", {}, Exception("server closed the connection unexpectedly")), True),
+        (ServiceUnavailableError("busy"), True),
+        (ServiceError("HDFS cannot be reached."), True),
+        (OperationalError("SELECT", {}, Exception("password authentication failed for user x")), False),
+        (FileNotFoundError(2, "No such file"), False),
+        (KeyError("a bug"), False),
+    ],
+)
+def test_what_was_in_the_way_counts_whatever_was_said_of_it(cause: Exception, *, repeat: bool) -> None:
+    error = AutostreamError("Table lake.db.orders cannot be re-read.")
+    error.__cause__ = cause
+    assert worth_repeating(outcome_of_error("lake.db.orders", error)) is repeat
+    for stays in (DataError("damaged"), DeniedError("no"), CommitRefusedError("no"), UnsupportedFileError("no")):
+        stays.__cause__ = cause
+        assert not worth_repeating(outcome_of_error("lake.db.orders", stays))
 
 
 def test_an_error_without_words_is_named() -> None:

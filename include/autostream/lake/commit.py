@@ -25,6 +25,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 
 from autostream import __version__
+from autostream.catalogs.failures import explained
 from autostream.catalogs.retry import RetryPolicy
 from autostream.catalogs.swap import is_permanent, root_cause
 from autostream.errors import (
@@ -249,8 +250,9 @@ class ReplaceCommit:
                 f"Table {self.name} was dropped while it was compacted. Nothing was changed."
             ) from error
         except Exception as error:  # each catalog fails in its own way
-            raise AutostreamError(
-                f"Table {self.name} cannot be re-read for the commit: {error}. Nothing was changed by this attempt. "
+            failure = explained(error) or AutostreamError(f"{error or type(error).__name__}.")
+            raise type(failure)(
+                f"Table {self.name} cannot be re-read for the commit: {failure} Nothing was changed by this attempt. "
                 "Check the catalog, then run the compaction again."
             ) from error
         base = read_state(self.table, reader=self.reader, name=self.name)

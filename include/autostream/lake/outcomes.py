@@ -12,6 +12,9 @@ from autostream.errors import (
     DataError,
     DeniedError,
     OutcomeUnknownError,
+    UnsupportedFileError,
+    UnsupportedTableError,
+    UsageError,
 )
 from autostream.masking import mask
 
@@ -21,6 +24,7 @@ SUCCESSES = ("nothing-to-do", "planned", "committed")
 FAILURES = ("conflict", "unknown", "failed")
 """Statuses of a table that somebody should look at, the worst last."""
 
+_STAYS = (CommitRefusedError, DataError, DeniedError, UnsupportedFileError, UnsupportedTableError, UsageError)
 _SEVERITY = {status: rank for rank, status in enumerate((*SUCCESSES, *FAILURES))}
 _TOTALS = ("rows_read", "rows_deleted", "bytes_read", "bytes_written")
 
@@ -54,15 +58,18 @@ def _passes_by_itself(error: BaseException) -> bool:
     if isinstance(error, AutostreamError):
         if error.passes_by_itself:
             return True
-        if isinstance(error, CommitRefusedError | DataError | DeniedError):  # whatever happened before it
+        if isinstance(error, _STAYS):  # whatever happened before it
             return False
     elif isinstance(error, OSError):
         return not isinstance(error, FileNotFoundError | PermissionError)
-    return any(
-        isinstance(cause, ConnectionError | TimeoutError | MemoryError)
-        or (isinstance(cause, AutostreamError) and cause.passes_by_itself)
-        for cause in _causes(error)
-    )
+    return any(isinstance(cause, MemoryError) or _is_away(cause) for cause in _causes(error))
+
+
+def _is_away(error: BaseException) -> bool:
+    from autostream.catalogs.failures import explained  # loads the libraries of all types of catalogs
+
+    found = explained(error)
+    return found is not None and found.passes_by_itself
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -16,6 +16,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.table import Table
 
 from autostream.catalogs import full_name
+from autostream.catalogs.failures import explained
 from autostream.catalogs.properties import commit_properties
 from autostream.catalogs.rest import RestCatalog
 from autostream.catalogs.retry import RetryPolicy
@@ -120,6 +121,7 @@ def _reload(table: Table, name: str) -> None:
     except AutostreamError:
         raise
     except Exception as error:  # each catalog fails in its own way
-        raise AutostreamError(
-            f"Table {name} cannot be re-read to record watermarks: {error}. Check the catalog, then try again."
+        failure = explained(error) or AutostreamError(f"{error or type(error).__name__}.")
+        raise type(failure)(
+            f"Table {name} cannot be re-read to record watermarks: {failure} Check the catalog, then try again."
         ) from error
