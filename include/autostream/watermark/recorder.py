@@ -53,7 +53,7 @@ class Recorder:
             pool: makes the pool for a cluster, or for the catalogs; threads where None.
         """
         new_pool = pool or (lambda name: ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name))
-        clusters = [Cluster(FlinkRest(url), new_pool(url)) for url in settings.flink_urls]
+        clusters = [Cluster(rest, new_pool(rest.url)) for rest in map(FlinkRest, settings.flink_urls)]
         surroundings = Surroundings(
             pool=new_pool("catalogs"),
             leadership=leadership or Alone(),
