@@ -135,6 +135,11 @@ def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path, airflow: lis
 def test_streams_go_on_after_compaction_and_a_new_demo_replaces_them(directory: Path, airflow: list[str]) -> None:
     first = run.demonstrate(directory, report_progress=lambda step: None)
     assert seed.is_seeded(directory)
+    copy = directory.with_name("copy")
+    copy.mkdir()
+    for name in ("catalog.db", ".pyiceberg.yaml"):
+        (copy / name).write_bytes((directory / name).read_bytes())
+    assert not seed.is_seeded(copy)  # what is written to its tables is written to those of the original
     seed.write_more(directory, checkpoints=2)
     catalog = seed.open_demo_catalog(directory)
     for stream in seed.STREAMS:

@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from autostream.cli.grid import NAME, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit
-from autostream.cli.terminal import Part, say
+from autostream.cli.terminal import say
 from autostream.config import (
     DatabaseSettings,
     Settings,
@@ -161,12 +160,12 @@ def _check_spill_directory(configured: str) -> str:
 
 
 def _render_settings(settings: Settings, catalogs: Mapping[str, Mapping[str, str]]) -> None:
-    rows: list[list[Part]] = [
-        [f"{value.section}.{value.key}", _text(value.value), value.origin] for value in settings.values()
-    ]
+    rows = [(f"{value.section}.{value.key}", _text(value.value), value.origin) for value in settings.values()]
     for name, properties in catalogs.items():
-        rows += [[f"catalog {name}: {key}", text, "PyIceberg's configuration"] for key, text in properties.items()]
-    show_grid([Column("key", NAME), Column("value", TEXT), Column("origin")], rows)
+        rows += [(f"catalog {name}: {key}", text, "PyIceberg's configuration") for key, text in properties.items()]
+    width = max(len(key) for key, _, _ in rows)
+    for key, value, origin in rows:
+        say((f"{key:<{width}}  ", "bold"), value, (f"  ({origin})", "dim"), indent=width + 2)
     if settings.file is None:
         say(("There is no autostream.toml: these are the defaults and what the environment says.", "dim"))
 

@@ -88,8 +88,12 @@ def open_demo_catalog(directory: Path) -> Catalog:
 
 
 def is_seeded(directory: Path) -> bool:
-    """Whether there is a lakehouse below the directory."""
-    return (directory / "catalog.db").exists()
+    """Whether there is a lakehouse that was made in this directory: a copy's tables are those of the original."""
+    try:
+        made_here = (directory / ".pyiceberg.yaml").read_text(encoding="utf-8") == _pyiceberg_yaml(directory)
+    except FileNotFoundError:
+        return False
+    return made_here and (directory / "catalog.db").exists()
 
 
 def clear(directory: Path) -> None:
