@@ -213,7 +213,7 @@ def test_the_engine_is_held_to_its_resources_and_fetches_nothing(tmp_path: Path)
         (MemoryError("realloc"), "did not fit into 100.0 MiB"),
         (OSError("Out of Memory Error: while streaming"), "did not fit into 100.0 MiB"),
         (OSError(28, "No space left on device"), "ran out of space in "),
-        (duckdb.IOException('IO Error: Could not write file "x": No space left on device'), "ran out of space in "),
+        (duckdb.IOException('IO Error: Could not write file "x": No space left on device'), "No space is left for x."),
         (duckdb.OutOfMemoryException("failed to offload: max_temp_directory_size is 1 GiB"), "ran out of space in "),
         (OSError(122, "Disk quota exceeded"), "ran out of space in "),
         (duckdb.InvalidInputException("Invalid Input Error: no Parquet"), None),
@@ -227,7 +227,7 @@ def test_what_ran_out_is_told(tmp_path: Path, error: Exception, says: str | None
         assert explained is None
     else:
         assert says in str(explained)
-        assert "engine." in str(explained)
+        assert "engine." in str(explained) or says.startswith("No space is left for")
         assert "\n" not in str(explained)
 
 

@@ -374,6 +374,8 @@ def _render_result(document: Mapping[str, Any]) -> None:
     if document["status"] == "nothing-to-do":
         return
     for problem in document.get("problems", []):
+        if problem["reason"] == document.get("error"):
+            continue  # it is told as what the command ended by
         note(f"group {problem['group']}: {problem['kind']}: {problem['reason']}")
     for label, key in (
         ("data files", "data_files"),

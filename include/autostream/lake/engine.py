@@ -18,9 +18,11 @@ from pyiceberg.io import FileIO
 from autostream.errors import ResourceError
 from autostream.lake.files import normalize_path
 from autostream.lake.filesystem import Failures, FileIOFileSystem
-from autostream.resources import EngineResources, format_size
+from autostream.resources import EngineResources, format_size, is_disk_full
 
 SPILL_PREFIX = "autostream-spill-"
+# The engine's words, which may stand in JSON.
+_FILE = re.compile(r'file \\?"([^"\\]+)')
 
 # Names under which the engine offers what it knows of a file; a column of the same name would hide it.
 VIRTUAL_COLUMNS = frozenset({"file_index", "file_row_number", "filename"})
@@ -224,10 +226,10 @@ class Engine:
     def explain_exhaustion(self, error: Exception) -> ResourceError | None:
         """Return what to tell a user if an error means that memory or spill space has run out; else None."""
         message = str(error)
-        disk = any(
-            sign in message for sign in ("No space left", "max_temp_directory_size", "Disk quota", "File too large")
-        )
-        if disk:
+        if is_disk_full(error):
+            named = _FILE.search(message)
+            if named and not named[1].startswith(str(self.resources.spill_directory)):
+                return ResourceError(f"No space is left for {named[1]}. Free some where it is, and run it again.")
             free = shutil.disk_usage(self.resources.spill_directory).free
             return ResourceError(
                 f"The merge ran out of space in {self.resources.spill_directory} ({format_size(free)} free): "
