@@ -11,7 +11,7 @@ from pyiceberg.table import Table
 from autostream.catalogs import open_catalog
 from autostream.catalogs.sql import with_time_outs
 from autostream.catalogs.swap import root_cause
-from autostream.errors import AutostreamError, CommitRefusedError, ConflictError, ServiceError
+from autostream.errors import AutostreamError, CommitRefusedError
 from autostream.lake.outcomes import outcome_of_error, worth_repeating
 from tests.support.catalogs import IDS, append
 
@@ -74,7 +74,7 @@ def test_a_database_that_is_busy_is_no_refusal(table: Table, tmp_path: Path) -> 
     other.execute("BEGIN IMMEDIATE")
     cause = cause_of(table)
     other.close()
-    assert cause is None or isinstance(cause, ConflictError | ServiceError)
+    assert cause is None  # somebody else was faster
 
 
 @pytest.mark.parametrize(
