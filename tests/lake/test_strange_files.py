@@ -90,10 +90,11 @@ GLOBS = ["v*", "v?", "v[1]", "**", "{a,b}", "v[!1]", "[*]", "~", "v%2A", "v'1", 
 def test_a_path_is_only_ever_the_one_file(lake: SqlCatalog) -> None:
     """The engine takes ``*``, ``?`` and ``[`` in local paths for patterns."""
     table = table_of(lake, ID, TEXT, by=(PartitionField(2, 1000, IdentityTransform(), "s"),))
-    for number, value in enumerate([*GLOBS, "v1", "v2"]):
+    tried = [*GLOBS[:8], "v1", "v2"]
+    for number, value in enumerate(tried):
         rows = identified(pa.table({"id": [number], "s": [value]}), id=1, s=2)
         add(table, rows, partition=(value,), path=folder(table) / f"s={value}" / "part-0.parquet")
-    expected = list(range(len(GLOBS) + 2))
+    expected = list(range(len(tried)))
     assert sorted(values(table, "id")) == expected
     assert sorted(values(compacted(table), "id")) == expected
 
@@ -204,8 +205,9 @@ def test_names_in_sql_are_no_variables(tmp_path: Path) -> None:
     assert given.num_rows == 1
 
 
-@pytest.mark.parametrize("name", ["file_row_number", "FILENAME", "c0", "C1", "s_"])
-@pytest.mark.parametrize("form", ["orc", "parquet"])
+@pytest.mark.parametrize(
+    ("form", "name"), [("orc", "file_row_number"), ("orc", "C1"), ("parquet", "FILE_INDEX"), ("parquet", "c0")]
+)
 def test_columns_of_nobody_hide_nothing(lake: SqlCatalog, form: str, name: str) -> None:
     """They keep their names in a copy, where these could be taken for what the engine or the copy means by them."""
     table = table_of(lake, ID, TEXT)
@@ -554,9 +556,9 @@ def far_rows(instants: pa.DataType, *more: Any) -> pa.Table:
 @pytest.mark.parametrize(
     ("transforms", "with_floats", "zone"),
     [
-        ((IdentityTransform(), IdentityTransform()), False, None),
+        pytest.param((IdentityTransform(), IdentityTransform()), False, None, marks=pytest.mark.exhaustive),
         ((YearTransform(), HourTransform()), True, None),
-        ((MonthTransform(), DayTransform()), False, "UTC"),
+        pytest.param((MonthTransform(), DayTransform()), False, "UTC", marks=pytest.mark.exhaustive),
         ((BucketTransform(4), BucketTransform(4)), True, "UTC"),
     ],
 )
@@ -590,15 +592,16 @@ def test_far_dates_as_partitions_are_named_filtered_and_merged(lake: SqlCatalog)
     parts = (PartitionField(2, 1000, DayTransform(), "day"), PartitionField(3, 1001, IdentityTransform(), "t"))
     table = table_of(lake, ID, *fields, by=parts)
     rows = far_rows(pa.timestamp("us"))
-    for i, (day, instant) in enumerate(zip(FAR_DAYS, FAR_INSTANTS, strict=True)):
-        add(table, rows.slice(i, 1), partition=(day, instant))
+    chosen = (0, 2, 6, 7)
+    for i in chosen:
+        add(table, rows.slice(i, 1), partition=(FAR_DAYS[i], FAR_INSTANTS[i]))
         lacking = identified(pa.table({"id": [i + 10], "d": rows["d"].slice(i, 1)}), id=1, d=2)
-        add(table, lacking, partition=(day, instant))
+        add(table, lacking, partition=(FAR_DAYS[i], FAR_INSTANTS[i]))
     plan = plan_compaction(table, options=CompactionOptions.from_properties({}, {"rewrite-all": "true"}))
     names = {str(group.partition) for group in plan.groups}
     assert any("day=%2B12000-09-09" in name for name in names)
-    assert numbers(scan_table(compacted(table)).to_arrow().sort_by("id")["t"]) == FAR_INSTANTS * 2
-    assert sorted(values(table, "id", where="t > '2026-01-01T00:00:00'")) == [0, 1, 2, 10, 11, 12]
+    assert numbers(scan_table(compacted(table)).to_arrow().sort_by("id")["t"]) == [FAR_INSTANTS[i] for i in chosen] * 2
+    assert sorted(values(table, "id", where="t > '2026-01-01T00:00:00'")) == [0, 2, 10, 12]
     with pytest.raises(UsageError, match="12000-01-01"):
         scan_table(table, where="d < '12000-01-01'")
 
