@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from autostream.cli import interrupts
 from autostream.config import load_settings
 from autostream.errors import ConfigurationError, UsageError
 
@@ -45,6 +46,7 @@ def serve(
     if not _is_local(host):
         _logger.warning("The console has no login: whoever reaches %s:%s can read it.", host, port)
     _logger.info("serving at http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    interrupts.leave_behind("The console is stopped.")
     uvicorn.run(_FACTORY, factory=True, host=host, port=port, log_config=None)
 
 

@@ -29,6 +29,7 @@ from autostream.lake.projection import field_path, field_sql
 from autostream.lake.relation import Relations
 from autostream.lake.state import TableState, read_state
 from autostream.resources import EngineResources, is_disk_full
+from autostream.spelling import one_of
 
 BATCH_ROWS = 65_536
 
@@ -263,9 +264,8 @@ def scan_table(
         by_name = {field.name: field for field in schema.fields}
         unknown = [name for name in columns if name not in by_name]
         if unknown:
-            raise UsageError(
-                f"Table {full_name(table)} has no column {', '.join(unknown)}. Its columns are: {', '.join(by_name)}."
-            )
+            there_are = one_of(unknown[0], by_name, "Its columns are")
+            raise UsageError(f"Table {full_name(table)} has no column {', '.join(unknown)}. {there_are}")
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise UsageError(f"Column {', '.join(twice)} is asked for more than once. Name each column once.")
