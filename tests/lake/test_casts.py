@@ -163,6 +163,24 @@ def test_all_else_is_refused_by_file_column_and_types(
     assert f"table has it as {target}" in said
 
 
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (pa.array([1.5]), "DOUBLE,"),
+        (pa.array(["a"]), "BYTE_ARRAY (UTF8),"),
+        (pa.array([b"ab"], pa.binary(2)), "FIXED_LEN_BYTE_ARRAY(2),"),
+        (pa.array([Decimal("1.25")], pa.decimal128(5, 2)), "FIXED_LEN_BYTE_ARRAY(3) (DECIMAL(5,2)),"),
+        (pa.array([1], pa.timestamp("us")), "INT64 (TIMESTAMP_MICROS),"),
+        (pa.array([[1]]), "list,"),
+    ],
+    ids=str,
+)
+def test_a_refusal_says_how_the_value_is_stored(engine: Engine, tmp_path: Path, stored: pa.Array, said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        read(engine, tmp_path, stored, BooleanType())
+    assert f"as {said} and the table has it as boolean" in str(refused.value)
+
+
 @pytest.mark.parametrize("target", [TimestampType(), TimestamptzType()], ids=str)
 @pytest.mark.parametrize(
     ("kind", "values", "expected"),

@@ -310,6 +310,8 @@ def _stored(element: Mapping[str, Any]) -> str:
     if physical == FIXED:
         physical += f"({element['length']})"
     annotation = _annotation(element)
+    if annotation == "DECIMAL" and (element["type"] or "").startswith(annotation):
+        annotation = element["type"]  # with precision and scale
     return f"{physical} ({annotation})" if annotation else physical
 
 
