@@ -776,3 +776,19 @@ def test_partitions_that_the_table_does_not_have_are_refused_with_those_it_has(
         "spec=0/id_bucket=1, spec=0/id_bucket=2, spec=0/id_bucket=3. Did you mean spec=0/id_bucket=2?"
     )
     assert orders.load().metadata_location == before
+
+
+def test_a_group_that_fails_by_ctrl_c_is_not_called_damaged(
+    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Any, group: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise DataError("a file is damaged") from None
+
+    monkeypatch.setattr("autostream.lake.compact.GroupRewriter.rewrite", interrupted)
+    code, out, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
+    assert (code, out) == (130, "")
+    assert err.endswith(NOTHING_CHANGED)
+    assert "damaged" not in err
