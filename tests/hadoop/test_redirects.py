@@ -40,7 +40,7 @@ def test_targets(location: str, leads: str) -> None:
     ("location", "says"),
     [
         ("", "nowhere"),
-        ("https://dn:9865/webhdfs/v1/w/a?delegation=SECRET", "https://dn"),
+        ("https://dn:9865/webhdfs/v1/w/a?delegation=SECRET", "https://dn:9865"),
         ("https://svc:SECRET@dn/x", "https://dn"),
         ("ftp://dn/x", "ftp://dn"),
     ],

@@ -359,15 +359,14 @@ def _text(error: Exception) -> str:
 
 def _cannot_write(swap: Swap, error: Exception) -> AutostreamError:
     """Return why a metadata file is not there, as an error that says whether another attempt may fare better."""
-    if isinstance(error, AutostreamError):
-        return error
     kind: type[AutostreamError] = ResourceError if isinstance(error, OSError) else AutostreamError
-    if isinstance(error, PermissionError):
+    remedy = "Check the space and permissions of the table's location."
+    if isinstance(error, AutostreamError):  # it has a remedy of its own
+        kind, remedy = type(error), ""
+    elif isinstance(error, PermissionError):
         kind = DeniedError
-    failure = kind(
-        f"The metadata file {swap.new} of {swap.table} cannot be written: {_text(error)}. Nothing was changed. Check "
-        "the space and permissions of the table's location."
-    )
+    words = _text(error).rstrip(".")
+    failure = kind(f"The metadata file {swap.new} of {swap.table} cannot be written: {words}. {remedy}".rstrip())
     failure.__cause__ = error
     return failure
 

@@ -25,7 +25,7 @@ def target_of(location: str, *, asked: str, call: Call) -> str:
     """
     parts = urlsplit(urljoin(asked, location)) if location else urlsplit("")
     if parts.scheme != urlsplit(asked).scheme or not parts.hostname:
-        leads = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "nowhere"
+        leads = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.hostname else "nowhere"
         raise ServiceError(
             f"{call.url} redirects to {leads} ({call}), which is not followed: tokens go over the scheme they were got "
             "by. Set dfs.http.policy alike on NameNodes and DataNodes, or correct webhdfs.urls."
