@@ -226,7 +226,7 @@ def scan(
     """Read a table with its equality and position deletes applied, in bounded memory."""
     from autostream.lake.scan import scan_table
 
-    _refuse_contradictions(count=count, output=output, overwrite=overwrite, columns=columns, limit=limit)
+    _refuse_contradictions(count=count, output=output, overwrite=overwrite, limit=limit)
     opened, name = _open(table)
     names = [part.strip() for part in columns.split(",")] if columns is not None else None
     rows = scan_table(opened, where=where, columns=names, snapshot_id=snapshot, resources=engine_resources())
@@ -251,10 +251,8 @@ def scan(
         )
 
 
-def _refuse_contradictions(
-    *, count: bool, output: Path | None, overwrite: bool, columns: str | None, limit: int | None
-) -> None:
-    given = [("--output", output is not None), ("--columns", columns is not None), ("--limit", limit is not None)]
+def _refuse_contradictions(*, count: bool, output: Path | None, overwrite: bool, limit: int | None) -> None:
+    given = [("--output", output is not None), ("--limit", limit is not None)]
     if count and (others := [option for option, there in given if there]):
         raise UsageError(f"--count and {others[0]} exclude each other. --count counts all rows that match --where.")
     if overwrite and output is None:
