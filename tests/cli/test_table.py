@@ -685,7 +685,7 @@ def test_ctrl_c_is_no_failure_whatever_becomes_of_it(
             try:
                 signal.raise_signal(signal.SIGINT)
             except KeyboardInterrupt:
-                raise failure from None
+                raise type(failure)(*failure.args) from None
 
     monkeypatch.setattr(table, "_tell_state", interrupt)
     before = orders.load().metadata_location
@@ -719,7 +719,7 @@ def test_a_full_disk_is_told_as_one(
 
     def fail(name: str, reached: Step) -> None:
         if reached is step:
-            raise failure
+            raise type(failure)(*failure.args)
 
     monkeypatch.setattr(table, "_tell_state", fail)
     code, _, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
