@@ -7,20 +7,24 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.manifest import DataFile, DataFileContent
+from pyiceberg.partitioning import PartitionField
 from pyiceberg.table import Table
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField
 from typer.testing import CliRunner
 
 from autostream.cli.main import app
 from autostream.errors import InconsistentTableError
+from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.lake.compact import compact_table, plan_compaction
-from autostream.lake.files import Content, LiveFile
+from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile
 from autostream.lake.inspect import inspect_table
 from autostream.lake.manifests import data_file
 from autostream.lake.options import CompactionOptions
 from autostream.lake.scan import scan_table
 from autostream.lake.state import find_contradictions, read_state
-from tests.support.foreign import NO_METRICS, ForeignTable
+from tests.support.foreign import NO_METRICS, ForeignTable, change_list
 
 ALL = CompactionOptions(rewrite_all=True)
 ROWS = pa.table({"id": [1, 2, 3]})
@@ -131,10 +135,43 @@ def test_a_manifest_that_is_listed_twice_is_refused(table: ForeignTable, monkeyp
     loaded = table.load()
     snapshot = loaded.current_snapshot()
     assert snapshot is not None
-    listed = snapshot.manifests(loaded.io)
-    monkeypatch.setattr(type(snapshot), "manifests", lambda *_: [*listed, *listed])
+    listed = listed_manifests(loaded.io, snapshot)
+    monkeypatch.setattr("autostream.lake.state.listed_manifests", lambda *_: [*listed, *listed])
     with pytest.raises(InconsistentTableError, match="is live 2 times"):
         read_state(loaded)
+
+
+def test_a_manifest_whose_list_says_that_it_is_empty_is_refused(table: ForeignTable) -> None:
+    """Java skips it, others do not: a delete file in it would be lost, or a data file come back."""
+    table.commit(table.data(ROWS))
+    change_list(table, lambda row: row.update(added_files_count=0))
+    with pytest.raises(
+        InconsistentTableError, match=r"has live files \(1\), and its manifest list says that it has none"
+    ):
+        table.read("id")
+    with pytest.raises(InconsistentTableError):
+        table.compact()
+    assert inspect_table(plan_compaction(table.load(), options=ALL, only_to_show=True), "lake.db.t")["contradictions"]
+
+
+@pytest.mark.parametrize("by", ["name", "bounds"])
+def test_position_deletes_of_a_file_in_another_partition_are_refused(by: str, lake: SqlCatalog) -> None:
+    """The spec does not apply them, Java does: they would leave the table, and the rows be back for good."""
+    spec = PartitionField(1, 1000, IdentityTransform(), "id")
+    table = ForeignTable(lake, NestedField(1, "id", LongType(), required=True), by=[spec])
+    data = table.data(pa.table({"id": [1, 1]}), partition=Record(1))
+    table.commit(data)
+    path = data.file_path.encode()
+    said: dict[str, Any] = {"referenced": data.file_path}
+    if by == "bounds":
+        said = {"lower_bounds": {FILE_PATH_FIELD_ID: path}, "upper_bounds": {FILE_PATH_FIELD_ID: path}}
+    deletes = table.position_deletes((data.file_path, 0), partition=Record(2), **said)
+    table.commit(deletes)
+    with pytest.raises(InconsistentTableError, match="and is of another partition") as refused:
+        table.read("id")
+    assert deletes.file_path in str(refused.value)
+    with pytest.raises(InconsistentTableError):
+        table.compact()
 
 
 @pytest.mark.parametrize("ids", [None, []])

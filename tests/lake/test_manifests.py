@@ -27,6 +27,7 @@ from pyiceberg.types import IntegerType, LongType, NestedField, StringType
 
 from autostream.demo.writer import UpsertWriter
 from autostream.errors import ConfigurationError, DataError
+from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.lake.files import FILE_PATH_FIELD_ID, Content
 from autostream.lake.manifests import (
     ManifestReader,
@@ -39,9 +40,11 @@ from autostream.lake.manifests import (
     read_entries,
     referenced_data_file,
     to_live_file,
+    with_counts,
     write_list,
 )
 from tests.lake.states import SPECS, metadata
+from tests.support.foreign import ForeignTable, change_list, rewrite_avro
 
 CONTENT = {
     DataFileContent.DATA: ManifestContent.DATA,
@@ -336,6 +339,45 @@ def test_version_1_tables_have_no_numbers(lake: SqlCatalog, tmp_path: Path) -> N
     assert "sequence_number" not in written
     assert "content" not in written["data_file"]
     assert written["data_file"]["record_count"] == 2
+
+
+COUNTS = [f"{kind}_{what}_count" for kind in ("added", "existing", "deleted") for what in ("files", "rows")]
+
+
+@pytest.mark.parametrize("how", ["null", "absent"])
+def test_a_list_without_counts(how: str, lake: SqlCatalog) -> None:
+    """The first releases of Iceberg did not count, or no rows. What version 2 requires is counted by the commit."""
+    table = ForeignTable(lake, NestedField(1, "id", LongType()))
+    table.commit(*(table.data(pa.table({"id": [1]})) for _ in range(2)))
+
+    def uncounted(schema: Any) -> None:
+        if how == "absent":
+            schema["fields"] = [field for field in schema["fields"] if field["name"] not in COUNTS]
+        for field in schema["fields"]:
+            if field["name"] in COUNTS:
+                field["type"] = ["null", "int" if "files" in field["name"] else "long"]
+
+    change_list(table, lambda row: row.update(dict.fromkeys(COUNTS)), uncounted)
+    assert table.read("id") == [1, 1]
+    loaded = table.load()
+    snapshot = loaded.current_snapshot()
+    assert snapshot is not None
+    (listed,) = listed_manifests(loaded.io, snapshot)
+    assert listed.added_files_count is None
+    counted = with_counts(listed, read_entries(loaded.io, listed))
+    assert [counted.added_files_count, counted.existing_files_count, counted.added_rows_count] == [2, 0, 2]
+    assert listed.added_files_count is None
+    assert table.compact().status == "committed"
+    assert table.read("id") == [1, 1]
+
+
+def test_a_removed_entry_without_a_number_is_nobodys_concern(table: Table, tmp_path: Path) -> None:
+    one = writer(table, tmp_path / "m.avro")
+    one.add(described())
+    manifest = as_listed(one.close(), 3)
+    rewrite_avro(tmp_path / "m.avro", lambda entry: entry.update(status=2, sequence_number=None))
+    (entry,) = read_entries(table.io, manifest)
+    assert entry.sequence_number is None
 
 
 def test_a_kept_entry_without_a_number_is_damage(table: Table, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Tables of hand-made files: what other writers leave behind, with the metrics, counts and entries that they wrote."""
 
+import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
@@ -104,6 +106,31 @@ class ForeignTable:
     def compact(self, **options: str) -> CompactionResult:
         """Compact all of the table."""
         return compact(self.load(), **options)
+
+
+def rewrite_avro(
+    path: Path, row: Callable[[dict[str, Any]], Any], schema: Callable[[Any], Any] = lambda _: None
+) -> None:
+    """Write an Avro file anew, with each row and the schema changed in place."""
+    with path.open("rb") as stream:
+        reader = fastavro.reader(stream)
+        rows: list[Any] = list(reader)
+    metadata = {key: value for key, value in reader.metadata.items() if not key.startswith("avro.")}
+    avro = json.loads(reader.metadata["avro.schema"])
+    schema(avro)
+    for one in rows:
+        row(one)
+    with path.open("wb") as stream:
+        fastavro.writer(stream, avro, rows, metadata=metadata)
+
+
+def change_list(
+    table: ForeignTable, row: Callable[[dict[str, Any]], Any], schema: Callable[[Any], Any] = lambda _: None
+) -> None:
+    """Change the manifest list of the current snapshot."""
+    snapshot = table.load().current_snapshot()
+    assert snapshot is not None
+    rewrite_avro(Path(snapshot.manifest_list.removeprefix("file://")), row, schema)
 
 
 def bounds(lower: bytes, upper: bytes, *, rows: int, nulls: int = 0, field_id: int = 1) -> dict[str, Any]:

@@ -44,6 +44,7 @@ from autostream.lake.manifests import (
     ManifestWriter,
     Status,
     partition_values,
+    with_counts,
     write_list,
 )
 from autostream.lake.output import delete_files
@@ -440,7 +441,7 @@ class _ManifestFiles:
         for manifest in base.manifests:
             live = reader.live(manifest)
             if not any(file.path in gone for file in live):
-                manifests += [manifest] if live else []
+                manifests += [with_counts(manifest, reader.entries(manifest))] if live else []
                 continue
             key = (manifest.partition_spec_id, manifest.content)
             for entry in reader.entries(manifest):

@@ -58,6 +58,9 @@ _DATA_FILES = (".parquet", ".orc", ".avro")
 _REFERENCED_POSITION = len(DATA_FILE_TYPE[2].fields)
 _OFFSET_POSITION = _REFERENCED_POSITION + 1
 
+# The positions of counts in a ManifestFile.
+_COUNTS = slice(7, 13)
+
 _READ_DATA_FILE = StructType(*DATA_FILE_TYPE[2].fields, _REFERENCED_DATA_FILE, _CONTENT_OFFSET)
 
 
@@ -125,7 +128,7 @@ def _inherit(entry: ManifestEntry, manifest: ManifestFile) -> None:
         entry.sequence_number = manifest.sequence_number
     if entry.file_sequence_number is None and inherits:
         entry.file_sequence_number = manifest.sequence_number
-    if entry.sequence_number is None:
+    if entry.sequence_number is None and entry.status != Status.DELETED:  # nobody asks a removed file
         raise InconsistentTableError(
             f"Manifest {manifest.manifest_path} lists {entry.data_file.file_path} as {entry.status.name.lower()} "
             "without a sequence number, which the Iceberg spec forbids: it cannot be told which deletes apply. "
@@ -361,6 +364,24 @@ class ManifestWriter:
         )
 
 
+def with_counts(manifest: ManifestFile, entries: Iterable[ManifestEntry]) -> ManifestFile:
+    """Return a manifest-list entry with the counts that its writer left out: version 2 has to have them."""
+    if None not in manifest._data[_COUNTS]:
+        return manifest
+    files, rows = dict.fromkeys(Status, 0), dict.fromkeys(Status, 0)
+    for entry in entries:
+        files[entry.status] += 1
+        rows[entry.status] += max(0, entry.data_file.record_count)
+    order = (Status.ADDED, Status.EXISTING, Status.DELETED)
+    counted = [*(files[status] for status in order), *(rows[status] for status in order)]
+    counted = [
+        known if known is not None else mine for known, mine in zip(manifest._data[_COUNTS], counted, strict=True)
+    ]
+    filled = ManifestFile(*manifest._data)
+    filled._data[_COUNTS] = counted
+    return filled
+
+
 def _padded(file: DataFile) -> DataFile:
     """Return the file with a value for ``referenced_data_file``, which DataFile.from_args does not know of."""
     missing = _REFERENCED_POSITION + 1 - len(file)
@@ -427,7 +448,7 @@ class ManifestReader:
 
     def live_files(self, manifests: Iterable[ManifestFile]) -> list[LiveFile]:
         """Return the live files of several manifests, read side by side where that helps."""
-        wanted = [m for m in manifests if m.has_added_files() or m.has_existing_files()]
+        wanted = list(manifests)
         unread = [m for m in wanted if m.manifest_path not in self._live]
         if len(unread) > 1:
             list(ExecutorFactory.get_or_create().map(self.live, unread))
@@ -447,5 +468,6 @@ __all__ = [
     "read_entries",
     "referenced_data_file",
     "to_live_file",
+    "with_counts",
     "write_list",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote_plus
@@ -18,10 +18,11 @@ from pyiceberg.transforms import VoidTransform
 
 from autostream.catalogs import full_name
 from autostream.errors import InconsistentTableError, UnsupportedTableError, UsageError
+from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.lake.calendar import partition_text
 from autostream.lake.deletes import DeleteIndex
-from autostream.lake.files import Content, LiveFile, PartitionKey
+from autostream.lake.files import Content, LiveFile, PartitionKey, normalize_path
 from autostream.lake.manifests import ManifestReader, field_type, is_deletion_vector, partition_type
 
 # Writers of one table name the same object differently.
@@ -152,11 +153,12 @@ def read_state(
     if snapshot is None:
         return TableState(metadata, None, (), {}, {})
     try:
-        manifests = snapshot.manifests(table.io)
+        manifests = listed_manifests(table.io, snapshot)
     except Exception as error:  # Avro decoding fails in as many ways as bytes can be wrong
         what = f"The manifest list {snapshot.manifest_list} of snapshot {snapshot.snapshot_id} of table {label}"
         raise explain_unreadable(table.io, snapshot.manifest_list, what, error) from error
-    files = (reader or ManifestReader(table.io)).live_files(manifests)
+    reader = reader or ManifestReader(table.io)
+    files = reader.live_files(manifests)
     for file in files:
         if file.content != Content.DATA and file.entry is not None and is_deletion_vector(file.entry):
             raise UnsupportedTableError(
@@ -170,11 +172,22 @@ def read_state(
         manifests=manifests,
         data={f.path: f for f in files if f.content == Content.DATA},
         deletes={f.path: f for f in files if f.content != Content.DATA},
-        contradictions=tuple(find_contradictions(files)),
+        contradictions=(*_hidden(manifests, reader), *find_contradictions(files)),
     )
     if state.contradictions and not only_to_show:
         raise InconsistentTableError(refusal(label, state.contradictions))
     return state
+
+
+def _hidden(manifests: Iterable[ManifestFile], reader: ManifestReader) -> Iterable[Contradiction]:
+    """Yield manifests with files of which their list says that they have none: some engines do not look into them."""
+    for manifest in manifests:
+        if not manifest.has_added_files() and not manifest.has_existing_files() and (live := reader.live(manifest)):
+            yield Contradiction(
+                manifest.manifest_path,
+                f"has live files ({len(live)}), and its manifest list says that it has none",
+                tuple(live),
+            )
 
 
 def _with_shared_claims(files: Sequence[LiveFile]) -> list[LiveFile]:
@@ -197,12 +210,24 @@ def find_contradictions(files: Iterable[LiveFile]) -> Iterable[Contradiction]:
             yield Contradiction(
                 file.path, "is an equality-delete file without equality ids: nobody can tell what it deletes", (file,)
             )
+    yield from _deletes_elsewhere(seen.values())
     for found in twins.values():
         entries = sorted(found, key=lambda e: (e.sequence_number, e.snapshot_id or 0))
         added = ", ".join(
             f"snapshot {e.snapshot_id} as {e.content.label} file (sequence number {e.sequence_number})" for e in entries
         )
         yield Contradiction(entries[0].path, f"is live {len(entries)} times: it was added by {added}", tuple(entries))
+
+
+def _deletes_elsewhere(files: Collection[LiveFile]) -> Iterable[Contradiction]:
+    """Yield position deletes that name a data file of another partition: newer Java applies them, the spec does not."""
+    data = {file.key: file for file in files if file.content == Content.DATA}
+    for file in files:
+        if file.content != Content.POSITION_DELETES or file.referenced_path is None:
+            continue
+        named = data.get(normalize_path(file.referenced_path))
+        if named and named.partition != file.partition and named.sequence_number <= file.sequence_number:
+            yield Contradiction(file.path, f"deletes rows of {named.path}, and is of another partition", (file, named))
 
 
 def refusal(table: str, contradictions: Sequence[Contradiction]) -> str:

@@ -49,6 +49,7 @@ from pyiceberg.types import (
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
 from autostream.errors import ConfigurationError
+from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.watermark.marks import Source, TableMark
 
@@ -189,7 +190,7 @@ def largest_bound(table: Table, field: NestedField) -> Found:
     if snapshot is None:
         return Found()
     try:
-        listed = snapshot.manifests(table.io)
+        listed = listed_manifests(table.io, snapshot)
     except Exception as error:  # Avro decoding fails in as many ways as bytes can be wrong
         what = f"The manifest list {snapshot.manifest_list}"
         raise explain_unreadable(table.io, snapshot.manifest_list, what, error) from error
