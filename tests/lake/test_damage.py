@@ -1,5 +1,6 @@
 """Damaged, not supported, not reachable: "restore it" is said of what is proven to be damaged, and of nothing else."""
 
+import base64
 import io as memory
 import json
 import struct
@@ -11,7 +12,9 @@ from typing import Any
 import duckdb
 import fastavro
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow.parquet.encryption import CryptoFactory, EncryptionConfiguration, KmsClient, KmsConnectionConfig
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.types import LongType, NestedField
@@ -70,6 +73,20 @@ def test_a_codec_that_is_not_known_is_no_damage(table: ForeignTable) -> None:
     result = table.compact()
     assert result.status == "failed"
     assert "another engine" in (result.error or "")
+
+
+def test_encrypted_columns_are_no_damage_though_the_footer_is_plain(table: ForeignTable) -> None:
+    class Keys(KmsClient):
+        def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
+            return base64.b64encode(key_bytes)
+
+    factory, columns = CryptoFactory(lambda _: Keys()), {"column": ["id"]}
+    configured = EncryptionConfiguration(footer_key="footer", column_keys=columns, plaintext_footer=True)
+    properties = factory.file_encryption_properties(KmsConnectionConfig(), configured)
+    committed(table, lambda path: pq.write_table(ROWS, path, encryption_properties=properties))
+    with pytest.raises(UnsupportedFileError, match="is encrypted") as told:
+        scan_table(table.load()).to_arrow()
+    assert "Restore" not in str(told.value)
 
 
 def test_pages_that_no_reader_reads_are_damage(table: ForeignTable) -> None:

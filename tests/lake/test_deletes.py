@@ -78,6 +78,8 @@ def test_scope_is_spec_and_partition(make: Any, spec: int, values: tuple[Any, ..
         ((0.0,), (-0.0,), False),  # by bit pattern, R8
         ((0.0,), (0.0,), True),
         ((Decimal("1.0"),), (Decimal("1.0"),), True),
+        ((UUID(int=5),), (UUID(int=5).bytes,), True),  # a manifest without Avro's logical type
+        ((UUID(int=5),), (UUID(int=6).bytes,), False),
     ],
 )
 def test_partition_values_compare_as_the_spec_says(ours: Any, theirs: Any, same: bool) -> None:

@@ -274,6 +274,7 @@ def test_zstd_is_the_default_and_its_level_is_the_tables(engine: Engine, tmp_pat
     [
         ("write.parquet.compression-codec", "rar", r"is 'rar': it must be one of brotli, gzip, lz4"),
         ("write.parquet.compression-level", "high", r"is 'high': it must be a whole number"),
+        ("write.parquet.compression-level", "40", r"is 40: levels of zstd are -131072 to 22"),
         ("write.parquet.row-group-size-bytes", "1MB", r"is '1MB': it must be a whole number"),
         ("write.parquet.row-group-limit", "", r"is '': it must be a whole number"),
         ("write.metadata.metrics.default", "some", r"is 'some': it must be none, counts, truncate\(N\) or full"),

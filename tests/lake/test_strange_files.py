@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import json
+import math
 import struct
 import uuid
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from pyiceberg.types import (
     DecimalType,
     DoubleType,
     FixedType,
+    FloatType,
     IcebergType,
     IntegerType,
     ListType,
@@ -51,7 +53,7 @@ from pyiceberg.types import (
 )
 
 from autostream.catalogs import open_table
-from autostream.errors import DataError, UnsupportedFileError, UnsupportedTableError, UsageError
+from autostream.errors import ConfigurationError, DataError, UnsupportedFileError, UnsupportedTableError, UsageError
 from autostream.lake.compact import plan_compaction
 from autostream.lake.engine import Engine, read_parquet
 from autostream.lake.options import CompactionOptions
@@ -231,6 +233,68 @@ def test_columns_of_nobody_hide_nothing(lake: SqlCatalog, form: str, name: str) 
     assert_kept(table, "s", ["a", "c"])
 
 
+TWINS = StructType(NestedField(11, "x", LongType()), NestedField(12, "b", LongType()))
+
+
+def stored_twins(table: Table, prefix: str) -> pa.DataType:
+    """Return the type of TWINS in a file from before the table renamed `b` to `x` and `B` to `b`."""
+    ids = [table.schema().find_field(f"{prefix}.{name}").field_id for name in ("x", "b")]
+    return pa.struct([pa.field(n, pa.int64(), metadata=id_of(i)) for n, i in zip(("b", "B"), ids, strict=True)])
+
+
+@pytest.mark.parametrize("within", ["struct", "list", "map", "struct in struct"])
+def test_fields_in_a_file_that_differ_by_case_are_told_apart(lake: SqlCatalog, within: str) -> None:
+    """To the engine they are one."""
+    wanted, prefix = {
+        "struct": (TWINS, "n"),
+        "list": (ListType(4, TWINS, False), "n.element"),
+        "map": (MapType(4, StringType(), 7, TWINS, False), "n.value"),
+        "struct in struct": (StructType(NestedField(4, "in", TWINS)), "n.in"),
+    }[within]
+    table = table_of(lake, ID, NestedField(2, "n", wanted))
+    twins, value, read = stored_twins(table, prefix), {"b": 1, "B": 2}, {"x": 1, "b": 2}
+    inner = id_of(table.schema().find_field(prefix).field_id)
+    stored, given, expected = {
+        "struct": (twins, value, read),
+        "list": (pa.list_(pa.field("element", twins)), [value], [read]),
+        "map": (pa.map_(pa.string(), pa.field("value", twins)), [("k", value)], [("k", read)]),
+        "struct in struct": (pa.struct([pa.field("in", twins, metadata=inner)]), {"in": value}, {"in": read}),
+    }[within]
+    add(table, identified(pa.table({"id": [1, 2], "n": pa.array([given, None], stored)}), id=1, n=2))
+    assert_kept(table, "n", sorted([None, expected], key=repr))
+
+
+def test_a_key_that_differs_from_another_by_case(lake: SqlCatalog) -> None:
+    table = table_of(lake, ID, NestedField(2, "n", TWINS))
+    twins, key = stored_twins(table, "n"), table.schema().find_field("n.b").field_id
+    data, deletes = [{"b": 1, "B": 2}, {"b": 2, "B": 1}], [{"b": 9, "B": 2}]
+    add(table, identified(pa.table({"id": [0, 1], "n": pa.array(data, twins)}), id=1, n=2))
+    add(table, identified(pa.table({"id": [0], "n": pa.array(deletes, twins)}), id=1, n=2), equality_ids=[key])
+    assert_kept(table, "id", [1])
+
+
+# ------------------------------------------------------------------------------------------- keys that are equal
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+@pytest.mark.parametrize("nested", [False, True])
+def test_floating_point_keys_are_compared_as_java_does(lake: SqlCatalog, kind: pa.DataType, nested: bool) -> None:
+    """The zeros are two, NaN is one. The spec forbids such keys, and writers have them."""
+    column = NestedField(2, "k", FloatType() if kind == pa.float32() else DoubleType())
+    table = table_of(lake, ID, NestedField(2, "n", StructType(column)) if nested else column)
+    key = table.schema().find_field("n.k" if nested else "k").field_id
+
+    def stored(numbers: list[Any]) -> pa.Table:
+        keys = pa.array(numbers, kind)
+        if nested:
+            keys = pa.StructArray.from_arrays([keys], fields=[pa.field("k", kind, metadata=id_of(key))])
+        return identified(pa.table({"id": range(len(numbers)), "k": keys}), id=1, k=2)
+
+    add(table, stored([0.0, -0.0, math.nan, -math.nan, None, 1.5]))
+    add(table, stored([-0.0, math.nan]), equality_ids=[key])
+    assert_kept(table, "id", [0, 4, 5])
+
+
 # ------------------------------------------------------------------------------- field ids on some columns only
 
 DEEP = StructType(
@@ -269,6 +333,14 @@ def test_a_column_of_nobody_is_left_alone(lake: SqlCatalog) -> None:
     table = table_of(lake, ID, TEXT)
     add(table, identified(pa.table({"id": [1], "s": ["x"], "extra": [True]}), id=1, s=2))
     assert_kept(table, "s", ["x"])
+
+
+def test_a_name_mapping_that_is_none(lake: SqlCatalog) -> None:
+    table = table_of(lake, ID)
+    add(table, identified(pa.table({"id": [1]}), id=1))
+    set_mapping(table, "[{")
+    with pytest.raises(ConfigurationError, match=r"schema\.name-mapping\.default is no name mapping"):
+        values(table, "id")
 
 
 def test_an_id_comes_before_a_name(lake: SqlCatalog) -> None:

@@ -109,6 +109,27 @@ def with_storage(field: pa.Field) -> pa.Field:
     return field.with_type(rebuilt(field.type, below)) if below else field
 
 
+class _Renamed:
+    """An array as one of a type that differs by the names of fields only."""
+
+    def __init__(self, array: pa.Array, kind: pa.DataType) -> None:
+        self._array, self._kind = array, kind
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        return self._kind.__arrow_c_schema__(), self._array.__arrow_c_array__()[1]
+
+
+def with_names(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows as of a schema that differs by names only, of nested fields too."""
+    columns = [
+        column
+        if column.type == field.type
+        else pa.chunked_array([pa.array(_Renamed(chunk, field.type)) for chunk in column.chunks], field.type)
+        for column, field in zip(rows.columns, schema, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
 def nullable_schema(schema: pa.Schema) -> pa.Schema:
     """Return a schema whose every field takes NULL, but for the keys of maps."""
     return pa.schema([_nullable(field) for field in schema])

@@ -83,6 +83,16 @@ def read_as(field: PhysicalField, target: IcebergType, sql: str) -> str | None:
     return _READERS[type(target)](field, target, sql) if isinstance(target, PrimitiveType) else None
 
 
+def as_key(sql: str, field_type: IcebergType) -> str:
+    """Return the SQL by which a value is compared with a deleted one.
+
+    As Java does: 0.0 and -0.0 are two values, NaN is one. To the engine the zeros are equal, their texts are not.
+    """
+    if isinstance(field_type, FloatType | DoubleType):
+        return f"CASE WHEN isnan({sql}) THEN 'nan' ELSE CAST({sql} AS VARCHAR) END"
+    return sql
+
+
 Reader = Callable[[PhysicalField, PrimitiveType, str], str | None]
 
 # Units finer than microseconds are cut towards the past. The numbers at the ends are the engine's infinities.

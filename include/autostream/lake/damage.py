@@ -48,6 +48,9 @@ class Verdict:
         return UnsupportedFileError(f"{named} {self.words}. Nothing was changed. {_ANOTHER_ENGINE}")
 
 
+_ENCRYPTED = Verdict(False, "is encrypted (Parquet modular encryption), which this version cannot read")
+
+
 def explain_failure(
     engine: Engine, files: Sequence[LiveFile], error: Exception, *, io: FileIO, table: str
 ) -> AutostreamError:
@@ -126,7 +129,7 @@ def find_damage(file: LiveFile, io: FileIO) -> Verdict | None:
     except OSError as error:
         raise ServiceError(f"the storage does not give it: {error}. Check the storage, then try again.") from error
     if file.file_format == "parquet" and (head.startswith(b"PARE") or tail.endswith(b"PARE")):
-        return Verdict(False, "is encrypted (Parquet modular encryption), which this version cannot read")
+        return _ENCRYPTED
     well_formed = {
         "parquet": head.startswith(b"PAR1") and tail.endswith(b"PAR1"),
         "orc": head.startswith(b"ORC") and tail[-4:-1] == b"ORC",
@@ -162,6 +165,8 @@ def _second_opinion(engine: Engine, file: LiveFile, io: FileIO, first: Exception
                 batch.validate()
             names = source.schema_arrow.names
     except Exception as error:  # whatever the reader says is the answer
+        if "file is encrypted" in str(first).lower():  # its columns are, its footer is not
+            return _ENCRYPTED
         both += f" and PyArrow ({words(error)})"
         if _is_not_known(first) or _is_not_known(error):
             return Verdict(False, f"holds what this version cannot read: {both}")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+from uuid import UUID
 
 from pyiceberg.manifest import DataFile
 
@@ -50,10 +51,13 @@ def path_form(path: str) -> str:
 
 
 def canonical_value(value: Any) -> Any:
-    """Return a hashable form of a partition value; floats by bit pattern, with one NaN (R8)."""
+    """Return a hashable form of a partition value; floats by bit pattern, with one NaN (R8).
+
+    A manifest may hold UUIDs as plain bytes.
+    """
     if isinstance(value, float):
         return ("float", "nan" if math.isnan(value) else struct.pack(">d", value))
-    return value
+    return value.bytes if isinstance(value, UUID) else value
 
 
 def partition_key(spec_id: int, values: Iterable[Any]) -> PartitionKey:

@@ -27,6 +27,7 @@ from autostream.lake.arrow import (
     field_id,
     rebuilt,
     with_id,
+    with_names,
     with_storage,
 )
 from autostream.lake.avro import open_avro
@@ -88,14 +89,16 @@ def _copy(opened: Opened, wanted: Schema, target: str, mapping: NameMapping | No
     chosen = [i for i, f in enumerate(schema) if field_id(f) is None or not _ids(f).isdisjoint(ids)]
     # A Parquet file without columns would have no rows.
     chosen = chosen or [0]
-    given = _named_apart(pa.schema([schema.field(i) for i in chosen]))
+    fields = [schema.field(i) for i in chosen]
+    given = _named_apart(pa.schema(fields))
+    as_stored = pa.schema([field.with_name(name) for field, name in zip(fields, given.names, strict=True)])
     by_id: dict[int | None, IcebergType] = {f.field_id: f.field_type for f in wanted.fields} if maps else {}
     written = pa.schema([promoted(field, by_id.get(field_id(field))) for field in given])
     with pq.ParquetWriter(target, written, compression="zstd", compression_level=1) as writer:
         for batch in read(chosen):
             for i, array in zip(chosen, batch.columns, strict=True):
                 _check_text(schema.field(i).name, array)
-            named = pa.Table.from_batches([batch]).rename_columns(given.names).cast(given)
+            named = with_names(pa.Table.from_batches([batch]).rename_columns(given.names).cast(as_stored), given)
             writer.write_table(promote(named, written) if maps else named)
 
 
@@ -120,8 +123,16 @@ def _named_apart(schema: pa.Schema) -> pa.Schema:
         while name.lower() in taken or (field_id(field) is not None and name in schema.names):
             name += "_"
         taken.add(name.lower())
-        fields.append(field.with_name(name))
+        fields.append(field.with_name(name).with_type(_fields_apart(field.type)))
     return pa.schema(fields)
+
+
+def _fields_apart(kind: pa.DataType) -> pa.DataType:
+    """Return a type whose structs' field names differ by more than case."""
+    children = [child.with_type(_fields_apart(child.type)) for child in children_of(kind)]
+    if pa.types.is_struct(kind) and len({child.name.lower() for child in children}) < len(children):
+        children = [child.with_name(f"c{position}") for position, child in enumerate(children)]
+    return rebuilt(kind, children)
 
 
 # ------------------------------------------------------------------------------------------------- field ids

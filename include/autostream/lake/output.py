@@ -35,6 +35,8 @@ from autostream.lake.metrics import FloatStatistics, Leaf, Mode, column_modes, f
 FILE_PREFIX = "autostream-compact-"
 
 _ROW_GROUP_BYTES = "write.parquet.row-group-size-bytes"
+_LEVEL = "write.parquet.compression-level"
+_LEVELS = {"zstd": range(-131072, 23), "gzip": range(10), "brotli": range(12)}
 
 # Rows of a row group where the table does not say: the engine's own size. Larger ones are no smaller on disk and take
 # it up to twice the time to write.
@@ -81,11 +83,12 @@ class WriteSettings:
                 f"Table property write.parquet.compression-codec is {codec!r}: it must be one of "
                 f"{', '.join(sorted(_CODECS))}."
             )
-        level = properties.get("write.parquet.compression-level")
+        level = properties.get(_LEVEL)
+        level = None if level in ("", "null") else level
         prefix = "write.parquet.bloom-filter-enabled.column."
         return cls(
             codec={"lz4": "lz4_raw", "none": "uncompressed"}.get(codec, codec),
-            level=_integer(properties, "write.parquet.compression-level", 0) if level and level != "null" else None,
+            level=None if level is None else _level(properties, codec),
             row_group_bytes=_integer(properties, _ROW_GROUP_BYTES, 0) if _ROW_GROUP_BYTES in properties else None,
             row_group_rows=_integer(properties, "write.parquet.row-group-limit", 1 << 20),
             bloom_filter=any(k.startswith(prefix) and v.lower() == "true" for k, v in properties.items()),
@@ -98,6 +101,16 @@ def _integer(properties: Mapping[str, str], key: str, default: int) -> int:
         return int(properties.get(key, default))
     except ValueError as error:
         raise ConfigurationError(f"Table property {key} is {properties[key]!r}: it must be a whole number.") from error
+
+
+def _level(properties: Mapping[str, str], codec: str) -> int | None:
+    """Return the compression level; None for codecs that have none."""
+    level, known = _integer(properties, _LEVEL, 0), _LEVELS.get(codec)
+    if known is not None and level not in known:
+        raise ConfigurationError(
+            f"Table property {_LEVEL} is {level}: levels of {codec} are {known.start} to {known.stop - 1}."
+        )
+    return None if known is None else level
 
 
 @dataclass(frozen=True)

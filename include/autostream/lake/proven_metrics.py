@@ -4,7 +4,8 @@ A file is left out of a scan, or a delete file of a merge, only by what every wr
 
 - UUID, binary and fixed: Iceberg Java 1.10 to 1.12 orders UUIDs as two signed longs, and its bounds over several row
   groups can be in order and too narrow; other writers and old footers order bytes as signed.
-- strings beyond ASCII: Java has ordered them by UTF-16, by UTF-8 and with replacement characters, others by bytes.
+- strings beyond ASCII: Java has ordered them by UTF-16, by UTF-8 and with replacement characters, others by bytes,
+  signed ones too. So an upper bound is relied on beside a lower one only.
 - floating point: NaN and the two zeros have no place in one order. (An equality column may not be of it, R11.)
 - counts that contradict each other or the file's row count (-1, 0, sums), and bounds of columns with such counts.
 - bounds that are not in order, or of another length than their type's.
@@ -101,6 +102,8 @@ def column_facts(file: LiveFile, field_id: int, field_type: IcebergType | None) 
     lower, upper = bound_value(raw[0], field_type), bound_value(raw[1], field_type, upper=True)
     if _below(upper, lower):
         lower = upper = None
+    elif isinstance(field_type, StringType) and lower is None:  # of signed bytes, what is beyond ASCII comes first
+        upper = None
     return ColumnFacts(lower, upper, nulls is None or nulls > 0, nulls == values)
 
 

@@ -14,14 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
+from pydantic import ValidationError
 from pyiceberg.io import FileIO
 from pyiceberg.schema import Schema
+from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.name_mapping import NameMapping
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import IcebergType, LongType, NestedField, StringType
 
-from autostream.errors import AutostreamError, DataError, InconsistentTableError
-from autostream.lake.casts import duckdb_type
+from autostream.errors import AutostreamError, ConfigurationError, DataError, InconsistentTableError
+from autostream.lake.casts import as_key, duckdb_type
 from autostream.lake.damage import examine
 from autostream.lake.engine import FIXED, VIRTUAL_COLUMNS, Engine, PhysicalField, read_parquet, sql_list, text
 from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFile
@@ -73,7 +76,7 @@ class Relations:
         self._engine = engine
         self._metadata = metadata
         self._io = io
-        self._mapping = metadata.name_mapping()
+        self._mapping = _name_mapping(metadata)
         self.rows: dict[str, int] = {}
         """Rows of each file that a relation was built of, by path: those in its footer, whatever its manifest says."""
         self._converted: dict[tuple[str, tuple[int, ...], bool], str] = {}
@@ -125,7 +128,9 @@ class Relations:
                 + f" AS c{c.field_id}"
                 for c in columns
             ]
-            selected += [self._select(item.columns.leaf(i, t), i, t, constants) + f" AS k{i}" for i, t in keys.items()]
+            selected += [
+                as_key(self._select(item.columns.leaf(i, t), i, t, constants), t) + f" AS k{i}" for i, t in keys.items()
+            ]
             selected.append(f"{_file_number([index[f.path] for f in item.files])} * {ROWS} + file_row_number AS _row")
             selected.append(_by_file([f.sequence_number for f in item.files]) + " AS _seq")
             parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
@@ -146,7 +151,7 @@ class Relations:
                         "it cannot be told which rows it deletes. Its writer broke the Iceberg spec: remove the file "
                         "from the table, or rewrite it."
                     )
-                selected.append(f"{sql} AS k{i}")
+                selected.append(f"{as_key(sql, key_type)} AS k{i}")
             selected.append(_by_file([f.sequence_number for f in item.files]) + " AS _seq")
             parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
         return "(" + " UNION ALL ".join(parts) + ")"
@@ -361,6 +366,16 @@ class Relations:
                 "not count. The files' own numbers count.",
                 *(len(wrong), len(by_path), wrong[0].path, self.rows[wrong[0].path], wrong[0].record_count),
             )
+
+
+def _name_mapping(metadata: TableMetadata) -> NameMapping | None:
+    try:
+        return metadata.name_mapping()
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"Table property {TableProperties.DEFAULT_NAME_MAPPING} is no name mapping that Iceberg could read: "
+            f"{error.errors()[0]['msg']}. Correct or remove it."
+        ) from error
 
 
 def _by_file(values: Sequence[int]) -> str:
