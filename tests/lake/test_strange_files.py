@@ -273,6 +273,26 @@ def test_a_key_that_differs_from_another_by_case(lake: SqlCatalog) -> None:
     assert_kept(table, "id", [1])
 
 
+# -------------------------------------------------------------------------- what only the partition says of a field
+
+
+def test_a_field_in_a_struct_that_only_the_partition_says(lake: SqlCatalog) -> None:
+    """The spec gives it the partition's value, in rows and as a key, and a null struct has no fields."""
+    struct = StructType(NestedField(3, "a", LongType()), NestedField(4, "b", LongType()))
+    by = [PartitionField(3, 1000, IdentityTransform(), "a")]
+    table = table_of(lake, ID, NestedField(2, "n", struct), by=by)
+    a, b = (table.schema().find_field(f"n.{name}").field_id for name in "ab")
+    stored = pa.struct([pa.field("b", pa.int64(), metadata=id_of(b))])
+    rows = pa.table({"id": [1, 2, 3], "n": pa.array([{"b": 1}, None, {"b": None}], stored)})
+    add(table, identified(rows, id=1, n=2), partition=[7])
+    add(table, identified(rows.select(["id"]).slice(1, 1), id=1), partition=[7])
+    expected = [{"a": 7, "b": 1}, {"a": 7, "b": None}, None, None]
+    assert values(table, "n") == sorted(expected, key=repr)
+    key = pa.table({"id": [3], "n": pa.array([{"a": 7}], pa.struct([pa.field("a", pa.int64(), metadata=id_of(a))]))})
+    add(table, identified(key, id=1, n=2), partition=[7], equality_ids=[a])
+    assert_kept(table, "n", [None, None])
+
+
 # ------------------------------------------------------------------------------------------- keys that are equal
 
 
@@ -889,3 +909,21 @@ def test_manifests_listed_in_the_metadata_are_not_supported_and_said_so(lake: Sq
     path.write_text(json.dumps(metadata))
     with pytest.raises(UnsupportedTableError, match=r"Table lake\.db\.t has snapshots that list their manifests"):
         open_table("lake.db.t", catalog=lake)
+
+
+def test_a_spec_of_a_transform_that_nobody_knows(lake: SqlCatalog) -> None:
+    """PyIceberg changes no metadata that have one: that is said, and nothing is left behind."""
+    table = table_of(lake, ID)
+    add(table, identified(pa.table({"id": [1]}), id=1))
+    path = Path(table.metadata_location.removeprefix("file://"))
+    metadata = json.loads(path.read_text())
+    field = {"source-id": 1, "field-id": 1000, "name": "z", "transform": "zorder[3]"}
+    metadata["partition-specs"].append({"spec-id": 1, "fields": [field]})
+    metadata["default-spec-id"] = 1
+    path.write_text(json.dumps(metadata))
+    table = lake.load_table("db.t")
+    before = set(path.parent.parent.rglob("*.*"))
+    result = compact(table)
+    assert result.status == "failed"
+    assert "cannot be changed by this version" in str(result.error)
+    assert set(path.parent.parent.rglob("*.*")) == before

@@ -16,6 +16,7 @@ from pyiceberg.exceptions import (
     ForbiddenError,
     NoSuchTableError,
     UnauthorizedError,
+    ValidationError,
 )
 from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table import Table, Transaction
@@ -35,6 +36,7 @@ from autostream.errors import (
     DeniedError,
     OutcomeUnknownError,
     ServiceError,
+    UnsupportedTableError,
 )
 from autostream.lake.deletes import removable
 from autostream.lake.files import Content, LiveFile, partition_key
@@ -186,7 +188,13 @@ class ReplaceCommit:
 
     def _send(self, attempt: _Attempt) -> bool:
         """Ask the catalog to take an attempt; whether it is known to have done so."""
-        transaction = self._stage(attempt)
+        try:
+            transaction = self._stage(attempt)
+        except ValidationError as error:
+            raise UnsupportedTableError(
+                f"The metadata of {self.name} cannot be changed by this version: {error}. Nothing was changed. Compact "
+                "the table with another engine."
+            ) from error
         try:
             transaction.commit_transaction()
         except CommitFailedException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -161,40 +162,67 @@ class Columns:
         fields: the fields of the file.
         path: the file, for messages.
         names: the table's names of columns by id, for messages: a copy has others.
+        constants: SQL of what the files may lack because their partition says it, by id.
+        parents: ids of the structs that such fields are in.
     """
 
     fields: tuple[PhysicalField, ...]
     path: str
     names: Mapping[int | None, str]
+    constants: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    parents: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
-    def column(self, field_id: int, field_type: IcebergType) -> str | None:
-        """Return the SQL of a top-level column as the given type; None where the file lacks it.
+    def column(self, field_id: int, field_type: IcebergType) -> str:
+        """Return the SQL of a top-level column as the given type: NULL where neither file nor partition has it.
 
         Raises:
             DataError: its type in the file is none that can be read as the given one.
         """
         found = next((field for field in self.fields if field.field_id == field_id), None)
-        return None if found is None else self._convert(found, field_type, quoted(found.name))[0]
+        if found is None:
+            return self._missing(field_id, field_type)
+        return self._convert(found, field_type, quoted(found.name))[0]
 
-    def leaf(self, field_id: int, field_type: IcebergType) -> str | None:
-        """Return the SQL of a primitive field at any depth of structs; None where the file lacks it.
+    def leaf(self, field_id: int, field_type: IcebergType) -> str:
+        """Return the SQL of a primitive field at any depth of structs: NULL where neither file nor partition has it.
 
         A null struct makes its fields null (R9).
 
         Raises:
             DataError: its type in the file is none that can be read as the given one.
         """
+        if (found := self._search(field_id)) is not None:
+            return self._convert(found[0], field_type, found[1])[0]
+        if field_id not in self.parents:
+            return self._missing(field_id, field_type)
+        struct = self._search(self.parents[field_id])
+        return (
+            f"CASE WHEN {struct[1]} IS NOT NULL THEN {self._missing(field_id, field_type)} END"
+            if struct
+            else (null_of(field_type))
+        )
 
-        def search(fields: Iterable[PhysicalField], parent: str | None) -> str | None:
+    def has(self, field_id: int) -> bool:
+        """Say whether the file has a field, at any depth of structs."""
+        return self._search(field_id) is not None
+
+    def _search(self, field_id: int) -> tuple[PhysicalField, str] | None:
+        """Return a field of the file, at any depth of structs, with its SQL."""
+
+        def search(fields: Iterable[PhysicalField], parent: str | None) -> tuple[PhysicalField, str] | None:
             for field in fields:
                 sql = quoted(field.name) if parent is None else f"struct_extract({parent}, {text(field.name)})"
                 if field.field_id == field_id:
-                    return self._convert(field, field_type, sql)[0]
+                    return field, sql
                 if field.kind == "struct" and (found := search(field.children, sql)):
                     return found
             return None
 
         return search(self.fields, None)
+
+    def _missing(self, field_id: int, field_type: IcebergType) -> str:
+        said = self.constants.get(field_id)
+        return null_of(field_type) if said is None else f"CAST({said} AS {duckdb_type(field_type)})"
 
     def _convert(self, field: PhysicalField, target: IcebergType, sql: str, depth: int = 0) -> tuple[str, bool]:
         """Return the SQL that turns a physical field into the target type, and whether that changes anything."""
@@ -223,7 +251,7 @@ class Columns:
         for wanted in target.fields:
             child = children.get(wanted.field_id)
             if child is None:
-                part, differs = f"NULL::{duckdb_type(wanted.field_type)}", True
+                part, differs = self._missing(wanted.field_id, wanted.field_type), True
             else:
                 value = f"struct_extract({sql}, {text(child.name)})"
                 part, differs = self._convert(child, wanted.field_type, value, depth)
@@ -248,6 +276,11 @@ class Columns:
             "Iceberg spec has no promotion between the two, so its values could change, and nothing was touched. "
             "Write the file again with the type of the table, or remove it from the table."
         )
+
+
+def null_of(field_type: IcebergType) -> str:
+    """Return the SQL of NULL of a type."""
+    return f"NULL::{duckdb_type(field_type)}"
 
 
 def _path(fields: Iterable[PhysicalField], wanted: PhysicalField) -> tuple[PhysicalField, ...]:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import duckdb
 from pydantic import ValidationError
@@ -34,6 +34,7 @@ from autostream.lake.predicate import sql_literal
 from autostream.lake.projection import (
     MAP_REBUILT,
     Columns,
+    field_path,
     has_ids,
     ids_twice,
     refuse_twins,
@@ -122,15 +123,9 @@ class Relations:
         index = {file.path: i for i, file in zip(indexes, files, strict=True)}
         parts = []
         for item in self._classes(files, wanted):
-            constants = self._identity_values(item.files[0])
-            selected = [
-                self._select(item.columns.column(c.field_id, c.field_type), c.field_id, c.field_type, constants)
-                + f" AS c{c.field_id}"
-                for c in columns
-            ]
-            selected += [
-                as_key(self._select(item.columns.leaf(i, t), i, t, constants), t) + f" AS k{i}" for i, t in keys.items()
-            ]
+            found = replace(item.columns, constants=self._identity_values(item.files[0]), parents=self._parents)
+            selected = [f"{found.column(c.field_id, c.field_type)} AS c{c.field_id}" for c in columns]
+            selected += [f"{as_key(found.leaf(i, t), t)} AS k{i}" for i, t in keys.items()]
             selected.append(f"{_file_number([index[f.path] for f in item.files])} * {ROWS} + file_row_number AS _row")
             selected.append(_by_file([f.sequence_number for f in item.files]) + " AS _seq")
             parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
@@ -144,14 +139,13 @@ class Relations:
         for item in self._classes(deletes, wanted):
             selected = []
             for i, key_type in types.items():
-                sql = item.columns.leaf(i, key_type)
-                if sql is None:
+                if not item.columns.has(i):
                     raise InconsistentTableError(
                         f"Equality-delete file {item.files[0].path} lacks its equality column with field id {i}, so "
                         "it cannot be told which rows it deletes. Its writer broke the Iceberg spec: remove the file "
                         "from the table, or rewrite it."
                     )
-                selected.append(f"{as_key(sql, key_type)} AS k{i}")
+                selected.append(f"{as_key(item.columns.leaf(i, key_type), key_type)} AS k{i}")
             selected.append(_by_file([f.sequence_number for f in item.files]) + " AS _seq")
             parts.append(f"SELECT {', '.join(selected)} FROM {read_parquet(item.paths)}")
         return "(" + " UNION ALL ".join(parts) + ")"
@@ -162,7 +156,7 @@ class Relations:
         for item in self._classes(deletes, POSITION_DELETE_SCHEMA):
             path = item.columns.column(FILE_PATH_FIELD_ID, StringType())
             position = item.columns.column(POSITION_FIELD_ID, LongType())
-            if path is None or position is None:
+            if not (item.columns.has(FILE_PATH_FIELD_ID) and item.columns.has(POSITION_FIELD_ID)):
                 raise InconsistentTableError(
                     f"Position-delete file {item.files[0].path} lacks the columns file_path and pos, so it cannot be "
                     "told which rows it deletes. Its writer broke the Iceberg spec: remove the file from the table, "
@@ -187,26 +181,26 @@ class Relations:
         sql = f"SELECT DISTINCT regexp_replace({path}, '^file:/+', '/') FROM {read_parquet(item.paths)}"
         return {row[0] for row in self._engine.rows(sql)}
 
-    def _select(self, sql: str | None, field_id: int, wanted: IcebergType, constants: dict[int, Any]) -> str:
-        if sql is not None:
-            return sql
-        value = constants.get(field_id)
-        return (
-            f"NULL::{duckdb_type(wanted)}"
-            if value is None
-            else f"CAST({sql_literal(value, wanted)} AS {duckdb_type(wanted)})"
-        )
-
-    def _identity_values(self, file: LiveFile) -> dict[int, Any]:
-        """Return the values of columns that a file may lack because its partition says them (R12)."""
+    def _identity_values(self, file: LiveFile) -> dict[int, str]:
+        """Return the SQL of the fields that a file may lack because its partition says them (R12)."""
         if file.entry is None:
             return {}
         fields = self._metadata.specs()[file.spec_id].fields
-        return {
+        said = {
             part.source_id: file.entry.partition[i]
             for i, part in enumerate(fields)
             if isinstance(part.transform, IdentityTransform)
         }
+        types = {i: field_type(self._metadata, i) for i, value in said.items() if value is not None}
+        return {i: f"CAST({sql_literal(said[i], t)} AS {duckdb_type(t)})" for i, t in types.items() if t is not None}
+
+    @cached_property
+    def _parents(self) -> dict[int, int]:
+        """The structs that sources of identity partitions are in, by field id."""
+        sources = {f.source_id for s in self._metadata.specs().values() for f in s.fields}
+        schemas = (*self._metadata.schemas, self._metadata.schema())
+        paths = [path for schema in schemas for i in sources if len(path := field_path(schema, i)) > 1]
+        return {path[-1].field_id: path[-2].field_id for path in paths}
 
     def _classes(self, files: Sequence[LiveFile], wanted: Schema) -> list[FileClass]:
         """Return the files by physical schema, each readable as Parquet."""
@@ -258,9 +252,7 @@ class Relations:
 
     def _with_maps(self, found: FileClass, wanted: Schema) -> list[FileClass]:
         """Return a class, or copies of its files where the engine cannot make the maps wanted: it takes a key once."""
-        rebuilt = [
-            sql for w in wanted.fields if MAP_REBUILT in (sql := found.columns.column(w.field_id, w.field_type) or "")
-        ]
+        rebuilt = [sql for w in wanted.fields if MAP_REBUILT in (sql := found.columns.column(w.field_id, w.field_type))]
         if not rebuilt:
             return [found]
         try:
