@@ -202,6 +202,7 @@ def test_a_time_that_is_still_to_come_needs_force(table: SqlCatalog) -> None:
         set_writer("x", "9000-01-01")
     assert table.load_table("db.t").metadata_location == before
     assert set_writer("x", "9000-01-01", "--force")["watermark"] == "9000-01-01T00:00:00Z"
+    assert " UTC, in 25" in run("get", "lake.db.t")
 
 
 @pytest.mark.parametrize(
@@ -291,6 +292,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(watermark, "time", found)
     return found
+
+
+def test_a_property_that_is_still_to_come_completes_nothing(table: SqlCatalog, clock: Clock) -> None:
+    with table.load_table("db.t").transaction() as change:
+        change.set_properties({"autostream.watermark": "20261125020000"})
+    result = CliRunner().invoke(app, ["get", "lake.db.t"])
+    assert (result.exit_code, "2612-" in result.stdout) == (4, True)
+    with pytest.raises(TimedOutError, match="still to come, so it does not count"):
+        run("wait", "lake.db.t", "--until", T, "--timeout", "0")
+    assert "2612" not in run("history", "lake.db.t")
+
+
+@pytest.mark.parametrize(("option", "seconds"), [("--timeout", "nan"), ("--timeout", "-1"), ("--poll", "inf")])
+def test_seconds_are_a_number(table: SqlCatalog, option: str, seconds: str) -> None:
+    result = autostream("watermark", "wait", "lake.db.t", "--until", T, option, seconds)
+    assert (result.exit_code, f"Invalid value for '{option}'" in result.stderr) == (2, True)
 
 
 def test_what_is_waited_for_comes_meanwhile(table: SqlCatalog, clock: Clock) -> None:

@@ -425,6 +425,29 @@ def test_garbage_does_not_take_back_what_was_promised(garbage: str) -> None:
     assert read(reported(("a", T + 3), onto=properties)).watermark_ms == T + 1
 
 
+@pytest.mark.parametrize("key", [WATERMARK, WRITER_PREFIX + "a"])
+@pytest.mark.parametrize("text", ["20261125020000", "99999999999999", str(NOW + 1), str(FOREVER_MS - 1)])
+def test_a_time_that_is_still_to_come_is_a_problem_and_never_a_watermark(key: str, text: str) -> None:
+    mark = read_properties("lake.db.t", {key: text}, latest_ms=NOW)
+    assert mark.watermark_ms is None
+    assert "is still to come, so it does not count. `autostream watermark reset` sets it back" in mark.problems[0]
+    back = apply({key: text}, reset({key: text}, T, now_ms=NOW, by="ann", reason="by hand"))
+    assert read_properties("lake.db.t", back, latest_ms=NOW) == read(back)
+    assert read(back).watermark_ms == T
+
+
+def test_what_was_recorded_by_force_counts_until_it_is_set_back() -> None:
+    properties = apply({}, advance({}, [Report("a", NOW + 2 * MINUTE, forced=True)], now_ms=NOW))
+    assert read_properties("lake.db.t", properties, latest_ms=NOW).watermark_ms == NOW + 2 * MINUTE
+    later = {**properties, WATERMARK: str(NOW + 2 * MINUTE + 1)}
+    assert read_properties("lake.db.t", later, latest_ms=NOW).problems
+    retired = apply(properties, retire(properties, "a", now_ms=NOW, by="ann", reason="gone"))
+    assert read_properties("lake.db.t", retired, latest_ms=NOW).watermark_ms == NOW + 2 * MINUTE
+    back = apply(properties, reset(properties, T, now_ms=NOW, by="ann", reason="wrong"))
+    again = {**back, WATERMARK: properties[WATERMARK]}
+    assert read_properties("lake.db.t", again, latest_ms=NOW).problems
+
+
 @pytest.mark.parametrize(
     ("text", "watermark"),
     [(str(2**63 - 1), FOREVER_MS), (str(-(2**63)), None), ("-1", -1), ("0", 0), (str(FOREVER_MS), FOREVER_MS)],

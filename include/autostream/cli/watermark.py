@@ -100,9 +100,10 @@ def wait_command(
         list[str] | None, typer.Option("--writer", metavar="NAME", help="Only this writer counts; repeatable.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Give up after so long; never otherwise.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Give up after so long; never otherwise."),
     ] = None,
-    poll: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="Time between looks.")] = 5.0,
+    poll: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, max=86_400, help="Time between looks.")] = 5.0,
     time_zone: ZoneOption = "UTC",
     as_json: JsonOption = False,
 ) -> None:
@@ -146,7 +147,7 @@ def set_command(
     from autostream.watermark.properties import Report, advance
 
     at_ms = _forever_or_instant(at, parse_zone(time_zone), force=force)
-    report = Report(writer, at_ms)
+    report = Report(writer, at_ms, forced=force and at_ms < FOREVER_MS)
     _change(
         table,
         lambda p: advance(p, [report], now_ms=_now_ms(), by=_me()),
@@ -188,7 +189,8 @@ def reset(
 @app.command()
 def record(
     seconds: Annotated[
-        float | None, typer.Option("--for", metavar="SECONDS", min=0, help="End after so long; on SIGTERM otherwise.")
+        float | None,
+        typer.Option("--for", metavar="SECONDS", min=0, help="End after so long; on SIGTERM otherwise."),
     ] = None,
     heartbeat: Annotated[
         Path | None,
@@ -406,15 +408,22 @@ def _render(mark: TableMark, zone: tzinfo) -> None:
     if mark.watermark_ms is None:
         say((mark.table, "bold"), ": not known how complete it is")
     else:
-        behind = "" if mark.ended else f", {describe_length(max(_now_ms() - mark.watermark_ms, 0))} ago"
         source = f" (from {mark.source.value})" if mark.source else ""
-        complete = f": complete up to {describe_instant(mark.watermark_ms, zone)} {zone}{behind}{source}"
+        complete = f": complete up to {_reached(mark, mark.watermark_ms, zone)}{source}"
         say((mark.table, "bold"), complete, indent=2)
     if mark.writers:
         columns = [Column("writer", NAME), Column("watermark"), Column("since"), Column("status"), Column("note", TEXT)]
         show_grid(columns, [_cells(writer, zone) for writer in mark.writers])
     for problem in dict.fromkeys(mark.problems):
         say(("problem: ", "yellow"), problem, indent=2)
+
+
+def _reached(mark: TableMark, watermark_ms: int, zone: tzinfo) -> str:
+    there = describe_instant(watermark_ms, zone)
+    if mark.ended:
+        return there
+    ago_ms = _now_ms() - watermark_ms
+    return f"{there} {zone}, " + (f"in {describe_length(-ago_ms)}" if ago_ms < 0 else f"{describe_length(ago_ms)} ago")
 
 
 def _cells(writer: WriterMark, zone: tzinfo) -> tuple[str, str, str, str, str]:

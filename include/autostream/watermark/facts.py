@@ -41,9 +41,11 @@ def generation(properties: Mapping[str, str]) -> int:
     return time_or_none(_last_reset(properties).get("at-ms")) or 0
 
 
-def facts_of_state(table: TableId, state: State, property_keys: Sequence[str]) -> Iterator[LogEntry]:
+def facts_of_state(
+    table: TableId, state: State, property_keys: Sequence[str], *, max_ahead_seconds: float = float("inf")
+) -> Iterator[LogEntry]:
     """Yield what the properties of one state say. Its time is the latest at which it can have come about."""
-    mark = read_properties(table.name, state.properties)
+    mark = read_properties(table.name, state.properties, latest_ms=state.updated_ms + max_ahead_seconds * 1000)
     if mark.source is None:
         foreign = property_mark(table.name, state.properties, property_keys)
         yield from _facts_of_mark(table, foreign, state.updated_ms, 0) if foreign else ()

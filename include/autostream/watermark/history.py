@@ -336,7 +336,13 @@ class _Past:
         facts: list[LogEntry] = []
         for state in sorted((*earlier, current), key=lambda state: state.updated_ms):
             derived = read_properties(self.id.name, state.properties).source is None
-            for fact in facts_of_state(self.id, state, settings.watermark.property_keys):
+            said = facts_of_state(
+                self.id,
+                state,
+                settings.watermark.property_keys,
+                max_ahead_seconds=settings.watermark.max_ahead_seconds,
+            )
+            for fact in said:
                 if derived and not _is_believed(fact, settings):
                     continue
                 if filter_.is_new(fact, may_be_earlier=state is not current):

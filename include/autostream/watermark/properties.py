@@ -56,6 +56,7 @@ class Report:
         snapshot_id: that commit.
         note: why it does not advance.
         started_ms: since when the job runs; None where it is not known to run.
+        forced: somebody insists on it, however far ahead of now it is.
     """
 
     writer: str
@@ -65,6 +66,7 @@ class Report:
     snapshot_id: int | None = None
     note: str = ""
     started_ms: int | None = None
+    forced: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not be read back.
@@ -134,19 +136,26 @@ def check_name(writer: str) -> None:
         raise UsageError(f"Writer name {writer!r} has {len(writer)} characters. The most is {_MOST_NAME_CHARACTERS}.")
 
 
-def read_properties(table: str, properties: Mapping[str, str]) -> TableMark:
+def read_properties(table: str, properties: Mapping[str, str], *, latest_ms: float = FOREVER_MS) -> TableMark:
     """Return what a table's properties say; source None where they say nothing.
 
     What cannot be understood is a problem of the mark and never a watermark. A watermark that was promised stays: the
     table's own counts even if a writer has joined since that is further behind.
+
+    Args:
+        table: its full name.
+        properties: the table's.
+        latest_ms: what is later is not believed, for anybody may have set a property: `20261125020000`, read as epoch
+            milliseconds, is in the year 2612. What was recorded by force is believed, and that a writer has ended.
     """
     problems: list[str] = []
-    own = _parse_ms(WATERMARK, properties.get(WATERMARK), problems)
     names = sorted(
         {key.removeprefix(WRITER_PREFIX) for key in properties if key.startswith(WRITER_PREFIX)}
         | {key.removeprefix(STATE_PREFIX) for key in properties if key.startswith(STATE_PREFIX)}
     )
-    writers = tuple(_read_writer(name, properties, problems) for name in names if name)
+    writers = tuple(_read_writer(name, properties, problems, latest_ms) for name in names if name)
+    latest_ms = max([latest_ms, *(writer.forced_ms for writer in writers if writer.forced_ms is not None)])
+    own = _parse_ms(WATERMARK, properties.get(WATERMARK), problems, latest_ms)
     return TableMark(
         table=table,
         source=Source.WRITERS if writers or WATERMARK in properties else None,
@@ -243,6 +252,7 @@ def reset(
                 status=Status.ACTIVE if writer else found.status,
                 note=f"set back by {by}: {reason}",
                 before_end_ms=None,
+                forced_ms=None,
             )
     goes_back = writers != {w.name: w for w in mark.writers}
     table_ms = mark.watermark_ms if mark.watermark_ms is None else min(mark.watermark_ms, to_ms)
@@ -292,6 +302,7 @@ def _reported(before: WriterMark | None, report: Report, table_ms: int | None, n
         status=status,
         job_id=report.job_id or known.job_id,
         note=report.note or ("" if advanced else known.note),
+        forced_ms=_at_least(known.forced_ms, report.watermark_ms if report.forced else None),
     )
     return (
         replace(after, before_end_ms=known.before_end_ms if known.ended else known.watermark_ms)
@@ -347,6 +358,7 @@ def _written(mark: TableMark, writers: Mapping[str, WriterMark]) -> dict[str, st
             "job-id": writer.job_id or None,
             "note": writer.note or None,
             "before-end-ms": writer.before_end_ms,
+            "forced-ms": writer.forced_ms,
         }
         written[STATE_PREFIX + writer.name] = _json({key: value for key, value in state.items() if value is not None})
     return written
@@ -366,9 +378,11 @@ def _event(kind: Kind, writer: WriterMark, now_ms: int, report: Report | None = 
     )
 
 
-def _read_writer(name: str, properties: Mapping[str, str], problems: list[str]) -> WriterMark:
-    watermark = _parse_ms(WRITER_PREFIX + name, properties.get(WRITER_PREFIX + name), problems)
+def _read_writer(name: str, properties: Mapping[str, str], problems: list[str], latest_ms: float) -> WriterMark:
     state = _parse_state(STATE_PREFIX + name, properties.get(STATE_PREFIX + name), problems)
+    forced_ms = time_or_none(state.get("forced-ms"))
+    latest_ms = latest_ms if forced_ms is None else max(latest_ms, forced_ms)
+    watermark = _parse_ms(WRITER_PREFIX + name, properties.get(WRITER_PREFIX + name), problems, latest_ms)
     status = state.get("status", Status.ACTIVE.value)
     if status not in list(Status):
         problems.append(
@@ -383,10 +397,11 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str]) 
         job_id=str(state.get("job-id") or ""),
         note=str(state.get("note") or ""),
         before_end_ms=time_or_none(state.get("before-end-ms")),
+        forced_ms=forced_ms,
     )
 
 
-def _parse_ms(key: str, text: str | None, problems: list[str]) -> int | None:
+def _parse_ms(key: str, text: str | None, problems: list[str], latest_ms: float) -> int | None:
     if text is None:
         return None
     value = int(text) if _WHOLE_NUMBER.fullmatch(text) else _EARLIEST_MS - 1
@@ -396,6 +411,12 @@ def _parse_ms(key: str, text: str | None, problems: list[str]) -> int | None:
         return FOREVER_MS
     if not _EARLIEST_MS <= value <= FOREVER_MS:
         problems.append(f"table property {key} is {text!r}, which is not a time in epoch milliseconds")
+        return None
+    if latest_ms < value < FOREVER_MS:
+        problems.append(
+            f"table property {key} is {text!r}: {iso(value)} is still to come, so it does not count. "
+            "`autostream watermark reset` sets it back"
+        )
         return None
     return value
 

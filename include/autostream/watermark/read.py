@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
@@ -38,13 +40,16 @@ def mark_of(
     Args:
         table: as it was loaded.
         name: its full name.
-        settings: which foreign keys count; those of the configuration where None.
+        settings: which foreign keys count, and what is too far ahead; those of the configuration where None.
         now_ms: epoch milliseconds of now; those of this machine's clock where None.
 
     Raises:
         ConfigurationError: a table property is wrong.
     """
-    mark = read_properties(name, table.metadata.properties)
+    settings = settings or load_settings().watermark
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    latest_ms = now_ms + settings.max_ahead_seconds * 1000
+    mark = read_properties(name, table.metadata.properties, latest_ms=latest_ms)
     if mark.source is not None:
         return mark
-    return derive_mark(table, name, settings or load_settings().watermark, now_ms=now_ms)
+    return derive_mark(table, name, settings, now_ms=now_ms)
