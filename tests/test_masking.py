@@ -11,6 +11,7 @@ from autostream.masking import (
     HARMLESS,
     MASK,
     MaskingFormatter,
+    cuts_password,
     is_secret,
     known,
     learn,
@@ -166,3 +167,26 @@ def test_errors_hide_secrets_when_they_are_made_and_logs_when_they_are_written()
     written = formatter.format(record)
     assert f"password={MASK}\n" in written
     assert f"ValueError: {MASK}" in written
+
+
+@pytest.mark.parametrize(
+    ("url", "cut"),
+    [
+        ("http://joe:pa@ss@h/", True),
+        ("http://joe:pa@ss/w@h:1/", True),
+        ("http://joe:pa/ss@h", True),
+        ("http://joe:pa?ss@h", True),
+        ("http://joe:pa%40ss@h:1/x?y=a@b", False),
+        ("http://h:8181/a@b", False),
+        ("http://h/a:b@c", False),
+        ("http://joe@h/a", False),
+        ("http://[::1]:80/", False),
+    ],
+)
+def test_passwords_that_clients_would_cut(url: str, cut: bool) -> None:
+    assert cuts_password(url) is cut
+
+
+def test_a_password_without_a_scheme_is_known() -> None:
+    assert set(secrets_in("joe:pa55@h:1/lake")) == {"pa55"}
+    assert not set(secrets_in("http://h/x@y")) | set(secrets_in('{"job": "x@y"}')) | set(secrets_in("h:9083"))

@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 MASK: Final = "********"
+ESCAPES: Final = "In a password write %40 for @, %2F for /, %3A for : and %25 for %."
 
 _WORDS: Final = (
     "secret|passw(?:or)?d|passphrase|token|credential|private[-_.]?key|access[-_.]?key|account[-_.]?key|api[-_.]?key|"
@@ -45,9 +46,10 @@ _PATTERNS: Final = tuple(
     )
 )
 _USER_AND_PASSWORD: Final = tuple(
-    re.compile(rf"{_SCHEME}(?P<user>[^:@/]*):{_NO_PORT}(?P<password>{password})@", re.I)
+    re.compile(rf"(?:{_SCHEME}|(?!{_SCHEME}|[^:]*[\s\"']))(?P<user>[^:@/]*):{_NO_PORT}(?P<password>{password})@", re.I)
     for password in (r"[\s\S]+", "[^/]+", "[^@]+")  # as people mean it, as RFC 3986 has it, as SQLAlchemy reads it
 )
+_CUT_PASSWORD: Final = re.compile(rf"{_SCHEME}[^\s:@/?#]*:(?:{_NO_PORT}[^@/?#]*[/?#][^@]*@|[^@/?#]*@[^?#]*@)", re.I)
 
 # Whoever has one of these for a password has none, and a log in which each of these words is hidden tells nothing. By
 # their surroundings they are hidden all the same.
@@ -156,6 +158,11 @@ def learn_from(properties: Mapping[str, object]) -> None:
                 learn(value.rpartition(":")[2])
         elif isinstance(value, Mapping):
             learn_from(value)
+
+
+def cuts_password(url: str) -> bool:
+    """Say whether clients would end a URL's password too early: they ask for a part of it as a host, and show it."""
+    return _CUT_PASSWORD.match(url) is not None
 
 
 def known() -> frozenset[str]:

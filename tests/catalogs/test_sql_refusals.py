@@ -11,7 +11,7 @@ from pyiceberg.table import Table
 from autostream.catalogs import open_catalog
 from autostream.catalogs.sql import with_time_outs
 from autostream.catalogs.swap import root_cause
-from autostream.errors import AutostreamError, CommitRefusedError
+from autostream.errors import AutostreamError, CommitRefusedError, ConfigurationError
 from autostream.lake.outcomes import outcome_of_error, worth_repeating
 from tests.support.catalogs import IDS, append
 
@@ -94,3 +94,23 @@ def test_time_outs_are_added_where_there_are_none(uri: str, expected: str) -> No
     wanted, _, wanted_query = expected.partition("?")
     assert found == wanted
     assert sorted(query.split("&")) == sorted(wanted_query.split("&"))
+
+
+@pytest.mark.parametrize(
+    ("properties", "says"),
+    [
+        ({"type": "sql", "uri": "postgresql+psycopg2://joe:one@Wor7/two@127.0.0.1:1/lake"}, "write %40 for @"),
+        ({"type": "sql", "uri": "postgresql+psycopg2://joe:one@Wor7@127.0.0.1:1/lake"}, "write %40 for @"),
+        ({"type": "sql", "uri": "postgresql+psycopg2://joe:Wor7x@127.0.0.1:port/lake"}, "is no URL of a database"),
+        ({"type": "sql", "uri": "joe:Wor7x@127.0.0.1:1/lake"}, "is no URL of a database"),
+        ({"type": "rest", "uri": "http://joe:one@Wor7/two@127.0.0.1:1/"}, "write %40 for @"),
+        ({"type": "hive", "uri": "thrift://a:1,thrift://joe:one/Wor7@127.0.0.1:1"}, "write %40 for @"),
+        ({"type": "hive", "uri": "thrift://127.0.0.1:x"}, "which is no metastore"),
+        ({"type": "hive"}, "has no uri. Set it"),
+        ({"type": "sql"}, "has no uri. Set it"),
+    ],
+)
+def test_a_uri_that_cannot_be_meant_is_refused_before_anybody_is_asked(properties: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as refused:
+        open_catalog("c", properties)
+    assert "Wor7" not in str(refused.value)

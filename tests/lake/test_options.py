@@ -69,7 +69,7 @@ def test_other_properties_are_not_ours() -> None:
         ("engine", "trino", "must be duckdb"),
         ("sequence-number", "newest", "must be one of max-merged, starting-snapshot"),
         ("min-input-files", "0", "must be at least 1"),
-        ("min-input-files", "many", "invalid literal"),
+        ("min-input-files", "many", "must be a whole number"),
         ("delete-file-threshold", "-1", "must be at least 1"),
         ("delete-ratio-threshold", "30", "must be between 0 and 1"),
         ("delete-ratio-threshold", "nan", "must be between 0 and 1"),

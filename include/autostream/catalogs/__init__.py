@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,7 +16,7 @@ from pyiceberg.utils.config import Config
 from autostream.catalogs.acting import FILE_IO, WEBHDFS_IO
 from autostream.config import pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, UnsupportedTableError, UsageError
-from autostream.masking import learn_from
+from autostream.masking import ESCAPES, cuts_password, learn_from
 from autostream.spelling import meant, one_of
 
 IMPLEMENTATIONS: Final = {
@@ -107,6 +108,11 @@ def _open(name: str, properties: dict[str, str]) -> Catalog:
     """Open a catalog by our own implementation of its type where there is one, else by PyIceberg's."""
     merged = {**(Config().get_catalog_config(name) or {}), **properties}
     learn_from(merged)
+    if any(map(cuts_password, re.findall(r"(?:https?|thrift)://[^,]+", str(merged.get("uri", ""))))):
+        raise ConfigurationError(
+            f"Property uri of catalog {name!r} has a password with a character that means something else in a URL. "
+            f"{ESCAPES}"
+        )
     if FILE_IO not in merged and any(key.startswith("webhdfs.") for key in merged):
         properties[FILE_IO] = merged[FILE_IO] = WEBHDFS_IO
     implementation = merged.get("py-catalog-impl") or _implementation(name, merged)
@@ -122,8 +128,12 @@ def _implementation(name: str, properties: Mapping[str, object]) -> str | None:
     kind = str(properties.get("type") or "").lower()
     if "." in kind:
         return str(properties["type"])
-    if "uri" not in properties:  # PyIceberg's own message says what is missing
-        return None
+    if not properties.get("uri"):
+        if kind in IMPLEMENTATIONS:
+            raise ConfigurationError(
+                f"Catalog {name!r} has no uri. Set it in .pyiceberg.yaml or by PYICEBERG_CATALOG__{name.upper()}__URI."
+            )
+        return None  # PyIceberg's own message says what is missing
     inferred = None if kind else infer_catalog_type(name, properties)  # type: ignore[arg-type]
     return IMPLEMENTATIONS.get(kind or (inferred.value if inferred else ""))
 

@@ -25,7 +25,7 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 from sqlalchemy import and_, insert, make_url, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from autostream.catalogs.acting import ActingCatalog, has_owners
@@ -48,6 +48,7 @@ from autostream.catalogs.swap import (
     write_and_swap,
 )
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
+from autostream.masking import ESCAPES
 
 _TABLES: Final = pyiceberg_sql.IcebergTables
 
@@ -64,8 +65,22 @@ _LIBPQ_DRIVERS: Final = ("psycopg", "psycopg2")
 
 
 def with_time_outs(uri: str) -> str:
-    """Return a database's URL with time-outs where it has none: a server that says nothing counts as away then."""
-    url = make_url(uri)
+    """Return a database's URL with time-outs where it has none: a server that says nothing counts as away then.
+
+    Raises:
+        ConfigurationError: it is no URL, or a part of its password would be taken for the host, asked for and shown.
+    """
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError) as error:  # SQLAlchemy speaks of Python's `int`
+        raise ConfigurationError(
+            "Catalog property uri is no URL of a database. Write, for example, "
+            f"postgresql+psycopg2://USER:PASSWORD@HOST:5432/DATABASE or sqlite:////PATH. {ESCAPES}"
+        ) from error
+    if "@" in (url.host or "") or ("@" in (url.database or "") and url.password):
+        raise ConfigurationError(
+            f"Catalog property uri has a password with a character that means something else in a URL. {ESCAPES}"
+        )
     if url.get_backend_name() != "postgresql" or url.get_driver_name() not in _LIBPQ_DRIVERS:
         return uri
     return url.update_query_dict({**_POSTGRESQL, **url.query}).render_as_string(hide_password=False)

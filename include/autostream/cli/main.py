@@ -104,7 +104,10 @@ def _explain_usage(error: TyperException) -> int:
     context = getattr(error, "ctx", None)
     if message := error.format_message():
         path = context.command_path if context else "autostream"
-        print_error(f"{message.rstrip('.')}. '{path} --help' shows what there is.")
+        sentence = message.rstrip(".") + "."
+        # Typer ends a suggestion with a question mark and a full stop.
+        sentence = sentence.replace("?.", "?")
+        print_error(f"{sentence} '{path} --help' shows what there is.")
     return error.exit_code
 
 

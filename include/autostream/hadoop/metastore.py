@@ -92,7 +92,7 @@ class MetastoreSettings:
         """
         uris = tuple(uri.strip() for uri in properties.get("uri", "").split(",") if uri.strip())
         for uri in uris or ("",):
-            if urlparse(uri).scheme != "thrift" or not urlparse(uri).hostname:
+            if not _is_address(uri):
                 raise ConfigurationError(
                     f"Catalog property uri names {uri!r}, which is no metastore. Write thrift://HOST:{DEFAULT_PORT}, "
                     "several separated by commas."
@@ -119,6 +119,14 @@ class MetastoreSettings:
         if not self.kerberos:
             return self.user or getpass.getuser()
         return self.identity.principal or ensure_ticket(self.identity).principal
+
+
+def _is_address(uri: str) -> bool:
+    try:
+        parts = urlparse(uri)
+        return parts.scheme == "thrift" and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or a bracket too many
+        return False
 
 
 def _seconds(properties: Mapping[str, str], key: str, default: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from autostream.errors import ConfigurationError
 from autostream.resources import GIB, MIB, parse_size
@@ -16,15 +16,25 @@ ENABLED: Final = PREFIX + "enabled"
 TARGET_FILE_SIZE: Final = "write.target-file-size-bytes"
 
 
+_T = TypeVar("_T", int, float)
+
+
 def _boolean(text: str) -> bool:
     if text.strip().lower() not in ("true", "false"):
         raise ValueError("it must be true or false")
     return text.strip().lower() == "true"
 
 
+def _number(kind: Callable[[str], _T], text: str, what: str) -> _T:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"it must be {what}") from None
+
+
 def _at_least(minimum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        value = int(text)
+        value = _number(int, text, "a whole number")
         if value < minimum:
             raise ValueError(f"it must be at least {minimum}")
         return value
@@ -41,7 +51,7 @@ def _size(text: str) -> int:
 
 def _ratio(minimum: float, maximum: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        value = float(text)
+        value = _number(float, text, "a number")
         if not minimum <= value <= maximum:
             raise ValueError(f"it must be between {minimum:g} and {maximum:g}")
         return value
