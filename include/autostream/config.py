@@ -516,5 +516,9 @@ def _explain(error: ValidationError, origins: Mapping[tuple[str, str], str]) -> 
         origin = origins.get((section, key), "default")
         where = f" ({origin})" if origin != "default" else ""
         shown = mask_setting(key, str(problem["input"]))
-        lines.append(f"`{section}.{key}`{where} cannot be {shown!r}: {problem['msg']}.")
+        if problem["type"] == "missing":
+            lines.append(f"`{section}.{key}`{where} needs `{problem['loc'][-1]}`, which {shown} does not have.")
+            continue
+        reason = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"`{section}.{key}`{where} cannot be {shown!r}: {reason}.")
     return " ".join(lines)

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import re
 import signal
 import sqlite3
 import sys
@@ -236,12 +237,22 @@ def test_inspect_says_why_a_watermark_does_not_advance(autostream: Command, lake
     assert advice == ["Watermark of writer a: its checkpoints may be unaligned."]
 
 
+def test_what_holds_for_the_partition_above_is_no_blank(autostream: Command, orders: Orders) -> None:
+    _, out, _ = autostream("table", "inspect", "lake.db.orders")
+    assert re.findall(r"(?:keep|merge).*|as above", out)[1:4] == ["as above"] * 3
+
+
+def test_list_of_a_catalog_without_tables(autostream: Command, lake: SqlCatalog) -> None:
+    assert autostream("table", "list", "lake")[:2] == (0, "The catalog has no tables yet.\n")
+
+
 def test_inspect_of_a_table_without_a_snapshot(autostream: Command, lake: SqlCatalog) -> None:
     lake.create_table("db.empty", Schema(NestedField(1, "id", LongType())))
     report = autostream.document("table", "inspect", "lake.db.empty", "--files")
     assert (report["snapshot_id"], report["partitions"], report["files"], report["deletes"]) == (None, [], [], [])
     assert report["advice"] == []
-    assert autostream("table", "inspect", "lake.db.empty")[0] == 0
+    code, out, _ = autostream("table", "inspect", "lake.db.empty")
+    assert (code, "no snapshot yet" in out, "None" in out) == (0, True, False)
 
 
 # ------------------------------------------------------------------------------------- scan

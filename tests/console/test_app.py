@@ -431,3 +431,14 @@ def test_what_nobody_foresaw_is_shown_as_where_to_look(
     (entry,) = re.findall(r"The request failed\. The console.{1,5}s log says why, at (\w{8})\.", unescape(answer.text))
     assert f"({entry})" in caplog.text
     assert "RuntimeError: inside" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["[red]x[/red]", "a/watermark", "new\nline", "50%", "a?b#c", "<b>"])
+def test_each_table_that_is_listed_has_its_page(client: TestClient, lake: SqlCatalog, name: str) -> None:
+    lake.create_table(("db", name), Schema(NestedField(1, "id", LongType())))
+    links = re.findall(r'href="(/tables/[^"]*)"', client.get("/").text)
+    pages = [client.get(unescape(link)) for link in links]
+    assert [page.status_code for page in pages] == [200, 200]
+    api = "/api" + next(link for link in links if link != "/tables/lake.db.t")
+    for path in ("/watermark", "/watermark/history"):
+        assert client.get(unescape(api) + path).json()["table"] == f"lake.db.{name}"

@@ -99,6 +99,9 @@ def list_command(
 
 
 def _render_list(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        say("The catalog has no tables yet.")
+        return
     grid: list[list[Part]] = []
     for row in rows:
         numbers = [
@@ -145,8 +148,9 @@ def inspect(
 def _render_inspection(report: Mapping[str, Any]) -> None:
     counts, plan = report["counts"], report["compaction"]
     say((report["table"], "bold"), f"  format version {report['format_version']}, ", report["location"], indent=2)
+    head = f"snapshot {report['snapshot_id']}" if report["snapshot_id"] is not None else "no snapshot yet"
     say(
-        f"snapshot {report['snapshot_id']} (sequence number {report['sequence_number']}), "
+        f"{head} (sequence number {report['sequence_number']}), "
         f"{report['snapshots']:,} snapshots, {report['manifests']:,} manifests"
     )
     say(
@@ -184,7 +188,7 @@ def _render_partitions(partitions: list[dict[str, Any]]) -> None:
     for row in partitions[:_MOST_ROWS]:
         verdict = ("merge: " if row["groups"] else "keep: ") + row["compaction"]
         # What is true of many partitions in a row is said once.
-        said, before = "" if verdict == before else verdict, verdict
+        said, before = "as above" if verdict == before else verdict, verdict
         rows.append(
             [
                 row["partition"],

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from pyiceberg.table import Table
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from autostream.config import load_settings
@@ -122,13 +123,22 @@ def is_own_host(host: str, *, public_host: str | None, server: tuple[str, int | 
     return address.is_loopback or host in {public_host, server[0] if server else None}
 
 
+class _NameConvertor(PathConvertor):
+    """A table's name within a path: there may be anything in it, slashes and line ends too."""
+
+    regex = r"[\s\S]+"
+
+
+register_url_convertor("name", _NameConvertor())
+
+
 def _add_api(app: FastAPI, tables: Tables) -> None:
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         """Say that the console runs; catalogs are not asked."""
         return {"status": "ok"}
 
-    @app.get("/api/tables/{table}/watermark")
+    @app.get("/api/tables/{table:name}/watermark")
     def watermark(
         table: str, until: Until = None, lateness: Lateness = "0s", time_zone: Zone = "UTC"
     ) -> dict[str, Any]:
@@ -138,7 +148,7 @@ def _add_api(app: FastAPI, tables: Tables) -> None:
         document = found.to_dict()
         return document if condition is None else document | {"condition": judge(condition, {table: found}).to_dict()}
 
-    @app.get("/api/tables/{table}/watermark/history")
+    @app.get("/api/tables/{table:name}/watermark/history")
     def history(
         table: str,
         since: Annotated[str | None, Query(description="What was recorded from then on.")] = None,
@@ -173,7 +183,7 @@ def _add_pages(app: FastAPI, tables: Tables, templates: Jinja2Templates) -> None
         }
         return templates.TemplateResponse(request, "index.html", context)
 
-    @app.get("/tables/{table}", response_class=HTMLResponse, include_in_schema=False)
+    @app.get("/tables/{table:name}", response_class=HTMLResponse, include_in_schema=False)
     def page(
         request: Request, table: str, until: Until = None, lateness: Lateness = "0s", time_zone: Zone = "UTC"
     ) -> Response:
