@@ -140,3 +140,11 @@ def test_the_documentation_lists_every_setting_with_its_default_and_meaning(tmp_
         default = ", ".join(value.value) if isinstance(value.value, list) else value.value
         shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "–"
         assert f"| `{value.section}.{value.key}` | {shown} | {value.description} |" in documented
+
+
+def test_a_key_that_a_rule_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSTREAM_WATERMARK__WRITERS", '[{"job": "x"}]')
+    with pytest.raises(
+        ConfigurationError, match=r"`watermark\.writers` \(.*\) needs `table`, which {'job': 'x'} does not"
+    ):
+        load_settings()
