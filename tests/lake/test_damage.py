@@ -14,9 +14,11 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import orc
 from pyarrow.parquet.encryption import CryptoFactory, EncryptionConfiguration, KmsClient, KmsConnectionConfig
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.manifest import FileFormat
 from pyiceberg.types import LongType, NestedField
 
 from autostream.errors import AutostreamError, DataError, ServiceError, UnsupportedFileError
@@ -87,6 +89,15 @@ def test_encrypted_columns_are_no_damage_though_the_footer_is_plain(table: Forei
     with pytest.raises(UnsupportedFileError, match="is encrypted") as told:
         scan_table(table.load()).to_arrow()
     assert "Restore" not in str(told.value)
+
+
+@pytest.mark.parametrize("claimed", [FileFormat.PARQUET, FileFormat.AVRO])
+def test_a_file_of_another_format_than_its_manifest_says_is_no_damage(claimed: FileFormat, table: ForeignTable) -> None:
+    path = table.folder / "x"
+    orc.write_table(ROWS, path)
+    table.commit(table.entry(path, file_format=claimed, record_count=3))
+    with pytest.raises(UnsupportedFileError, match=f"is in ORC, though its manifest says {claimed.value}"):
+        scan_table(table.load()).to_arrow()
 
 
 def test_pages_that_no_reader_reads_are_damage(table: ForeignTable) -> None:

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import fastavro
 import pyarrow as pa
@@ -23,12 +24,21 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform, VoidTransform
 from pyiceberg.typedef import Record
-from pyiceberg.types import IntegerType, LongType, NestedField, StringType
+from pyiceberg.types import (
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    NestedField,
+    PrimitiveType,
+    StringType,
+    UUIDType,
+)
 
 from autostream.demo.writer import UpsertWriter
 from autostream.errors import ConfigurationError, DataError
 from autostream.iceberg.manifest_lists import listed_manifests
-from autostream.lake.files import FILE_PATH_FIELD_ID, Content
+from autostream.lake.files import FILE_PATH_FIELD_ID, Content, partition_key
 from autostream.lake.manifests import (
     ManifestReader,
     ManifestWriter,
@@ -275,6 +285,30 @@ def test_summaries_of_partitions(tmp_path: Path, table: Table) -> None:
         (1).to_bytes(4, "little"),
         (3).to_bytes(4, "little"),
     )
+
+
+@pytest.mark.parametrize(
+    ("field_type", "values"),
+    [
+        (UUIDType(), (UUID(int=1), UUID(int=1 << 127))),
+        (UUIDType(), (UUID(int=1), UUID(int=1 << 127).bytes)),  # one of a manifest without Avro's logical type
+        (DoubleType(), (0.0, -0.0)),
+        (FloatType(), (1.0, float("nan"))),
+    ],
+)
+def test_partitions_that_readers_order_differently_have_no_summary(
+    field_type: PrimitiveType, values: tuple[Any, ...], lake: SqlCatalog, tmp_path: Path
+) -> None:
+    """By bounds in another order Java would skip the manifest, data and deletes."""
+    spec = PartitionSpec(PartitionField(1, 1000, IdentityTransform(), "k"))
+    table = lake.create_table("db.t", Schema(NestedField(1, "k", field_type)), partition_spec=spec)
+    one = writer(table, tmp_path / "m.avro", spec_id=0)
+    for value in values:
+        one.add(described(partition=Record(value)))
+    manifest = one.close()
+    assert manifest.partitions is None
+    entries = read_entries(table.io, as_listed(manifest, 1))
+    assert [to_live_file(e, "m").partition for e in entries] == [partition_key(0, [value]) for value in values]
 
 
 def test_partitions_of_dropped_columns(lake: SqlCatalog, tmp_path: Path) -> None:

@@ -137,6 +137,8 @@ def find_damage(file: LiveFile, io: FileIO) -> Verdict | None:
     }
     if well_formed.get(file.file_format, True):
         return None
+    if other := next((name for name, sound in well_formed.items() if sound), None):
+        return Verdict(False, f"is in {other.upper()}, though its manifest says {file.file_format.upper()}")
     if size != file.size_bytes > 0:
         return Verdict(True, f"is {size} bytes long, its manifest says {file.size_bytes}")
     return Verdict(

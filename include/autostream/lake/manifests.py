@@ -28,6 +28,7 @@ from pyiceberg.manifest import (
     ManifestEntry,
     ManifestEntryStatus,
     ManifestFile,
+    PartitionFieldSummary,
     construct_partition_summaries,
     write_manifest_list,
 )
@@ -35,7 +36,18 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
-from pyiceberg.types import IcebergType, IntegerType, ListType, LongType, NestedField, StringType, StructType
+from pyiceberg.types import (
+    DoubleType,
+    FloatType,
+    IcebergType,
+    IntegerType,
+    ListType,
+    LongType,
+    NestedField,
+    StringType,
+    StructType,
+    UUIDType,
+)
 from pyiceberg.utils.concurrent import ExecutorFactory
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
@@ -57,6 +69,9 @@ _DATA_FILES = (".parquet", ".orc", ".avro")
 # Positions in a DataFile read with _READ_DATA_FILE, beyond those that DataFile has properties for.
 _REFERENCED_POSITION = len(DATA_FILE_TYPE[2].fields)
 _OFFSET_POSITION = _REFERENCED_POSITION + 1
+
+# Java orders UUIDs as two signed longs, and -0.0 before 0.0.
+_NO_COMMON_ORDER = (UUIDType, FloatType, DoubleType)
 
 # The positions of counts in a ManifestFile.
 _COUNTS = slice(7, 13)
@@ -357,10 +372,20 @@ class ManifestWriter:
             added_rows_count=self._rows[Status.ADDED],
             existing_rows_count=self._rows[Status.EXISTING],
             deleted_rows_count=self._rows[Status.DELETED],
-            partitions=construct_partition_summaries(
-                self._spec, _schema_with_sources(self._metadata, self._spec), self._partitions
-            ),
+            partitions=self._summaries(),
             key_metadata=None,
+        )
+
+    def _summaries(self) -> list[PartitionFieldSummary] | None:
+        """Return the ranges of partition values; none at all where readers order some of them differently.
+
+        By ranges in another order Java would skip the manifest; without any it looks into it.
+        """
+        types = partition_type(self._metadata, self._spec).fields
+        if any(isinstance(field.field_type, _NO_COMMON_ORDER) for field in types):
+            return None
+        return construct_partition_summaries(
+            self._spec, _schema_with_sources(self._metadata, self._spec), self._partitions
         )
 
 
