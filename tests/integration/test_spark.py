@@ -14,7 +14,7 @@ from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows
 from tests.support.services import SERVICES, need_fetched, need_programs
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("java")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.exhaustive, pytest.mark.xdist_group("java")]
 
 
 def by_spark(lake: SqlCatalog, directory: Path, *statements: str) -> list[dict[str, Any]]:

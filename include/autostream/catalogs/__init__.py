@@ -78,7 +78,9 @@ def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Cata
         raise
     except Exception as error:  # each catalog type fails in its own way
         if (failure := _explained(error)) is not None:
-            raise type(failure)(f"Catalog {name!r} cannot be opened: {failure}") from error
+            where = f" It is set in .pyiceberg.yaml, or by PYICEBERG_CATALOG__{name.upper()}__URI."
+            place = where if isinstance(failure, ConfigurationError) else ""
+            raise type(failure)(f"Catalog {name!r} cannot be opened: {failure}{place}") from error
         raise ConfigurationError(
             f"Catalog {name!r} cannot be opened: {error or type(error).__name__}. Configure it in .pyiceberg.yaml or "
             f"by environment variables such as PYICEBERG_CATALOG__{name.upper()}__URI, or check that the service it "
