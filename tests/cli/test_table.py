@@ -428,6 +428,8 @@ def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: Co
         ),
         (["--option", "min-input-files=few"], "Option min-input-files is 'few'"),
         (["--engine", "trino"], "Option engine is 'trino': it must be duckdb."),
+        (["--option", "enabled=false"], "Whether a table is enabled is not an option of a run"),
+        (["--option", "target-file-size-bytes=x"], "512MB, 2GiB. Correct or remove it."),
         (["--engine", "spark"], "Engine 'spark' is not available in this version, which has duckdb only."),
         (["--where", "v = 1"], "--where names v, by which the table is not partitioned"),
         (["--where", "id >"], "Invalid filter (--where). A value is expected here"),

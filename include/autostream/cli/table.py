@@ -327,6 +327,11 @@ def compact(
     from autostream.lake.state import read_state
 
     overrides = _pairs(option or []) | ({"engine": engine} if engine else {})
+    if "enabled" in overrides:
+        raise UsageError(
+            "Whether a table is enabled is not an option of a run, but a property of the table. This command compacts "
+            "the table that it names in any case: leave the option out."
+        )
     opened, name = _open(table)
     options = CompactionOptions.from_properties(opened.properties, overrides)
     if partition:

@@ -162,7 +162,8 @@ def _parse(name: str, text: str, label: str) -> Any:
     try:
         return _PARSERS[name](text)
     except (ValueError, ConfigurationError) as error:
-        raise ConfigurationError(f"{label} is {text!r}: {error}. Correct or remove it.") from error
+        reason = str(error).rstrip(".")
+        raise ConfigurationError(f"{label} is {text!r}: {reason}. Correct or remove it.") from error
 
 
 assert {_attribute(name, "") for name in _PARSERS} == {f.name for f in fields(CompactionOptions)}

@@ -265,7 +265,8 @@ def scan_table(
         unknown = [name for name in columns if name not in by_name]
         if unknown:
             there_are = one_of(unknown[0], by_name, "Its columns are")
-            raise UsageError(f"Table {full_name(table)} has no column {', '.join(unknown)}. {there_are}")
+            named = ", ".join(name or repr(name) for name in unknown)
+            raise UsageError(f"Table {full_name(table)} has no column {named}. {there_are}")
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise UsageError(f"Column {', '.join(twice)} is asked for more than once. Name each column once.")

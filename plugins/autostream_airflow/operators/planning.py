@@ -158,7 +158,8 @@ def _check(params: Mapping[str, Any]) -> None:
         )
     param = "options"
     try:
-        CompactionOptions.from_properties({}, options)
+        if (engine := CompactionOptions.from_properties({}, options).engine) != "duckdb":
+            raise ConfigurationError(f"Engine {engine!r} is not available in this version, which has duckdb only.")
         param = "where"
         parse_where(params["where"] or None)
         param = "tables"
