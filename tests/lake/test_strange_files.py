@@ -273,6 +273,17 @@ def test_a_key_that_differs_from_another_by_case(lake: SqlCatalog) -> None:
     assert_kept(table, "id", [1])
 
 
+def test_a_key_is_not_what_has_its_id_elsewhere(lake: SqlCatalog) -> None:
+    table = table_of(lake, ID, NestedField(2, "n", StructType(NestedField(3, "a", LongType()))))
+    key = table.schema().find_field("n.a").field_id
+    other = pa.struct([pa.field("z", pa.int64(), metadata=id_of(99))])
+    rows = pa.table({"q": [7, 8], "id": [1, 2], "n": pa.array([{"z": 1}, {"z": 2}], other)})
+    add(table, identified(rows, q=key, id=1, n=2))
+    stored = pa.struct([pa.field("a", pa.int64(), metadata=id_of(key))])
+    add(table, identified(pa.table({"id": [1], "n": pa.array([{"a": 7}], stored)}), id=1, n=2), equality_ids=[key])
+    assert_kept(table, "id", [1, 2])
+
+
 # -------------------------------------------------------------------------- what only the partition says of a field
 
 

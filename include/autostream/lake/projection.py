@@ -163,14 +163,14 @@ class Columns:
         path: the file, for messages.
         names: the table's names of columns by id, for messages: a copy has others.
         constants: SQL of what the files may lack because their partition says it, by id.
-        parents: ids of the structs that such fields are in.
+        paths: ids from a column of the table down to a key: writers reuse ids at other places.
     """
 
     fields: tuple[PhysicalField, ...]
     path: str
     names: Mapping[int | None, str]
     constants: Mapping[int, str] = dataclasses.field(default_factory=dict)
-    parents: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    paths: Mapping[int, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def column(self, field_id: int, field_type: IcebergType) -> str:
         """Return the SQL of a top-level column as the given type: NULL where neither file nor partition has it.
@@ -191,16 +191,15 @@ class Columns:
         Raises:
             DataError: its type in the file is none that can be read as the given one.
         """
-        if (found := self._search(field_id)) is not None:
+        path = self.paths.get(field_id)
+        found = self._search(field_id) if path is None else self._walk(path)
+        if found is not None:
             return self._convert(found[0], field_type, found[1])[0]
-        if field_id not in self.parents:
-            return self._missing(field_id, field_type)
-        struct = self._search(self.parents[field_id])
-        return (
-            f"CASE WHEN {struct[1]} IS NOT NULL THEN {self._missing(field_id, field_type)} END"
-            if struct
-            else (null_of(field_type))
-        )
+        missing = self._missing(field_id, field_type)
+        if path is None or len(path) == 1:
+            return missing
+        struct = self._walk(path[:-1])
+        return f"CASE WHEN {struct[1]} IS NOT NULL THEN {missing} END" if struct else null_of(field_type)
 
     def has(self, field_id: int) -> bool:
         """Say whether the file has a field, at any depth of structs."""
@@ -219,6 +218,17 @@ class Columns:
             return None
 
         return search(self.fields, None)
+
+    def _walk(self, path: Sequence[int]) -> tuple[PhysicalField, str] | None:
+        """Return the field at the end of a path of ids, with its SQL."""
+        fields, found = self.fields, None
+        for field_id in path:
+            child = next((f for f in fields if f.field_id == field_id), None)
+            if child is None:
+                return None
+            sql = quoted(child.name) if found is None else f"struct_extract({found[1]}, {text(child.name)})"
+            fields, found = child.children if child.kind == "struct" else (), (child, sql)
+        return found
 
     def _missing(self, field_id: int, field_type: IcebergType) -> str:
         said = self.constants.get(field_id)

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import duckdb
 from pydantic import ValidationError
@@ -120,10 +119,11 @@ class Relations:
                 if i not in {c.field_id for c in columns}
             ),
         )
+        paths = {i: path for i in keys if (path := self._path(i))}
         index = {file.path: i for i, file in zip(indexes, files, strict=True)}
         parts = []
         for item in self._classes(files, wanted):
-            found = replace(item.columns, constants=self._identity_values(item.files[0]), parents=self._parents)
+            found = replace(item.columns, constants=self._identity_values(item.files[0]), paths=paths)
             selected = [f"{found.column(c.field_id, c.field_type)} AS c{c.field_id}" for c in columns]
             selected += [f"{as_key(found.leaf(i, t), t)} AS k{i}" for i, t in keys.items()]
             selected.append(f"{_file_number([index[f.path] for f in item.files])} * {ROWS} + file_row_number AS _row")
@@ -194,13 +194,11 @@ class Relations:
         types = {i: field_type(self._metadata, i) for i, value in said.items() if value is not None}
         return {i: f"CAST({sql_literal(said[i], t)} AS {duckdb_type(t)})" for i, t in types.items() if t is not None}
 
-    @cached_property
-    def _parents(self) -> dict[int, int]:
-        """The structs that sources of identity partitions are in, by field id."""
-        sources = {f.source_id for s in self._metadata.specs().values() for f in s.fields}
-        schemas = (*self._metadata.schemas, self._metadata.schema())
-        paths = [path for schema in schemas for i in sources if len(path := field_path(schema, i)) > 1]
-        return {path[-1].field_id: path[-2].field_id for path in paths}
+    def _path(self, field_id: int) -> tuple[int, ...]:
+        """Return the ids from a column down to a field, by the current schema or the newest that has it."""
+        schemas = [self._metadata.schema(), *sorted(self._metadata.schemas, key=lambda s: s.schema_id, reverse=True)]
+        found = next((path for schema in schemas if (path := field_path(schema, field_id))), ())
+        return tuple(field.field_id for field in found)
 
     def _classes(self, files: Sequence[LiveFile], wanted: Schema) -> list[FileClass]:
         """Return the files by physical schema, each readable as Parquet."""
