@@ -424,16 +424,21 @@ def pyiceberg_catalogs() -> dict[str, dict[str, str]]:
     try:
         catalogs = Config().config.get("catalog") or {}
     except Exception as error:
-        raise ConfigurationError(
-            f"PyIceberg's configuration cannot be read: {_without_content(error)}. See .pyiceberg.yaml in "
-            "PYICEBERG_HOME, the home directory or the working directory."
-        ) from None
+        raise unreadable(error) from None
     if not isinstance(catalogs, dict):
         raise ConfigurationError("PyIceberg's configuration is wrong: `catalog` must map names to properties.")
     found = {str(name): properties for name, properties in sorted(catalogs.items()) if isinstance(properties, dict)}
     for properties in found.values():
         learn_from(properties)
     return {name: {str(key): str(value) for key, value in properties.items()} for name, properties in found.items()}
+
+
+def unreadable(error: Exception) -> ConfigurationError:
+    """Return what to tell of a file of PyIceberg's that is no YAML."""
+    return ConfigurationError(
+        f"PyIceberg's configuration cannot be read: {_without_content(error)}. See .pyiceberg.yaml in "
+        "PYICEBERG_HOME, the home directory or the working directory."
+    )
 
 
 def _without_content(error: Exception) -> str:

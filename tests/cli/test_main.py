@@ -9,6 +9,7 @@ import pytest
 
 from autostream import errors
 from autostream.cli import main
+from tests.support.commands import autostream as process
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +126,11 @@ def test_what_nobody_foresaw_is_logged_with_its_traceback(
     assert (code, out) == (1, "")
     assert "ZeroDivisionError: a number" in err
     assert caplog.records[-1].exc_info
+
+
+@pytest.mark.parametrize("text", ['catalog:\n  x: {uri: "hidden"', "catalog:\n\tx: hidden", "hidden"])
+def test_a_broken_file_of_pyicebergs_is_no_defect(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".pyiceberg.yaml").write_text(text)
+    done = process("watermark", "get", "x.a.b", PYICEBERG_HOME=str(tmp_path))
+    assert (done.exit_code, "hidden" in done.stderr) == (2, False)
+    assert done.stderr.startswith("error: PyIceberg's configuration cannot be read: ")

@@ -6,7 +6,8 @@ import logging
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated
+from traceback import extract_tb
+from typing import Annotated, Final
 
 import typer
 from typer.exceptions import TyperException
@@ -16,7 +17,8 @@ from autostream.cli import config, db, demo, interrupts, lock, serve, table, wat
 from autostream.cli.checkout import require_own_code
 from autostream.cli.output import configure_logging, print_error
 from autostream.cli.terminal import steady_streams
-from autostream.errors import AutostreamError, ResourceError
+from autostream.config import unreadable
+from autostream.errors import AutostreamError, ConfigurationError, ResourceError
 from autostream.resources import is_disk_full
 
 app = typer.Typer(
@@ -36,6 +38,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(serve.app)
 app.add_typer(demo.app)
+
+_PYICEBERGS_CONFIGURATION: Final = str(Path("pyiceberg", "utils", "config.py"))
 
 _logger = logging.getLogger(__name__)
 
@@ -93,6 +97,10 @@ def _explain(error: Exception) -> int:
         _logger.debug("the error came from here", exc_info=True)
         print_error(f"No space is left: {error}. Free some, or name a place on another disk, and run it again.")
         return ResourceError.exit_code
+    # PyIceberg reads its file when it is imported, and what it raises shows lines of it.
+    if any(frame.filename.endswith(_PYICEBERGS_CONFIGURATION) for frame in extract_tb(error.__traceback__)):
+        print_error(str(unreadable(error)))
+        return ConfigurationError.exit_code
     # Nobody foresaw this one, so whoever reports it needs the traceback.
     _logger.error("unexpected %s", type(error).__name__, exc_info=error)
     print_error(f"{type(error).__name__}: {error}. This is a defect of autostream: please report it as logged above.")
