@@ -12,6 +12,7 @@ import pytest
 from pyiceberg.utils.config import Config
 
 from autostream.cli.main import run
+from autostream.cli.output import configure_logging
 from autostream.lake.outcomes import outcome_of_error
 from autostream_airflow import marks, worker
 
@@ -78,6 +79,7 @@ def page(path: str) -> str:
 
     from autostream.console.app import create_app
 
+    configure_logging(2)  # as `autostream serve` does
     with TestClient(create_app(), base_url="http://localhost", raise_server_exceptions=False) as client:
         return client.get(path).text
 
