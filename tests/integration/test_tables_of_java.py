@@ -33,7 +33,7 @@ def _compare(lake: SqlCatalog, tmp_path: Path, *, version: str, seed: int, table
 @pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_few_tables(lake: SqlCatalog, tmp_path: Path, version: str) -> None:
-    _compare(lake, tmp_path, version=version, seed=1, tables=12)
+    _compare(lake, tmp_path, version=version, seed=1, tables=8)
 
 
 @pytest.mark.exhaustive
