@@ -20,7 +20,7 @@ from benchmarks.waiting import measure as measure_waiting
 from benchmarks.webhdfs import measure as measure_webhdfs
 
 _HEADER = "| work | CPU s | wall s | peak MB | runs |\n| --- | --- | --- | --- | --- |"
-_COMMAND = [sys.executable, "-c", "from autostream.cli.main import run; run()"]
+_COMMAND = [sys.executable, "-c", "from autostream.cli.start import run; run()"]
 
 
 def _report(text: str) -> None:

@@ -24,7 +24,7 @@ import pyarrow as pa
 CHECKPOINT_SECONDS = 60
 _VERTICES = ("a" * 32, "b" * 32, "c" * 32)
 _NAMES = ("Source: rows", "IcebergStreamWriter", "IcebergFilesCommitter -> IcebergSink lake.db.t{n}: Writer")
-_COMMAND = [sys.executable, "-c", "from autostream.cli.main import run; run()"]
+_COMMAND = [sys.executable, "-c", "from autostream.cli.start import run; run()"]
 
 
 class _JobManager(BaseHTTPRequestHandler):

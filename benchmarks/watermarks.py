@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.measure import spread
 
-_COMMAND = [sys.executable, "-c", "from autostream.cli.main import run; run()"]
+_COMMAND = [sys.executable, "-c", "from autostream.cli.start import run; run()"]
 
 
 def beside_a_writer(*, seconds: float, recorded: bool, checkpoint_ms: int = 1000) -> dict[str, Any]:

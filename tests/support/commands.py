@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from autostream.cli.main import run; run()"]
+COMMAND = [sys.executable, "-c", "from autostream.cli.start import run; run()"]
 
 
 @dataclass(frozen=True)

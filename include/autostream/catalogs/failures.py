@@ -14,7 +14,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import requests
-from hive_metastore.ttypes import MetaException
 from pydantic import ValidationError
 from pyiceberg.exceptions import (
     AuthorizationExpiredError,
@@ -27,7 +26,6 @@ from pyiceberg.exceptions import (
     UnauthorizedError,
 )
 
-from autostream.catalogs.hive_answers import Answer, answer_of
 from autostream.errors import AutostreamError, ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.answers import first_line
 from autostream.hadoop.transport import reason_of
@@ -164,6 +162,11 @@ def is_busy(error: BaseException) -> bool:
 
 
 def _of_metastore(error: BaseException) -> AutostreamError | None:
+    # Not loaded by those who have no metastore: Thrift's classes take a moment of every command.
+    from hive_metastore.ttypes import MetaException
+
+    from autostream.catalogs.hive_answers import Answer, answer_of
+
     if isinstance(error, MetaException) and answer_of(error) is Answer.FORBIDDEN:
         return DeniedError(
             f"The metastore denies this: {error.message}. Have the account that acts granted what it needs, or set "

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 from autostream.catalogs.swap import CommitLock
 from autostream.config import ZooKeeperSettings, load_settings
-from autostream.coordination.client import shared_client
-from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey
 from autostream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from autostream.coordination.lock import TableLock
 
 LOCK_TYPE: Final = "autostream.lock.type"
 LOCK_TIMEOUT: Final = "autostream.lock.timeout-ms"
@@ -136,6 +137,9 @@ def zookeeper_lock(key: LockKey, *, table: Mapping[str, str], catalog: Mapping[s
         ConfigurationError: no ensemble is configured.
         ServiceError: it cannot be reached.
     """
+    from autostream.coordination.client import shared_client
+    from autostream.coordination.lock import TableLock
+
     client = shared_client(zookeeper_settings(catalog))
     return TableLock(client, key, what="commit", timeout_seconds=timeout_seconds(table, catalog))
 
