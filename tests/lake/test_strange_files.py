@@ -370,7 +370,7 @@ def test_a_name_mapping_that_is_none(lake: SqlCatalog) -> None:
     table = table_of(lake, ID)
     add(table, identified(pa.table({"id": [1]}), id=1))
     set_mapping(table, "[{")
-    with pytest.raises(ConfigurationError, match=r"schema\.name-mapping\.default is no name mapping"):
+    with pytest.raises(ConfigurationError, match=r"schema\.name-mapping\.default is not a valid name mapping"):
         values(table, "id")
 
 

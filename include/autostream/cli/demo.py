@@ -31,7 +31,7 @@ def demo(
     """Seed a small lakehouse, compact it through Airflow, and have a workflow run for an hour that is complete."""
     from autostream.demo.run import demonstrate
 
-    interrupts.leave_behind(f"{directory} holds an unfinished demo: run it again, it begins anew.")
+    interrupts.leave_behind(f"{directory} holds an unfinished demo. Run it again: it starts from the beginning.")
     with progress("demo") as report:
         done = demonstrate(directory, report_progress=report)
     emit(done.to_dict(), as_json=as_json, render=lambda: _render(done))

@@ -52,5 +52,5 @@ def explain_unreadable(file_io: FileIO, path: str, what: str, error: Exception) 
         said = str(second)
     return UnsupportedFileError(
         f"{what} is a sound Avro file that this version of autostream cannot read ({said}). Nothing was changed. Use "
-        "another engine for this table, or let it write the manifests anew (rewrite_manifests), and report this."
+        "another engine for this table, or let it rewrite the manifests (rewrite_manifests), and report this."
     )

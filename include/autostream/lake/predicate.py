@@ -177,12 +177,12 @@ def _partition_evaluator(
         if isinstance(part.transform, TruncateTransform) and isinstance(field.field_type, IntegerType | LongType)
     }
 
-    def may_match(partition: Record) -> bool:
+    def admits(partition: Record) -> bool:
         # Java truncates the least numbers beyond the end of their type; what it gets is no multiple of the width.
         overflown = any((partition[i] or 0) % width for i, width in widths.items())
         return overflown or test(_as_literals(partition))
 
-    return may_match
+    return admits
 
 
 def _as_literals(partition: Record) -> Record:

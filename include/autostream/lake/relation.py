@@ -363,7 +363,7 @@ def _name_mapping(metadata: TableMetadata) -> NameMapping | None:
         return metadata.name_mapping()
     except ValidationError as error:
         raise ConfigurationError(
-            f"Table property {TableProperties.DEFAULT_NAME_MAPPING} is no name mapping that Iceberg could read: "
+            f"Table property {TableProperties.DEFAULT_NAME_MAPPING} is not a valid name mapping: "
             f"{error.errors()[0]['msg']}. Correct or remove it."
         ) from error
 
