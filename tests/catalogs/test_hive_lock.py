@@ -95,7 +95,7 @@ def test_who_waits_is_told_for_whom_and_leaves_nothing_behind(metastore: Metasto
         assert len(entries(metastore, "busy")) == 1
 
 
-def test_a_place_in_the_queue_that_expired_is_taken_anew(metastore: Metastore) -> None:
+def test_a_place_in_the_queue_that_expired_is_taken_again(metastore: Metastore) -> None:
     got: list[str] = []
 
     def wait() -> None:
@@ -112,6 +112,28 @@ def test_a_place_in_the_queue_that_expired_is_taken_anew(metastore: Metastore) -
     waiter.join()
     assert got == ["held"]
     assert entries(metastore, "queue") == []
+
+
+def test_a_request_that_fails_by_itself_is_made_again(proxied: tuple[FaultProxy, Metastore]) -> None:
+    proxy, metastore = proxied
+    fault = proxy.cut_request(thrift_call("lock"), times=3)
+    with HiveLock(metastore, "locks", "again", QUICK) as held:
+        assert fault.hits == 3
+        held.verify()
+    assert entries(metastore, "again") == []
+
+
+def test_a_metastore_that_fails_each_request_is_asked_until_the_time_is_up(
+    proxied: tuple[FaultProxy, Metastore],
+) -> None:
+    proxy, metastore = proxied
+    proxy.cut_request(thrift_call("lock"), times=10**6)
+    impatient = HiveLockPolicy(timeout_ms=100, check_min_wait_ms=10)
+    with pytest.raises(
+        ServiceError, match=r"The metastore did not lock locks\.never: .*Nothing was changed. Try again"
+    ):
+        HiveLock(metastore, "locks", "never", impatient).__enter__()
+    assert entries(metastore, "never") == []
 
 
 def test_a_metastore_that_lists_no_locks(metastore: Metastore) -> None:

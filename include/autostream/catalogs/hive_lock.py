@@ -25,7 +25,8 @@ from hive_metastore.ttypes import (
     ShowLocksRequest,
     UnlockRequest,
 )
-from thrift.Thrift import TException
+from thrift.Thrift import TApplicationException, TException
+from thrift.transport.TTransport import TTransportException
 
 from autostream.coordination.holder import process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, LockLostError, LockTimeoutError, ServiceError
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 AGENT: Final = "autostream"
 _STATES: Final[Mapping[int, str]] = LockState._VALUES_TO_NAMES
+_PASSES: Final = (TApplicationException, TTransportException, MetastoreAnswerLostError)
+"""Errors of a request for a lock that say nothing about the request itself: it is made again."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,7 @@ class HiveLock:
     _stop: threading.Event = field(default_factory=threading.Event)
     _heartbeat: threading.Thread | None = None
     _lost: str | None = None
+    _refusal: str = ""
 
     def __post_init__(self) -> None:
         # Found by it where the answer to the request is lost; process and start tell the janitor who lives.
@@ -235,15 +239,18 @@ class HiveLock:
         wait = self.policy.check_min_wait_ms / 1000
         state = self._request()
         while state != LockState.ACQUIRED:
-            if state != LockState.WAITING:
+            if state not in (LockState.WAITING, None):
                 raise ServiceError(
                     f"The metastore did not lock {self.database}.{self.table}: {_STATES.get(state, state)}. Try again."
                 )
             if self.clock() + wait > deadline:
-                raise self._timed_out()
+                raise self._timed_out() if state is not None else self._refused()
             self.sleep(wait)
             wait = min(wait * 1.5, self.policy.check_max_wait_ms / 1000)
             try:
+                if state is None:
+                    state = self._request()
+                    continue
                 with self.metastore.session() as client:
                     state = client.check_lock(CheckLockRequest(lockid=self._lock_id)).state
             except NoSuchLockException:  # expired while it waited: the metastore was not asked for too long
@@ -251,8 +258,13 @@ class HiveLock:
             except (TException, ServiceError) as error:
                 logger.warning("The metastore does not say whether %s is locked: %s", self.table, error)
 
-    def _request(self) -> int:
-        """Ask for the lock; the state it has. Where the answer is lost, the lock is looked for by its agent."""
+    def _request(self) -> int | None:
+        """Ask for the lock and return its state; None where the metastore has no entry of it after an error.
+
+        Where the answer is lost, the lock is looked for by its agent. Metastores fail single requests by themselves,
+        as when two transactions of their database block each other: Java's writers ask again until their time is up,
+        and so does the caller.
+        """
         component = LockComponent(
             level=LockLevel.TABLE,
             type=LockType.EXCLUSIVE,
@@ -271,16 +283,22 @@ class HiveLock:
         except (TException, MetastoreAnswerLostError) as error:
             found = self._find()
             if found is None:
-                raise ServiceError(
-                    f"The metastore did not lock {self.database}.{self.table}: {error or type(error).__name__}. "
-                    "Nothing was changed. Try again."
-                ) from error
+                self._refusal = str(error) or type(error).__name__
+                if not isinstance(error, _PASSES):
+                    raise self._refused() from error
+                logger.warning("The metastore did not lock %s.%s: %s", self.database, self.table, self._refusal)
+                return None
             self._lock_id = found.lock_id
             return int(LockState._NAMES_TO_VALUES[found.state])
 
     def _find(self) -> HiveLockEntry | None:
         locks = show_hive_locks(self.metastore, self.database, self.table)
         return next((lock for lock in locks if lock.agent == self.agent), None)
+
+    def _refused(self) -> ServiceError:
+        return ServiceError(
+            f"The metastore did not lock {self.database}.{self.table}: {self._refusal}. Nothing was changed. Try again."
+        )
 
     def _timed_out(self) -> LockTimeoutError:
         seconds = self.policy.timeout_ms / 1000
