@@ -7,8 +7,8 @@ import time
 from collections import Counter
 
 from autostream.catalogs import TableName, list_tables, open_catalog, open_table
-from autostream.lake.compact import compact_table
-from autostream.lake.options import CompactionOptions
+from autostream.lake.compaction.compact import compact_table
+from autostream.lake.compaction.options import CompactionOptions
 from autostream.resources import EngineResources
 
 

@@ -57,9 +57,9 @@ def beside_a_writer(*, seconds: float, recorded: bool, checkpoint_ms: int = 1000
 def asking(*, runs: int) -> dict[str, list[float]]:
     """Measure `watermark get`: the whole process, and the read alone on a catalog that is open."""
     from autostream.catalogs import open_table
-    from autostream.watermark.properties import Report, advance
+    from autostream.watermark.codec import Report, advance
     from autostream.watermark.publish import publish
-    from autostream.watermark.read import read_mark
+    from autostream.watermark.reading.table_marks import read_mark
 
     with tempfile.TemporaryDirectory(prefix="autostream-bench-") as name:
         environment, catalog = _lake(Path(name))

@@ -18,7 +18,7 @@ import requests
 from pyiceberg.io import FileIO
 
 from autostream.hadoop.fileio import WebHdfsFileIO
-from autostream.lake.engine import Engine
+from autostream.lake.engine.duckdb_engine import Engine
 from autostream.resources import EngineResources
 from benchmarks.measure import spread
 

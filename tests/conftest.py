@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream import masking
@@ -12,6 +13,10 @@ from tests.support.flink_tables import FlinkTable, flink_tables_in
 
 if TYPE_CHECKING:
     from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
+
+# Properties are not timed: the machine may be busy with something else.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

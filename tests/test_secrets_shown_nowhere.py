@@ -13,7 +13,7 @@ from pyiceberg.utils.config import Config
 
 from autostream.cli.main import run
 from autostream.cli.output import configure_logging
-from autostream.lake.outcomes import outcome_of_error
+from autostream.lake.compaction.outcomes import outcome_of_error
 from autostream_airflow import marks, worker
 
 AT = "127.0.0.1:1"  # nobody listens there

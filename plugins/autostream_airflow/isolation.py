@@ -156,7 +156,7 @@ def _too_slow(request: Mapping[str, Any], timeout_seconds: float) -> TimedOutErr
 
 
 def _row(request: Mapping[str, Any], error: AutostreamError) -> dict[str, Any]:
-    from autostream.lake.outcomes import outcome_of_error
+    from autostream.lake.compaction.outcomes import outcome_of_error
 
     return outcome_of_error(request.get("table") or request["catalog"], error)
 

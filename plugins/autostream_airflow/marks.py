@@ -53,7 +53,7 @@ class MarkReader:
     def read(self, table: str) -> Reading:
         """Looks at a table."""
         from autostream.catalogs import TableName
-        from autostream.watermark.read import read_mark
+        from autostream.watermark.reading.table_marks import read_mark
 
         try:
             name = TableName.parse(table)

@@ -198,7 +198,7 @@ def _prepare() -> None:
     stop the event loop for 50 ms and more.
     """
     with suppress(ImportError):  # which each look will tell of
-        import autostream.watermark.read  # noqa: F401
+        import autostream.watermark.reading.table_marks  # noqa: F401
     with _freezing:
         if not _frozen:
             gc.freeze()

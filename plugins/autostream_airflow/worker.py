@@ -59,7 +59,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
             was `named`; to compact, `partitions`; to compact or sweep, `dry_run`.
     """
     from autostream.errors import AutostreamError
-    from autostream.lake.outcomes import outcome_of_error
+    from autostream.lake.compaction.outcomes import outcome_of_error
 
     try:
         return {"value": _ACTIONS[request["action"]](request)}
@@ -82,8 +82,8 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
     Where nothing is to be rewritten but deletes are to go, that is a group without files.
     """
     from autostream.catalogs import open_table
-    from autostream.lake.compact import plan_compaction
-    from autostream.lake.options import CompactionOptions
+    from autostream.lake.compaction.compact import plan_compaction
+    from autostream.lake.compaction.options import CompactionOptions
 
     table = open_table(request["table"], catalog=_catalog(request))
     options = CompactionOptions.from_properties(table.properties, request["options"])
@@ -97,8 +97,8 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
 def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
     """The result of the compaction, as `autostream table compact --json` prints it."""
     from autostream.catalogs import TableName, open_table
-    from autostream.lake.compact import compact_table
-    from autostream.lake.options import CompactionOptions
+    from autostream.lake.compaction.compact import compact_table
+    from autostream.lake.compaction.options import CompactionOptions
 
     name = TableName.parse(request["table"])
     table = open_table(name, catalog=_catalog(request))
@@ -121,7 +121,7 @@ def _sweep(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     from autostream.catalogs.hive import HiveCatalog
     from autostream.config import load_settings
     from autostream.errors import ConfigurationError
-    from autostream.lake.janitor import sweep_locks
+    from autostream.locks.janitor import sweep_locks
 
     catalog = _catalog(request)
     if not isinstance(catalog, HiveCatalog):

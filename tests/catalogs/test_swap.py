@@ -12,7 +12,7 @@ from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownExcept
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from autostream.catalogs.locking import AllOf
-from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.catalogs.swap import (
     ForbiddenError,
     NotSentError,

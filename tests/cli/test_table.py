@@ -23,7 +23,7 @@ from pyiceberg.utils.config import Config
 from autostream.cli import main
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import DataError
-from autostream.lake.steps import Step
+from autostream.lake.commit.steps import Step
 from tests.support.lakes import BUCKETED, Orders
 from tests.support.reader import read_table
 from tests.support.upserts import EVERYTHING, SHAPES, random_upserts
@@ -452,7 +452,7 @@ def test_a_wrong_property_of_the_table_is_named(autostream: Command, orders: Ord
 def test_a_conflict_is_exit_code_3_and_changes_nothing(
     autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autostream.lake import compact
+    from autostream.lake.compaction import compact
 
     rewrite = compact.GroupRewriter.rewrite
 
@@ -800,7 +800,7 @@ def test_a_group_that_fails_by_ctrl_c_is_not_called_damaged(
         except KeyboardInterrupt:
             raise DataError("a file is damaged") from None
 
-    monkeypatch.setattr("autostream.lake.compact.GroupRewriter.rewrite", interrupted)
+    monkeypatch.setattr("autostream.lake.compaction.compact.GroupRewriter.rewrite", interrupted)
     code, out, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
     assert (code, out) == (130, "")
     assert err.endswith(NOTHING_CHANGED)

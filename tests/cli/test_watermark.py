@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from autostream.cli import watermark
 from autostream.cli.watermark import app
 from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DeniedError, TimedOutError, UsageError
-from autostream.watermark.properties import Report, advance
+from autostream.times import FOREVER_MS, parse_instant
+from autostream.watermark.codec import Report, advance
 from autostream.watermark.publish import publish
-from autostream.watermark.times import FOREVER_MS, parse_instant
 from tests.support.catalogs import IDS
 from tests.support.commands import autostream
 
@@ -387,7 +387,7 @@ def test_a_catalog_that_denies_us_is_not_waited_for(table: SqlCatalog, monkeypat
     def deny(*_: object, **__: object) -> None:
         raise DeniedError("not you")
 
-    monkeypatch.setattr("autostream.watermark.read.read_mark", deny)
+    monkeypatch.setattr("autostream.watermark.reading.table_marks.read_mark", deny)
     with pytest.raises(DeniedError, match="not you"):
         run("wait", "lake.db.t", "--until", T, "--timeout", "10")
 

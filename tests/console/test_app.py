@@ -13,10 +13,10 @@ from pyiceberg.utils.config import Config
 from autostream.catalogs import open_catalog
 from autostream.console import tables as module
 from autostream.console.app import create_app, is_own_host
-from autostream.watermark.history import record
-from autostream.watermark.properties import Change, Report, advance, reset, retire
+from autostream.times import FOREVER_MS
+from autostream.watermark.codec import Change, Report, advance, reset, retire
+from autostream.watermark.history.table_history import record
 from autostream.watermark.publish import publish
-from autostream.watermark.times import FOREVER_MS
 
 T0 = 1_790_002_800_000  # 2026-09-21T15:00Z
 MINUTE = 60_000
@@ -32,7 +32,7 @@ def client(lake: SqlCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
     monkeypatch.setattr(module, "now_ms", lambda: T0 + 30 * MINUTE)
     monkeypatch.setattr("autostream.console.app.now_ms", lambda: T0 + 30 * MINUTE)
-    monkeypatch.setattr("autostream.watermark.history._now_ms", lambda: T0 + 30 * MINUTE)
+    monkeypatch.setattr("autostream.watermark.history.table_history._now_ms", lambda: T0 + 30 * MINUTE)
     lake.create_table("db.t", Schema(NestedField(1, "id", LongType())))
     with TestClient(create_app(), base_url="http://localhost:8090", raise_server_exceptions=False) as client:
         yield client

@@ -1,8 +1,8 @@
 import pytest
 
 from autostream.console import view
+from autostream.times import FOREVER_MS
 from autostream.watermark.marks import Source, Status, TableMark, WriterMark
-from autostream.watermark.times import FOREVER_MS
 
 NOW = 1_790_002_800_000
 MINUTE = 60_000

@@ -23,8 +23,8 @@ from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey
 from autostream.coordination.registry import held_lock
 from autostream.demo.writer import Changes, UpsertWriter
+from autostream.iceberg.state import read_state
 from autostream.lake.scan import scan_table
-from autostream.lake.state import read_state
 from tests.dags.airflow_runs import run_dag
 
 if TYPE_CHECKING:

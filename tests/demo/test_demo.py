@@ -20,9 +20,9 @@ from autostream.demo.airflow import LocalAirflow, find_project
 from autostream.demo.measure import Figures, measure
 from autostream.demo.timeline import Timeline
 from autostream.errors import AutostreamError, UsageError
-from autostream.lake.compact import compact_table
-from autostream.lake.options import CompactionOptions
-from autostream.lake.state import read_state
+from autostream.iceberg.state import read_state
+from autostream.lake.compaction.compact import compact_table
+from autostream.lake.compaction.options import CompactionOptions
 
 NAMES = ["lake.shop.orders", "lake.shop.users", "lake.shop.events", "lake.shop.payments"]
 

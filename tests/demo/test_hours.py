@@ -17,8 +17,8 @@ from autostream.demo.hours import EventWriter
 from autostream.demo.timeline import AirflowApi, Timeline, read_timeline
 from autostream.errors import AutostreamError, ServiceError
 from autostream.lake.scan import scan_table
-from autostream.watermark.read import read_mark
-from autostream.watermark.times import to_ms
+from autostream.times import to_ms
+from autostream.watermark.reading.table_marks import read_mark
 
 HOUR = datetime(2026, 11, 23, 1, tzinfo=UTC)
 KEY = "2026-11-23T01:00:00"

@@ -10,9 +10,9 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.transforms import IdentityTransform
 
-from autostream.lake.files import Content, LiveFile, normalize_path
-from autostream.lake.output import FILE_PREFIX
-from autostream.lake.state import read_state
+from autostream.iceberg.files import Content, LiveFile, normalize_path
+from autostream.iceberg.state import read_state
+from autostream.lake.engine.output_files import FILE_PREFIX
 from tests.support.commands import autostream, finish, start
 from tests.support.lakes import BUCKETED, Orders
 from tests.support.reader import read_table

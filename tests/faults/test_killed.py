@@ -10,10 +10,10 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.manifest import clear_manifest_cache
 from pyiceberg.table import Table
 
-from autostream.lake.files import normalize_path
-from autostream.lake.output import FILE_PREFIX
+from autostream.iceberg.files import normalize_path
+from autostream.lake.commit.steps import Step
+from autostream.lake.engine.output_files import FILE_PREFIX
 from autostream.lake.scan import scan_table
-from autostream.lake.steps import Step
 from tests.support.lakes import BUCKETED, Orders, compact
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows

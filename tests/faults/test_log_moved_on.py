@@ -7,7 +7,7 @@ import pytest
 from pyiceberg.exceptions import CommitStateUnknownException
 from pyiceberg.table import Table
 
-from autostream.lake.files import normalize_path
+from autostream.iceberg.files import normalize_path
 from tests.faults.worlds import World, world
 from tests.support.catalogs import append, ids
 from tests.support.faultproxy import thrift_call

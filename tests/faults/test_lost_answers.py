@@ -10,9 +10,9 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, ForbiddenError
 from pyiceberg.table import CommitTableResponse
 
-from autostream.catalogs.retry import RetryPolicy
-from autostream.lake.files import normalize_path
-from autostream.lake.output import FILE_PREFIX
+from autostream.catalogs.retry_policy import RetryPolicy
+from autostream.iceberg.files import normalize_path
+from autostream.lake.engine.output_files import FILE_PREFIX
 from tests.support.lakes import Orders, compact
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows
@@ -176,7 +176,7 @@ def test_a_failure_to_write_after_a_lost_answer_deletes_nothing(
 
     def hangs(commit: Commit) -> CommitTableResponse:
         held.append(commit)
-        patched.setattr("autostream.lake.commit.write_list", no_space)
+        patched.setattr("autostream.lake.commit.attempts.write_list", no_space)
         raise TimeoutError("no answer within 30 s")
 
     with monkeypatch.context() as patched, answers(monkeypatch, [hangs]):

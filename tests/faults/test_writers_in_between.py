@@ -14,13 +14,13 @@ from pyiceberg.types import LongType
 from sqlalchemy import text
 
 from autostream.demo.writer import UpsertWriter
-from autostream.lake.compact import CompactionResult, compact_table
-from autostream.lake.files import normalize_path
-from autostream.lake.options import CompactionOptions
-from autostream.lake.output import FILE_PREFIX
+from autostream.iceberg.files import normalize_path
+from autostream.iceberg.state import read_state
+from autostream.lake.commit.steps import Step
+from autostream.lake.compaction.compact import CompactionResult, compact_table
+from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.engine.output_files import FILE_PREFIX
 from autostream.lake.scan import scan_table
-from autostream.lake.state import read_state
-from autostream.lake.steps import Step
 from tests.support.lakes import BUCKETED, UNPARTITIONED, Orders, compact
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows

@@ -20,8 +20,8 @@ from autostream.coordination.client import close_all, shared_client
 from autostream.coordination.holder import Holder
 from autostream.coordination.paths import LockKey
 from autostream.coordination.registry import break_lock, held_lock
-from autostream.lake.files import normalize_path
-from autostream.lake.janitor import LockJanitor
+from autostream.iceberg.files import normalize_path
+from autostream.locks.janitor import LockJanitor
 from tests.support.catalogs import IDS, append, ids
 from tests.support.faultproxy import FaultProxy
 

@@ -24,7 +24,7 @@ from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.hadoop.fileio import WebHdfsFileIO
 from autostream.hadoop.transport import Transport
-from autostream.lake.manifests import data_file
+from autostream.iceberg.manifests import data_file
 from autostream.lake.scan import scan_table
 from tests.support.commands import autostream
 from tests.support.hadoop import Hdfs

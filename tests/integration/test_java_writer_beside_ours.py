@@ -12,7 +12,7 @@ from autostream.catalogs.hive_lock import HiveLockEntry, show_hive_locks
 from autostream.catalogs.swap import root_cause
 from autostream.errors import LockTimeoutError
 from autostream.flink.jobs import FlinkCluster
-from autostream.lake.janitor import Decision, LockJanitor, flink_job_ids
+from autostream.locks.janitor import Decision, LockJanitor, flink_job_ids
 from tests.support import commands
 from tests.support.appenders import (
     FlinkWriter,

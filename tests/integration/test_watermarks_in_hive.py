@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from autostream.watermark.properties import Report, advance
+from autostream.watermark.codec import Report, advance
 from autostream.watermark.publish import publish
-from autostream.watermark.read import mark_of
+from autostream.watermark.reading.table_marks import mark_of
 from tests.support.catalogs import IDS, append, hive_catalog, new_namespace
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream.config import WatermarkSettings
+from autostream.times import FOREVER_MS
 from autostream.watermark.marks import TableMark
-from autostream.watermark.read import mark_of
-from autostream.watermark.recorder import Recorder
-from autostream.watermark.times import FOREVER_MS
+from autostream.watermark.reading.table_marks import mark_of
+from autostream.watermark.recording.recorder import Recorder
 from tests.support import event_jobs
 from tests.support.event_jobs import EventJob, wait_for
 from tests.support.watermarks import KEEP_ALL_METADATA, QUICK_PAGES, assert_sound, published, recording

@@ -6,8 +6,8 @@ from typing import Any
 from pyiceberg.conversions import to_bytes
 from pyiceberg.types import IcebergType, IntegerType, PrimitiveType
 
-from autostream.lake.deletes import DeleteIndex
-from autostream.lake.files import FILE_PATH_FIELD_ID, Content, LiveFile, partition_key
+from autostream.iceberg.deletes import DeleteIndex
+from autostream.iceberg.files import FILE_PATH_FIELD_ID, Content, LiveFile, partition_key
 
 KEY = 1
 

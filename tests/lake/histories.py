@@ -19,12 +19,12 @@ from pyiceberg.transforms import BucketTransform, IdentityTransform
 from pyiceberg.types import IntegerType, LongType, NestedField, StringType
 
 from autostream.demo.writer import Changes, UpsertWriter
-from autostream.lake.compact import CompactionResult, FileCounts, compact_table
-from autostream.lake.files import Content
-from autostream.lake.options import CompactionOptions
+from autostream.iceberg.files import Content
+from autostream.iceberg.state import is_unpartitioned, read_state
+from autostream.lake.commit.steps import Step
+from autostream.lake.compaction.compact import CompactionResult, FileCounts, compact_table
+from autostream.lake.compaction.options import CompactionOptions
 from autostream.lake.scan import scan_table
-from autostream.lake.state import is_unpartitioned, read_state
-from autostream.lake.steps import Step
 from autostream.resources import EngineResources
 from tests.support.model import UpsertModel
 from tests.support.reader import read_table

@@ -13,9 +13,9 @@ from pyiceberg.transforms import BucketTransform, IdentityTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, NestedField, StringType
 
-from autostream.lake.files import Content, LiveFile
-from autostream.lake.manifests import data_file
-from autostream.lake.state import TableState
+from autostream.iceberg.files import Content, LiveFile
+from autostream.iceberg.manifests import data_file
+from autostream.iceberg.state import TableState
 
 SCHEMA = Schema(NestedField(1, "id", IntegerType()), NestedField(2, "region", StringType()))
 SPECS = (

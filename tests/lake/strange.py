@@ -18,7 +18,7 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField
 
 from autostream.demo.row_delta import RowDelta
-from autostream.lake.manifests import data_file
+from autostream.iceberg.manifests import data_file
 from autostream.lake.scan import scan_table
 from tests.support.lakes import compact
 

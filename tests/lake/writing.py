@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from pyiceberg.io.pyarrow import PyArrowFileIO, schema_to_pyarrow
 from pyiceberg.schema import Schema
 
-from autostream.lake.casts import duckdb_type
-from autostream.lake.engine import Engine
-from autostream.lake.output import Target, WriteSettings, WrittenFile, write_rows
+from autostream.lake.engine.casts import duckdb_type
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.output_files import Target, WriteSettings, WrittenFile, write_rows
 from autostream.resources import EngineResources
 
 NO_PROPERTIES: Mapping[str, str] = {}

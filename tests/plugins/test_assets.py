@@ -5,8 +5,8 @@ from airflow.partition_mappers.base import RollupMapper
 from airflow.partition_mappers.temporal import StartOfDayMapper, StartOfHourMapper
 from airflow.partition_mappers.window import DayWindow
 
+from autostream.times import parse_instant
 from autostream.watermark.partitions import complete_windows, key_of
-from autostream.watermark.times import parse_instant
 from autostream.watermark.windows import WindowKind
 from autostream_airflow.assets import published_tables, table_hours_asset
 

@@ -19,9 +19,9 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import NestedField
 
 from autostream.demo.row_delta import RowDelta
-from autostream.lake.compact import CompactionResult
-from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID
-from autostream.lake.manifests import data_file
+from autostream.iceberg.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID
+from autostream.iceberg.manifests import data_file
+from autostream.lake.compaction.compact import CompactionResult
 from autostream.lake.scan import scan_table
 from tests.support.lakes import compact
 

@@ -12,8 +12,8 @@ from pyiceberg.types import LongType, NestedField, StringType
 
 from autostream.catalogs import TableName
 from autostream.demo.writer import Changes, UpsertWriter
-from autostream.lake.compact import CompactionResult, compact_table
-from autostream.lake.options import CompactionOptions
+from autostream.lake.compaction.compact import CompactionResult, compact_table
+from autostream.lake.compaction.options import CompactionOptions
 
 ORDERS = Schema(
     NestedField(1, "id", LongType(), required=True),

@@ -12,8 +12,8 @@ from pyiceberg.table.metadata import TableMetadata
 
 from autostream.catalogs import open_catalog
 from autostream.config import WatermarkSettings
-from autostream.watermark.properties import read_properties
-from autostream.watermark.recorder import Recorder
+from autostream.watermark.codec import read_properties
+from autostream.watermark.recording.recorder import Recorder
 from tests.support.event_jobs import Rows, rows_up_to
 
 KEEP_ALL_METADATA = {"write_metadata_previous__versions__max": "100000"}

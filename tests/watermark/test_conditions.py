@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from autostream.errors import UsageError
+from autostream.times import FOREVER_MS, parse_instant
 from autostream.watermark.conditions import Answer, Condition, Quantifier, judge
 from autostream.watermark.marks import Source, Status, TableMark, WriterMark, slowest
-from autostream.watermark.times import FOREVER_MS, parse_instant
 
 A, B = "lake.db.a", "lake.db.b"
 

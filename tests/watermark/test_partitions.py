@@ -8,8 +8,8 @@ from zoneinfo._zoneinfo import ZoneInfo as Clocks  # in Python, whose data can b
 import pytest
 
 from autostream.errors import UsageError
+from autostream.times import FOREVER_MS, iso, parse_instant
 from autostream.watermark.partitions import complete_windows, key_of, parse_kind, window_of_key
-from autostream.watermark.times import FOREVER_MS, iso, parse_instant
 from autostream.watermark.windows import WindowKind, window_at
 
 HOUR, DAY = WindowKind.HOUR, WindowKind.DAY

@@ -13,7 +13,7 @@ from pyiceberg.table import Table
 from pyiceberg.types import StringType
 
 from autostream.catalogs import open_catalog, sql
-from autostream.catalogs.properties import AssertProperties
+from autostream.catalogs.compared_properties import AssertProperties
 from autostream.catalogs.rest import RestCatalog
 from autostream.catalogs.swap import SwapStep
 from autostream.errors import (
@@ -25,11 +25,11 @@ from autostream.errors import (
     OutcomeUnknownError,
     UsageError,
 )
+from autostream.times import parse_instant
 from autostream.watermark import publish as publishing
-from autostream.watermark.properties import WATERMARK, Change, Event, Kind, Report, advance, read_properties, retire
+from autostream.watermark.codec import WATERMARK, Change, Event, Kind, Report, advance, read_properties, retire
 from autostream.watermark.publish import Decision, publish
-from autostream.watermark.read import read_mark
-from autostream.watermark.times import parse_instant
+from autostream.watermark.reading.table_marks import read_mark
 from tests.support.catalogs import IDS, append, ids, new_namespace
 from tests.support.lakes import Orders, compact
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autostream.watermark.times import iso, parse_instant
+from autostream.times import iso, parse_instant
 from autostream.watermark.windows import Window, WindowKind, window_after, window_at
 
 HOUR, DAY = WindowKind.HOUR, WindowKind.DAY

@@ -59,11 +59,6 @@ class TableName:
         return f"{self.catalog}.{self.namespace}.{self.table}"
 
 
-def full_name(table: Table) -> str:
-    """Return a loaded table's name in full."""
-    return ".".join((table.catalog.name, *table.name()))
-
-
 def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Catalog:
     """Open a catalog by PyIceberg's own configuration, with ``properties`` on top.
 

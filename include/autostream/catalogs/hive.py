@@ -45,7 +45,7 @@ from autostream.catalogs.locking import (
     lock_type,
     zookeeper_lock,
 )
-from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.catalogs.swap import (
     CommitLock,
     ForbiddenError,

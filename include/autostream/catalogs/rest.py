@@ -32,10 +32,10 @@ from pyiceberg.table.update import (
 )
 
 from autostream.catalogs.acting import ActingCatalog, has_owners
+from autostream.catalogs.compared_properties import AssertProperties
 from autostream.catalogs.failures import explained, http_status
 from autostream.catalogs.locking import holding, optional_lock
-from autostream.catalogs.properties import AssertProperties
-from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.catalogs.swap import (
     SwapObserver,
     SwapStep,

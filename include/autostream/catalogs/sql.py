@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from autostream.catalogs.acting import ActingCatalog, has_owners
 from autostream.catalogs.failures import database_words, explained, is_busy
 from autostream.catalogs.locking import AllOf, holding, optional_lock
-from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.catalogs.swap import (
     CommitLock,
     ForbiddenError,

@@ -20,7 +20,7 @@ from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownExcept
 from pyiceberg.io import FileIO
 from pyiceberg.table.metadata import TableMetadata
 
-from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.errors import (
     AutostreamError,
     CommitRefusedError,

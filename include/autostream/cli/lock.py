@@ -11,11 +11,11 @@ import typer
 
 from autostream.cli import interrupts
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
-from autostream.cli.hive_locks import break_hive_lock, hive_catalog_names, hive_catalogs, hive_locks, sweep
 from autostream.cli.output import JsonOption, emit, print_error
 from autostream.cli.terminal import Part, note, say
 from autostream.config import load_settings, pyiceberg_catalogs
 from autostream.errors import ConfigurationError, UsageError
+from autostream.locks.hive_locks import break_hive_lock, hive_catalog_names, hive_catalogs, hive_locks, sweep
 
 if TYPE_CHECKING:
     from autostream.catalogs.hive import HiveCatalog

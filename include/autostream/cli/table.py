@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyiceberg.types import NestedField
 
     from autostream.catalogs import TableName
-    from autostream.lake.steps import Step
+    from autostream.lake.commit.steps import Step
 
 app = typer.Typer(help="Iceberg tables: what they hold, and how they are kept fast to read.", no_args_is_help=True)
 
@@ -71,7 +71,7 @@ def list_command(
 ) -> None:
     """List the tables of a catalog, and whether the hourly workflow compacts them."""
     from autostream.catalogs import list_tables, open_catalog, open_table
-    from autostream.lake.options import ENABLED
+    from autostream.lake.compaction.options import ENABLED
 
     opened = open_catalog(catalog)
     rows: list[dict[str, Any]] = []
@@ -133,9 +133,9 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Show a table's files, its deletes and what they apply to, and what compaction would do and why."""
-    from autostream.lake.compact import plan_compaction
-    from autostream.lake.inspect import inspect_table
-    from autostream.lake.options import CompactionOptions
+    from autostream.lake.compaction.compact import plan_compaction
+    from autostream.lake.compaction.inspect import inspect_table
+    from autostream.lake.compaction.options import CompactionOptions
 
     opened, name = _open(table)
     options = CompactionOptions.from_properties(opened.properties, _pairs(option or []))
@@ -321,10 +321,10 @@ def compact(
     as_json: JsonOption = False,
 ) -> None:
     """Merge small files and apply deletes, while the writer keeps writing."""
-    from autostream.lake.compact import compact_table
-    from autostream.lake.options import CompactionOptions
-    from autostream.lake.plan import require_partitions
-    from autostream.lake.state import read_state
+    from autostream.iceberg.state import read_state
+    from autostream.lake.compaction.compact import compact_table
+    from autostream.lake.compaction.options import CompactionOptions
+    from autostream.lake.compaction.plan import require_partitions
 
     overrides = _pairs(option or []) | ({"engine": engine} if engine else {})
     if "enabled" in overrides:
@@ -361,7 +361,7 @@ def compact(
 
 def _tell_state(name: str, step: Step) -> None:
     """Say what an interruption at a step of a compaction leaves behind."""
-    from autostream.lake.steps import Step
+    from autostream.lake.commit.steps import Step
 
     if step is Step.SWAP_PREPARED:
         interrupts.leave_behind(

@@ -32,9 +32,7 @@ from autostream.errors import (
     TimedOutError,
     UsageError,
 )
-from autostream.watermark.conditions import Answer, Condition, Quantifier, judge
-from autostream.watermark.marks import TableMark, WriterMark
-from autostream.watermark.times import (
+from autostream.times import (
     FOREVER_MS,
     describe_instant,
     describe_length,
@@ -44,13 +42,15 @@ from autostream.watermark.times import (
     parse_zone,
     why_too_far_ahead,
 )
+from autostream.watermark.conditions import Answer, Condition, Quantifier, judge
+from autostream.watermark.marks import TableMark, WriterMark
 from autostream.watermark.windows import WindowKind, window_at
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
-    from autostream.watermark.properties import Change
+    from autostream.watermark.codec import Change
     from autostream.watermark.recording.leadership import Leadership
 
 app = typer.Typer(
@@ -73,7 +73,7 @@ _MOST_PUBLICATIONS: Final = 10_000
 @app.command()
 def get(table: TableArgument, time_zone: ZoneOption = "UTC", as_json: JsonOption = False) -> None:
     """Show a table's watermark, and of each writer what is known and since when. Exit code 4 where none is known."""
-    from autostream.watermark.read import read_mark
+    from autostream.watermark.reading.table_marks import read_mark
 
     zone = parse_zone(time_zone)
     mark = read_mark(table)
@@ -144,7 +144,7 @@ def set_command(
     as_json: JsonOption = False,
 ) -> None:
     """Record how far a writer has got, as it says itself. It never goes back: an earlier time changes nothing."""
-    from autostream.watermark.properties import Report, advance
+    from autostream.watermark.codec import Report, advance
 
     at_ms = _forever_or_instant(at, parse_zone(time_zone), force=force)
     report = Report(writer, at_ms, forced=force and at_ms < FOREVER_MS)
@@ -159,7 +159,7 @@ def set_command(
 @app.command()
 def retire(table: TableArgument, writer: WriterOption, reason: ReasonOption, as_json: JsonOption = False) -> None:
     """Have a table wait for a writer no longer. When it reports again it has to catch up before it counts."""
-    from autostream.watermark.properties import retire
+    from autostream.watermark.codec import retire
 
     _change(table, lambda p: retire(p, writer, now_ms=_now_ms(), by=_me(), reason=reason), as_json=as_json)
 
@@ -176,7 +176,7 @@ def reset(
     as_json: JsonOption = False,
 ) -> None:
     """Set a watermark back, as after a rollback or a reload. Who did it, when and why stays on record in the table."""
-    from autostream.watermark.properties import reset
+    from autostream.watermark.codec import reset
 
     to_ms = parse_instant(to, parse_zone(time_zone))
     _change(
@@ -203,7 +203,7 @@ def record(
     Flink and its jobs stay as they are. A watermark is published only once its rows are proved to be in the table.
     Several recorders may run: where ZooKeeper is configured one is elected, and the others are ready to take over.
     """
-    from autostream.watermark.recorder import Recorder
+    from autostream.watermark.recording.recorder import Recorder
 
     settings = load_settings()
     if not settings.watermark.flink_urls:
@@ -296,7 +296,7 @@ def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, s
     from pyiceberg.utils.config import Config
 
     from autostream.catalogs import TableName, open_catalog
-    from autostream.watermark.read import read_mark
+    from autostream.watermark.reading.table_marks import read_mark
 
     marks: dict[str, TableMark] = {}
     problem = ""
@@ -322,9 +322,9 @@ def _change(
     as_json: bool,
 ) -> None:
     from autostream.catalogs import TableName, open_table
-    from autostream.watermark import history
+    from autostream.watermark.history import table_history as history
     from autostream.watermark.publish import publish
-    from autostream.watermark.read import mark_of
+    from autostream.watermark.reading.table_marks import mark_of
 
     name = TableName.parse(table)
     loaded = open_table(name)
@@ -368,8 +368,8 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
 
 
 def _keep(published: deque[dict[str, Any]], table: Table, change: Change) -> None:
-    from autostream.catalogs import full_name
-    from autostream.watermark import history
+    from autostream.iceberg.tables import full_name
+    from autostream.watermark.history import table_history as history
 
     history.record(table, change.events)
     events: list[dict[str, Any]] = [

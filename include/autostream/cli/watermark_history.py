@@ -12,11 +12,11 @@ from autostream.cli.grid import NAME, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit
 from autostream.cli.terminal import Part, note, say
 from autostream.errors import NotReadyError, UsageError
-from autostream.watermark.times import FOREVER_MS, describe_instant, parse_instant, parse_zone
+from autostream.times import FOREVER_MS, describe_instant, parse_instant, parse_zone
 
 if TYPE_CHECKING:
-    from autostream.store.watermark_log import LogEntry
-    from autostream.watermark.history import Completion, History
+    from autostream.watermark.history.log import LogEntry
+    from autostream.watermark.history.table_history import Completion, History
 
 
 def history(
@@ -38,7 +38,7 @@ def history(
     From the database and the table's metadata; where the database cannot be asked, from what metadata the table still
     keeps, with a warning. Exit code 4 where --at is not known to have been reached.
     """
-    from autostream.watermark.history import completed_at, entries
+    from autostream.watermark.history.table_history import completed_at, entries
 
     zone = parse_zone(time_zone)
     if at is not None:

@@ -24,10 +24,10 @@ from autostream.config import load_settings
 from autostream.console import view
 from autostream.console.tables import BAD_REQUEST, Refusal, Tables, logged, mark, now_ms, unavailable
 from autostream.errors import AutostreamError, UsageError
+from autostream.times import parse_instant, parse_length, parse_zone
 from autostream.watermark.conditions import Answer, Condition, judge
-from autostream.watermark.history import Completion, History, completed_at, entries
+from autostream.watermark.history.table_history import Completion, History, completed_at, entries
 from autostream.watermark.marks import TableMark
-from autostream.watermark.times import parse_instant, parse_length, parse_zone
 
 _HERE: Final = Path(__file__).parent
 _FAILED: Final = 500

@@ -19,7 +19,7 @@ from autostream.config import pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.masking import mask
 from autostream.watermark.marks import TableMark
-from autostream.watermark.read import mark_of
+from autostream.watermark.reading.table_marks import mark_of
 
 BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from autostream.store.watermark_log import LogEntry
+from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
 from autostream.watermark.conditions import Answer
-from autostream.watermark.history import Completion
+from autostream.watermark.history.log import LogEntry
+from autostream.watermark.history.table_history import Completion
 from autostream.watermark.marks import Source, Status, TableMark, WriterMark, slowest
-from autostream.watermark.times import FOREVER_MS, describe_instant, describe_length, iso
 
 _SOURCES: Final = {
     Source.WRITERS: "reported by its writers",

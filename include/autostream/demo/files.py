@@ -36,8 +36,8 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import UsageError
-from autostream.lake.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID
-from autostream.lake.manifests import data_file, field_type
+from autostream.iceberg.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID
+from autostream.iceberg.manifests import data_file, field_type
 
 POSITION_DELETE_SCHEMA = Schema(
     NestedField(FILE_PATH_FIELD_ID, "file_path", StringType(), required=True),

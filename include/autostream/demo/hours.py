@@ -19,10 +19,10 @@ from autostream.demo.session import Session
 from autostream.demo.timeline import Timeline, read_timeline
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import AutostreamError
+from autostream.times import to_ms
+from autostream.watermark.codec import Report, advance
 from autostream.watermark.partitions import HOUR_KEY
-from autostream.watermark.properties import Report, advance
 from autostream.watermark.publish import publish
-from autostream.watermark.times import to_ms
 
 TABLE = EVENTS
 PUBLISHER = "watermark_publish"

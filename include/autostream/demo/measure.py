@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
+from autostream.iceberg.state import read_state
 from autostream.lake.scan import scan_table
-from autostream.lake.state import read_state
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Snapshot, SnapshotSummaryCollector, Summary, update_snapshot_summaries
 from pyiceberg.table.update.snapshot import _SnapshotProducer
 
-from autostream.lake.manifests import ManifestWriter, Status, read_entries
+from autostream.iceberg.manifests import ManifestWriter, Status, read_entries
 
 _NO_PROPERTIES: dict[str, str] = {}
 

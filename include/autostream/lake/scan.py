@@ -17,17 +17,17 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import NestedField
 
-from autostream.catalogs import full_name
 from autostream.errors import AutostreamError, ResourceError, UsageError
-from autostream.lake.arrow import as_arrow, as_rows, nullable_schema
-from autostream.lake.damage import explain_failure
-from autostream.lake.engine import Engine
-from autostream.lake.files import LiveFile, PartitionKey
-from autostream.lake.merge import find_dead_rows, live_rows
-from autostream.lake.predicate import bind_where, may_match, parse_where, sql_where
-from autostream.lake.projection import field_path, field_sql
-from autostream.lake.relation import Relations
-from autostream.lake.state import TableState, read_state
+from autostream.iceberg.files import LiveFile, PartitionKey
+from autostream.iceberg.state import TableState, read_state
+from autostream.iceberg.tables import full_name
+from autostream.lake.engine.copies.arrow_types import as_arrow, as_rows, nullable_schema
+from autostream.lake.engine.damage import explain_failure
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.merge import find_dead_rows, live_rows
+from autostream.lake.engine.projection import field_path, field_sql
+from autostream.lake.engine.relation import Relations
+from autostream.lake.engine.where.predicate import bind_where, may_match, parse_where, sql_where
 from autostream.resources import EngineResources, is_disk_full
 from autostream.spelling import one_of
 

@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from autostream.errors import UsageError
+from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
 from autostream.watermark.marks import Source, Status, TableMark, WriterMark, slowest
-from autostream.watermark.times import FOREVER_MS, describe_instant, describe_length, iso
 
 
 class Quantifier(StrEnum):

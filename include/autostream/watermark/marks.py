@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from autostream.watermark.times import FOREVER_MS, iso
+from autostream.times import FOREVER_MS, iso
 
 
 class Source(StrEnum):

@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from autostream.errors import UsageError
-from autostream.watermark.times import iso, parse_instant, to_datetime
+from autostream.times import iso, parse_instant, to_datetime
 from autostream.watermark.windows import Window, WindowKind, window_after, window_at
 
 HOUR_KEY: Final = "%Y-%m-%dT%H:%M:%S"

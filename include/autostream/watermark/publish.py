@@ -15,14 +15,14 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.table import Table
 
-from autostream.catalogs import full_name
+from autostream.catalogs.compared_properties import commit_properties
 from autostream.catalogs.failures import explained
-from autostream.catalogs.properties import commit_properties
 from autostream.catalogs.rest import RestCatalog
-from autostream.catalogs.retry import RetryPolicy
+from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.catalogs.swap import root_cause
 from autostream.errors import AutostreamError, ConflictError, DeniedError, OutcomeUnknownError, UsageError
-from autostream.watermark.properties import PREFIX, Change, describe
+from autostream.iceberg.tables import full_name
+from autostream.watermark.codec import PREFIX, Change, describe
 
 _logger = logging.getLogger(__name__)
 

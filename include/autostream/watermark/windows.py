@@ -7,7 +7,7 @@ from datetime import UTC, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
 
-from autostream.watermark.times import (
+from autostream.times import (
     beginning_of_day,
     change_of_offset,
     end_of_day,

@@ -116,7 +116,7 @@ def try_again_later(rows: Iterable[Mapping[str, Any]], context: Context) -> None
     Raises:
         AirflowException: A service was away, say: the same work may succeed a little later.
     """
-    from autostream.lake.outcomes import worth_repeating
+    from autostream.lake.compaction.outcomes import worth_repeating
 
     passing = [row for row in rows if worth_repeating(row)]
     if passing and context["ti"].try_number <= context["ti"].max_tries:

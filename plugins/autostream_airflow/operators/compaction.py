@@ -23,7 +23,7 @@ from autostream_airflow.operators.base import (
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from autostream.lake.workload import WorkPart
+    from autostream.lake.compaction.workload import WorkPart
 
 
 class CompactionOperator(TableOperator):
@@ -34,7 +34,7 @@ class CompactionOperator(TableOperator):
     can help (a conflict, an unknown outcome, a lack of memory or connection), and then only those tables are.
 
     Args:
-        item: A work item as `autostream.lake.workload.WorkItem.to_dict` describes it.
+        item: A work item as `autostream.lake.compaction.workload.WorkItem.to_dict` describes it.
         kwargs: What every operator takes.
     """
 
@@ -51,8 +51,8 @@ class CompactionOperator(TableOperator):
             AirflowFailException: Tables failed in a way that repeating does not mend.
             AirflowException: Tables failed, and a repetition may succeed.
         """
-        from autostream.lake.outcomes import failed
-        from autostream.lake.workload import WorkItem
+        from autostream.lake.compaction.outcomes import failed
+        from autostream.lake.compaction.workload import WorkItem
 
         timeout = read_settings().compaction.table_timeout_seconds
         done = _Done(context)
@@ -74,7 +74,7 @@ class CompactionOperator(TableOperator):
 
     def _compact(self, worker: TableWorker, context: Context, part: WorkPart, *, timeout: float) -> Row:
         from autostream.errors import AutostreamError
-        from autostream.lake.outcomes import outcome_of_error
+        from autostream.lake.compaction.outcomes import outcome_of_error
 
         partitions = None if part.partitions is None else list(part.partitions)
         catalog = part.table.partition(".")[0]
@@ -102,7 +102,7 @@ class _Done:
         return row if isinstance(row, dict) else None
 
     def set(self, part: WorkPart, row: Row) -> None:
-        from autostream.lake.outcomes import worth_repeating
+        from autostream.lake.compaction.outcomes import worth_repeating
 
         if not worth_repeating(row):
             self._store.set(self._key(part), row)

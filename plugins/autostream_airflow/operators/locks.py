@@ -73,7 +73,7 @@ class SweepLocksOperator(WorkerOperator):
         """The catalogs to look through with their connections' properties, and rows of those that cannot be."""
         from autostream.config import configured_catalogs, is_hive_catalog, pyiceberg_catalogs
         from autostream.errors import AutostreamError, ConfigurationError
-        from autostream.lake.outcomes import outcome_of_error
+        from autostream.lake.compaction.outcomes import outcome_of_error
 
         try:
             known = pyiceberg_catalogs()

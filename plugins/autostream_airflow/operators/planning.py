@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from autostream.config import Settings
-    from autostream.lake.workload import TableWorkload
+    from autostream.lake.compaction.workload import TableWorkload
 
 
 class PlanCompactionOperator(TableOperator):
@@ -42,7 +42,7 @@ class PlanCompactionOperator(TableOperator):
             AirflowFailException: Params or settings are wrong, or there is no catalog to look through.
             AirflowException: A catalog or table could not be looked at, and a repetition may succeed.
         """
-        from autostream.lake.workload import split_work
+        from autostream.lake.compaction.workload import split_work
 
         _check(context["params"])
         settings = read_settings()
@@ -65,7 +65,7 @@ class PlanCompactionOperator(TableOperator):
         self, worker: TableWorker, context: Context, *, settings: Settings, rows: list[Row]
     ) -> Iterator[TableWorkload]:
         """What the tables with work need; the others become rows."""
-        from autostream.lake.workload import PartitionWork, TableWorkload
+        from autostream.lake.compaction.workload import PartitionWork, TableWorkload
 
         timeout = settings.compaction.table_timeout_seconds
         for table, named in self._tables(worker, context, settings=settings, rows=rows):
@@ -129,7 +129,7 @@ class PlanCompactionOperator(TableOperator):
     ) -> Any:
         """The worker's answer; None, and a row of the failure, where it has none."""
         from autostream.errors import AutostreamError
-        from autostream.lake.outcomes import outcome_of_error
+        from autostream.lake.compaction.outcomes import outcome_of_error
 
         try:
             request = self.request(action, catalog, context=context, **more)
@@ -147,8 +147,8 @@ def _check(params: Mapping[str, Any]) -> None:
     """Refuses params that no table could take, before any table is looked at."""
     from autostream.catalogs import TableName
     from autostream.errors import ConfigurationError, UsageError
-    from autostream.lake.options import CompactionOptions
-    from autostream.lake.predicate import parse_where
+    from autostream.lake.compaction.options import CompactionOptions
+    from autostream.lake.engine.where.predicate import parse_where
 
     options = option_texts(params["options"] or {})
     if "enabled" in options:

@@ -10,8 +10,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from autostream.errors import UsageError
+from autostream.times import iso, parse_instant
 from autostream.watermark.partitions import complete_windows, key_of
-from autostream.watermark.times import iso, parse_instant
 from autostream.watermark.windows import WindowKind, window_at
 from autostream_airflow.assets import table_hours_asset
 from autostream_airflow.marks import MarkReader

@@ -13,7 +13,7 @@ from autostream_airflow.operators.base import ROWS, JudgeOperator, Row, aligned
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from autostream.lake.workload import WorkPart
+    from autostream.lake.compaction.workload import WorkPart
 
 
 class CollectCompactionsOperator(BaseOperator):
@@ -34,8 +34,8 @@ class CollectCompactionsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[Row]:
         """Collects."""
-        from autostream.lake.outcomes import outcomes_by_table
-        from autostream.lake.workload import WorkItem
+        from autostream.lake.compaction.outcomes import outcomes_by_table
+        from autostream.lake.compaction.workload import WorkItem
 
         task = context["ti"]
         items = task.xcom_pull(task_ids=self.plan_task_id)
@@ -68,7 +68,7 @@ class JudgeCompactionsOperator(JudgeOperator):
 
     def failed(self, row: Row) -> bool:
         """Whether a compaction failed, is in conflict, or its outcome is not known."""
-        from autostream.lake.outcomes import failed
+        from autostream.lake.compaction.outcomes import failed
 
         return failed(row)
 

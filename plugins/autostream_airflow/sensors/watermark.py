@@ -17,9 +17,9 @@ from airflow.sdk.exceptions import (
 )
 
 from autostream.errors import UsageError
+from autostream.times import describe_length, parse_instant, parse_length, parse_zone, to_ms
 from autostream.watermark.conditions import Answer, Condition, Quantifier
 from autostream.watermark.partitions import names_day, parse_kind, window_of_key
-from autostream.watermark.times import describe_length, parse_instant, parse_length, parse_zone, to_ms
 from autostream.watermark.windows import WindowKind, window_at
 from autostream_airflow.links import TableLink
 from autostream_airflow.marks import MarkReader, judge_readings

@@ -11,8 +11,8 @@ import structlog
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from autostream.errors import UsageError
+from autostream.times import parse_zone
 from autostream.watermark.conditions import Condition, Quantifier
-from autostream.watermark.times import parse_zone
 from autostream_airflow.marks import judge_readings
 from autostream_airflow.polling import Watch, shared_polling
 

@@ -12,8 +12,8 @@ import structlog
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
+from autostream.times import iso, parse_zone
 from autostream.watermark.partitions import complete_windows, key_of, parse_kind
-from autostream.watermark.times import iso, parse_zone
 from autostream.watermark.windows import Window, window_after, window_at
 from autostream_airflow.polling import Watch, shared_polling
 

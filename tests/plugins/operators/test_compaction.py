@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
-from autostream.lake.workload import WorkItem, WorkPart
+from autostream.lake.compaction.workload import WorkItem, WorkPart
 from autostream_airflow.operators.compaction import CompactionOperator
 
 

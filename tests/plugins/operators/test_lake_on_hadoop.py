@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from autostream.demo.writer import Changes, UpsertWriter
+from autostream.lake.compaction.workload import WorkItem
 from autostream.lake.scan import scan_table
-from autostream.lake.workload import WorkItem
 from autostream_airflow.hooks.catalog import CatalogHook
 from autostream_airflow.hooks.webhdfs import WebHdfsHook
 from autostream_airflow.operators.compaction import CompactionOperator

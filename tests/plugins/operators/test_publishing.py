@@ -12,7 +12,7 @@ from airflow.sdk.execution_time.task_runner import _build_asset_profiles, _seria
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
-from autostream.watermark.times import FOREVER_MS, parse_instant
+from autostream.times import FOREVER_MS, parse_instant
 from autostream_airflow.assets import table_hours_asset, table_watermark_asset
 from autostream_airflow.operators import publishing as module
 from autostream_airflow.operators.publishing import JudgePublicationsOperator, PublishHoursOperator, as_lines

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from autostream.lake.workload import WorkItem, WorkPart
+from autostream.lake.compaction.workload import WorkItem, WorkPart
 from autostream_airflow.assets import COMPACTIONS
 from autostream_airflow.operators.reporting import CollectCompactionsOperator, JudgeCompactionsOperator, as_lines
 

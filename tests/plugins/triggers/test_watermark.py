@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TriggerEvent
 
-from autostream.watermark.times import to_datetime
+from autostream.times import to_datetime
 from autostream_airflow.marks import Reading
 from autostream_airflow.triggers import watermark as module
 from autostream_airflow.triggers.watermark import WatermarkTrigger

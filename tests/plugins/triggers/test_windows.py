@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
 from autostream.errors import UsageError
-from autostream.watermark.times import FOREVER_MS, parse_instant
+from autostream.times import FOREVER_MS, parse_instant
 from autostream_airflow.assets import table_watermark_asset
 from autostream_airflow.marks import Reading
 from autostream_airflow.triggers import windows as module

@@ -19,15 +19,15 @@ from autostream.flink.progress import (
     trigger_checkpoint,
     was_stopped,
 )
-from autostream.watermark.evidence import Reading, Want, Watch
-from autostream.watermark.looking import Looked, discover_writers, look
-from autostream.watermark.overtaking import why_overtaken
-from autostream.watermark.properties import Report
+from autostream.times import FOREVER_MS
+from autostream.watermark.codec import Report
+from autostream.watermark.recording.evidence import Reading, Want, Watch
+from autostream.watermark.recording.looking import Looked, discover_writers, look
+from autostream.watermark.recording.overtaking import why_overtaken
 from autostream.watermark.recording.state import GONE, Cluster, Job, Sink
 from autostream.watermark.recording.tables import Tables
+from autostream.watermark.recording.targets import by_writer, choose_all, targets_of
 from autostream.watermark.recording.work import Work, back_off
-from autostream.watermark.targets import by_writer, choose_all, targets_of
-from autostream.watermark.times import FOREVER_MS
 
 # Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
 _MOST_PAUSE_SECONDS: Final = 1.0

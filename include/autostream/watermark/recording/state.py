@@ -8,9 +8,9 @@ from typing import Final
 
 from autostream.flink.progress import JobSummary, Life
 from autostream.flink.rest import FlinkRest
-from autostream.watermark.evidence import Watch
-from autostream.watermark.properties import Report
-from autostream.watermark.targets import SinkWriter, Target
+from autostream.watermark.codec import Report
+from autostream.watermark.recording.evidence import Watch
+from autostream.watermark.recording.targets import SinkWriter, Target
 
 GONE: Final = "GONE"
 """State of a job that its cluster does not know any more."""

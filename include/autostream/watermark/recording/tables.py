@@ -16,14 +16,14 @@ from pyiceberg.table.metadata import TableMetadata
 from autostream.catalogs import TableName, open_table
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
-from autostream.watermark.commits import Committed, committed_by_all, committed_checkpoints
-from autostream.watermark.evidence import Asked
-from autostream.watermark.properties import NOT_YET_MS, Change, Report, advance
+from autostream.iceberg.flink_commits import Committed, committed_by_all, committed_checkpoints
+from autostream.times import FOREVER_MS, why_too_far_ahead
+from autostream.watermark.codec import NOT_YET_MS, Change, Report, advance
 from autostream.watermark.publish import publish
+from autostream.watermark.recording.evidence import Asked
 from autostream.watermark.recording.leadership import Leadership
 from autostream.watermark.recording.state import Job, RecordedTable, Sink
 from autostream.watermark.recording.work import Work, back_off
-from autostream.watermark.times import FOREVER_MS, why_too_far_ahead
 
 _END_OF_INPUT: Final = 2**63 - 1
 """Checkpoint id that FlinkSink commits by when its input has ended."""

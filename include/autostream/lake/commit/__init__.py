@@ -1,0 +1,1 @@
+"""Replacing files of a table by others, whatever else is committed meanwhile."""

@@ -1,0 +1,412 @@
+"""Compaction of one table: plan, rewrite, commit."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import duckdb
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.table import Table
+
+from autostream.catalogs import TableName
+from autostream.catalogs.retry_policy import RetryPolicy
+from autostream.errors import (
+    AutostreamError,
+    ConfigurationError,
+    ConflictError,
+    DataError,
+    OutcomeUnknownError,
+    ResourceError,
+)
+from autostream.iceberg.files import Content, LiveFile
+from autostream.iceberg.manifests import ManifestReader, manifest_codec
+from autostream.iceberg.state import TableState, read_state
+from autostream.lake.commit.attempts import Committed, ReplaceCommit
+from autostream.lake.commit.steps import Step, StepObserver, no_observer
+from autostream.lake.commit.validation import find_conflicts
+from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.plan import CompactionPlan, FileGroup, plan
+from autostream.lake.compaction.rewrite import GroupRewriter, RewrittenGroup
+from autostream.lake.engine.damage import explain_failure
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.output_files import delete_files
+from autostream.lake.engine.relation import Relations
+from autostream.lake.engine.where.predicate import parse_where, partition_may_match, require_partition_columns
+from autostream.resources import EngineResources, format_size, peak_memory_bytes
+
+logger = logging.getLogger(__name__)
+
+Status = Literal["committed", "nothing-to-do", "conflict", "failed", "unknown", "planned"]
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """What is live in a snapshot; ``records`` are those in data files by their manifests, deletes not subtracted."""
+
+    data_files: int
+    equality_delete_files: int
+    position_delete_files: int
+    bytes: int
+    records: int
+
+    @classmethod
+    def of(cls, state: TableState) -> FileCounts:
+        """Count a state's files."""
+        deletes = state.deletes.values()
+        return cls(
+            data_files=len(state.data),
+            equality_delete_files=sum(f.content == Content.EQUALITY_DELETES for f in deletes),
+            position_delete_files=sum(f.content == Content.POSITION_DELETES for f in deletes),
+            bytes=sum(f.size_bytes for f in (*state.data.values(), *deletes)),
+            records=sum(f.claimed_rows for f in state.data.values()),
+        )
+
+    def after(self, done: Committed) -> FileCounts:
+        """Return the counts after a commit upon the state that these are of."""
+        inputs = [file for item in done.groups for file in item.group.files]
+        outputs = [file for item in done.groups for file in item.outputs]
+        removed = done.removed_deletes
+        equality = sum(f.content == Content.EQUALITY_DELETES for f in removed)
+        return FileCounts(
+            data_files=self.data_files - len(inputs) + len(outputs),
+            equality_delete_files=self.equality_delete_files - equality,
+            position_delete_files=self.position_delete_files - (len(removed) - equality),
+            bytes=self.bytes
+            - sum(f.size_bytes for f in (*inputs, *removed))
+            + sum(f.file_size_in_bytes for f in outputs),
+            records=self.records - sum(f.claimed_rows for f in inputs) + sum(f.record_count for f in outputs),
+        )
+
+
+@dataclass
+class CompactionResult:
+    """What a compaction of one table did; ``to_dict`` is what ``table compact --json`` prints.
+
+    Attributes:
+        table: full name.
+        status: ``committed`` if anything was; ``conflict`` if only other writers' commits prevented it; ``planned``
+            for a dry run.
+        plan: what was planned; None if planning itself failed.
+        conflicts: why groups were dropped, by group number.
+        failures: what went wrong with groups, by group number.
+        error: the message, for ``conflict``, ``failed`` and ``unknown``.
+        exit_code: of the command.
+        repeat: whether what failed may pass by itself, such as a lack of disk space.
+    """
+
+    table: str
+    status: Status
+    before: FileCounts
+    after: FileCounts
+    plan: CompactionPlan | None = None
+    snapshot_id: int | None = None
+    committed: int = 0
+    conflicts: dict[int, str] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
+    rows_read: int = 0
+    rows_deleted: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"plan": 0.0, "rewrite": 0.0, "commit": 0.0})
+    commits: int = 0
+    error: str | None = None
+    exit_code: int = 0
+    repeat: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON carries it."""
+        planned = self.plan.groups if self.plan else ()
+        document: dict[str, Any] = {
+            "table": self.table,
+            "status": self.status,
+            "planned_snapshot_id": self.plan.state.snapshot_id if self.plan else None,
+            "snapshot_id": self.snapshot_id,
+            "groups": {
+                "planned": len(planned),
+                "committed": self.committed,
+                "conflicted": len(self.conflicts),
+                "failed": len(self.failures),
+            },
+            "before": vars(self.before),
+            "after": vars(self.after),
+            "rows_read": self.rows_read,
+            "rows_deleted": self.rows_deleted,
+            "bytes_read": self.bytes_read,
+            "bytes_written": self.bytes_written,
+            "seconds": {step: round(seconds, 3) for step, seconds in self.seconds.items()},
+            "peak_memory_bytes": peak_memory_bytes(),
+        }
+        if self.status == "planned" and self.plan:
+            document["plan"] = self.plan.to_dict()
+        if self.conflicts or self.failures:
+            document["problems"] = [
+                {"group": number, "kind": kind, "reason": reason}
+                for kind, found in (("conflict", self.conflicts), ("failure", self.failures))
+                for number, reason in sorted(found.items())
+            ]
+        if self.error:
+            document["error"] = self.error
+            document["repeat"] = self.repeat
+        return document
+
+
+def plan_compaction(
+    table: Table,
+    *,
+    options: CompactionOptions,
+    where: str | None = None,
+    partitions: Collection[str] | None = None,
+    name: str = "",
+    reader: ManifestReader | None = None,
+    only_to_show: bool = False,
+) -> CompactionPlan:
+    """Plan the compaction of a table's current snapshot; only metadata is read.
+
+    Args:
+        table: the table.
+        options: thresholds.
+        where: expression on partition columns that limits the plan.
+        partitions: names of partitions, as plans show them, that limit it.
+        name: the table's name for messages.
+        reader: reads manifests; give the one that the commit will use, so that nothing is read twice.
+        only_to_show: return an empty plan of a table that contradicts itself, instead of refusing it.
+
+    Raises:
+        InconsistentTableError: the table contradicts itself.
+        UsageError: ``where`` does not fit the table.
+        UnsupportedTableError: the table is of format version 3, or holds deletion vectors.
+        DataError: a manifest is damaged.
+    """
+    state = read_state(table, reader=reader, name=name, only_to_show=only_to_show)
+    if state.contradictions:
+        return CompactionPlan(state, options, (), (), {})
+    expression = parse_where(where, schema=state.metadata.schema(), specs=state.metadata.specs().values())
+    require_partition_columns(expression, state.metadata)
+    return plan(state, options, matches=partition_may_match(expression, state.metadata), partitions=partitions)
+
+
+def compact_table(
+    table: Table,
+    name: TableName | str,
+    *,
+    options: CompactionOptions,
+    where: str | None = None,
+    partitions: Collection[str] | None = None,
+    dry_run: bool = False,
+    resources: EngineResources | None = None,
+    report_progress: Callable[[str], None] | None = None,
+    on_step: StepObserver = no_observer,
+) -> CompactionResult:
+    """Compact a table.
+
+    All groups are committed at once, unless partial progress is enabled. Conflicts and failures are told in the result;
+    what makes it impossible to begin is raised.
+
+    Args:
+        table: the table, freshly loaded.
+        name: its full name.
+        options: thresholds and the way to commit.
+        where: expression on partition columns that limits the work.
+        partitions: names of partitions that limit it.
+        dry_run: only plan.
+        resources: memory, threads and spill space of the engine.
+        report_progress: told in a line what is going on.
+        on_step: told at each step of the protocol; for tests that kill the process there.
+
+    Raises:
+        AutostreamError: the table cannot be planned: wrong options, unsupported version, damaged metadata.
+    """
+    if options.engine != "duckdb":
+        raise ConfigurationError(
+            f"Engine {options.engine!r} is not available in this version, which has duckdb only. Table {name} was not "
+            "compacted: leave the option out, or set the table's property autostream.compaction.engine to duckdb."
+        )
+    run = _Run(table, str(name), options, resources or EngineResources(), report_progress or logger.info, on_step)
+    return run.execute(where, partitions, dry_run=dry_run)
+
+
+class _Run:
+    """One compaction of one table."""
+
+    def __init__(
+        self,
+        table: Table,
+        name: str,
+        options: CompactionOptions,
+        resources: EngineResources,
+        say: Callable[[str], None],
+        on_step: StepObserver,
+    ) -> None:
+        self.table = table
+        self.name = name
+        self.options = options
+        self.resources = resources
+        self.say = say
+        self.on_step = on_step
+        self.reader = ManifestReader(table.io)
+        self.policy = RetryPolicy.from_properties(table.metadata.properties)
+        manifest_codec(table.metadata.properties)  # a wrong one is told before the work, not after it
+        self.referenced: dict[str, set[str]] = {}
+
+    def execute(self, where: str | None, partitions: Collection[str] | None, *, dry_run: bool) -> CompactionResult:
+        started = time.perf_counter()
+        made = plan_compaction(
+            self.table, options=self.options, where=where, partitions=partitions, name=self.name, reader=self.reader
+        )
+        counts = FileCounts.of(made.state)
+        result = CompactionResult(self.name, "nothing-to-do", counts, counts, made)
+        result.seconds["plan"] = time.perf_counter() - started
+        self.on_step(Step.PLANNED)
+        if dry_run:
+            result.status = "planned"
+        elif made.has_work:
+            self._work(made, result)
+            self._conclude(result)
+        return result
+
+    def _work(self, made: CompactionPlan, result: CompactionResult) -> None:
+        with Engine(self.table.io, self.resources) as engine:
+            self.engine = engine
+            rewriter = GroupRewriter(engine, self.table, made, uuid.uuid4().hex[:12])
+            for batch in self._batches(made):
+                rewritten = self._rewrite(rewriter, batch, made, result)
+                if rewritten is not None and (rewritten or not made.groups):
+                    self._commit(made, rewritten, result)
+                if result.exit_code and not self.options.partial_progress_enabled:
+                    return
+
+    def _batches(self, made: CompactionPlan) -> Iterator[Sequence[FileGroup]]:
+        """Yield the groups of each commit; one commit without groups where only deletes have to go."""
+        groups = made.groups
+        size = len(groups) or 1
+        if self.options.partial_progress_enabled:
+            size = math.ceil(size / self.options.partial_progress_max_commits)
+        for start in range(0, len(groups) or 1, size):
+            yield groups[start : start + size]
+
+    def _rewrite(
+        self, rewriter: GroupRewriter, batch: Sequence[FileGroup], made: CompactionPlan, result: CompactionResult
+    ) -> list[RewrittenGroup] | None:
+        """Rewrite the groups of one commit; None if one failed and all go together."""
+        started = time.perf_counter()
+        rewritten: list[RewrittenGroup] = []
+        try:
+            for group in batch:
+                self.say(
+                    f"merging {group.input_files} files ({format_size(group.input_bytes)}) of {group.partition}, "
+                    f"group {group.number + 1} of {len(made.groups)}"
+                )
+                try:
+                    rewritten.append(rewriter.rewrite(group))
+                except AutostreamError as error:
+                    if not self._overtaken(made, group, error, result) and not self.options.partial_progress_enabled:
+                        self._discard(rewritten)
+                        return None
+                self.on_step(Step.GROUP_REWRITTEN)
+        except BaseException:
+            self._discard(rewritten)
+            raise
+        finally:
+            result.seconds["rewrite"] += time.perf_counter() - started
+        self.on_step(Step.REWRITTEN)
+        return rewritten
+
+    def _overtaken(
+        self, made: CompactionPlan, group: FileGroup, error: AutostreamError, result: CompactionResult
+    ) -> bool:
+        """Say whether a group failed only since another writer replaced its files meanwhile; note what happened."""
+        if isinstance(error, DataError):
+            try:
+                present = self.table.catalog.load_table(self.table.name())
+                base = read_state(present, reader=self.reader, name=self.name)
+                conflict = find_conflicts(made.state, base, [group], self._referenced_paths).get(group.number)
+            except NoSuchTableError:
+                conflict = "the table was dropped"
+            except Exception as reread:  # the first error is the one to tell
+                logger.warning("Table %s cannot be re-read after a failure: %s", self.name, reread)
+                conflict = None
+            if conflict is not None:
+                result.conflicts[group.number] = conflict
+                return True
+        result.repeat |= isinstance(error, ResourceError)
+        result.failures[group.number] = str(error)
+        result.error = result.error or str(error)
+        result.exit_code = result.exit_code or error.exit_code
+        return False
+
+    def _commit(self, made: CompactionPlan, rewritten: list[RewrittenGroup], result: CompactionResult) -> None:
+        started = time.perf_counter()
+        commit = ReplaceCommit(
+            table=self.table,
+            name=self.name,
+            planned=made.state,
+            reader=self.reader,
+            referenced_paths=self._referenced_paths,
+            policy=self.policy,
+            on_step=self.on_step,
+        )
+        try:
+            done = commit.commit(rewritten)
+        except OutcomeUnknownError as error:
+            result.status, result.error, result.exit_code = "unknown", str(error), error.exit_code
+            return
+        except ConflictError as error:
+            self._discard(rewritten)
+            result.conflicts |= {r.group.number: str(error) for r in rewritten}
+            result.error = str(error)
+            return
+        except AutostreamError as error:
+            self._discard(rewritten)
+            result.failures |= {r.group.number: str(error) for r in rewritten}
+            result.error, result.exit_code = str(error), error.exit_code
+            return
+        finally:
+            result.seconds["commit"] += time.perf_counter() - started
+        self._discard([r for r in rewritten if r not in done.groups])
+        result.conflicts |= done.conflicts
+        if done.snapshot_id is None:
+            return
+        result.snapshot_id = done.snapshot_id
+        result.commits += 1
+        result.committed += len(done.groups)
+        result.after = FileCounts.of(done.base).after(done)
+        result.rows_read += sum(r.rows_read for r in done.groups)
+        result.rows_deleted += sum(r.rows_deleted for r in done.groups)
+        result.bytes_read += sum(r.bytes_read for r in done.groups)
+        result.bytes_written += sum(r.bytes_written for r in done.groups)
+
+    def _discard(self, rewritten: Sequence[RewrittenGroup]) -> None:
+        """Delete outputs that are known not to be committed."""
+        delete_files(self.table.io, [file.file_path for r in rewritten for file in r.outputs])
+
+    def _referenced_paths(self, delete: LiveFile) -> set[str]:
+        if delete.path not in self.referenced:
+            relations = Relations(self.engine, self.table.metadata, self.table.io)
+            try:
+                self.referenced[delete.path] = relations.referenced_paths(delete)
+            except (duckdb.Error, OSError) as error:
+                raise explain_failure(self.engine, [delete], error, io=self.table.io, table=self.name) from error
+        return self.referenced[delete.path]
+
+    def _conclude(self, result: CompactionResult) -> None:
+        if result.status == "unknown":
+            return
+        if result.failures or result.exit_code:
+            result.status = "failed"
+            return
+        if result.commits:
+            result.status = "committed"
+            return
+        if result.conflicts:
+            first = next(iter(result.conflicts.values()))
+            result.status, result.exit_code = "conflict", ConflictError.exit_code
+            result.error = result.error or (
+                f"Every group of {self.name} was overtaken by another writer: {first}. Nothing was changed. Run it "
+                "again."
+            )

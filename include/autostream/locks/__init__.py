@@ -1,0 +1,1 @@
+"""What is locked, by whom, and locks that outlived their holders."""

@@ -1,0 +1,1 @@
+"""How watermarks of tables went on."""

@@ -1,0 +1,1 @@
+"""Watermarks as tables tell them."""

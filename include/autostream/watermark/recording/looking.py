@@ -1,0 +1,100 @@
+"""One look at a Flink job: the requests that a recorder's watches want answered, each of them made once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from autostream.flink.progress import (
+    Life,
+    TaskMetrics,
+    largest_checkpoint_id,
+    metric_names,
+    read_life,
+    read_metrics,
+    read_vertices,
+)
+from autostream.flink.rest import FlinkRest
+from autostream.times import FOREVER_MS
+from autostream.watermark.recording.evidence import Asked, Want
+from autostream.watermark.recording.targets import SinkWriter, find_writers
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a job has shown.
+
+    Attributes:
+        gone: the cluster does not know the job.
+        life: its life and when it was asked for, where that was wanted.
+        metrics: of each sink for which they were wanted, what each of its writers' tasks shows.
+        largest_checkpoint_id: likewise.
+    """
+
+    gone: bool = False
+    life: tuple[Life, Asked] | None = None
+    metrics: Mapping[int, tuple[Mapping[str, TaskMetrics], Asked]] = field(default_factory=dict)
+    largest_checkpoint_id: tuple[int, Asked] | None = None
+
+
+def look(
+    rest: FlinkRest,
+    job_id: str,
+    wanted: Want,
+    sinks: Mapping[int, Sequence[SinkWriter]],
+    known: Life | None,
+    *,
+    clock: Clock = time.monotonic,
+) -> Looked:
+    """Ask a job for what is wanted.
+
+    Args:
+        rest: its cluster.
+        job_id: its id.
+        wanted: which questions to ask.
+        sinks: the writers of each sink whose metrics are wanted, by a number of the caller's.
+        known: the job's life as last seen, which says what tasks there are; METRICS need it.
+        clock: monotonic seconds.
+
+    Raises:
+        ServiceError: the cluster cannot be reached, or answers what is not understood.
+    """
+    life = checkpoints = None
+    if Want.LIFE in wanted:
+        at = clock()
+        seen = read_life(rest, job_id)
+        if seen is None:
+            return Looked(gone=True)
+        known, life = seen, (seen, Asked(at, clock()))
+    metrics = {}
+    if Want.METRICS in wanted and known is not None:
+        for number, writers in sinks.items():
+            at = clock()
+            shown: dict[str, TaskMetrics] = {}
+            for writer in writers:
+                shown |= _tasks(rest, job_id, writer, known)
+            metrics[number] = (shown, Asked(at, clock()))
+    if Want.CHECKPOINTS in wanted:
+        at = clock()
+        largest = largest_checkpoint_id(rest, job_id)
+        if largest is None:
+            return Looked(gone=True)
+        checkpoints = (largest, Asked(at, clock()))
+    return Looked(False, life, metrics, checkpoints)
+
+
+def discover_writers(rest: FlinkRest, job_id: str) -> list[SinkWriter]:
+    """Return the writers of a job's Iceberg sinks: 1 request, and one a vertex. At first a job may show none."""
+    vertices = read_vertices(rest, job_id)
+    return find_writers(vertices, {v.vertex_id: metric_names(rest, job_id, v.vertex_id) for v in vertices})
+
+
+def _tasks(rest: FlinkRest, job_id: str, writer: SinkWriter, life: Life) -> dict[str, TaskMetrics]:
+    statuses = life.statuses.get(writer.vertex_id, ())
+    running = [number for number, status in enumerate(statuses) if status != "FINISHED"]
+    shown = read_metrics(rest, job_id, writer.vertex_id, writer.operator, running) if running else {}
+    over = TaskMetrics(FOREVER_MS, None, over=True)
+    return {f"{writer.vertex_id}/{writer.operator}/{n}": shown.get(n, over) for n in range(len(statuses))}

@@ -1,0 +1,93 @@
+"""The recorder: reads watermarks of many Flink jobs, proves them, and publishes them in the tables.
+
+One loop in one thread decides; requests to each Flink cluster and to the catalogs are made by a bounded pool each, so
+that one that does not answer holds up no other. What fails is said once, tried again later, and never ends the loop.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+
+from autostream.catalogs import open_catalog
+from autostream.config import WatermarkSettings
+from autostream.flink.rest import FlinkRest
+from autostream.watermark.codec import Change
+from autostream.watermark.recording.jobs import Jobs
+from autostream.watermark.recording.leadership import Alone, Leadership
+from autostream.watermark.recording.state import Cluster
+from autostream.watermark.recording.tables import Surroundings, Tables
+from autostream.watermark.recording.work import Work
+
+
+class Recorder:
+    """Records the watermarks of all jobs of some Flink clusters; `run` it."""
+
+    def __init__(
+        self,
+        settings: WatermarkSettings,
+        *,
+        leadership: Leadership | None = None,
+        on_publication: Callable[[Table, Change], None] = lambda table, change: None,
+        on_step: Callable[[], None] = lambda: None,
+        open_catalog: Callable[[str], Catalog] = open_catalog,
+        clock: Callable[[], float] = time.monotonic,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        pool: Callable[[str], Executor] | None = None,
+    ) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            settings: clusters, rules, intervals.
+            leadership: whether this process may publish; always, where None.
+            on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
+            on_step: called again and again while it runs: whoever watches it knows by that that it lives.
+            open_catalog: opens a catalog by its name; each is opened once.
+            clock: monotonic seconds.
+            wall_ms: epoch milliseconds of now.
+            pool: makes the pool for a cluster, or for the catalogs; threads where None.
+        """
+        new_pool = pool or (lambda name: ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name))
+        clusters = [Cluster(rest, new_pool(rest.url)) for rest in map(FlinkRest, settings.flink_urls)]
+        surroundings = Surroundings(
+            pool=new_pool("catalogs"),
+            leadership=leadership or Alone(),
+            on_publication=on_publication,
+            open_catalog=open_catalog,
+            clock=clock,
+            wall_ms=wall_ms,
+        )
+        self._work = Work()
+        self.tables = Tables(settings, self._work, surroundings)
+        self.jobs = Jobs(settings, self._work, self.tables, clusters, clock=clock)
+        self._pools = [surroundings.pool, *(cluster.pool for cluster in clusters)]
+        self._clock = clock
+        self._on_step = on_step
+
+    def run(self, stop: threading.Event, *, seconds: float | None = None) -> None:
+        """Record until told to stop, or for some time; what is under way is finished."""
+        deadline = None if seconds is None else self._clock() + seconds
+        while not stop.is_set() and (deadline is None or self._clock() < deadline):
+            self.step()
+            if not self._work.wait(timeout_seconds=0.2):
+                stop.wait(0.2)
+        self._work.wait()
+        self._work.collect()
+        for pool in self._pools:
+            pool.shutdown()
+
+    def step(self) -> None:
+        """Take what has been answered, and ask what is due."""
+        self._on_step()
+        self._work.collect()
+        self.jobs.step()
+        self.tables.step()
+
+    def notes(self) -> dict[str, str]:
+        """Return why writers do not advance: ``TABLE, writer NAME`` to the reason."""
+        return self.jobs.notes()

@@ -1,0 +1,176 @@
+"""Which Flink job writes to which table, under which name, and by which of its operators. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from autostream.config import WriterRule
+from autostream.errors import AutostreamError, ConfigurationError
+from autostream.flink.progress import JobSummary, Vertex, watermark_operators
+from autostream.watermark.codec import check_name
+
+TABLE_PARAMETER: Final = "autostream.watermark.table"
+"""Job parameter: the tables that a job writes to, separated by commas."""
+WRITER_PARAMETER: Final = "autostream.watermark.writer"
+"""Job parameter: under which name; the job's own where it is not given."""
+
+# FlinkSink's writer, with its uidPrefix if it has one, and what a sink of Flink's newer interface is called.
+_WRITERS: Final = re.compile(r"IcebergStreamWriter$|(: |__)Writer$")
+# FlinkSink ends in a sink that discards everything, which Flink calls a writer, too.
+_DISCARDS: Final = re.compile(r"(^|-)IcebergSink[ _]")
+_MOST_CHARACTERS: Final = 80  # of an operator's name in the names of its metrics
+
+
+@dataclass(frozen=True)
+class Target:
+    """One table that a job writes to.
+
+    Attributes:
+        table: its full name.
+        writer: what the job is called among the table's writers.
+        operator: regular expression for the sink; empty: the one that names the table, or the only one.
+        ends_forever: whether nothing will be written any more once a job has come to its end by itself.
+    """
+
+    table: str
+    writer: str
+    operator: str = ""
+    ends_forever: bool = False
+
+
+@dataclass(frozen=True)
+class SinkWriter:
+    """The operator of an Iceberg sink that writes files.
+
+    Attributes:
+        vertex_id: the vertex that it is in.
+        operator: its name as metrics have it.
+        parallelism: how many subtasks it has.
+        text: its name, and those of what it hands its files to, as they are in the job's graph.
+    """
+
+    vertex_id: str
+    operator: str
+    parallelism: int
+    text: str
+
+
+def targets_of(job: JobSummary, rules: Iterable[WriterRule], parameters: Mapping[str, str]) -> list[Target]:
+    """Return the tables that a job is to be recorded for: what its own parameters say, else every rule that fits.
+
+    Of one table and writer there can be several, which differ by their operators: they are sinks of one writer.
+
+    Raises:
+        ConfigurationError: a rule, or the job's parameters, name something that cannot be.
+    """
+    own = parameters.get(TABLE_PARAMETER, "")
+    if own.strip():
+        writer = parameters.get(WRITER_PARAMETER) or job.name
+        tables = [table.strip() for table in own.split(",") if table.strip()]
+        found = [_target(job, table, writer, "", f"parameter {TABLE_PARAMETER}") for table in tables]
+    else:
+        found = []
+        for rule in rules:
+            match = re.fullmatch(rule.job, job.name)
+            if match:
+                names = {key: value or "" for key, value in match.groupdict().items()} | {"job": job.name}
+                where = f"rule `job = {rule.job!r}` of watermark.writers"
+                table, writer = (_filled(text, names, where) for text in (rule.table, rule.writer))
+                found.append(_target(job, table, writer, rule.operator, where, ends_forever=rule.ends_forever))
+    return list(dict.fromkeys(found))
+
+
+def find_writers(vertices: Sequence[Vertex], metrics: Mapping[str, Iterable[str]]) -> list[SinkWriter]:
+    """Return the writers of a job's Iceberg sinks.
+
+    Args:
+        vertices: the job's.
+        metrics: names of the metrics of each vertex, by its id; they show only some time after a job has started.
+    """
+    found = []
+    for vertex in vertices:
+        operators = operators_of(vertex.name)
+        names = [name for name in operators if _WRITERS.search(name) and not _DISCARDS.search(name)]
+        for shown in watermark_operators(metrics.get(vertex.vertex_id, ())):
+            written = [name for name in names if as_metric(name) == shown]
+            if not written and not (_WRITERS.search(shown) and not _DISCARDS.search(shown)):
+                continue
+            below = [other.name for other in vertices if vertex.vertex_id in other.inputs]
+            # Where a vertex has several writers, what comes after it belongs to one of them, and who knows to which.
+            alone = len(names) <= 1
+            text = " | ".join([*(written or [shown]), *((vertex.name, *below) if alone else ())])
+            found.append(SinkWriter(vertex.vertex_id, shown, vertex.parallelism, text))
+    return found
+
+
+def by_writer(targets: Iterable[Target]) -> list[tuple[Target, ...]]:
+    """Return targets of one table and writer together: its watermark is that of the slowest of these sinks."""
+    groups: dict[tuple[str, str], list[Target]] = {}
+    for target in targets:
+        groups.setdefault((target.table, target.writer), []).append(target)
+    return [tuple(group) for group in groups.values()]
+
+
+def choose_all(targets: Iterable[Target], writers: Sequence[SinkWriter]) -> tuple[SinkWriter, ...]:
+    """Return the writers of a job that write for any of several targets.
+
+    Raises:
+        AutostreamError: there is none for one of them, or it cannot be told which.
+    """
+    return tuple(dict.fromkeys(writer for target in targets for writer in choose_writers(target, writers)))
+
+
+def choose_writers(target: Target, writers: Sequence[SinkWriter]) -> tuple[SinkWriter, ...]:
+    """Return the writers of a job that write to a target's table.
+
+    Raises:
+        AutostreamError: none does, or it cannot be told which.
+    """
+    _, _, name = target.table.partition(".")
+    pattern = target.operator or rf"(?<![\w-]){re.escape(name)}(?![\w-]|\.\w)"
+    chosen = tuple(writer for writer in writers if re.search(pattern, writer.text))
+    if chosen:
+        return chosen
+    if not writers:
+        raise AutostreamError("its job shows no writer of an Iceberg sink (yet)")
+    if len(writers) > 1 or target.operator:
+        names = ", ".join(sorted({writer.operator for writer in writers}))
+        raise AutostreamError(
+            f"which of its job's sinks writes to the table cannot be told: {pattern!r} is found in none of {names} and "
+            "what comes after them. Give the sink a uidPrefix, and say it by `operator` in watermark.writers"
+        )
+    return tuple(writers)
+
+
+def operators_of(vertex_name: str) -> list[str]:
+    """Return the operators chained in a vertex, of a name like ``Source: rows -> (a: Writer, b: Writer)``."""
+    return [name.strip() for name in re.split(r" -> |, |[()]", vertex_name) if name.strip()]
+
+
+def _target(
+    job: JobSummary, table: str, writer: str, operator: str, where: str, *, ends_forever: bool = False
+) -> Target:
+    if table.count(".") < 2 or not all(table.split(".")):
+        raise ConfigurationError(
+            f"Job {job.name!r}: {where} gives {table!r}, which names no table. Write CATALOG.NAMESPACE.TABLE."
+        )
+    check_name(writer)
+    return Target(table, writer, operator, ends_forever)
+
+
+def _filled(text: str, names: Mapping[str, str], where: str) -> str:
+    try:
+        return text.format_map(names)
+    except (KeyError, ValueError, IndexError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{where} has {text!r}, in which {error} stands for nothing. Known are: "
+            f"{', '.join('{' + name + '}' for name in names)}."
+        ) from error
+
+
+def as_metric(operator: str) -> str:
+    """Return how metrics call an operator."""
+    return re.sub(r"[ .:,]", "_", operator[:_MOST_CHARACTERS])
