@@ -42,9 +42,9 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import ConfigurationError
+from autostream.lake.engine import output_files as output
 from autostream.lake.engine.column_metrics import Mode, _cut_lower, _cut_upper, column_modes, leaves
 from autostream.lake.engine.duckdb_engine import Engine
-from autostream.lake.engine import output_files as output
 from autostream.lake.engine.output_files import WriteSettings
 from tests.lake.writing import arrow_rows, engine_in, field_ids, footer, ids_of, path_of, write
 from tests.support.rows import assert_same_rows
