@@ -5,13 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autostream.hadoop.answers import Trouble
-from autostream.hadoop.retries import Again, decide, pause_seconds
+from autostream.hadoop.retries import PAUSES, Again, decide
 
 
 def pauses(trouble: Trouble, *, servers: int, retries: int, repeatable: bool = True) -> list[float]:
     found = []
     while again := decide(
-        trouble, failures=len(found) + 1, servers=servers, retries=retries, repeatable=repeatable, jitter=0.0
+        trouble,
+        failures=len(found) + 1,
+        servers=servers,
+        retries=retries,
+        repeatable=repeatable,
+        chance=lambda: 0.0,
     ):
         found.append(again.pause_seconds)
     return found
@@ -39,9 +44,11 @@ def test_a_lost_answer_ends_what_cannot_be_repeated() -> None:
     st.floats(0, 1, exclude_max=True),
 )
 def test_tries_and_pauses_are_bounded(
-    trouble: Trouble, failures: int, servers: int, retries: int, repeatable: bool, jitter: float
+    trouble: Trouble, failures: int, servers: int, retries: int, repeatable: bool, chance: float
 ) -> None:
-    again = decide(trouble, failures=failures, servers=servers, retries=retries, repeatable=repeatable, jitter=jitter)
+    again = decide(
+        trouble, failures=failures, servers=servers, retries=retries, repeatable=repeatable, chance=lambda: chance
+    )
     if failures >= servers * (retries + 1):
         assert again is None
     if again is not None:
@@ -51,5 +58,5 @@ def test_tries_and_pauses_are_bounded(
 
 @pytest.mark.parametrize(("rounds", "least", "most"), [(1, 0.25, 0.5), (2, 0.5, 1), (5, 4, 8), (50, 4, 8)])
 def test_jitter_is_the_upper_half(rounds: int, least: float, most: float) -> None:
-    assert pause_seconds(rounds, 0.0) == least
-    assert pause_seconds(rounds, 0.9999999) == pytest.approx(most)
+    assert PAUSES.seconds(rounds, chance=lambda: 0.0) == least
+    assert PAUSES.seconds(rounds, chance=lambda: 0.9999999) == pytest.approx(most)

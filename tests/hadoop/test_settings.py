@@ -4,6 +4,7 @@ import pytest
 
 from autostream.errors import ConfigurationError
 from autostream.hadoop.kerberos import KerberosIdentity
+from autostream.hadoop.metastore import MetastoreSettings
 from autostream.hadoop.settings import Location, parse_location, served, settings_for
 
 
@@ -86,17 +87,47 @@ def test_defaults_and_all_that_can_be_set(monkeypatch: pytest.MonkeyPatch) -> No
         ("hdfs://nn/x", {"webhdfs.urls": "http://nn:port"}, "cannot contain"),
         ("hdfs://nn/x", {"webhdfs.urls": "http://nn?user.name=hdfs"}, "cannot contain"),
         ("hdfs://nn/x", {"webhdfs.urls.nn": "http://u:secret@nn"}, r"webhdfs.urls.nn cannot contain 'http://\*+@nn'"),
-        ("hdfs://nn/x", {"webhdfs.authentication": "ldap"}, "webhdfs.authentication cannot be 'ldap'"),
+        (
+            "hdfs://nn/x",
+            {"webhdfs.authentication": "ldap"},
+            "webhdfs.authentication is 'ldap'. It must be simple or kerberos",
+        ),
         ("hdfs://nn/x", {"webhdfs.user": "a&doas=b"}, "property webhdfs.user"),
         ("hdfs://nn/x", {"autostream.proxy-user": "a&b"}, "not the name of an account"),
-        ("hdfs://nn/x", {"webhdfs.tls-verify": "no"}, "webhdfs.tls-verify cannot be 'no'"),
-        ("hdfs://nn/x", {"webhdfs.read-timeout-seconds": "0"}, "webhdfs.read-timeout-seconds cannot be '0'"),
-        ("hdfs://nn/x", {"webhdfs.read-timeout-seconds": "nan"}, "cannot be 'nan'"),
-        ("hdfs://nn/x", {"webhdfs.connect-timeout-seconds": "fast"}, "cannot be 'fast'"),
-        ("hdfs://nn/x", {"webhdfs.retries": "-1"}, "webhdfs.retries cannot be '-1'"),
+        (
+            "hdfs://nn/x",
+            {"webhdfs.tls-verify": "no"},
+            r"^Location hdfs://nn: property webhdfs\.tls-verify is 'no'. It must be true or",
+        ),
+        ("hdfs://nn/x", {"webhdfs.read-timeout-seconds": "0"}, "seconds is '0'. It must be a number above 0, 3,600"),
+        ("hdfs://nn/x", {"webhdfs.read-timeout-seconds": "nan"}, "webhdfs.read-timeout-seconds is 'nan'"),
+        ("hdfs://nn/x", {"webhdfs.connect-timeout-seconds": "fast"}, "webhdfs.connect-timeout-seconds is 'fast'"),
+        ("hdfs://nn/x", {"webhdfs.retries": "-1"}, "webhdfs.retries is '-1'. It must be a whole number from 0 to 100"),
     ],
 )
 def test_what_is_wrong_is_named(location: str, properties: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words) as caught:
         settings_for(properties, parse_location(location))
     assert "secret" not in str(caught.value)
+
+
+def test_how_a_metastore_is_reached() -> None:
+    properties = {"uri": "thrift://a:1, thrift://b", "ugi": "svc:etl,ops", "hive.client-timeout-seconds": "2.5"}
+    given = MetastoreSettings.from_properties({**properties, "hive.connect-timeout-seconds": ""})
+    assert given.uris == ("thrift://a:1", "thrift://b")
+    assert (given.user, given.groups, given.kerberos) == ("svc", ("etl", "ops"), False)
+    assert (given.timeout_seconds, given.connect_timeout_seconds) == (2.5, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("hive.client-timeout-seconds", "0", "a number above 0"),
+        ("hive.connect-timeout-seconds", "soon", "a number above 0"),
+        ("hive.kerberos-authentication", "yes", "true or false"),
+    ],
+)
+def test_what_is_wrong_of_a_metastore_is_named(key: str, value: str, allowed: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        MetastoreSettings.from_properties({"uri": "thrift://a", key: value}, owner="Catalog lake")
+    assert str(raised.value) == f"Catalog lake: property {key} is {value!r}. It must be {allowed}."

@@ -88,7 +88,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         Raises:
             ConfigurationError: a property is missing or wrong.
         """
-        self.metastore = Metastore(MetastoreSettings.from_properties(properties))
+        self.metastore = Metastore(MetastoreSettings.from_properties(properties, owner=f"Catalog {name}"))
         super().__init__(name, **properties)
         self.observe: SwapObserver = no_observer
         self._compare_and_swap = _flag(properties, COMPARE_AND_SWAP)

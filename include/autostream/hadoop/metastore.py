@@ -47,6 +47,7 @@ from autostream.hadoop.thrift_answers import (
     is_repeatable,
     reason_of,
 )
+from autostream.properties import Properties
 
 logger = logging.getLogger(__name__)
 # It logs each server that cannot be reached, with a traceback; our errors name them all.
@@ -84,11 +85,15 @@ class MetastoreSettings:
     identity: KerberosIdentity = field(default_factory=KerberosIdentity)
 
     @classmethod
-    def from_properties(cls, properties: Mapping[str, str]) -> MetastoreSettings:
+    def from_properties(cls, properties: Mapping[str, str], *, owner: str = "") -> MetastoreSettings:
         """Return what a catalog's properties say: PyIceberg's own names, and ``hive.client-timeout-seconds``.
 
+        Args:
+            properties: the catalog's.
+            owner: what messages call it, such as ``Catalog lake``.
+
         Raises:
-            ConfigurationError: there is no usable ``uri``, or a number is none.
+            ConfigurationError: there is no usable ``uri``, or another value is not allowed.
         """
         uris = tuple(uri.strip() for uri in properties.get("uri", "").split(",") if uri.strip())
         for uri in uris or ("",):
@@ -97,19 +102,20 @@ class MetastoreSettings:
                     f"Catalog property uri names {uri!r}, which is no metastore. Write thrift://HOST:{DEFAULT_PORT}, "
                     "several separated by commas."
                 )
-        user, _, groups = properties.get("ugi", "").partition(":")
+        said = Properties(owner, properties).without_blanks()
+        user, _, groups = said.text("ugi", "").partition(":")
         return cls(
             uris=uris,
-            kerberos=properties.get("hive.kerberos-authentication", "false").lower() == "true",
-            service=properties.get("hive.kerberos-service-name", "hive"),
+            kerberos=said.boolean("hive.kerberos-authentication", False),
+            service=said.text("hive.kerberos-service-name", "hive"),
             user=user or None,
             groups=tuple(group for group in groups.split(",") if group),
-            timeout_seconds=_seconds(properties, "hive.client-timeout-seconds", cls.timeout_seconds),
-            connect_timeout_seconds=_seconds(properties, "hive.connect-timeout-seconds", cls.connect_timeout_seconds),
+            timeout_seconds=said.number("hive.client-timeout-seconds", cls.timeout_seconds, above=0),
+            connect_timeout_seconds=said.number("hive.connect-timeout-seconds", cls.connect_timeout_seconds, above=0),
             identity=KerberosIdentity(
-                principal=properties.get("hive.principal", ""),
-                keytab=properties.get("hive.keytab", ""),
-                cache=properties.get("hive.credential-cache", ""),
+                principal=said.text("hive.principal", ""),
+                keytab=said.text("hive.keytab", ""),
+                cache=said.text("hive.credential-cache", ""),
             ),
         )
 
@@ -127,17 +133,6 @@ def _is_address(uri: str) -> bool:
         return parts.scheme == "thrift" and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, or a bracket too many
         return False
-
-
-def _seconds(properties: Mapping[str, str], key: str, default: float) -> float:
-    text = properties.get(key, str(default))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"Catalog property {key} is {text!r}: it must be a number of seconds above 0.")
-    return seconds
 
 
 @dataclass

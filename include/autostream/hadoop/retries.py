@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from autostream.backoff import Backoff
 from autostream.hadoop.answers import Trouble
 
-_BASE_SECONDS: Final = 0.5
-_CAP_SECONDS: Final = 8.0
+PAUSES: Final = Backoff(first_seconds=0.5, cap_seconds=8.0, jitter=(0.5, 1.0))
+"""Pauses between the rounds in which all servers are tried."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,13 @@ class Again:
 
 
 def decide(
-    trouble: Trouble, *, failures: int, servers: int, retries: int, repeatable: bool, jitter: float
+    trouble: Trouble,
+    *,
+    failures: int,
+    servers: int,
+    retries: int,
+    repeatable: bool,
+    chance: Callable[[], float] = random.random,
 ) -> Again | None:
     """Whether to make a request again; None: give up.
 
@@ -32,7 +41,7 @@ def decide(
         servers: how many there are.
         retries: how often the whole list is tried again.
         repeatable: doing it twice is doing it once. Where it is not, a lost answer ends it.
-        jitter: random number of [0, 1): not all clients come back at once.
+        chance: random numbers of [0, 1): not all clients come back at once.
     """
     if trouble is Trouble.LOST and not repeatable:
         return None
@@ -40,9 +49,4 @@ def decide(
         return None
     # A server that is busy will be so when asked again at once; another one may not.
     rounds, rest = divmod(failures, servers)
-    return Again(0.0) if rest else Again(pause_seconds(rounds, jitter))
-
-
-def pause_seconds(rounds: int, jitter: float) -> float:
-    """The pause after a number of rounds: 0.5, 1, 2, 4, 8 s, the upper half of it at random."""
-    return min(_CAP_SECONDS, _BASE_SECONDS * 2.0 ** (rounds - 1)) * (0.5 + jitter / 2)
+    return Again(0.0) if rest else Again(PAUSES.seconds(rounds, chance=chance))

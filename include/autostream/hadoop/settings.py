@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from autostream.errors import ConfigurationError
 from autostream.hadoop.accounts import acting_account, valid_account
 from autostream.hadoop.kerberos import KerberosIdentity
+from autostream.properties import Properties
 
 MOUNTS: Final = "viewfs"
 """Scheme of a mount table, which Hadoop's clients read; HttpFS and routers serve one as they do an HDFS."""
@@ -83,27 +84,28 @@ def settings_for(properties: Mapping[str, str], location: Location) -> WebHdfsSe
     Raises:
         ConfigurationError: a property is missing or wrong.
     """
-    kerberos = _kerberos(properties)
-    user = str(properties.get("webhdfs.user") or "").strip()
+    said = Properties(f"Location {location.scheme}://{location.authority}", properties).without_blanks()
+    kerberos = _kerberos(said)
+    user = said.text("webhdfs.user", "")
     if kerberos is None:
         user = valid_account(user, where="property webhdfs.user") if user else _login_name()
     return WebHdfsSettings(
-        urls=_urls(properties, location),
+        urls=_urls(said, location),
         user=user if kerberos is None else "",
         proxy_user=acting_account(properties),
         kerberos=kerberos,
-        tls_verify=_flag(properties, "webhdfs.tls-verify", default=True),
-        tls_ca=str(properties.get("webhdfs.tls-ca") or ""),
-        connect_timeout_seconds=_seconds(properties, "webhdfs.connect-timeout-seconds", default=10.0),
-        read_timeout_seconds=_seconds(properties, "webhdfs.read-timeout-seconds", default=60.0),
-        retries=_count(properties, "webhdfs.retries", default=6),
+        tls_verify=said.boolean("webhdfs.tls-verify", True),
+        tls_ca=said.text("webhdfs.tls-ca", ""),
+        connect_timeout_seconds=said.number("webhdfs.connect-timeout-seconds", 10.0, above=0, maximum=3600),
+        read_timeout_seconds=said.number("webhdfs.read-timeout-seconds", 60.0, above=0, maximum=3600),
+        retries=said.whole("webhdfs.retries", 6, minimum=0, maximum=100),
     )
 
 
-def _urls(properties: Mapping[str, str], location: Location) -> tuple[str, ...]:
+def _urls(said: Properties, location: Location) -> tuple[str, ...]:
     host = location.authority.rsplit(":", 1)[0] if location.authority else ""
     for key in (f"{URLS}.{location.authority}", f"{URLS}.{host}", URLS):
-        text = str(properties.get(key) or "").strip()
+        text = said.text(key, "")
         if text and not key.endswith("."):
             return tuple(_base_url(part.strip(), key) for part in text.split(",") if part.strip())
     if not location.authority:
@@ -150,16 +152,13 @@ def _shown(text: str) -> str:
     return re.sub(r"//[^/]*@", "//********@", text)
 
 
-def _kerberos(properties: Mapping[str, str]) -> KerberosIdentity | None:
-    how = str(properties.get("webhdfs.authentication") or "simple").strip().lower()
-    if how == "simple":
+def _kerberos(said: Properties) -> KerberosIdentity | None:
+    if said.choice("webhdfs.authentication", "simple", ("simple", "kerberos")) == "simple":
         return None
-    if how != "kerberos":
-        raise ConfigurationError(f"webhdfs.authentication cannot be {how!r}. Write simple or kerberos.")
     return KerberosIdentity(
-        principal=str(properties.get("webhdfs.principal") or ""),
-        keytab=str(properties.get("webhdfs.keytab") or ""),
-        cache=str(properties.get("webhdfs.credential-cache") or ""),
+        principal=said.text("webhdfs.principal", ""),
+        keytab=said.text("webhdfs.keytab", ""),
+        cache=said.text("webhdfs.credential-cache", ""),
     )
 
 
@@ -170,30 +169,3 @@ def _login_name() -> str:
     except (KeyError, OSError, ImportError) as error:
         raise ConfigurationError("This process's user has no name to log in to HDFS by. Set webhdfs.user.") from error
     return valid_account(name, where="login name; webhdfs.user is not set")
-
-
-def _flag(properties: Mapping[str, str], key: str, *, default: bool) -> bool:
-    text = str(properties.get(key, "")).strip().lower()
-    if text in ("", "true", "false"):
-        return text == "true" if text else default
-    raise ConfigurationError(f"{key} cannot be {text!r}. Write true or false.")
-
-
-def _seconds(properties: Mapping[str, str], key: str, *, default: float) -> float:
-    text = str(properties.get(key) or "").strip()
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 3600:  # NaN is none either
-        raise ConfigurationError(f"{key} cannot be {text!r}. Write a number of seconds above 0, up to 3600.")
-    return value
-
-
-def _count(properties: Mapping[str, str], key: str, *, default: int) -> int:
-    text = str(properties.get(key) or "").strip()
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or int(text) > 100:
-        raise ConfigurationError(f"{key} cannot be {text!r}. Write a whole number from 0 to 100.")
-    return int(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -30,7 +29,7 @@ from autostream.hadoop.answers import (
 )
 from autostream.hadoop.negotiate import Negotiator
 from autostream.hadoop.redirects import target_of
-from autostream.hadoop.retries import decide, pause_seconds
+from autostream.hadoop.retries import PAUSES, decide
 from autostream.hadoop.settings import WebHdfsSettings
 from autostream.hadoop.upload import tls_context
 
@@ -66,7 +65,6 @@ class Transport:
     Args:
         settings: where and as whom.
         sleep: waits for a number of seconds.
-        jitter: random numbers of [0, 1).
     """
 
     def __init__(
@@ -74,11 +72,10 @@ class Transport:
         settings: WebHdfsSettings,
         *,
         sleep: Callable[[float], object] = time.sleep,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Prepare; nothing is connected before the first request."""
         self.settings = settings
-        self._sleep, self._jitter = sleep, jitter
+        self._sleep = sleep
         self._negotiator = Negotiator(settings.kerberos) if settings.kerberos else None
         self._active = 0
         self._session = _session(settings)
@@ -97,7 +94,7 @@ class Transport:
 
     def pause(self, failures: int) -> None:
         """Wait before something is tried again."""
-        self._sleep(pause_seconds(failures, self._jitter()))
+        self._sleep(PAUSES.seconds(failures))
 
     def json(
         self,
@@ -155,7 +152,6 @@ class Transport:
                     servers=len(self.settings.urls),
                     retries=self.settings.retries,
                     repeatable=repeatable,
-                    jitter=self._jitter(),
                 )
                 if again is None:
                     raise self._final(failed, call, repeatable=repeatable) from failed.__cause__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -77,7 +76,6 @@ class WebHdfs:
     Args:
         settings: where and as whom.
         sleep: waits for a number of seconds.
-        jitter: random numbers of [0, 1).
     """
 
     def __init__(
@@ -85,11 +83,10 @@ class WebHdfs:
         settings: WebHdfsSettings,
         *,
         sleep: Callable[[float], object] = time.sleep,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Prepare; nothing is connected before the first request."""
         self.settings = settings
-        self._transport = Transport(settings, sleep=sleep, jitter=jitter)
+        self._transport = Transport(settings, sleep=sleep)
 
     @property
     def account(self) -> str:

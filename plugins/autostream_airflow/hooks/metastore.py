@@ -77,7 +77,8 @@ class MetastoreHook(BaseHook):
         """
         from autostream.hadoop.metastore import Metastore, MetastoreSettings
 
-        return Metastore(MetastoreSettings.from_properties(self.properties()))
+        owner = f"Connection {self.metastore_conn_id!r}"
+        return Metastore(MetastoreSettings.from_properties(self.properties(), owner=owner))
 
     def test_connection(self) -> tuple[bool, str]:
         """Lists the databases, by the account that is to act."""
