@@ -6,9 +6,10 @@ import sys
 import time
 from collections import Counter
 
-from autostream.catalogs import TableName, list_tables, open_catalog, open_table
+from autostream.catalogs import list_tables, open_catalog, open_table
 from autostream.lake.compaction.compact import compact_table
 from autostream.lake.compaction.options import CompactionOptions
+from autostream.names import TableName
 from autostream.resources import EngineResources
 
 

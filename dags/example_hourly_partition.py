@@ -50,10 +50,11 @@ with DAG(
 
         from autostream.catalogs import open_table
         from autostream.lake.scan import scan_table
+        from autostream.names import catalog_of
 
         start = datetime.fromisoformat(dag_run.partition_key).replace(tzinfo=UTC)
         hour = f"event_time >= '{start.isoformat()}' AND event_time < '{(start + timedelta(hours=1)).isoformat()}'"
-        table = open_table(TABLE, catalog=CatalogHook(TABLE.split(".")[0]).get_conn())
+        table = open_table(TABLE, catalog=CatalogHook(catalog_of(TABLE)).get_conn())
         kinds = (
             scan_table(table, where=hour, columns=["kind"]).to_arrow().group_by("kind").aggregate([([], "count_all")])
         )

@@ -51,9 +51,10 @@ with DAG(
 
         from autostream.catalogs import open_table
         from autostream.lake.scan import scan_table
+        from autostream.names import catalog_of
 
         start, end = data_interval_start.isoformat(), data_interval_end.isoformat()
-        table = open_table(TABLE, catalog=CatalogHook(TABLE.split(".")[0]).get_conn())
+        table = open_table(TABLE, catalog=CatalogHook(catalog_of(TABLE)).get_conn())
         rows = scan_table(
             table, where=f"event_time >= '{start}' AND event_time < '{end}'", columns=["user_id"]
         ).to_arrow()

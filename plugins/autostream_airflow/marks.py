@@ -52,7 +52,7 @@ class MarkReader:
 
     def read(self, table: str) -> Reading:
         """Looks at a table."""
-        from autostream.catalogs import TableName
+        from autostream.names import TableName
         from autostream.watermark.reading.table_marks import read_mark
 
         try:

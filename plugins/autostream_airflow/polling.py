@@ -13,6 +13,7 @@ from contextvars import Context
 from types import TracebackType
 from weakref import WeakKeyDictionary
 
+from autostream.names import catalog_of
 from autostream_airflow.marks import MarkReader, Reading, describe
 
 THREADS = 8
@@ -186,7 +187,7 @@ class _Threads:
         self._gates: dict[str, asyncio.Semaphore] = {}
 
     async def __call__(self, table: str) -> Reading:
-        gate = self._gates.setdefault(table.partition(".")[0], asyncio.Semaphore(THREADS_OF_A_CATALOG))
+        gate = self._gates.setdefault(catalog_of(table), asyncio.Semaphore(THREADS_OF_A_CATALOG))
         async with gate:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._reader.read, table)
 

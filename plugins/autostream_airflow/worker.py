@@ -96,9 +96,10 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
 
 def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
     """The result of the compaction, as `autostream table compact --json` prints it."""
-    from autostream.catalogs import TableName, open_table
+    from autostream.catalogs import open_table
     from autostream.lake.compaction.compact import compact_table
     from autostream.lake.compaction.options import CompactionOptions
+    from autostream.names import TableName
 
     name = TableName.parse(request["table"])
     table = open_table(name, catalog=_catalog(request))

@@ -10,10 +10,10 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
-from autostream.catalogs import TableName
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.lake.compaction.compact import CompactionResult, compact_table
 from autostream.lake.compaction.options import CompactionOptions
+from autostream.names import TableName
 
 ORDERS = Schema(
     NestedField(1, "id", LongType(), required=True),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
 
@@ -17,6 +16,7 @@ from autostream.catalogs.acting import FILE_IO, WEBHDFS_IO
 from autostream.config import pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, UnsupportedTableError, UsageError
 from autostream.masking import ESCAPES, cuts_password, learn_from
+from autostream.names import TableName
 from autostream.spelling import meant, one_of
 
 IMPLEMENTATIONS: Final = {
@@ -25,38 +25,6 @@ IMPLEMENTATIONS: Final = {
     "sql": "autostream.catalogs.sql.SqlCatalog",
 }
 """What opens each type of catalog: PyIceberg's own, with commits that are asked after and locked."""
-
-
-@dataclass(frozen=True, order=True)
-class TableName:
-    """A table as it is written everywhere: ``CATALOG.NAMESPACE.TABLE``; a namespace may have several levels."""
-
-    catalog: str
-    namespace: str
-    table: str
-
-    @classmethod
-    def parse(cls, text: str) -> TableName:
-        """Return the name that a text spells.
-
-        Raises:
-            UsageError: it has fewer than three parts, or an empty one.
-        """
-        parts = text.split(".")
-        if len(parts) < 3 or not all(parts):
-            raise UsageError(
-                f"{text!r} does not name a table. Write CATALOG.NAMESPACE.TABLE, for example lake.db.orders."
-            )
-        return cls(parts[0], ".".join(parts[1:-1]), parts[-1])
-
-    @property
-    def identifier(self) -> tuple[str, ...]:
-        """The name within the catalog, as PyIceberg takes it."""
-        return (*self.namespace.split("."), self.table)
-
-    def __str__(self) -> str:
-        """Return the name in full."""
-        return f"{self.catalog}.{self.namespace}.{self.table}"
 
 
 def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Catalog:
@@ -221,5 +189,5 @@ def _walk(catalog: Catalog, catalog_name: str) -> Iterator[TableName]:
     while pending:
         namespace = pending.pop(0)
         for identifier in sorted(catalog.list_tables(namespace)):
-            yield TableName(catalog_name, ".".join(identifier[:-1]), identifier[-1])
+            yield TableName.of(catalog_name, identifier)
         pending.extend(child for child in catalog.list_namespaces(namespace) if len(child) > len(namespace))

@@ -66,6 +66,7 @@ from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.accounts import acting_account
 from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
 from autostream.hadoop.thrift_answers import MetastoreAnswerLostError
+from autostream.names import TableName
 
 COMPARE_AND_SWAP: Final = "autostream.hive.compare-and-swap"
 
@@ -275,7 +276,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         chosen = lock_type(properties, self.properties, default=LockType.HIVE, allowed=_ALLOWED)
         locks: list[CommitLock] = []
         if chosen is LockType.ZOOKEEPER:
-            key = lock_key(self.name, f"{database}.{name}", self.properties, ignores_case=True)
+            key = lock_key(TableName(self.name, database, name), self.properties, ignores_case=True)
             locks.append(zookeeper_lock(key, table=properties, catalog=self.properties))
         if hive_lock_wanted(chosen, properties, self.properties):
             policy = HiveLockPolicy.from_properties({**self.properties, **properties})

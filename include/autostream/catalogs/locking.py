@@ -13,6 +13,7 @@ from autostream.catalogs.swap import CommitLock
 from autostream.config import ZooKeeperSettings, load_settings
 from autostream.coordination.paths import LockKey
 from autostream.errors import ConfigurationError
+from autostream.names import TableName
 
 if TYPE_CHECKING:
     from autostream.coordination.lock import TableLock
@@ -100,17 +101,17 @@ def merged_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
     return settings
 
 
-def lock_key(catalog_name: str, table_name: str, catalog: Mapping[str, str], *, ignores_case: bool) -> LockKey:
+def lock_key(name: TableName, catalog: Mapping[str, str], *, ignores_case: bool) -> LockKey:
     """Return what a table's ZooKeeper lock is called by.
 
     Args:
-        catalog_name: the catalog's name here; the property ``autostream.lock.catalog`` goes before it, where its users
+        name: the table's name here; the property ``autostream.lock.catalog`` goes before the catalog's, where its users
             do not all call it the same.
-        table_name: ``namespace.table``.
         catalog: the catalog's properties.
         ignores_case: whether the catalog takes ``DB.T`` for ``db.t``, as Hive does.
     """
-    return LockKey(catalog.get(LOCK_CATALOG) or catalog_name, table_name.lower() if ignores_case else table_name)
+    name = name.lower() if ignores_case else name
+    return LockKey(catalog.get(LOCK_CATALOG) or name.catalog, name.within_catalog)
 
 
 def timeout_seconds(table: Mapping[str, str], catalog: Mapping[str, str]) -> float:
@@ -144,9 +145,7 @@ def zookeeper_lock(key: LockKey, *, table: Mapping[str, str], catalog: Mapping[s
     return TableLock(client, key, what="commit", timeout_seconds=timeout_seconds(table, catalog))
 
 
-def optional_lock(
-    catalog_name: str, table_name: str, *, table: Mapping[str, str], catalog: Mapping[str, str]
-) -> Sequence[CommitLock]:
+def optional_lock(name: TableName, *, table: Mapping[str, str], catalog: Mapping[str, str]) -> Sequence[CommitLock]:
     """Return the locks of a table's commits in a catalog that compares, and has none of its own: ZooKeeper's, or none.
 
     Raises:
@@ -155,7 +154,7 @@ def optional_lock(
     chosen = lock_type(table, catalog, default=LockType.NONE, allowed=(LockType.ZOOKEEPER, LockType.NONE))
     if chosen is LockType.NONE:
         return ()
-    key = lock_key(catalog_name, table_name, catalog, ignores_case=False)
+    key = lock_key(name, catalog, ignores_case=False)
     return (zookeeper_lock(key, table=table, catalog=catalog),)
 
 

@@ -44,6 +44,7 @@ from autostream.catalogs.swap import (
     nothing_changed,
 )
 from autostream.errors import AutostreamError, CommitRefusedError, ConfigurationError, DeniedError
+from autostream.names import TableName
 
 logger = logging.getLogger(__name__)
 
@@ -165,12 +166,12 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
             NoSuchTableError: the table is gone.
             CommitStateUnknownException: whether it was applied could not be found out.
         """
-        name = ".".join(table.name())
-        label = f"{self.name}.{name}"
+        name = TableName.of(self.name, table.name())
+        label = str(name)
         self.observe(SwapStep.BEFORE_LOCK)
         with ExitStack() as stack:
             with nothing_changed(label):
-                locks = optional_lock(self.name, name, table=table.metadata.properties, catalog=self.properties)
+                locks = optional_lock(name, table=table.metadata.properties, catalog=self.properties)
                 lock = stack.enter_context(holding(locks))
                 self.observe(SwapStep.LOCKED)
                 requirements = self._checked_here(table, requirements)

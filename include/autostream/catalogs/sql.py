@@ -49,6 +49,7 @@ from autostream.catalogs.swap import (
 )
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.masking import ESCAPES
+from autostream.names import TableName
 
 _TABLES: Final = pyiceberg_sql.IcebergTables
 
@@ -185,16 +186,12 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
         """
         identifier = table.name()
         namespace = Catalog.namespace_to_string(Catalog.namespace_from(identifier))
-        label = f"{self.name}.{namespace}.{identifier[-1]}"
+        name = TableName.of(self.name, identifier)
+        label = str(name)
         self.observe(SwapStep.BEFORE_LOCK)
         with ExitStack() as stack:
             with nothing_changed(label):
-                locks = optional_lock(
-                    self.name,
-                    f"{namespace}.{identifier[-1]}",
-                    table=table.metadata.properties,
-                    catalog=self.properties,
-                )
+                locks = optional_lock(name, table=table.metadata.properties, catalog=self.properties)
                 lock = stack.enter_context(holding(locks))
                 self.observe(SwapStep.LOCKED)
                 stack.enter_context(self._acting_as(self.account_of(table.properties, namespace)))

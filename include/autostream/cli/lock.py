@@ -16,6 +16,7 @@ from autostream.cli.terminal import Part, note, say
 from autostream.config import load_settings, pyiceberg_catalogs
 from autostream.errors import ConfigurationError, UsageError
 from autostream.locks.hive_locks import break_hive_lock, hive_catalog_names, hive_catalogs, hive_locks, sweep
+from autostream.names import TableName
 
 if TYPE_CHECKING:
     from autostream.catalogs.hive import HiveCatalog
@@ -47,14 +48,14 @@ def list_command(
 @app.command()
 def show(table: TableArgument, as_json: JsonOption = False) -> None:
     """Show who holds a table, who waits for it in which order, and whose locks on it were broken."""
-    key = _key(table)
-    locks, broken = list(_held_locks_of(key)), _broken(key)
+    name = TableName.parse(table)
+    locks, broken = list(_held_locks_of(name)), _broken(name)
     document = {
-        "table": str(key),
+        "table": str(name),
         "locks": [lock.to_dict() for lock in locks],
         "broken": [record.to_dict() for record in broken],
     }
-    emit(document, as_json=as_json, render=lambda: _render_table(key, locks, broken))
+    emit(document, as_json=as_json, render=lambda: _render_table(name, locks, broken))
 
 
 @app.command("break")
@@ -69,18 +70,18 @@ def break_command(
     The holder is not stopped: it finds out when it checks its lock, right before it would commit. Exit code 0: broken,
     or nobody held it; 1: not confirmed; 3: the lock passed on to another one meanwhile, nothing was broken.
     """
-    key = _key(table)
-    locks = list(_held_locks_of(key))
+    name = TableName.parse(table)
+    locks = list(_held_locks_of(name))
     if not locks:
-        document: dict[str, Any] = {"table": str(key), "status": "not-locked", "broken": []}
-        emit(document, as_json=as_json, render=lambda: say(f"{key} is not locked."))
+        document: dict[str, Any] = {"table": str(name), "status": "not-locked", "broken": []}
+        emit(document, as_json=as_json, render=lambda: say(f"{name} is not locked."))
         return
     if not yes:
-        _confirm(key, locks)
-    interrupts.leave_behind(f"'autostream lock show {key}' tells who holds the lock now.")
-    records = [_break(lock, key, reason) for lock in locks]
-    document = {"table": str(key), "status": "broken", "broken": [record.to_dict() for record in records]}
-    emit(document, as_json=as_json, render=lambda: _render_broken(key, locks))
+        _confirm(name, locks)
+    interrupts.leave_behind(f"'autostream lock show {name}' tells who holds the lock now.")
+    records = [_break(lock, name, reason) for lock in locks]
+    document = {"table": str(name), "status": "broken", "broken": [record.to_dict() for record in records]}
+    emit(document, as_json=as_json, render=lambda: _render_broken(name, locks))
 
 
 @app.command()
@@ -146,22 +147,11 @@ def _require_known(catalog: str) -> None:
         require_catalogs([catalog])
 
 
-def _key(table: str) -> LockKey:
-    """The key by which a table is locked."""
-    from autostream.coordination.paths import LockKey
-
-    parts = table.split(".")
-    if len(parts) < 3 or not all(parts):
-        raise UsageError(f"{table!r} does not name a table. Write CATALOG.NAMESPACE.TABLE, for example lake.db.orders.")
-    return LockKey(parts[0], ".".join(parts[1:]))
-
-
-def _zookeeper_key(key: LockKey) -> LockKey:
-    """The same, as the commits of its catalog call it."""
+def _zookeeper_key(name: TableName) -> LockKey:
+    """The key by which the commits of a table's catalog lock it."""
     from autostream.catalogs.locking import lock_key
 
-    ignores_case = key.catalog in hive_catalog_names()
-    return lock_key(key.catalog, key.table, _properties(key.catalog), ignores_case=ignores_case)
+    return lock_key(name, _properties(name.catalog), ignores_case=name.catalog in hive_catalog_names())
 
 
 def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
@@ -177,38 +167,38 @@ def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
         yield from hive_locks(opened)
 
 
-def _held_locks_of(key: LockKey) -> Iterator[HeldLock]:
+def _held_locks_of(name: TableName) -> Iterator[HeldLock]:
     from autostream.coordination.registry import held_lock
 
-    _require_known(key.catalog)
-    client, hive = _client(key.catalog), hive_catalogs((key.catalog,))
+    _require_known(name.catalog)
+    client, hive = _client(name.catalog), hive_catalogs((name.catalog,))
     _require_any([client] if client else [], hive)
-    if client and (lock := held_lock(client, _zookeeper_key(key))):
+    if client and (lock := held_lock(client, _zookeeper_key(name))):
         yield lock
     for opened in hive:
-        yield from hive_locks(opened, key)
+        yield from hive_locks(opened, name)
 
 
-def _broken(key: LockKey) -> list[BrokenLock]:
+def _broken(name: TableName) -> list[BrokenLock]:
     """Records of broken locks; they are kept in ZooKeeper, Hive's in the log and the janitor's file."""
     from autostream.coordination.registry import broken_locks
 
-    client = _client(key.catalog)
-    return broken_locks(client, _zookeeper_key(key)) if client else []
+    client = _client(name.catalog)
+    return broken_locks(client, _zookeeper_key(name)) if client else []
 
 
-def _break(lock: HeldLock, key: LockKey, reason: str) -> BrokenLock:
+def _break(lock: HeldLock, name: TableName, reason: str) -> BrokenLock:
     from autostream.coordination.holder import Holder
     from autostream.coordination.registry import break_lock
 
     by = Holder.of_this_process("lock break")
-    client = _client(key.catalog)
+    client = _client(name.catalog)
     if lock.kind == "hive" or client is None:
         return break_hive_lock(lock, by=by, reason=reason)
     return break_lock(client, lock, by=by, reason=reason)
 
 
-def _confirm(key: LockKey, locks: Sequence[HeldLock]) -> None:
+def _confirm(name: TableName, locks: Sequence[HeldLock]) -> None:
     """Asks; ends the command where the answer is no.
 
     Raises:
@@ -216,9 +206,9 @@ def _confirm(key: LockKey, locks: Sequence[HeldLock]) -> None:
     """
     for lock in locks:
         waiting = f"; {len(lock.waiting)} waiting" if lock.waiting else ""
-        note(f"{key} is locked by {lock.holder}{waiting}.")
+        note(f"{name} is locked by {lock.holder}{waiting}.")
     if not sys.stdin.isatty():
-        raise UsageError(f"Breaking the lock on table {key} must be confirmed: run this on a terminal, or give --yes.")
+        raise UsageError(f"Breaking the lock on table {name} must be confirmed: run this on a terminal, or give --yes.")
     note(
         "Breaking does not stop that process. It finds out when it checks its lock right before its commit, and gives "
         "up then. If it is past that check, the commit may still land; where the catalog does not compare and swap, it "
@@ -274,8 +264,8 @@ def _render_list(locks: Sequence[HeldLock]) -> None:
     show_grid([*columns, Column("waiting", NUMBER)], rows)
 
 
-def _render_table(key: LockKey, locks: Sequence[HeldLock], broken: Sequence[BrokenLock]) -> None:
-    say((str(key), "bold"), f" is {'' if locks else 'not '}locked.")
+def _render_table(name: TableName, locks: Sequence[HeldLock], broken: Sequence[BrokenLock]) -> None:
+    say((str(name), "bold"), f" is {'' if locks else 'not '}locked.")
     for lock in locks:
         token = f", token {lock.token}" if lock.token is not None else ""
         say(f"{lock.kind} lock {lock.lock_id}{token}")
@@ -293,10 +283,10 @@ def _render_table(key: LockKey, locks: Sequence[HeldLock], broken: Sequence[Brok
         say(f"  {record}; it was held by {record.holder}", indent=4)
 
 
-def _render_broken(key: LockKey, locks: Sequence[HeldLock]) -> None:
+def _render_broken(name: TableName, locks: Sequence[HeldLock]) -> None:
     for lock in locks:
         next_one = f" {lock.waiting[0]} is next." if lock.waiting else ""
-        say(f"The lock on {key} was taken from {lock.holder}.{next_one}")
+        say(f"The lock on {name} was taken from {lock.holder}.{next_one}")
 
 
 def _render_sweep(rows: Sequence[dict[str, Any]], errors: Sequence[str], *, dry_run: bool) -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.types import NestedField
 
-    from autostream.catalogs import TableName
     from autostream.lake.commit.steps import Step
+    from autostream.names import TableName
 
 app = typer.Typer(help="Iceberg tables: what they hold, and how they are kept fast to read.", no_args_is_help=True)
 
@@ -44,7 +44,8 @@ def engine_resources() -> EngineResources:
 
 
 def _open(name: str) -> tuple[Table, TableName]:
-    from autostream.catalogs import TableName, open_table
+    from autostream.catalogs import open_table
+    from autostream.names import TableName
 
     parsed = TableName.parse(name)
     return open_table(parsed), parsed

@@ -295,7 +295,8 @@ def _await(
 def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, str]:
     from pyiceberg.utils.config import Config
 
-    from autostream.catalogs import TableName, open_catalog
+    from autostream.catalogs import open_catalog
+    from autostream.names import TableName
     from autostream.watermark.reading.table_marks import read_mark
 
     marks: dict[str, TableMark] = {}
@@ -321,7 +322,8 @@ def _change(
     why_unchanged: Callable[[TableMark], str] = lambda _: "Nothing had to be changed.",
     as_json: bool,
 ) -> None:
-    from autostream.catalogs import TableName, open_table
+    from autostream.catalogs import open_table
+    from autostream.names import TableName
     from autostream.watermark.history import table_history as history
     from autostream.watermark.publish import publish
     from autostream.watermark.reading.table_marks import mark_of

@@ -14,10 +14,11 @@ from typing import Final
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
-from autostream.catalogs import TableName, list_tables, open_catalog, open_table
+from autostream.catalogs import list_tables, open_catalog, open_table
 from autostream.config import pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.masking import mask
+from autostream.names import TableName
 from autostream.watermark.marks import TableMark
 from autostream.watermark.reading.table_marks import mark_of
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from autostream.config import is_hive_catalog, load_settings, pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError
+from autostream.names import TableName
 from autostream.spelling import one_of
 
 if TYPE_CHECKING:
     from autostream.catalogs.hive import HiveCatalog
     from autostream.catalogs.hive_lock import HiveLockEntry
     from autostream.coordination.holder import Holder
-    from autostream.coordination.paths import LockKey
     from autostream.coordination.registry import BrokenLock, HeldLock
 
 _logger = logging.getLogger(__name__)
@@ -35,24 +35,23 @@ def hive_catalogs(names: Sequence[str] | None = None) -> list[HiveCatalog]:
     return [opened for name in wanted if isinstance(opened := open_catalog(name), HiveCatalog)]
 
 
-def hive_locks(catalog: HiveCatalog, key: LockKey | None = None) -> Iterator[HeldLock]:
+def hive_locks(catalog: HiveCatalog, name: TableName | None = None) -> Iterator[HeldLock]:
     """The locks of a metastore that are held, with those who wait for the same table; of one table where named."""
     from autostream.catalogs.hive_lock import show_hive_locks
     from autostream.coordination.paths import LockKey
     from autostream.coordination.registry import HeldLock
 
-    database, _, table = key.table.rpartition(".") if key else ("", "", "")
-    entries = show_hive_locks(catalog.metastore, database.lower() or None, table.lower() or None)
+    wanted = name.lower() if name else None
+    entries = show_hive_locks(catalog.metastore, wanted.namespace if wanted else None, wanted.table if wanted else None)
     waiting: dict[tuple[str, str | None], list[Holder]] = {}
     for entry in sorted(entries, key=lambda e: e.lock_id):
         if entry.state != "ACQUIRED":
             waiting.setdefault((entry.database, entry.table), []).append(_holder(entry))
     for entry in entries:
         if entry.state == "ACQUIRED":
-            name = f"{entry.database}.{entry.table}" if entry.table else f"{entry.database}.*"
             yield HeldLock(
                 kind="hive",
-                key=LockKey(catalog.name, name),
+                key=LockKey(catalog.name, f"{entry.database}.{entry.table or '*'}"),
                 lock_id=str(entry.lock_id),
                 holder=_holder(entry),
                 since_ms=entry.acquired_ms,

@@ -75,9 +75,10 @@ class CompactionOperator(TableOperator):
     def _compact(self, worker: TableWorker, context: Context, part: WorkPart, *, timeout: float) -> Row:
         from autostream.errors import AutostreamError
         from autostream.lake.compaction.outcomes import outcome_of_error
+        from autostream.names import catalog_of
 
         partitions = None if part.partitions is None else list(part.partitions)
-        catalog = part.table.partition(".")[0]
+        catalog = catalog_of(part.table)
         row: Row
         try:
             request = self.request("compact", catalog, context=context, table=part.table, partitions=partitions)

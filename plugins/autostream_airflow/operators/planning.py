@@ -66,10 +66,11 @@ class PlanCompactionOperator(TableOperator):
     ) -> Iterator[TableWorkload]:
         """What the tables with work need; the others become rows."""
         from autostream.lake.compaction.workload import PartitionWork, TableWorkload
+        from autostream.names import catalog_of
 
         timeout = settings.compaction.table_timeout_seconds
         for table, named in self._tables(worker, context, settings=settings, rows=rows):
-            catalog = table.partition(".")[0]
+            catalog = catalog_of(table)
             groups = self._ask(
                 worker, "plan", catalog, context=context, timeout=timeout, rows=rows, table=table, named=named
             )
@@ -145,10 +146,10 @@ class PlanCompactionOperator(TableOperator):
 
 def _check(params: Mapping[str, Any]) -> None:
     """Refuses params that no table could take, before any table is looked at."""
-    from autostream.catalogs import TableName
     from autostream.errors import ConfigurationError, UsageError
     from autostream.lake.compaction.options import CompactionOptions
     from autostream.lake.engine.where.predicate import parse_where
+    from autostream.names import TableName
 
     options = option_texts(params["options"] or {})
     if "enabled" in options:

@@ -205,8 +205,12 @@ def test_a_jobs_own_parameters_count_instead_of_rules(
 @pytest.mark.parametrize(
     ("rule", "parameters", "says"),
     [
-        ({"table": "db.x"}, {}, r"Job 'ingest-orders': rule `job = '\.\*'` of watermark.writers gives 'db.x', which"),
-        ({"table": "lake..x"}, {}, "names no table. Write CATALOG.NAMESPACE.TABLE"),
+        (
+            {"table": "db.x"},
+            {},
+            r"Job 'ingest-orders': rule `job = '\.\*'` of watermark.writers is wrong. 'db.x' does not name",
+        ),
+        ({"table": "lake..x"}, {}, "does not name a table. Write CATALOG.NAMESPACE.TABLE"),
         ({"table": "lake.db.{t}"}, {}, r"has 'lake.db.{t}', in which 't' stands for nothing. Known are: {job}"),
         ({"table": "lake.db.{0}"}, {}, "stands for nothing"),
         ({"table": "lake.db.{"}, {}, "stands for nothing"),
@@ -214,7 +218,7 @@ def test_a_jobs_own_parameters_count_instead_of_rules(
         (
             {"table": "lake.db.x"},
             {"table": "x"},
-            "parameter autostream.watermark.table gives 'x', which names no table",
+            "parameter autostream.watermark.table is wrong. 'x' does not name a table",
         ),
     ],
 )

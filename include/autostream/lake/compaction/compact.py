@@ -14,7 +14,6 @@ import duckdb
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
-from autostream.catalogs import TableName
 from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.errors import (
     AutostreamError,
@@ -38,6 +37,7 @@ from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.output_files import delete_files
 from autostream.lake.engine.relation import Relations
 from autostream.lake.engine.where.predicate import parse_where, partition_may_match, require_partition_columns
+from autostream.names import TableName
 from autostream.resources import EngineResources, format_size, peak_memory_bytes
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ import time
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
-from autostream.catalogs import TableName, open_table
+from autostream.catalogs import open_table
 from autostream.config import WatermarkSettings, load_settings
+from autostream.names import TableName
 from autostream.watermark.codec import read_properties
 from autostream.watermark.marks import TableMark
 from autostream.watermark.reading.derived_marks import derive_mark

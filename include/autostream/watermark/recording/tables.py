@@ -13,10 +13,11 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
-from autostream.catalogs import TableName, open_table
+from autostream.catalogs import open_table
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
 from autostream.iceberg.flink_commits import Committed, committed_by_all, committed_checkpoints
+from autostream.names import TableName
 from autostream.times import FOREVER_MS, why_too_far_ahead
 from autostream.watermark.codec import NOT_YET_MS, Change, Report, advance
 from autostream.watermark.publish import publish

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from autostream.config import WriterRule
-from autostream.errors import AutostreamError, ConfigurationError
+from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.flink.progress import JobSummary, Vertex, watermark_operators
+from autostream.names import TableName
 from autostream.watermark.codec import check_name
 
 TABLE_PARAMETER: Final = "autostream.watermark.table"
@@ -129,7 +130,7 @@ def choose_writers(target: Target, writers: Sequence[SinkWriter]) -> tuple[SinkW
     Raises:
         AutostreamError: none does, or it cannot be told which.
     """
-    _, _, name = target.table.partition(".")
+    name = TableName.parse(target.table).within_catalog
     pattern = target.operator or rf"(?<![\w-]){re.escape(name)}(?![\w-]|\.\w)"
     chosen = tuple(writer for writer in writers if re.search(pattern, writer.text))
     if chosen:
@@ -153,10 +154,10 @@ def operators_of(vertex_name: str) -> list[str]:
 def _target(
     job: JobSummary, table: str, writer: str, operator: str, where: str, *, ends_forever: bool = False
 ) -> Target:
-    if table.count(".") < 2 or not all(table.split(".")):
-        raise ConfigurationError(
-            f"Job {job.name!r}: {where} gives {table!r}, which names no table. Write CATALOG.NAMESPACE.TABLE."
-        )
+    try:
+        TableName.parse(table)
+    except UsageError as error:
+        raise ConfigurationError(f"Job {job.name!r}: {where} is wrong. {error}") from error
     check_name(writer)
     return Target(table, writer, operator, ends_forever)
 

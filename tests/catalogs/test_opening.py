@@ -8,8 +8,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 from pyiceberg.utils.config import Config
 
-from autostream.catalogs import TableName, list_tables, open_catalog, open_table, require_catalogs
+from autostream.catalogs import list_tables, open_catalog, open_table, require_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError, UsageError
+from autostream.names import TableName
 
 IDS = Schema(NestedField(1, "id", LongType()))
 
@@ -18,21 +19,6 @@ IDS = Schema(NestedField(1, "id", LongType()))
 def _configured(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyIceberg reads the environment when it is imported: have it read anew."""
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
-
-
-def test_names_of_tables() -> None:
-    name = TableName.parse("lake.db.orders")
-    assert (name.catalog, name.namespace, name.table) == ("lake", "db", "orders")
-    assert (str(name), name.identifier) == ("lake.db.orders", ("db", "orders"))
-    nested = TableName.parse("lake.a.b.c.orders")
-    assert (nested.namespace, nested.identifier) == ("a.b.c", ("a", "b", "c", "orders"))
-    assert sorted([nested, name]) == [nested, name]
-
-
-@pytest.mark.parametrize("text", ["", "orders", "db.orders", "lake..orders", ".db.orders", "lake.db.", "lake.db..x"])
-def test_what_names_no_table(text: str) -> None:
-    with pytest.raises(UsageError, match=r"does not name a table\. Write CATALOG\.NAMESPACE\.TABLE, for example lake"):
-        TableName.parse(text)
 
 
 def test_a_catalog_that_is_not_configured_is_named_with_those_that_are(lake: SqlCatalog) -> None:
