@@ -69,7 +69,7 @@ def _count(kazoo: Any, counts: Counter[str]) -> None:
 
 
 def _writers(hosts: str, root: str, names: Sequence[int], pipe: Any) -> None:
-    """A process of writers, each with a session of its own; told one by one to queue."""
+    """Run a process of writers, each with a session of its own; told one by one to queue."""
     clients = {name: _client(hosts, root) for name in names}
     counts: Counter[str] = Counter()
     for client in clients.values():

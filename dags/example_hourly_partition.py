@@ -45,7 +45,7 @@ with DAG(
 
     @task(pre_execute=refuse_unknown_params)
     def count_kinds(dag_run=None) -> dict[str, int]:
-        """Counts the events of the hour by kind, and replaces the hour's file with that."""
+        """Count the events of the hour by kind, and replace the hour's file with that."""
         from pyarrow import parquet
 
         from autostream.catalogs import open_table

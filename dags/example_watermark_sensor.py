@@ -45,7 +45,7 @@ with DAG(
 
     @task
     def count_users(data_interval_start=None, data_interval_end=None) -> int:
-        """Counts the users of the hour, and replaces the hour's file with that."""
+        """Count the users of the hour, and replace the hour's file with that."""
         import pyarrow as pa
         from pyarrow import parquet
 

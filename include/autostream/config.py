@@ -364,7 +364,7 @@ class Settings(BaseModel):
 
 
 def load_settings(*, environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
-    """Reads the configuration.
+    """Read the configuration.
 
     Args:
         environ: Environment variables; those of the process when None.
@@ -391,7 +391,7 @@ def load_settings(*, environ: Mapping[str, str] | None = None, directory: Path |
 
 
 def find_file(environ: Mapping[str, str], *, directory: Path | None = None) -> Path | None:
-    """The configuration file that counts, or None when there is none.
+    """Return the configuration file that counts, or None when there is none.
 
     Raises:
         ConfigurationError: AUTOSTREAM_CONFIG names a file that does not exist.
@@ -414,7 +414,7 @@ def configured_catalogs(settings: Settings) -> tuple[str, ...]:
 
 
 def pyiceberg_catalogs() -> dict[str, dict[str, str]]:
-    """The catalogs of PyIceberg's own configuration: name -> properties, secrets not masked.
+    """Return the catalogs of PyIceberg's own configuration: name -> properties, secrets not masked.
 
     Raises:
         ConfigurationError: The configuration is no mapping of catalogs.
@@ -442,7 +442,7 @@ def unreadable(error: Exception) -> ConfigurationError:
 
 
 def _without_content(error: Exception) -> str:
-    """What is wrong with PyIceberg's configuration, without what it says: that may be a secret."""
+    """Return what is wrong with PyIceberg's configuration, without what it says: that may be a secret."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     return f"line {mark.line + 1} is wrong" if mark else str(error).partition(", value: ")[0]
 

@@ -206,13 +206,13 @@ def _hide(match: re.Match[str]) -> str:
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """The ways in which a secret may be written; none of what is too common or too short to be searched for."""
+    """Return the ways in which a secret may be written; none of what is too common or too short to be searched for."""
     for text in {secret, unquote(secret)}:
         if len(text) >= _LEAST_CHARACTERS and text.lower() not in _COMMON and set(text) != {"*"}:
             yield from (text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1], repr(text)[1:-1])
 
 
 def _exactly(secret: str) -> str:
-    """The pattern of a secret; a short one may be a part of words that mean something else."""
+    """Return the pattern of a secret; a short one may be a part of words that mean something else."""
     found = re.escape(secret)
     return found if len(secret) >= _LONG_CHARACTERS else rf"(?<!\w){found}(?!\w)"

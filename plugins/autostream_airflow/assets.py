@@ -16,7 +16,7 @@ COMPACTIONS = AssetAlias(name="autostream.compactions", group="autostream")
 
 
 def compaction_asset(table: str) -> Asset:
-    """What has an event whenever the table was compacted.
+    """Return what has an event whenever the table was compacted.
 
     It is not the table itself: a compaction changes how rows are stored and never which rows there are, so who waits
     for the table's data must not be woken by it.
@@ -34,7 +34,7 @@ RELEASED_LOCKS = AssetAlias(name="autostream.released-locks", group="autostream"
 
 
 def released_lock_asset(table: str) -> Asset:
-    """What has an event whenever a stale lock of the table was released.
+    """Return what has an event whenever a stale lock of the table was released.
 
     Args:
         table: The table's full name, such as `lake.db.orders`.
@@ -45,7 +45,7 @@ def released_lock_asset(table: str) -> Asset:
 
 
 def table_hours_asset(table: str) -> Asset:
-    """What has an event for each hour of event time that is complete in the table: a partition, named by its start.
+    """Return what has an event for each hour of event time that is complete in the table: a partition by its start.
 
     `watermark_publish` makes the events, of the tables in `watermark.publish_tables`. The key is the start of the hour
     in UTC, as `2026-11-23T01:00:00`.
@@ -59,7 +59,7 @@ def table_hours_asset(table: str) -> Asset:
 def table_watermark_asset(
     table: str, *, window: str = "hour", time_zone: str = "UTC", poll_seconds: float = 10.0
 ) -> Asset:
-    """What has an event whenever the table completes a window: made by the triggerer, and without a partition.
+    """Return what has an event whenever the table completes a window: made by the triggerer, and without a partition.
 
     Args:
         table: The table's full name, such as `lake.db.orders`.
@@ -78,7 +78,7 @@ def table_watermark_asset(
 
 
 def published_tables() -> Sequence[str]:
-    """Returns the tables whose hours are published, `watermark.publish_tables`.
+    """Return the tables whose hours are published, `watermark.publish_tables`.
 
     It is read when a DAG is parsed, for Airflow has to know a workflow's assets by then. That reads `autostream.toml`
     where there is one, and nothing else.

@@ -53,7 +53,7 @@ class TableWorker:
         self.close()
 
     def ask(self, request: Mapping[str, Any], *, timeout_seconds: float) -> Any:
-        """Returns what the child answers; see `autostream_airflow.worker.answer` for requests.
+        """Return what the child answers; see `autostream_airflow.worker.answer` for requests.
 
         Raises:
             WorkerError: The request failed, its time passed, or the child died; the next request is served by a new
@@ -84,7 +84,7 @@ class TableWorker:
                 return answer["value"]
 
     def close(self) -> None:
-        """Ends the child now, whatever it does; a killed compaction leaves its table as it was."""
+        """End the child now, whatever it does; a killed compaction leaves its table as it was."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -111,7 +111,7 @@ class TableWorker:
         return self._process
 
     def _lost(self, request: Mapping[str, Any]) -> WorkerError:
-        """The error for a child that ended without an answer."""
+        """Return the error for a child that ended without an answer."""
         process = self._process
         assert process is not None
         code = process.wait()
@@ -166,7 +166,7 @@ def _subject(request: Mapping[str, Any]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """What the child finds in its environment: the task's, which names the Airflow run, with packages and ticket.
+    """Return the child's environment: the task's, which names the Airflow run, with packages and ticket.
 
     A lock that the child takes says which run it belongs to (AIRFLOW_CTX_...).
     """

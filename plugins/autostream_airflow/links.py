@@ -18,7 +18,7 @@ class TableLink(BaseOperatorLink):
     name = "Table"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Returns the page's address, that of the first table where there are several."""
+        """Return the page's address, that of the first table where there are several."""
         from autostream.config import load_settings
 
         url, tables = load_settings().console.url, getattr(operator, "tables", None)

@@ -51,7 +51,7 @@ class MarkReader:
         self._lock = threading.Lock()
 
     def read(self, table: str) -> Reading:
-        """Looks at a table."""
+        """Look at a table."""
         from autostream.names import TableName
         from autostream.watermark.reading.table_marks import read_mark
 
@@ -88,7 +88,7 @@ def describe(error: Exception) -> str:
 
 
 def judge_readings(condition: Condition, readings: Mapping[str, Reading]) -> tuple[Answer, str]:
-    """Returns whether a condition is met, and the explanation, with why tables could not be read.
+    """Return whether a condition is met, and the explanation, with why tables could not be read.
 
     Raises:
         UsageError: A table does not exist.

@@ -48,7 +48,7 @@ class Polling:
         self.pollers: dict[str, _Poller] = {}
 
     def watch(self, tables: Iterable[str], *, interval_seconds: float) -> Watch:
-        """Returns what tells of changes of tables; use it as a context manager.
+        """Return what tells of changes of tables; use it as a context manager.
 
         Args:
             tables: Their full names.
@@ -65,7 +65,7 @@ class Polling:
         return poller
 
     def leave(self, poller: _Poller, watch: Watch) -> None:
-        """Ends that; the last one who leaves ends the poller."""
+        """End that; the last one who leaves ends the poller."""
         if not poller.leave(watch) and self.pollers.get(poller.table) is poller:
             del self.pollers[poller.table]
 
@@ -95,7 +95,7 @@ class Watch:
             self._polling.leave(poller, self)
 
     async def changed(self) -> dict[str, Reading]:
-        """Returns the readings of tables: whenever one has changed, or somebody has called `tell`.
+        """Return the readings of tables: whenever one has changed, or `tell` was called.
 
         A table that has not been looked at yet is missing.
         """
@@ -135,7 +135,7 @@ class _Poller:
             watch.tell()
 
     def leave(self, watch: Watch) -> bool:
-        """Returns whether anybody still watches."""
+        """Return whether anyone still watches."""
         self._watches.pop(watch, None)
         if not self._watches:
             self._task.cancel()
@@ -193,7 +193,7 @@ class _Threads:
 
 
 def _prepare() -> None:
-    """Imports what catalogs need, which takes a second, before a thread's first look.
+    """Import what catalogs need, which takes a second, before a thread's first look.
 
     What that consists of stays for ever. Were it looked through by each full collection of garbage, then each would
     stop the event loop for 50 ms and more.
@@ -214,7 +214,7 @@ _pollings: WeakKeyDictionary[asyncio.AbstractEventLoop, Polling] = WeakKeyDictio
 
 
 def shared_polling() -> Polling:
-    """Returns what all who run in this event loop share: the triggerer has one."""
+    """Return what all who run in this event loop share: the triggerer has one."""
     loop = asyncio.get_running_loop()
     if loop not in _pollings:
         _pollings[loop] = Polling(_Threads())

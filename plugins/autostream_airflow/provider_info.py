@@ -11,7 +11,7 @@ _HOOKS = "autostream_airflow.hooks"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describes the package in the form of Airflow's `provider_info.schema.json`.
+    """Describe the package in the form of Airflow's `provider_info.schema.json`.
 
     Catalogs use connections of type `iceberg`, which apache-airflow-providers-apache-iceberg brings. Types that another
     provider has are declared only where it is not installed: Airflow takes the first, and warns of any other.
@@ -37,7 +37,7 @@ def _version_of(distribution: str) -> str | None:
 def _field(
     label: str, kind: str = "string", *, about: str = "", secret: bool = False, choices: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """A field of a connection's form, kept in its extras; one that is left empty says nothing."""
+    """Return a field of a connection's form, kept in its extras; one that is left empty says nothing."""
     schema: dict[str, Any] = {"type": [kind, "null"]}
     if secret:
         schema["format"] = "password"
@@ -49,7 +49,7 @@ def _field(
 def _zookeeper(
     setting: str, label: str, kind: str = "string", *, secret: bool = False, choices: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The field of a setting, with the words of the configuration."""
+    """Return the field of a setting, with the words of the configuration."""
     field = ZooKeeperSettings.model_fields[setting]
     about = (field.description or "").replace("`", "")
     if field.default and not secret:

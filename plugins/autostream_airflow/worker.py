@@ -51,7 +51,7 @@ def _read(lines: Iterable[str], requests: queue.SimpleQueue[str]) -> None:
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Does what a request asks; returns `{"value": ...}`, or `{"row": ...}` with the failure.
+    """Do what a request asks; return `{"value": ...}`, or `{"row": ...}` with the failure.
 
     Args:
         request: `action` (`list`, `plan`, `compact` or `sweep`), `catalog`, `properties` (of the catalog, on top of
@@ -95,7 +95,7 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
 
 
 def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The result of the compaction, as `autostream table compact --json` prints it."""
+    """Return the result of the compaction, as `autostream table compact --json` prints it."""
     from autostream.catalogs import open_table
     from autostream.lake.compaction.compact import compact_table
     from autostream.lake.compaction.options import CompactionOptions
@@ -134,7 +134,7 @@ def _sweep(request: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _resources() -> EngineResources:
-    """What the configuration lets the engine of this process use."""
+    """Return what the configuration lets the engine of this process use."""
     from autostream.config import load_settings
     from autostream.resources import EngineResources
 
@@ -145,7 +145,7 @@ _ACTIONS = {"list": _list, "plan": _plan, "compact": _compact, "sweep": _sweep}
 
 
 def _catalog(request: Mapping[str, Any]) -> Catalog:
-    """The catalog of the request, opened once: opening costs as much as loading many tables."""
+    """Return the catalog of the request, opened once: opening costs as much as loading many tables."""
     from autostream.catalogs import open_catalog
 
     name = request["catalog"]

@@ -105,7 +105,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
 
     @_client.setter
     def _client(self, _: Any) -> None:
-        """The parent's constructor sets what is not used here."""
+        """Ignore it: the parent's constructor sets what is not used here."""
 
     def _session(self) -> AbstractContextManager[MetastoreClient]:
         return self.metastore.session(self._account)

@@ -103,7 +103,7 @@ def _check_catalog(name: str) -> str:
 
 
 def _check_warehouse(properties: Mapping[str, str]) -> str:
-    """What is found of a warehouse that WebHDFS serves; nothing of another one, which only its tables can show."""
+    """Return what is found of a warehouse that WebHDFS serves; nothing of another, which only its tables can show."""
     from pyiceberg.io import PY_IO_IMPL
 
     warehouse = properties.get("warehouse", "")

@@ -88,6 +88,6 @@ def _render_hour(hour: Timeline) -> None:
 
 
 def _command() -> str:
-    """This very `autostream`, as it can be typed here."""
+    """Return this very `autostream`, as it can be typed here."""
     command = Path(sys.executable).with_name("autostream")
     return str(command.relative_to(Path.cwd())) if command.is_relative_to(Path.cwd()) else str(command)

@@ -110,7 +110,7 @@ def _properties(catalog: str) -> dict[str, str]:
 
 
 def _client(catalog: str) -> ZooKeeperClient | None:
-    """The client of the ensemble that a catalog's locks are in; None where none is configured."""
+    """Return the client of the ensemble that a catalog's locks are in; None where none is configured."""
     from autostream.catalogs.locking import merged_settings
     from autostream.coordination.client import shared_client
 
@@ -119,7 +119,7 @@ def _client(catalog: str) -> ZooKeeperClient | None:
 
 
 def _clients(catalog: str | None) -> list[ZooKeeperClient]:
-    """The clients of all ensembles that locks may be in, of one catalog where named."""
+    """Return the clients of all ensembles that locks may be in, of one catalog where named."""
     from autostream.coordination.client import shared_client
 
     names = [catalog] if catalog else list(pyiceberg_catalogs())
@@ -148,7 +148,7 @@ def _require_known(catalog: str) -> None:
 
 
 def _zookeeper_key(name: TableName) -> LockKey:
-    """The key by which the commits of a table's catalog lock it."""
+    """Return the key by which the commits of a table's catalog lock it."""
     from autostream.catalogs.locking import lock_key
 
     return lock_key(name, _properties(name.catalog), ignores_case=name.catalog in hive_catalog_names())
@@ -180,7 +180,7 @@ def _held_locks_of(name: TableName) -> Iterator[HeldLock]:
 
 
 def _broken(name: TableName) -> list[BrokenLock]:
-    """Records of broken locks; they are kept in ZooKeeper, Hive's in the log and the janitor's file."""
+    """Return the records of broken locks; they are kept in ZooKeeper, Hive's in the log and the janitor's file."""
     from autostream.coordination.registry import broken_locks
 
     client = _client(name.catalog)

@@ -158,7 +158,7 @@ def _add_api(app: FastAPI, tables: Tables) -> None:
         limit: Annotated[int, Query(ge=1, le=10_000, description="The newest so many.")] = 100,
         time_zone: Zone = "UTC",
     ) -> dict[str, Any]:
-        """What happened to a table's watermarks, oldest first; or when it became complete up to some time."""
+        """Return what happened to a table's watermarks, oldest first; or when it became complete up to some time."""
         zone = _zone(time_zone)
         at_ms, since_ms, until_ms = (None if text is None else _instant(text, zone) for text in (at, since, until))
         loaded, _ = tables.load(table)

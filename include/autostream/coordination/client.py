@@ -189,7 +189,7 @@ class Session:
             return self._count
 
     def first_interruption_after(self, count: int) -> Interruption | None:
-        """The first one since `interruptions` was `count`; the oldest known where that is forgotten."""
+        """Return the first one since `interruptions` was `count`; the oldest known where that is forgotten."""
         with self._mutex:
             return next((what for number, what in self._interruptions if number > count), None)
 
@@ -213,7 +213,7 @@ class Session:
         return identity[0] if identity else None
 
     def connect(self, timeout_seconds: float) -> None:
-        """Connects, and asks a first question, as a refused account shows only then.
+        """Connect, and ask a first question, as a refused account shows only then.
 
         Raises:
             ServiceError: No server answered in time.
@@ -235,7 +235,7 @@ class Session:
             )
 
     def wait_until_connected(self, timeout_seconds: float) -> bool:
-        """Waits for the connection that kazoo makes, or makes again, by itself.
+        """Wait for the connection that kazoo makes, or makes again, by itself.
 
         Returns:
             Whether it is connected; it is not where another session has to be made.
@@ -279,7 +279,7 @@ class Session:
             raise self.explain(operation, error) from error
 
     def explain(self, operation: str, error: Exception) -> AutostreamError:
-        """What an error of kazoo means to a user."""
+        """Return what an error of kazoo means to a user."""
         settings = self._settings
         if isinstance(error, NoAuthError):
             return DeniedError(
@@ -343,7 +343,7 @@ class Session:
         )
 
     def close(self) -> None:
-        """Ends the session, with all its ephemeral nodes; waits five seconds at most for the server to know."""
+        """End the session, with all its ephemeral nodes; wait five seconds at most for the server to know."""
         # kazoo waits for a connection that is just being tried, whatever time that takes.
         closing = threading.Thread(target=self._stop, name="zookeeper-close", daemon=True)
         closing.start()
@@ -374,7 +374,7 @@ class ZooKeeperClient:
     """
 
     def __init__(self, settings: ZooKeeperSettings) -> None:
-        """Prepares the connection; the first use makes it.
+        """Prepare the connection; the first use makes it.
 
         Raises:
             ConfigurationError: No servers are configured, a server is no `host:port`, or a file is missing.
@@ -391,7 +391,7 @@ class ZooKeeperClient:
         return self.settings.root
 
     def session(self, timeout_seconds: float | None = None) -> Session:
-        """The session of this process, connected.
+        """Return the session of this process, connected.
 
         Args:
             timeout_seconds: How long to try; `zookeeper.connect_timeout_seconds` when None.
@@ -429,7 +429,7 @@ class ZooKeeperClient:
             self._mutex.release()
 
     def current_session(self) -> Session | None:
-        """The session of this process, connected or not, if there is one."""
+        """Return the session of this process, connected or not, if there is one."""
         session = self._session
         return session if session is not None and session.is_usable else None
 
@@ -457,7 +457,7 @@ class ZooKeeperClient:
                     raise
 
     def ensure_path(self, path: str, *, timeout_seconds: float | None = None) -> None:
-        """Creates a node and those above it that do not exist."""
+        """Create a node and those above it that do not exist."""
         self.ask(f"creating {path}", lambda kazoo: kazoo.ensure_path_async(path), timeout_seconds=timeout_seconds)
 
     def children(self, path: str, *, timeout_seconds: float | None = None) -> list[str]:
@@ -482,7 +482,7 @@ class ZooKeeperClient:
         return data, stat
 
     def delete(self, path: str, *, timeout_seconds: float | None = None) -> bool:
-        """Removes a node that has none below it; False where it did not exist."""
+        """Remove a node that has none below it; False where it did not exist."""
         try:
             self.ask(f"removing {path}", lambda kazoo: kazoo.delete_async(path), timeout_seconds=timeout_seconds)
         except NoNodeError:
@@ -506,7 +506,7 @@ class ZooKeeperClient:
         return f"reachable at {self.settings.hosts}, {account(self.settings)} may lock below {self.root}"
 
     def close(self) -> None:
-        """Ends the session of this process; the next use makes another."""
+        """End the session of this process; the next use makes another."""
         with self._mutex:
             session, self._session = self._session, None
         if session is not None and session.pid == os.getpid():
@@ -521,7 +521,7 @@ class ZooKeeperClient:
 
 
 def shared_client(settings: ZooKeeperSettings) -> ZooKeeperClient:
-    """The client of this process for these settings; closed when the process ends.
+    """Return the client of this process for these settings; closed when the process ends.
 
     Raises:
         ConfigurationError: As `ZooKeeperClient`.
@@ -591,11 +591,11 @@ class _Complaints(logging.Filter):
         self.logger.addFilter(self)
 
     def note(self, text: str) -> None:
-        """Keeps a complaint that was not logged."""
+        """Keep a complaint that was not logged."""
         self.last = text
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keeps complaints; says whether the record may be shown."""
+        """Keep complaints; say whether the record may be shown."""
         if isinstance(record.args, tuple) and any(isinstance(argument, (Auth, SASL)) for argument in record.args):
             return False
         if record.levelno >= logging.WARNING and not record.getMessage().startswith("Transition to"):
@@ -619,7 +619,7 @@ def _after_fork_in_child() -> None:
 
 @atexit.register
 def close_all() -> None:
-    """Ends all sessions of this process, so that what it locked is free at once."""
+    """End all sessions of this process, so that what it locked is free at once."""
     for client in list(_clients):
         client.close()
 

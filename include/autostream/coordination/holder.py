@@ -55,7 +55,7 @@ class Holder:
     def of_this_process(
         cls, what: str, *, now_ms: int | None = None, environ: Mapping[str, str] | None = None
     ) -> Holder:
-        """The identity of this process, as of now.
+        """Return the identity of this process, as of now.
 
         Args:
             what: What the lock is for.
@@ -77,7 +77,7 @@ class Holder:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Holder:
-        """What a node says; a node that says nothing that can be understood gives a holder of whom nothing is known."""
+        """Return what a node says; a holder of whom nothing is known where that cannot be understood."""
         try:
             document = json.loads(data)
         except ValueError:
@@ -92,7 +92,7 @@ class Holder:
         return cls(**said)
 
     def to_bytes(self) -> bytes:
-        """What is written into the node."""
+        """Return what is written into the node."""
         said = {"version": _VERSION} | {name: value for name, value in asdict(self).items() if value is not None}
         return json.dumps(said, ensure_ascii=False).encode()
 
@@ -142,7 +142,7 @@ def process_started_ms(pid: int) -> int | None:
 
 
 def iso_time(epoch_ms: int | None) -> str | None:
-    """A time as it is shown: ISO 8601 UTC with seconds; None for None."""
+    """Return a time as it is shown: ISO 8601 UTC with seconds; None for None."""
     if epoch_ms is None:
         return None
     try:

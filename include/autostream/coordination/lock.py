@@ -59,7 +59,7 @@ class TableLock:
     def __init__(
         self, client: ZooKeeperClient, key: LockKey, *, what: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
-        """Prepares a lock; `acquire` or `with` takes it.
+        """Prepare a lock; `acquire` or `with` takes it.
 
         Args:
             client: Where it is kept.
@@ -94,7 +94,7 @@ class TableLock:
         return self._lost
 
     def acquire(self) -> None:
-        """Waits until it is our turn.
+        """Wait until it is our turn.
 
         Raises:
             LockTimeoutError: It was not in time; the message says who holds the lock and how many come before us.
@@ -135,7 +135,7 @@ class TableLock:
             _logger.info("the place in the queue for table %s was lost with its session: taking a new one", self.key)
 
     def _wait_for_turn(self, place: Place, *, deadline: float, answers_by: float) -> _Tenure | None:
-        """Waits until a place is the first; None when it is in the queue no longer."""
+        """Wait until a place is the first; None when it is not in the queue any more."""
         told = False
         while True:
             session = self._client.session(answers_by - time.monotonic())
@@ -193,7 +193,7 @@ class TableLock:
             )
 
     def verify(self, *, timeout_seconds: float | None = None) -> None:
-        """Makes sure, by asking a majority of the servers, that the lock is held; to be called right before the swap.
+        """Make sure, by asking a majority of the servers, that the lock is held; call it right before the swap.
 
         Args:
             timeout_seconds: How long to wait for the answer; the session's time-out when None.
@@ -246,7 +246,7 @@ class TableLock:
         return f"it was broken by {record}" if record else f"{gone}: its session ended, or somebody removed it"
 
     def release(self) -> None:
-        """Gives the lock up; does nothing where it is not held. Raises nothing of its own, whatever became of the lock.
+        """Give the lock up; do nothing where it is not held. Nothing is raised here, whatever became of the lock.
 
         Where ZooKeeper does not answer, the node is removed in the background, as soon as it does.
         """

@@ -31,7 +31,7 @@ class LockKey:
             raise UsageError(f"There is no lock for catalog {self.catalog!r}, table {self.table!r}: name both.")
 
     def __str__(self) -> str:
-        """The table as it is written everywhere."""
+        """Return the table as it is written everywhere."""
         return f"{self.catalog}.{self.table}"
 
 
@@ -87,13 +87,13 @@ class LockNode:
 
     @classmethod
     def parse(cls, name: str) -> LockNode | None:
-        """The lock node that a name spells, or None: others may keep nodes there too."""
+        """Return the lock node that a name spells, or None: others may keep nodes there too."""
         match = _NODE.match(name)
         return cls(int(match["sequence"]), match["uuid"], name) if match else None
 
 
 def lock_prefix(uuid: str) -> str:
-    """What ZooKeeper is to append the sequence number to."""
+    """Return what ZooKeeper is to append the sequence number to."""
     return f"lock-{uuid}-"
 
 
@@ -105,5 +105,5 @@ def quote(name: str) -> str:
 
 
 def unquote(part: str) -> str:
-    """The name that `quote` made this part of."""
+    """Return the name that `quote` made this part of."""
     return urllib.parse.unquote(part)

@@ -61,7 +61,7 @@ class Place:
         return f"{self.queue}/{self.node.name if self.node else lock_prefix(self._uuid)}"
 
     def enter(self, data: bytes, *, deadline: float) -> None:
-        """Makes the node, whatever is lost on the way there or back.
+        """Make the node, whatever is lost on the way there or back.
 
         Args:
             data: Content of the node.
@@ -99,7 +99,7 @@ class Place:
         )
 
     def _make_parents(self, session: Session, deadline: float) -> None:
-        """Makes what was missing; unless it was the last one in the queue, that took its node away at that moment."""
+        """Make what was missing; unless it was the last one in the queue, that took its node away at that moment."""
         with contextlib.suppress(NodeExistsError, NoNodeError):
             session.request(
                 f"creating {self.queue}", lambda kazoo: self._made, timeout_seconds=deadline - time.monotonic()
@@ -108,7 +108,7 @@ class Place:
         self._client.ensure_path(parent, timeout_seconds=deadline - time.monotonic())
 
     def _find(self, deadline: float) -> None:
-        """Looks for the own node, after everything that was sent before.
+        """Look for the own node, after everything that was sent before.
 
         Requests of one connection are carried out in their order, those that still wait to be sent among them. A server
         ends the old connection of a session before it accepts a new one, so what was sent over the old one either has
@@ -127,7 +127,7 @@ class Place:
         self.node, self.token, self.owner = LockNode.parse(name), stat.czxid, stat.ephemeralOwner
 
     def ahead(self, *, deadline: float) -> list[LockNode] | None:
-        """The places before this one, the first of all first; None when this one is no longer in the queue."""
+        """Return the places before this one, the first one first; None when this one is not in the queue any more."""
         names = self._client.children(self.queue, timeout_seconds=deadline - time.monotonic())
         nodes = sorted(node for node in map(LockNode.parse, names) if node is not None)
         if self.node not in nodes:
@@ -153,7 +153,7 @@ class Place:
         return True
 
     def leave(self) -> None:
-        """Removes the node: at once where ZooKeeper answers, else in the background. Raises nothing of its own."""
+        """Remove the node: at once where ZooKeeper answers, else in the background. Nothing is raised here."""
         done = False
         try:
             if self._gone_with_session():

@@ -89,13 +89,13 @@ class BrokenLock:
         }
 
     def to_bytes(self) -> bytes:
-        """What is written into the record's node."""
+        """Return what is written into the record's node."""
         document = asdict(self) | {"holder": asdict(self.holder), "by": asdict(self.by)}
         return json.dumps(document, ensure_ascii=False).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> BrokenLock | None:
-        """What a record says, or None where it cannot be understood."""
+        """Return what a record says, or None where it cannot be understood."""
         try:
             document = json.loads(data)
             return cls(
@@ -118,7 +118,7 @@ class BrokenLock:
 
 
 def held_locks(client: ZooKeeperClient, catalog: str | None = None) -> Iterator[HeldLock]:
-    """The locks that are held at this moment, by table.
+    """Return the locks that are held at this moment, by table.
 
     Args:
         client: Where to look.
@@ -138,7 +138,7 @@ def held_locks(client: ZooKeeperClient, catalog: str | None = None) -> Iterator[
 
 
 def held_lock(client: ZooKeeperClient, key: LockKey) -> HeldLock | None:
-    """The lock on a table with its queue, or None when nobody holds it.
+    """Return the lock on a table with its queue, or None when nobody holds it.
 
     Raises:
         ServiceError: ZooKeeper cannot be reached.
@@ -166,7 +166,7 @@ def held_lock(client: ZooKeeperClient, key: LockKey) -> HeldLock | None:
 
 
 def break_lock(client: ZooKeeperClient, lock: HeldLock, *, by: Holder, reason: str = "") -> BrokenLock:
-    """Takes a lock from its holder, who finds out when it verifies the lock, and records that.
+    """Take a lock from its holder, who finds out when it verifies the lock, and record that.
 
     Args:
         client: Where the lock is kept.
@@ -224,7 +224,7 @@ def broken_record(client: ZooKeeperClient, key: LockKey, lock_id: str) -> Broken
 
 
 def broken_locks(client: ZooKeeperClient, key: LockKey) -> list[BrokenLock]:
-    """The locks of a table that were broken, the last one first.
+    """Return the locks of a table that were broken, the last one first.
 
     Raises:
         ServiceError: ZooKeeper cannot be reached.
@@ -235,7 +235,7 @@ def broken_locks(client: ZooKeeperClient, key: LockKey) -> list[BrokenLock]:
 
 
 def _forget_oldest(client: ZooKeeperClient, key: LockKey) -> None:
-    """Keeps what is remembered of a table bounded."""
+    """Keep what is remembered of a table bounded."""
     folder = Paths(client.root).broken_of(key)
     if len(client.children(folder)) <= KEPT_RECORDS:
         return

@@ -81,7 +81,7 @@ class LocalAirflow:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other demos, and other Airflows of this one, away from the directory.
+        """Keep other demos, and other Airflows of this one, away from the directory.
 
         Raises:
             UsageError: One of them is at work there.
@@ -101,20 +101,20 @@ class LocalAirflow:
             os.close(descriptor)
 
     def forget(self) -> None:
-        """Removes the database and the logs, which know of hours and runs of an earlier lakehouse."""
+        """Remove the database and the logs, which know of hours and runs of an earlier lakehouse."""
         for file in self.home.glob("airflow.db*"):
             file.unlink()
         shutil.rmtree(self.home / "logs", ignore_errors=True)
 
     def prepare(self) -> None:
-        """Makes the database, the pool and the file `exports`, or brings them up to date."""
+        """Make the database, the pool and the file `exports`, or bring them up to date."""
         self.home.mkdir(parents=True, exist_ok=True)
         self._write_exports()
         self.run("db", "migrate")
         self.run("pools", "set", POOL, str(POOL_SLOTS), "Work items of lake_compaction that run at a time")
 
     def run(self, *arguments: str) -> str:
-        """Runs one `airflow` command and returns what it printed.
+        """Run one `airflow` command and return what it printed.
 
         Raises:
             AutostreamError: It failed; the message has its last lines and names the log.
@@ -151,7 +151,7 @@ class LocalAirflow:
 
 
 def find_project() -> Path:
-    """The checkout that this package runs from.
+    """Return the checkout that this package runs from.
 
     Raises:
         UsageError: It was installed without one, so that there are no DAGs.

@@ -51,7 +51,7 @@ class EventWriter:
         self.report()
 
     def checkpoint(self) -> float:
-        """Writes events of fifteen minutes; returns when their watermark was in the table, epoch seconds."""
+        """Write events of fifteen minutes; return when their watermark was in the table, epoch seconds."""
         rows = []
         for number in range(_EVENTS_A_CHECKPOINT):
             # Numbers of our own, below those of the events that are there.
@@ -73,19 +73,19 @@ class EventWriter:
         return self.report()
 
     def report(self) -> float:
-        """Records how far it has got; returns when that was in the table, epoch seconds."""
+        """Record how far it has got; return when that was in the table, epoch seconds."""
         report = Report("demo", to_ms(self.event_time), job_id="demo-hours")
         self._writer.table.refresh()
         publish(self._writer.table, lambda known: advance(known, [report], now_ms=to_ms(datetime.now(UTC))))
         return time.time()
 
     def kinds(self) -> dict[str, int]:
-        """Returns how many events of each kind there are."""
+        """Return how many events of each kind there are."""
         return dict(Counter(event["kind"] for event in self.events.values()))
 
 
 def last_full_hour() -> datetime:
-    """Returns when the last hour that is over has begun."""
+    """Return when the last hour that is over has begun."""
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - _HOUR
 
 

@@ -43,7 +43,7 @@ class Figures:
 def measure(
     table: Table, snapshot_ids: Sequence[int], *, columns: Sequence[str], question: str, repetitions: int = 7
 ) -> list[Figures]:
-    """Reads snapshots of a table as readers do.
+    """Read snapshots of a table as readers do.
 
     The snapshots are asked in turn, so that whatever else the machine does slows all of them down alike.
 

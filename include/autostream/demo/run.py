@@ -47,7 +47,7 @@ class Demonstration:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The document of `autostream demo --json`."""
+        """Return the document of `autostream demo --json`."""
         return {
             "directory": str(self.directory),
             "catalog": CATALOG,
@@ -112,7 +112,7 @@ def _demonstrate(demo: Demonstration, airflow: LocalAirflow, *, report_progress:
 
 
 def _snapshots(directory: Path) -> dict[str, int]:
-    """The current snapshot of each table."""
+    """Return the current snapshot of each table."""
     catalog = open_demo_catalog(directory)
     tables = {stream.table: catalog.load_table(stream.name.identifier) for stream in STREAMS}
     return {name: table.current_snapshot().snapshot_id for name, table in tables.items()}  # type: ignore[union-attr]

@@ -82,7 +82,7 @@ def catalog_properties(directory: Path) -> dict[str, str]:
 
 
 def open_demo_catalog(directory: Path) -> Catalog:
-    """Opens the catalog below a directory, and makes an empty one where there is none."""
+    """Open the catalog below a directory, and make an empty one where there is none."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / ".pyiceberg.yaml").write_text(_pyiceberg_yaml(directory), encoding="utf-8")
     return open_catalog(CATALOG, catalog_properties(directory))
@@ -98,7 +98,7 @@ def is_seeded(directory: Path) -> bool:
 
 
 def clear(directory: Path) -> None:
-    """Makes the directory hold no lakehouse; Airflow's home in it stays.
+    """Remove the lakehouse from the directory; Airflow's home in it stays.
 
     Raises:
         UsageError: It holds files that are not the demo's.
@@ -115,7 +115,7 @@ def clear(directory: Path) -> None:
 
 
 def seed(directory: Path, *, report_progress: Callable[[str], None] = lambda message: None) -> None:
-    """Makes all tables and writes the checkpoints of their streams."""
+    """Make all tables and write the checkpoints of their streams."""
     catalog = open_demo_catalog(directory)
     catalog.create_namespace_if_not_exists(NAMESPACE)
     for stream in STREAMS:

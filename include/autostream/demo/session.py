@@ -36,7 +36,7 @@ class Session:
 
 @contextmanager
 def started(airflow: LocalAirflow, dag_ids: Collection[str], **variables: str) -> Iterator[Session]:
-    """Runs an Airflow that has these workflows alone: the others would take the machine's time.
+    """Run an Airflow that has these workflows alone: the others would take the machine's time.
 
     In the end it is stopped once nothing is under way, so that no run is left half done.
 
@@ -86,7 +86,7 @@ def started(airflow: LocalAirflow, dag_ids: Collection[str], **variables: str) -
 
 
 def _free_port() -> int:
-    """A port whose fellows for logs, 713 and 714 further, are no ports of services either."""
+    """Return a port whose fellows for logs, 713 and 714 further, are not ports of services either."""
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -38,7 +38,7 @@ class AirflowApi:
         self._token = self._ask("POST", "/auth/token", {"username": user, "password": password})["access_token"]
 
     def get(self, path: str, **query: Any) -> Any:
-        """Returns what is at a path below `/api/v2`.
+        """Return what is at a path below `/api/v2`.
 
         Raises:
             ServiceError: The server does not answer, or refuses.
@@ -46,7 +46,7 @@ class AirflowApi:
         return self._ask("GET", f"/api/v2{path}?{urllib.parse.urlencode(query)}")
 
     def change(self, path: str, **values: Any) -> Any:
-        """Changes what is at a path below `/api/v2`.
+        """Change what is at a path below `/api/v2`.
 
         Raises:
             ServiceError: The server does not answer, or refuses.
@@ -54,7 +54,7 @@ class AirflowApi:
         return self._ask("PATCH", f"/api/v2{path}", values)
 
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any] | None = None) -> None:
-        """Starts a run of a DAG.
+        """Start a run of a DAG.
 
         Raises:
             ServiceError: The server does not answer, or refuses.
@@ -67,17 +67,17 @@ class AirflowApi:
         return any(dag["dag_id"] == dag_id for dag in found)
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Returns the runs of a DAG, the first one first."""
+        """Return the runs of a DAG, the first one first."""
         found: list[dict[str, Any]] = self.get(f"/dags/{dag_id}/dagRuns", order_by="id", limit=100)["dag_runs"]
         return found
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """Returns a run of a DAG."""
+        """Return a run of a DAG."""
         found: dict[str, Any] = self.get(f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}")
         return found
 
     def unfinished_runs(self) -> int:
-        """Returns how many runs of all DAGs are under way, or about to be."""
+        """Return how many runs of all DAGs are under way, or about to be."""
         found = (self.get("/dags/~/dagRuns", state=state, limit=1)["total_entries"] for state in ("queued", "running"))
         return sum(found)
 
@@ -134,7 +134,7 @@ class Timeline:
     outcome: Any = None
 
     def steps(self) -> list[tuple[str, float]]:
-        """Returns what happened, and when, in seconds since the publication."""
+        """Return what happened, and when, in seconds since the publication."""
         happened = [
             ("the watermark that completes the hour is in the table", self.published),
             ("the triggerer has noticed it", self.noticed),
@@ -145,13 +145,13 @@ class Timeline:
         return [(what, at - self.published) for what, at in happened if at is not None]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns it as JSON."""
+        """Return it as JSON."""
         seconds = {what: round(after, 3) for what, after in self.steps()}
         return {"table": self.table, "hour": self.hour, "seconds": seconds, "outcome": self.outcome}
 
 
 def read_timeline(api: AirflowApi, dag_id: str, *, table: str, hour: str, published: float) -> Timeline | None:
-    """Returns the timeline of an hour; None until the workflow that works on it has ended.
+    """Return the timeline of an hour; None until the workflow that works on it has ended.
 
     Args:
         api: Airflow.

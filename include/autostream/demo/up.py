@@ -39,7 +39,7 @@ class Interrupted(Exception):
 
 
 def main() -> None:
-    """Runs Airflow until SIGINT or SIGTERM, and leaves no process behind."""
+    """Run Airflow until SIGINT or SIGTERM, and leave no process behind."""
     parser = argparse.ArgumentParser(prog="scripts/up.sh", description=__doc__)
     parser.add_argument("--directory", type=Path, default=Path(".demo"), help="the demo's directory (%(default)s)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of Airflow's UI (%(default)s)")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def up(directory: Path, *, port: int) -> None:
-    """Starts Airflow and says how to open it once it is ready; returns only by an exception.
+    """Start Airflow and say how to open it once it is ready; end only by an exception.
 
     Raises:
         UsageError: The port is taken, or the directory in use.
@@ -92,7 +92,7 @@ def _run(airflow: LocalAirflow, port: int) -> None:
 def running(
     airflow: LocalAirflow, port: int, environment: Mapping[str, str] | None = None, *, say: Callable[[str], None]
 ) -> Iterator[tuple[str, Callable[[Callable[[], bool]], None]]]:
-    """Runs Airflow's components; gives the password of `USER`, and what waits for something as long as all of them run.
+    """Run Airflow's components; give the password of `USER`, and what waits for something as long as all of them run.
 
     Args:
         airflow: An Airflow that is prepared.
@@ -135,7 +135,7 @@ def _start(
 
 
 def _wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """Waits; raises AutostreamError when one of the components ends meanwhile."""
+    """Wait; raise AutostreamError when one of the components ends meanwhile."""
     while not condition():
         for component, process in started.items():
             if process.poll() is not None:
@@ -148,7 +148,7 @@ def _wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str,
 
 
 def _make_work(directory: Path) -> None:
-    """A lakehouse with something to compact: a new one, or some more commits to that of the last demo."""
+    """Make a lakehouse with something to compact: a new one, or some more commits to that of the last demo."""
     from autostream.demo.seed import clear, is_seeded, seed, write_more
 
     if is_seeded(directory):
@@ -173,7 +173,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
 
 
 def _ports(port: int) -> tuple[int, int, int]:
-    """The ports of the API server, and of the logs of tasks and triggers that are under way.
+    """Return the ports of the API server, and of the logs of tasks and triggers that are under way.
 
     They move together, so that two of these fit on one machine; 8793 and 8794 are Airflow's own defaults.
     """
@@ -185,7 +185,7 @@ def _password_file(home: Path) -> Path:
 
 
 def _password(home: Path) -> str:
-    """The password of the user admin, made once."""
+    """Return the password of the user admin, made once."""
     file = _password_file(home)
     if not file.exists():
         file.touch(mode=0o600)
@@ -208,7 +208,7 @@ def _require_free(number: int, *, port: int) -> None:
 
 
 def _health(port: int) -> dict[str, Any]:
-    """What the API server says of the components; nothing while it does not answer."""
+    """Return what the API server says of the components; nothing while it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5) as answer:
             health: dict[str, Any] = json.load(answer)
@@ -224,7 +224,7 @@ def _is_healthy(health: Mapping[str, Any]) -> bool:
 
 
 def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
-    """Ends Airflow: first as Ctrl-C does, then whatever is left of it."""
+    """End Airflow: first as Ctrl-C does, then whatever is left of it."""
     deadline = time.monotonic() + _STOP_SECONDS
     for process in processes:
         process.send_signal(signal.SIGINT)
@@ -249,7 +249,7 @@ def _kill(pid: int) -> None:
 
 
 def _members(sessions: Collection[int]) -> list[int]:
-    """Processes of sessions that are still there; Airflow's components make process groups of their own."""
+    """Return processes of sessions that are still there; Airflow's components make process groups of their own."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -25,7 +25,7 @@ def acting_account(
     namespace_properties: Mapping[str, str] | None = None,
     connection_properties: Mapping[str, str] | None = None,
 ) -> str | None:
-    """The account that acts for a table: the table's, else its namespace's, else the connection's.
+    """Return the account that acts for a table: the table's, else its namespace's, else the connection's.
 
     An empty value counts as none. None: the service acts as itself.
 
@@ -45,7 +45,7 @@ def acting_account(
 
 
 def valid_account(name: str, *, where: str) -> str:
-    """The name, if it can be one of an account.
+    """Return the name, if it can be one of an account.
 
     Args:
         name: short name of an account, such as `etl_orders`; no realm.
@@ -63,12 +63,12 @@ def valid_account(name: str, *, where: str) -> str:
 
 
 def short_name(principal: str) -> str:
-    """The account that a Kerberos principal stands for where no mapping is configured: `svc/host@REALM` is `svc`."""
+    """Return the account that a principal stands for where no mapping is configured: `svc/host@REALM` is `svc`."""
     return principal.split("@", 1)[0].split("/", 1)[0]
 
 
 def refused_impersonation(*, service: str, proxy: str, server: str, operation: str, answer: str) -> str:
-    """What to tell a user when a server did not let a service act as another account.
+    """Say what a user can do when a server did not let a service act as another account.
 
     Args:
         service: account or Kerberos principal that the service logged in as.

@@ -114,13 +114,13 @@ def parse_refusal(status: int, body: bytes) -> Refusal:
 
 
 def first_line(text: str) -> str:
-    """The first line of a message, not too long, without tokens and without its full stop."""
+    """Return the first line of a message, not too long, without tokens and without its full stop."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return without_tokens(line)[:_MESSAGE_LIMIT].rstrip(".")
 
 
 def without_tokens(text: str) -> str:
-    """The text with the values of delegation tokens and cookies hidden."""
+    """Return the text with the values of delegation tokens and cookies hidden."""
     return _TOKEN.sub(r"\1=********", text)
 
 
@@ -144,7 +144,7 @@ def stale_token(refusal: Refusal) -> bool:
 
 
 def error_of(refusal: Refusal, call: Call) -> AutostreamError:
-    """The error that a user sees for an answer."""
+    """Return the error that a user sees for an answer."""
     if refusal.exception in _MISSING:
         return MissingFileError(f"{call.path} does not exist in HDFS ({call}): {refusal.message}")
     if refusal.exception in _EXISTING:
@@ -210,7 +210,7 @@ def _impersonation(refusal: Refusal) -> bool:
 
 
 def unreachable_error(call: Call, urls: tuple[str, ...], trouble: Trouble, reason: str) -> ServiceError:
-    """The error after the last try, where no server gave an answer."""
+    """Return the error after the last try, where no server gave an answer."""
     asked = " and ".join(urls)
     if trouble is Trouble.STANDBY:
         return ServiceError(

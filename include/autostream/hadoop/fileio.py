@@ -169,7 +169,7 @@ class WebHdfsFileIO(FileIO):
         self._client(place).rename(place.path, goal.path, overwrite=overwrite)
 
     def client(self, location: str) -> WebHdfs:
-        """The client that serves a location of HDFS.
+        """Return the client that serves a location of HDFS.
 
         Raises:
             ConfigurationError: it is none, or a property is wrong.

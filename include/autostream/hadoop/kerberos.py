@@ -63,7 +63,7 @@ class Ticket:
 
 
 def ensure_ticket(identity: KerberosIdentity, *, clock: Callable[[], float] = time.time, renew: bool = False) -> Ticket:
-    """A ticket that lasts: the one in the cache if it does, else a new one by the keytab.
+    """Return a ticket that lasts: the one in the cache if it does, else a new one by the keytab.
 
     Args:
         identity: who to be.
@@ -94,7 +94,7 @@ def ensure_ticket(identity: KerberosIdentity, *, clock: Callable[[], float] = ti
 
 
 def read_ticket(cache: str = "") -> Ticket:
-    """The ticket-granting ticket in a credential cache, expired or not.
+    """Return the ticket-granting ticket in a credential cache, expired or not.
 
     Args:
         cache: its name; empty: that of KRB5CCNAME or krb5.conf.
@@ -118,7 +118,7 @@ def read_ticket(cache: str = "") -> Ticket:
 
 
 def security_context(ticket: Ticket, *, service: str, host: str, protocol: str = "kerberos") -> ContextProxy:
-    """A GSSAPI context towards `service@host` with this ticket: `step` exchanges tokens, `wrap` and `unwrap` seal.
+    """Open a GSSAPI context for `service@host` with this ticket: `step` exchanges tokens, `wrap` and `unwrap` seal.
 
     Args:
         ticket: of `ensure_ticket`.
@@ -198,7 +198,7 @@ def _fetch_error(identity: KerberosIdentity, error: Any) -> AutostreamError:
 
 
 def _reason(error: Any) -> str:
-    """The library's words, without its number."""
+    """Return the library's words, without its number."""
     return str(error).removesuffix(str(error.err_code)).strip().rstrip(".")
 
 

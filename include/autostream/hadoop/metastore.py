@@ -395,7 +395,7 @@ class Metastore:
             _asked_first[uris] = uris[(uris.index(uri) + 1) % len(uris)]
 
     def _in_turn(self) -> list[str]:
-        """The server that answered last in this process, then the others."""
+        """Return the server that answered last in this process, then the others."""
         uris = list(self.settings.uris)
         first = uris.index(_asked_first.get(self.settings.uris, uris[0]))
         return uris[first:] + uris[:first]

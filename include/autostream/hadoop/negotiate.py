@@ -32,13 +32,13 @@ class Negotiator:
         self._lock = threading.Lock()
 
     def headers(self, base_url: str) -> dict[str, str]:
-        """What a request to a server carries: its cookie, or nothing."""
+        """Return what a request to a server carries: its cookie, or nothing."""
         with self._lock:
             cookie = self._cookies.get(base_url)
         return {"Cookie": f"hadoop.auth={cookie}"} if cookie else {}
 
     def prove(self, base_url: str, *, renew: bool = False) -> dict[str, str]:
-        """What a request carries to a server that wants proof.
+        """Return what a request carries to a server that wants proof.
 
         Args:
             base_url: the server's.

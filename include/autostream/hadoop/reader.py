@@ -73,11 +73,11 @@ class RangeReader(io.RawIOBase):
 
     # ------------------------------------------------------------------------------------------ io.RawIOBase
     def readable(self) -> bool:
-        """It is."""
+        """Say that the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Say that the file can be read from any position."""
         return True
 
     @property
@@ -86,11 +86,11 @@ class RangeReader(io.RawIOBase):
         return self._path
 
     def tell(self) -> int:
-        """The position of the next read."""
+        """Return the position of the next read."""
         return self._position
 
     def size(self) -> int:
-        """The length of the file; pyarrow asks for it."""
+        """Return the length of the file; pyarrow asks for it."""
         return self._size
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -103,7 +103,7 @@ class RangeReader(io.RawIOBase):
         return self._position
 
     def read(self, size: int | None = -1) -> bytes:
-        """The next ``size`` bytes, fewer only at the end of the file; all that are left without a size.
+        """Return the next `size` bytes, fewer only at the end of the file; all that are left without a size.
 
         Raises:
             DataError: the file is shorter than it was.
@@ -150,7 +150,7 @@ class RangeReader(io.RawIOBase):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _piece(self, position: int, size: int) -> bytes:
-        """Some of the bytes from a position on: at least one, at most ``size``."""
+        """Return some of the bytes from a position on: at least one, at most ``size``."""
         if position >= self._tail_start:
             return _cut(self._tail, position - self._tail_start, size)
         if 0 <= position - self._block_start < len(self._block):

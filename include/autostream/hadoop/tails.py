@@ -42,7 +42,7 @@ class Tails:
         self._bytes = 0
 
     def get(self, key: FileKey) -> bytes | None:
-        """The end of a file, if it is kept."""
+        """Return the end of a file, if it is kept."""
         with self._lock:
             tail = self._kept.get(key)
             if tail is not None:

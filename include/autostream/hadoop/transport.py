@@ -265,13 +265,13 @@ class Transport:
         return target_of(response.headers.get("Location") or "", asked=response.url or base, call=call)
 
     def headers_for(self, target: str, base: str) -> dict[str, str]:
-        """What proves who we are where HttpFS redirects to itself; a DataNode finds a token in the URL."""
+        """Return what proves who we are where HttpFS redirects to itself; a DataNode finds a token in the URL."""
         same = urlsplit(target).netloc == urlsplit(base).netloc
         proof = self._negotiator.headers(base) if same and self._negotiator else {}
         return {**proof, "Content-Type": "application/octet-stream"}
 
     def fetch(self, target: str, base: str) -> requests.Response:
-        """The bytes that a redirection leads to, as they come."""
+        """Return the bytes that a redirection leads to, as they come."""
         node = urlsplit(target).netloc
         headers = self.headers_for(target, base)
         return self._checked(self._exchange("GET", target, headers, stream=True, node=node), node)
@@ -357,7 +357,7 @@ def _other_login(response: requests.Response, call: Call) -> ServiceError | None
 
 
 def _foreign(response: requests.Response, call: Call) -> FailedTry:
-    """What to do about an answer that is none of WebHDFS: another server may be one."""
+    """Say what to do about an answer that does not come from WebHDFS: another server may give one."""
     said = first_line(response.text[:1000])
     if redirects(response):
         where = urlsplit(urljoin(response.url or "", response.headers.get("Location") or ""))
@@ -383,7 +383,7 @@ def _operation_of(response: requests.Response) -> tuple[str, str]:
 
 
 def excluding(nodes: list[str]) -> dict[str, str]:
-    """What asks a NameNode for another DataNode than these, if it has one."""
+    """Return what asks a NameNode for another DataNode than these, if it has one."""
     return {"excludedatanodes": ",".join(nodes)} if nodes else {}
 
 
@@ -396,7 +396,7 @@ def _never_connected(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """The innermost words of an error of the HTTP library, without URLs: those hold tokens."""
+    """Return the innermost words of an error of the HTTP library, without URLs: those hold tokens."""
     inner: Any = error
     while True:
         deeper = getattr(inner, "reason", None)

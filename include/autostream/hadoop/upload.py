@@ -15,7 +15,7 @@ from autostream.hadoop.settings import WebHdfsSettings
 
 
 def tls_context(settings: WebHdfsSettings) -> ssl.SSLContext:
-    """What TLS verifies: certificates and host names, by the system's certificates or only by those of a file.
+    """Return what TLS verifies: certificates and host names, by the system's certificates or only by those of a file.
 
     Raises:
         ConfigurationError: the file of certificates cannot be read.
@@ -90,7 +90,7 @@ class Upload:
         self._connection.close()
 
     def _refused(self, error: Exception) -> Exception:
-        """The server's answer, which it may have given before it cut the connection."""
+        """Return the server's answer, which it may have given before it cut the connection."""
         with suppress(OSError, http.client.HTTPException):
             response = self._connection.getresponse()
             if response.status >= 300:

@@ -55,7 +55,7 @@ class Body:
         self._response = response
 
     def read(self, size: int) -> bytes:
-        """The next ``size`` bytes; fewer only at the end.
+        """Return the next `size` bytes; fewer only at the end.
 
         Raises:
             BrokenBodyError: the connection broke, or nothing came in time.
@@ -100,7 +100,7 @@ class WebHdfs:
 
     # ------------------------------------------------------------------------------------------ looking
     def status(self, path: str) -> FileStatus:
-        """What is at a path.
+        """Return what is at a path.
 
         Raises:
             FileNotFoundError: nothing is.
@@ -118,7 +118,7 @@ class WebHdfs:
         return True
 
     def list_directory(self, path: str) -> Iterator[FileStatus]:
-        """What is in a directory, in the order of names; of a file: the file itself.
+        """Return what is in a directory, in the order of names; of a file: the file itself.
 
         Raises:
             FileNotFoundError: there is no such directory.
@@ -229,7 +229,7 @@ class WebHdfs:
 
     # ------------------------------------------------------------------------------------------ contents
     def open(self, path: str, *, offset: int = 0, length: int | None = None) -> Body:
-        """The bytes of a file from an offset on, all or ``length`` of them.
+        """Return the bytes of a file from an offset on, all or ``length`` of them.
 
         The caller closes it. The offset must be within the file: an empty file cannot be opened.
         """
@@ -244,7 +244,7 @@ class WebHdfs:
         return self._transport.run("OPEN", path, read)
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> bytes:
-        """The bytes of a part of a file, in one piece."""
+        """Return the bytes of a part of a file, in one piece."""
         body = self.open(path, offset=offset, length=length)
         try:
             parts = []
@@ -303,7 +303,7 @@ _clients_lock = threading.Lock()
 
 
 def client_for(settings: WebHdfsSettings) -> WebHdfs:
-    """The client of this process for one HDFS and account; all share its connections."""
+    """Return the client of this process for one HDFS and account; all share its connections."""
     with _clients_lock:
         if settings not in _clients:
             _clients[settings] = WebHdfs(settings)
@@ -311,7 +311,7 @@ def client_for(settings: WebHdfsSettings) -> WebHdfs:
 
 
 def _forget_clients() -> None:
-    """A child process shares the sockets of its parent: two would talk at once over one connection."""
+    """Forget the connections: a child process shares its parent's sockets, and two would talk at once over one."""
     global _clients_lock
     _clients_lock = threading.Lock()
     _clients.clear()

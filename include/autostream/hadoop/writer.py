@@ -37,7 +37,7 @@ _MARK: Final = ".autostream-"
 
 
 def staging_path(path: str) -> str:
-    """A new name beside a file; no hidden one, so that the sweep of orphan files finds what a killed process left."""
+    """Return a new name beside a file, not a hidden one: the sweep of orphan files finds what a killed process left."""
     directory, name = posixpath.split(path)
     # A name may have 255 bytes.
     return posixpath.join(directory, f"{name[:150]}{_MARK}{uuid.uuid4().hex}.part")
@@ -71,7 +71,7 @@ class StagedWriter(io.RawIOBase):
 
     # ------------------------------------------------------------------------------------------ io.RawIOBase
     def writable(self) -> bool:
-        """It is."""
+        """Say that the file can be written."""
         return True
 
     @property

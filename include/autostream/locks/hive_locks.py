@@ -27,7 +27,7 @@ def hive_catalog_names() -> list[str]:
 
 
 def hive_catalogs(names: Sequence[str] | None = None) -> list[HiveCatalog]:
-    """The configured catalogs that are Hive's, of these names where given; nothing is connected yet."""
+    """Return the configured catalogs that are Hive's, of these names where given; nothing is connected yet."""
     from autostream.catalogs import open_catalog
     from autostream.catalogs.hive import HiveCatalog
 
@@ -36,7 +36,7 @@ def hive_catalogs(names: Sequence[str] | None = None) -> list[HiveCatalog]:
 
 
 def hive_locks(catalog: HiveCatalog, name: TableName | None = None) -> Iterator[HeldLock]:
-    """The locks of a metastore that are held, with those who wait for the same table; of one table where named."""
+    """Return the held locks of a metastore, with those who wait for the same table; of one table where named."""
     from autostream.catalogs.hive_lock import show_hive_locks
     from autostream.coordination.paths import LockKey
     from autostream.coordination.registry import HeldLock

@@ -40,7 +40,7 @@ class CatalogHook(BaseHook):
         self.catalog = catalog
 
     def properties(self) -> dict[str, str]:
-        """Returns PyIceberg's properties of the connection; none where there is no connection of that id.
+        """Return PyIceberg's properties of the connection; none where there is no connection of that id.
 
         Raises:
             ConfigurationError: The connection, or one that it names, is of another type or wrong.
@@ -57,7 +57,7 @@ class CatalogHook(BaseHook):
         return with_defaults(properties, connection, cache=ticket_cache())
 
     def get_conn(self) -> Catalog:
-        """Opens the catalog.
+        """Open the catalog.
 
         Raises:
             ConfigurationError: The connection is of another type, nothing of that name is configured, or it cannot be
@@ -76,7 +76,7 @@ def _own(connection: Connection) -> dict[str, str]:
 
 
 def with_defaults(properties: dict[str, str], connection: Connection, *, cache: str | None) -> dict[str, str]:
-    """Returns a catalog's properties, with what follows where nothing is said.
+    """Return a catalog's properties, with what follows where nothing is said.
 
     Args:
         properties: What the connections say.

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def extras_of(connection: Connection) -> dict[str, Any]:
-    """Returns the extras that say something: a form sends the fields that were left empty as well."""
+    """Return the extras that say something: a form sends the fields that were left empty as well."""
     return {key: value for key, value in (connection.extra_dejson or {}).items() if value not in (None, "")}
 
 
 def as_text(value: Any) -> str:
-    """Returns a value as a property holds it: extras are JSON, where `true` and `1` need no quotes."""
+    """Return a value as a property holds it: extras are JSON, where `true` and `1` need no quotes."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)
 
 
 def as_flag(value: Any, *, where: str) -> bool:
-    """Returns a yes or no, which people and other programs write as `true`, `"True"` or `"false"`.
+    """Return a yes or no, which people and other programs write as `true`, `"True"` or `"false"`.
 
     Raises:
         ConfigurationError: It is neither; `where` names it.
@@ -71,12 +71,12 @@ def require_known(connection: Connection, extras: Iterable[str], known: Iterable
 
 
 def renamed(extras: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
-    """Returns the extras that `names` (extra -> property) has, as properties."""
+    """Return the extras that `names` (extra -> property) has, as properties."""
     return {names[name]: as_text(value) for name, value in extras.items() if name in names}
 
 
 def hosts_of(connection: Connection) -> list[str]:
-    """Returns the hosts of a connection, which its field `host` may name several of, separated by commas.
+    """Return the hosts of a connection, which its field `host` may name several of, separated by commas.
 
     Raises:
         ConfigurationError: There is none.
@@ -93,7 +93,7 @@ def has_port(host: str) -> bool:
 
 
 def ticket_cache() -> str | None:
-    """Returns the Kerberos credential cache that Airflow's ticket renewer keeps fresh.
+    """Return the Kerberos credential cache that Airflow's ticket renewer keeps fresh.
 
     None where Airflow is not told to use Kerberos (`[core] security`). `airflow` itself sets KRB5CCNAME for its
     processes; where it is not set, `[kerberos] ccache` says it.
@@ -104,7 +104,7 @@ def ticket_cache() -> str | None:
 
 
 def tried(check: Callable[[], str]) -> tuple[bool, str]:
-    """Returns what the test button shows: whether a first operation succeeded, and what came of it."""
+    """Return what the test button shows: whether a first operation succeeded, and what came of it."""
     try:
         return True, check()
     except AutostreamError as error:

@@ -60,7 +60,7 @@ class MetastoreHook(BaseHook):
         self.metastore_conn_id = metastore_conn_id
 
     def properties(self) -> dict[str, str]:
-        """Returns the connection as properties of a Hive catalog, with those of the connections that it names.
+        """Return the connection as properties of a Hive catalog, with those of the connections that it names.
 
         Raises:
             ConfigurationError: It is of another type, names no host, or a value is wrong.
@@ -70,7 +70,7 @@ class MetastoreHook(BaseHook):
         return referenced(connection, own, FILES_AND_LOCKS)
 
     def get_conn(self) -> Metastore:
-        """Returns a client, which connects for each session.
+        """Return a client, which connects for each session.
 
         Raises:
             ConfigurationError: A value of the connection is wrong.
@@ -99,7 +99,7 @@ class MetastoreHook(BaseHook):
 
 
 def metastore_properties(connection: Connection, *, cache: str | None) -> dict[str, str]:
-    """Returns a connection of type `hive_metastore` as properties of a Hive catalog.
+    """Return a connection of type `hive_metastore` as properties of a Hive catalog.
 
     Args:
         connection: The connection.
@@ -129,7 +129,7 @@ def metastore_properties(connection: Connection, *, cache: str | None) -> dict[s
 
 
 def kerberos_properties(cache: str | None) -> dict[str, str]:
-    """Returns what makes the metastore be asked with the ticket in a credential cache; nothing without one."""
+    """Return what makes the metastore be asked with the ticket in a credential cache; nothing without one."""
     return {"hive.kerberos-authentication": "true", "hive.credential-cache": cache} if cache else {}
 
 

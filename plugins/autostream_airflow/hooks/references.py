@@ -17,7 +17,7 @@ METASTORE = "metastore_conn_id"
 
 
 def referenced(connection: Connection, own: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    """Returns a connection's properties on top of those of the connections that its extras name.
+    """Return a connection's properties on top of those of the connections that its extras name.
 
     Args:
         connection: The connection.

@@ -61,7 +61,7 @@ class WebHdfsHook(BaseHook):
         self.webhdfs_conn_id = webhdfs_conn_id
 
     def properties(self) -> dict[str, str]:
-        """Returns the connection as catalog properties `webhdfs.*` and `autostream.proxy-user`.
+        """Return the connection as catalog properties `webhdfs.*` and `autostream.proxy-user`.
 
         Raises:
             ConfigurationError: It is of another type, names no host, or has an extra that cannot be followed.
@@ -69,7 +69,7 @@ class WebHdfsHook(BaseHook):
         return webhdfs_properties(self.get_connection(self.webhdfs_conn_id), cache=ticket_cache())
 
     def get_conn(self) -> WebHdfs:
-        """Returns the client of this process for that HDFS and account.
+        """Return the client of this process for that HDFS and account.
 
         Raises:
             ConfigurationError: A value of the connection is wrong.
@@ -93,7 +93,7 @@ class WebHdfsHook(BaseHook):
 
 
 def webhdfs_properties(connection: Connection, *, cache: str | None) -> dict[str, str]:
-    """Returns a connection of type `webhdfs` as catalog properties.
+    """Return a connection of type `webhdfs` as catalog properties.
 
     Args:
         connection: The connection.
@@ -123,7 +123,7 @@ def webhdfs_properties(connection: Connection, *, cache: str | None) -> dict[str
 
 
 def kerberos_properties(cache: str | None) -> dict[str, str]:
-    """Returns what makes HDFS be asked with the ticket in a credential cache; nothing without one."""
+    """Return what makes HDFS be asked with the ticket in a credential cache; nothing without one."""
     return {"webhdfs.authentication": "kerberos", "webhdfs.credential-cache": cache} if cache else {}
 
 

@@ -57,7 +57,7 @@ class ZooKeeperHook(BaseHook):
         self.zookeeper_conn_id = zookeeper_conn_id
 
     def properties(self) -> dict[str, str]:
-        """Returns the connection as catalog properties `zookeeper.*`.
+        """Return the connection as catalog properties `zookeeper.*`.
 
         Raises:
             ConfigurationError: It is of another type, names no host, or has an unknown extra.
@@ -65,7 +65,7 @@ class ZooKeeperHook(BaseHook):
         return zookeeper_properties(self.get_connection(self.zookeeper_conn_id))
 
     def get_conn(self) -> ZooKeeperClient:
-        """Returns a client of its own, which connects when it is first used; close it.
+        """Return a client of its own, which connects when it is first used; close it.
 
         Raises:
             ConfigurationError: A value of the connection is wrong.
@@ -88,7 +88,7 @@ class ZooKeeperHook(BaseHook):
 
 
 def zookeeper_properties(connection: Connection) -> dict[str, str]:
-    """Returns a connection of type `zookeeper` as catalog properties.
+    """Return a connection of type `zookeeper` as catalog properties.
 
     Raises:
         ConfigurationError: It is of another type, names no host, or has an unknown extra.
@@ -107,7 +107,7 @@ def zookeeper_properties(connection: Connection) -> dict[str, str]:
 
 
 def _servers(connection: Connection) -> str:
-    """The servers, each with its port: the connection's where a server comes without one."""
+    """Return the servers, each with its port: the connection's where a server comes without one."""
     servers, slash, chroot = ",".join(hosts_of(connection)).partition("/")
     port = connection.port
     listed = [server if has_port(server) or not port else f"{server}:{port}" for server in servers.split(",")]

@@ -33,12 +33,12 @@ class WorkerOperator(BaseOperator):
     _worker: TableWorker | None = None
 
     def open_worker(self) -> TableWorker:
-        """Returns a child process that logs into the task's log, and ends with the task."""
+        """Return a child process that logs into the task's log, and ends with the task."""
         self._worker = TableWorker(log=self.log.info)
         return self._worker
 
     def on_kill(self) -> None:
-        """Ends the child process."""
+        """End the child process."""
         if self._worker is not None:
             self._worker.close()
 
@@ -47,7 +47,7 @@ class TableOperator(WorkerOperator):
     """Base of the operators that open tables, by requests made from the params of a compaction's run."""
 
     def request(self, action: str, catalog: str, *, context: Context, **more: Any) -> dict[str, Any]:
-        """Returns a request as `autostream_airflow.worker.answer` takes it.
+        """Return a request as `autostream_airflow.worker.answer` takes it.
 
         Raises:
             ConfigurationError: The catalog's connection is of another type.
@@ -94,7 +94,7 @@ class JudgeOperator(BaseOperator):
             raise AirflowFailException(f"{self.verdict(len(broken))}:\n{describe(broken)}")
 
     def lines(self) -> Iterator[str]:
-        """The rows as text."""
+        """Return the rows as text."""
         raise NotImplementedError
 
     def failed(self, row: Row) -> bool:
@@ -102,7 +102,7 @@ class JudgeOperator(BaseOperator):
         return bool(row["status"] == FAILED)
 
     def verdict(self, failures: int) -> str:
-        """What to say where some rows failed."""
+        """Return what to say where some rows failed."""
         return f"{failures} of {len(self.rows)} tables failed"
 
 
@@ -124,7 +124,7 @@ def try_again_later(rows: Iterable[Mapping[str, Any]], context: Context) -> None
 
 
 def read_settings() -> Settings:
-    """Returns the configuration, whose secrets Airflow hides in the task's log from then on.
+    """Return the configuration, whose secrets Airflow hides in the task's log from then on.
 
     Raises:
         AirflowFailException: A value is wrong; trying again will not help.
@@ -155,10 +155,10 @@ def aligned(cells: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def describe(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What became of tables, one line each."""
+    """Return what became of tables, one line each."""
     return "\n".join(f"{row['table']}: {summary(row)}" for row in rows)
 
 
 def summary(row: Mapping[str, Any]) -> str:
-    """What became of one table."""
+    """Return what became of one table."""
     return f"{row['status']}: {row['error']}" if row.get("error") else str(row["status"])

@@ -70,7 +70,7 @@ class SweepLocksOperator(WorkerOperator):
         return rows
 
     def _catalogs(self, wanted: list[str] | None, settings: Settings) -> tuple[dict[str, dict[str, str]], list[Row]]:
-        """The catalogs to look through with their connections' properties, and rows of those that cannot be."""
+        """Return the catalogs to look through with their connections' properties, and rows of those that cannot be."""
         from autostream.config import configured_catalogs, is_hive_catalog, pyiceberg_catalogs
         from autostream.errors import AutostreamError, ConfigurationError
         from autostream.lake.compaction.outcomes import outcome_of_error
@@ -114,16 +114,16 @@ class JudgeLocksOperator(JudgeOperator):
     nothing = "The locks were not looked through; see the log of the task before."
 
     def lines(self) -> Iterator[str]:
-        """The locks as text."""
+        """Return the locks as text."""
         return as_lines(self.rows)
 
     def verdict(self, failures: int) -> str:
-        """What to say where some failed."""
+        """Return what to say where some failed."""
         return "Not all locks were looked after"
 
 
 def status(lock: Mapping[str, Any]) -> str:
-    """What became of a lock, in a word: `kept`, `released`, `stale` (seen in a dry run), `failed`."""
+    """Return what became of a lock, in a word: `kept`, `released`, `stale` (seen in a dry run), `failed`."""
     if lock["error"]:
         return FAILED
     if lock["released"]:
@@ -132,7 +132,7 @@ def status(lock: Mapping[str, Any]) -> str:
 
 
 def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The rows as a table of text, its header first; a single line where there are none."""
+    """Return the rows as a table of text, its header first; a single line where there are none."""
     cells = [("table", "status", "lock", "holder", "reason")]
     cells += [_cells(row) for row in rows]
     return aligned(cells) if len(cells) > 1 else iter(("There are no locks.",))

@@ -64,7 +64,7 @@ class PlanCompactionOperator(TableOperator):
     def _workloads(
         self, worker: TableWorker, context: Context, *, settings: Settings, rows: list[Row]
     ) -> Iterator[TableWorkload]:
-        """What the tables with work need; the others become rows."""
+        """Return what the tables with work need; the others become rows."""
         from autostream.lake.compaction.workload import PartitionWork, TableWorkload
         from autostream.names import catalog_of
 
@@ -128,7 +128,7 @@ class PlanCompactionOperator(TableOperator):
         rows: list[Row],
         **more: Any,
     ) -> Any:
-        """The worker's answer; None, and a row of the failure, where it has none."""
+        """Return the worker's answer; None, and a row of the failure, where it has none."""
         from autostream.errors import AutostreamError
         from autostream.lake.compaction.outcomes import outcome_of_error
 

@@ -49,7 +49,7 @@ class PublishHoursOperator(BaseOperator):
         self.tables = list(tables)
 
     def execute(self, context: Context) -> list[Row]:
-        """Publishes; returns one row a table.
+        """Publish; return one row a table.
 
         Raises:
             AirflowFailException: The configuration is wrong.
@@ -72,7 +72,7 @@ class PublishHoursOperator(BaseOperator):
         return rows
 
     def _concerned(self, context: Context) -> list[str]:
-        """The tables whose watchers caused the run; all, where it was the time, or a person."""
+        """Return the tables whose watchers caused the run; all, where it was the time, or a person."""
         events = [event for found in (context.get("triggering_asset_events") or {}).values() for event in found]
         named = {((event.extra or {}).get("payload") or {}).get("table") for event in events}
         return [table for table in self.tables if table in named] or self.tables
@@ -128,12 +128,12 @@ class JudgePublicationsOperator(JudgeOperator):
     nothing = "Nothing was published; see the log of the task before."
 
     def lines(self) -> Iterator[str]:
-        """The tables as text."""
+        """Return the tables as text."""
         return as_lines(self.rows)
 
 
 def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The rows as a table of text, its header first; a single line where there are none."""
+    """Return the rows as a table of text, its header first; a single line where there are none."""
     cells = [("table", "status", "watermark", "hours", "published until", "error")]
     cells += [
         (

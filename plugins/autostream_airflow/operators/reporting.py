@@ -33,7 +33,7 @@ class CollectCompactionsOperator(BaseOperator):
         self.compact_task_id = compact_task_id
 
     def execute(self, context: Context) -> list[Row]:
-        """Collects."""
+        """Collect the rows, and announce the tables that were compacted."""
         from autostream.lake.compaction.outcomes import outcomes_by_table
         from autostream.lake.compaction.workload import WorkItem
 
@@ -63,7 +63,7 @@ class JudgeCompactionsOperator(JudgeOperator):
     nothing = "The tables were not collected; see the log of the task before."
 
     def lines(self) -> Iterator[str]:
-        """The tables as text."""
+        """Return the tables as text."""
         return as_lines(self.rows)
 
     def failed(self, row: Row) -> bool:
@@ -74,7 +74,7 @@ class JudgeCompactionsOperator(JudgeOperator):
 
 
 def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The rows as a table of text, its header first."""
+    """Return the rows as a table of text, its header first."""
     cells = [("table", "status", "data files", "delete files", "bytes", "seconds", "error")]
     cells += [_cells(row) for row in rows]
     return aligned(cells)

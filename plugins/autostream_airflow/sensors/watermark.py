@@ -94,7 +94,7 @@ class WatermarkSensor(BaseSensorOperator):
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Waits, or hands the waiting on to the triggerer.
+        """Wait, or hand the waiting on to the triggerer.
 
         Raises:
             AirflowFailException: An argument is wrong, or a table does not exist.
@@ -247,11 +247,11 @@ class _Record:
         self.said: str = kept.get("said", "")
 
     def seconds(self) -> float:
-        """Returns how long the waiting has taken."""
+        """Return how long the waiting has taken."""
         return max(0.0, (_now_ms() - self._began_ms) / 1000)
 
     def say(self, explanation: str, log: Any) -> None:
-        """Writes an explanation into the log, and keeps it, if it is a new one."""
+        """Write an explanation into the log, and keep it, if it is a new one."""
         if explanation == self.said:
             return
         log("%s", explanation)
@@ -260,7 +260,7 @@ class _Record:
         self._store.set(_RECORD, kept)
 
     def forget(self) -> None:
-        """Ends the record, for whoever clears the task later."""
+        """End the record, for whoever clears the task later."""
         self._store.delete(_RECORD)
 
 

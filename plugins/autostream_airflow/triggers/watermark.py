@@ -65,13 +65,13 @@ class WatermarkTrigger(BaseTrigger):
         self.said = said
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Returns what it takes to make the same trigger in another process."""
+        """Return what it takes to make the same trigger in another process."""
         names = ("tables", "until_ms", "lateness_ms", "quantifier", "writers", "time_zone", "poll_seconds")
         kwargs = {name: getattr(self, name) for name in (*names, "deadline_ms", "said")}
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Waits."""
+        """Wait."""
         try:
             event = await self._wait(self._condition())
         except UsageError as error:

@@ -52,29 +52,29 @@ class WatermarkWindowTrigger(BaseEventTrigger):
         parse_zone(time_zone)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Returns what it takes to make the same trigger in another process."""
+        """Return what it takes to make the same trigger in another process."""
         names = ("table", "window", "time_zone", "poll_seconds")
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         return path, {name: getattr(self, name) for name in names}
 
     def shared_stream_key(self) -> Hashable:
-        """Returns what no other trigger has: the stream is shared for the sake of its acknowledgements alone."""
+        """Return what no other trigger has: the stream is shared for the sake of its acknowledgements alone."""
         key = tuple(self.serialize()[1].values())
         _stores[key] = self.asset_state_store
         return key
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Returns what finds the windows."""
+        """Return what finds the windows."""
         return CompleteWindows(cls(**kwargs), _stores.get(tuple(cls(**kwargs).serialize()[1].values())))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Returns an event for each window."""
+        """Return an event for each window."""
         async for payload in shared_stream:
             yield TriggerEvent(payload)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Returns an event for each window, where nothing acknowledges them."""
+        """Return an event for each window, where nothing acknowledges them."""
         async for payload, _ in CompleteWindows(self, self.asset_state_store).open_stream():
             yield TriggerEvent(payload)
 
@@ -98,7 +98,7 @@ class CompleteWindows(SharedStreamProducer):
         self._store = store
 
     async def open_stream(self) -> AsyncIterator[tuple[dict[str, Any], int]]:
-        """Returns the windows, each with its end, for ever."""
+        """Return the windows, each with its end, for ever."""
         cursor_ms = await self._cursor_ms()
         problem = ""
         trigger = self._trigger

@@ -35,7 +35,7 @@ def failed(row: Mapping[str, Any]) -> bool:
 
 
 def outcome_of_error(table: str, error: BaseException) -> dict[str, Any]:
-    """The outcome of a table whose compaction ended by an error.
+    """Return the outcome of a table whose compaction ended by an error.
 
     `repeat` says whether the kind of error passes by itself; `worth_repeating` looks at it.
     """

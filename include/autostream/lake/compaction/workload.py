@@ -78,7 +78,7 @@ class WorkPart:
         return text if len(self.partitions) == 1 else f"{text} (+{len(self.partitions) - 1} more)"
 
     def to_dict(self) -> dict[str, Any]:
-        """The part as JSON types."""
+        """Return the part as JSON types."""
         return {
             "table": self.table,
             "partitions": None if self.partitions is None else list(self.partitions),
@@ -88,7 +88,7 @@ class WorkPart:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> WorkPart:
-        """The part that `to_dict` described."""
+        """Return the part that `to_dict` described."""
         partitions = document["partitions"]
         return cls(
             table=document["table"],
@@ -120,7 +120,7 @@ class WorkItem:
         return (label if len(label) <= room else label[: room - 1] + "…") + suffix
 
     def to_dict(self) -> dict[str, Any]:
-        """The item as JSON types, with its label for whoever shows it."""
+        """Return the item as JSON types, with its label for whoever shows it."""
         return {
             "label": self.label,
             "input_bytes": self.input_bytes,
@@ -129,7 +129,7 @@ class WorkItem:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> WorkItem:
-        """The item that `to_dict` described."""
+        """Return the item that `to_dict` described."""
         return cls(parts=tuple(WorkPart.from_dict(part) for part in document["parts"]))
 
 
@@ -183,7 +183,7 @@ def _merged(workloads: Iterable[TableWorkload]) -> Iterator[TableWorkload]:
 
 
 def _split(workload: TableWorkload, *, split_size_bytes: int) -> Iterator[WorkPart]:
-    """Runs of neighbouring partitions, each as long as the size allows."""
+    """Return runs of neighbouring partitions, each as long as the size allows."""
     run: list[PartitionWork] = []
     size = 0
     for partition in workload.partitions:
@@ -222,7 +222,7 @@ def _batches(parts: Iterable[WorkPart], *, batch_size_bytes: int) -> Iterator[Wo
 
 
 def _at_most(items: Iterable[WorkItem], max_items: int) -> Iterable[WorkItem]:
-    """The items, the two smallest merged into one until there are no more than `max_items`."""
+    """Return the items, the two smallest merged into one until there are no more than `max_items`."""
     heap = [(item.input_bytes, _order(item), item) for item in items]
     heapq.heapify(heap)
     while len(heap) > max_items:
@@ -256,6 +256,6 @@ def _largest_first(item: WorkItem) -> tuple[int, tuple[tuple[str, tuple[str, ...
 
 
 def _readable(key: str) -> str:
-    """A partition's key without the number of its spec, which tells a reader nothing."""
+    """Return a partition's key without the number of its spec, which tells a reader nothing."""
     spec, separator, rest = key.partition("/")
     return rest if separator and spec.startswith("spec=") else key

@@ -79,7 +79,7 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return _Sink(self._io.new_output(location).create(overwrite=True), self._failures)
 
     def _file(self, location: str) -> InputFile:
-        """A file, which may remember what a store said of it."""
+        """Return a file, which may remember what a store said of it."""
         with self._lock:
             if location not in self._files:
                 self._files[location] = self._io.new_input(location)
@@ -165,15 +165,15 @@ class SharedStream(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Say that the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Say that the file can be read from any position."""
         return True
 
     def tell(self) -> int:
-        """The position of this thread's next read."""
+        """Return the position of this thread's next read."""
         sought: int | None = getattr(self._own, "sought", None)
         return self._position if sought is None else sought
 
@@ -184,7 +184,7 @@ class SharedStream(io.RawIOBase):
         return self.tell()
 
     def read(self, size: int | None = -1) -> bytes:
-        """The next bytes: ``size`` of them, fewer only at the end of the file; all that are left without a size."""
+        """Return the next `size` bytes, fewer only at the end of the file; all that are left without a size."""
         position = self.tell()
         with self._failures.noted():
             stream = self._stream()

@@ -102,7 +102,7 @@ class _Reader:
         return False
 
     def _fault(self, reason: str, *, meant: str | None = None, end: int | None = None) -> Fault:
-        """A fault at this token; `meant` is what should stand in its place."""
+        """Make a fault at this token; `meant` is what should stand in its place."""
         start = self._now.start
         repaired = None
         if meant is not None:
