@@ -30,6 +30,7 @@ from pydantic import (
 
 from autostream.errors import ConfigurationError
 from autostream.masking import MASK, learn, learn_from, mask_setting, secrets_in
+from autostream.sizes import GIB
 
 FILE_NAME: Final = "autostream.toml"
 FILE_VARIABLE: Final = "AUTOSTREAM_CONFIG"
@@ -86,12 +87,12 @@ class CompactionSettings(Section):
         "configuration names. In the environment: separated by commas.",
     )
     batch_size_bytes: int = Field(
-        default=1024**3,
+        default=GIB,
         ge=1,
         description="Tables are put into one work item until their files to be rewritten reach this size.",
     )
     split_size_bytes: int = Field(
-        default=20 * 1024**3,
+        default=20 * GIB,
         ge=1,
         description="A table with more than this to rewrite is split by partition into several work items.",
     )

@@ -1,47 +1,17 @@
-"""Memory, threads and spill space of this process, and sizes as people write them."""
+"""Memory, threads and spill space of this process."""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import resource
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autostream.errors import ConfigurationError
-
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-
-# Decimal units mean what they do in DuckDB and the SI: 1 MB is a million bytes.
-_UNITS = {
-    "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
-    "k": KIB, "m": MIB, "g": GIB, "t": GIB * KIB, "kib": KIB, "mib": MIB, "gib": GIB, "tib": GIB * KIB,
-}  # fmt: skip
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$", re.IGNORECASE)
+from autostream.sizes import KIB, parse_size
 
 DEFAULT_MEMORY_LIMIT_BYTES = 640 * 10**6
-
-
-def parse_size(text: str) -> int:
-    """Return a size such as ``512MB``, ``1GiB`` or ``1048576`` in bytes.
-
-    Raises:
-        ConfigurationError: the text is no size.
-    """
-    match = _SIZE.match(text)
-    if match is None or match[2].lower() not in _UNITS:
-        raise ConfigurationError(f"{text!r} is not a size. Write a number of bytes, or one with a unit: 512MB, 2GiB.")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
-
-
-def format_size(size_bytes: float) -> str:
-    """Return a size for people: ``12 B``, ``3.4 KiB``, ``1.2 GiB``."""
-    for unit, scale in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
-        if abs(size_bytes) >= scale:
-            return f"{size_bytes / scale:.1f} {unit}"
-    return f"{size_bytes:.0f} B"
 
 
 def available_cpus() -> int:

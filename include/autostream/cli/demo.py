@@ -12,7 +12,7 @@ from autostream.cli import interrupts
 from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, progress
 from autostream.cli.terminal import say, say_whole
-from autostream.resources import format_size
+from autostream.sizes import format_size
 
 if TYPE_CHECKING:
     from autostream.demo.run import Demonstration

@@ -16,7 +16,8 @@ from autostream.cli.terminal import Part, note, say
 from autostream.config import load_settings
 from autostream.errors import UsageError
 from autostream.masking import mask
-from autostream.resources import EngineResources, format_size
+from autostream.resources import EngineResources
+from autostream.sizes import format_size
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

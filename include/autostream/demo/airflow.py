@@ -16,6 +16,7 @@ from pathlib import Path
 
 from autostream.demo.seed import CATALOG, NAMESPACE, catalog_properties
 from autostream.errors import AutostreamError, UsageError
+from autostream.sizes import MIB
 
 DAG_ID = "lake_compaction"
 POOL = "lake_compaction"
@@ -71,7 +72,7 @@ class LocalAirflow:
             "AUTOSTREAM_WATERMARK__PUBLISH_TABLES": EVENTS,
             "AUTOSTREAM_EXAMPLES_DIRECTORY": str(self.directory.resolve() / "hours"),
             # Small enough that the small tables of the demo make several work items.
-            "AUTOSTREAM_COMPACTION__BATCH_SIZE_BYTES": str(32 * 1024 * 1024),
+            "AUTOSTREAM_COMPACTION__BATCH_SIZE_BYTES": str(32 * MIB),
         }
 
     @property

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Final
 from autostream.errors import ServiceError
 from autostream.hadoop.tails import TAILS, FileKey
 from autostream.hadoop.webhdfs import Body, BrokenBodyError
+from autostream.sizes import KIB, MIB
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from autostream.hadoop.webhdfs import WebHdfs
 
-KIB: Final = 1 << 10
-MIB: Final = 1 << 20
 
 # A footer and the page indexes before it mostly fit; a whole small file does too.
 TAIL_BYTES: Final = 256 * KIB

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from autostream.hadoop.settings import WebHdfsSettings
+from autostream.sizes import MIB
 
-LIMIT_BYTES: Final = 32 << 20
+LIMIT_BYTES: Final = 32 * MIB
 
 
 @dataclass(frozen=True)

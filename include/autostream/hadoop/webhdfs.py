@@ -18,6 +18,7 @@ from autostream.hadoop.answers import Call, ExistingFileError, MissingFileError,
 from autostream.hadoop.settings import WebHdfsSettings
 from autostream.hadoop.transport import AnswerLostError, FailedTry, Transport, excluding, reason_of, redirects
 from autostream.hadoop.upload import Upload
+from autostream.sizes import MIB
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ class WebHdfs:
         body = self.open(path, offset=offset, length=length)
         try:
             parts = []
-            while part := body.read(1 << 20):
+            while part := body.read(MIB):
                 parts.append(part)
             return b"".join(parts)
         except BrokenBodyError as error:

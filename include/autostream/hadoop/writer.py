@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from autostream.errors import AutostreamError, OutcomeUnknownError
 from autostream.hadoop.answers import ExistingFileError
 from autostream.hadoop.transport import AnswerLostError
+from autostream.sizes import MIB
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from autostream.hadoop.webhdfs import WebHdfs
 
 # Up to this size a file is kept in memory and sent in one request, which can be repeated.
-BUFFER_BYTES: Final = 4 << 20
+BUFFER_BYTES: Final = 4 * MIB
 # Bytes of one piece of a larger file.
-PIECE_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = MIB
 
 # A DataNode answers before it has made the file: one whose request was cut off is looked for this often (2 to 4 s).
 _LOOKS: Final = 4

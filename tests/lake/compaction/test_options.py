@@ -4,8 +4,8 @@ import pytest
 
 from autostream.errors import ConfigurationError
 from autostream.lake.compaction.options import CompactionOptions
+from autostream.sizes import MIB
 
-MIB = 1 << 20
 PREFIX = "autostream.compaction."
 
 

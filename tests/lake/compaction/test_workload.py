@@ -19,9 +19,7 @@ from autostream.lake.compaction.workload import (
     WorkPart,
     split_work,
 )
-
-MIB = 1024 * 1024
-GIB = 1024 * MIB
+from autostream.sizes import GIB, MIB
 
 sizes = st.one_of(st.integers(0, 100), st.integers(0, 64 * MIB), st.integers(0, 50 * GIB))
 partitions = st.builds(

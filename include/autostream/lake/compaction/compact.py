@@ -38,7 +38,8 @@ from autostream.lake.engine.output_files import delete_files
 from autostream.lake.engine.relation import Relations
 from autostream.lake.engine.where.predicate import parse_where, partition_may_match, require_partition_columns
 from autostream.names import TableName
-from autostream.resources import EngineResources, format_size, peak_memory_bytes
+from autostream.resources import EngineResources, peak_memory_bytes
+from autostream.sizes import format_size
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
 
 from autostream.errors import ConfigurationError
-from autostream.resources import GIB, MIB, parse_size
+from autostream.sizes import GIB, MIB, parse_size
 from autostream.spelling import one_of
 
 PREFIX: Final = "autostream.compaction."

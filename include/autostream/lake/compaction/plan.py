@@ -12,7 +12,7 @@ from autostream.iceberg.deletes import removable
 from autostream.iceberg.files import Content, LiveFile, PartitionKey
 from autostream.iceberg.state import TableState
 from autostream.lake.compaction.options import CompactionOptions
-from autostream.resources import format_size
+from autostream.sizes import format_size
 from autostream.spelling import one_of
 
 FileTest = Callable[[LiveFile], bool]

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autostream.sizes import MIB
+
 LABEL_CHARACTERS = 200
 """The most characters of a label; Airflow keeps 250 of a map index."""
 
-PART_OVERHEAD_BYTES = 16 * 1024 * 1024
+PART_OVERHEAD_BYTES = 16 * MIB
 """What opening a table and committing to it costs, as the bytes that could be rewritten in that time.
 
 A batch of very small tables would otherwise be filled by their number without end.

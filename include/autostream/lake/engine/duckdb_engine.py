@@ -18,7 +18,8 @@ from pyiceberg.io import FileIO
 from autostream.errors import ResourceError
 from autostream.iceberg.files import normalize_path
 from autostream.lake.engine.filesystem import Failures, FileIOFileSystem
-from autostream.resources import EngineResources, format_size, is_disk_full
+from autostream.resources import EngineResources, is_disk_full
+from autostream.sizes import format_size
 
 SPILL_PREFIX = "autostream-spill-"
 # The engine's words, which may stand in JSON.
