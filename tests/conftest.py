@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream import masking
+from autostream.times import clock_replaced
+from tests.support.clocks import FakeClock
 from tests.support.flink_tables import FlinkTable, flink_tables_in
 
 if TYPE_CHECKING:
@@ -30,6 +32,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def _no_secrets_of_other_tests() -> Iterator[None]:
     yield
     masking.forget()
+
+
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    """The clock of this process, which goes on only as the test says."""
+    with clock_replaced(FakeClock()) as replaced:
+        yield replaced
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autostream.backoff import Backoff
+from tests.support.clocks import FakeClock
 
 
 def pauses(backoff: Backoff, count: int, chance: float = 0.0) -> list[float]:
@@ -36,3 +37,19 @@ def test_pauses_are_bounded_whatever_the_number_of_tries(
 
 def test_without_a_source_of_chance_pauses_differ() -> None:
     assert len({Backoff(1, 4, jitter=(0.5, 1.0)).seconds(1) for _ in range(20)}) > 1
+
+
+def test_attempts_are_counted_and_waited_for_but_the_first(clock: FakeClock) -> None:
+    assert list(Backoff(1, 4).attempts(retries=4)) == [1, 2, 3, 4, 5]
+    assert clock.slept == [1, 2, 4, 4]
+    assert list(Backoff(1, 4).attempts(retries=0)) == [1]
+    assert len(clock.slept) == 4
+
+
+def test_no_attempt_begins_to_be_waited_for_when_the_time_is_up(clock: FakeClock) -> None:
+    numbers = []
+    for number in Backoff(1, 4).attempts(retries=9, budget_seconds=10):
+        numbers.append(number)
+        clock.advance(3)  # what an attempt takes
+    assert (numbers, clock.slept) == ([1, 2, 3], [1, 2])
+    assert list(Backoff(1, 4).attempts(retries=9, budget_seconds=0)) == [1]

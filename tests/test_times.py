@@ -1,6 +1,7 @@
-"""Instants and lengths of time as people write and read them."""
+"""The clock, and instants and lengths of time as people write and read them."""
 
 import re
+import time
 from datetime import UTC, datetime, timezone
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autostream import times
 from autostream.errors import UsageError
 from autostream.times import (
     FOREVER_MS,
@@ -21,9 +23,28 @@ from autostream.times import (
     to_ms,
     why_too_far_ahead,
 )
+from tests.support.clocks import FakeClock
 
 BERLIN = ZoneInfo("Europe/Berlin")
 EARLIEST_MS = -62_135_596_800_000
+
+
+def test_the_clock_is_this_machines() -> None:
+    before, began = time.time_ns() // 1_000_000, time.monotonic()
+    assert before <= times.now_ms() <= to_ms(times.now()) + 1 <= time.time_ns() // 1_000_000 + 1
+    assert began <= times.monotonic() <= time.monotonic()
+
+
+def test_a_test_replaces_the_clock_and_gives_it_back() -> None:
+    with times.clock_replaced(FakeClock()) as clock:
+        clock.then = {2: lambda: clock.advance(10)}
+        began = times.monotonic()
+        assert (times.now_ms(), iso(times.now_ms())) == (clock.ms, "2026-11-25T02:00:00Z")
+        times.sleep(2.5)
+        times.sleep(0)
+        assert (times.monotonic() - began, clock.slept) == (12.5, [2.5, 0])
+        assert times.now() == datetime(2026, 11, 25, 2, 0, 12, 500_000, tzinfo=UTC)
+    assert times.monotonic() - time.monotonic() < 1
 
 
 @pytest.mark.parametrize(

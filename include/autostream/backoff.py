@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from autostream import times
 
 _MOST_STEPS: Final = 64  # by then any pause has reached its cap, and no power has overflowed
 
@@ -36,3 +39,18 @@ class Backoff:
         least, most = self.jitter
         pause = min(self.first_seconds * self.factor ** min(max(tries, 1) - 1, _MOST_STEPS), self.cap_seconds)
         return pause * (least + (most - least) * (chance() if most > least else 0.0))
+
+    def attempts(self, *, retries: int, budget_seconds: float = math.inf) -> Iterator[int]:
+        """Yield the number of each attempt, from 1; all but the first are waited for.
+
+        Args:
+            retries: How often to try again.
+            budget_seconds: When so much time has passed since the first attempt, no other one begins.
+        """
+        began = times.monotonic()
+        yield 1
+        for number in range(2, retries + 2):
+            if times.monotonic() - began >= budget_seconds:
+                return
+            times.sleep(self.seconds(number - 1))
+            yield number

@@ -1,10 +1,16 @@
-"""Instants and lengths of time as people write and read them; inside, instants are epoch milliseconds."""
+"""The clock, and instants and lengths of time as people write and read them; inside, instants are epoch milliseconds.
+
+There is one clock: `now_ms`, `now`, `monotonic` and `sleep` of this module. Tests replace it by `clock_replaced`.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from typing import Final
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autostream.errors import UsageError
@@ -30,6 +36,59 @@ _LARGEST_OFFSET: Final = timedelta(hours=18)  # as in Java
 _MOST_QUOTED: Final = 80
 _LENGTH: Final = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(ms|s|min|m|h|d)?\s*")
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class Clock:
+    """What time it is, and how time passes: this machine's clock."""
+
+    def now_ms(self) -> int:
+        """Return the present in epoch milliseconds; it may be set, also back."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment, which never go back: for lengths of time and deadlines."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
+
+
+_clock = Clock()
+
+
+def now_ms() -> int:
+    """Return the present in epoch milliseconds."""
+    return _clock.now_ms()
+
+
+def now() -> datetime:
+    """Return the present in UTC."""
+    return to_datetime(now_ms())
+
+
+def monotonic() -> float:
+    """Return seconds since some moment, which never go back: for lengths of time and deadlines."""
+    return _clock.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Wait."""
+    _clock.sleep(seconds)
+
+
+_AnyClock = TypeVar("_AnyClock", bound=Clock)
+
+
+@contextmanager
+def clock_replaced(clock: _AnyClock) -> Iterator[_AnyClock]:
+    """Have the whole process go by another clock."""
+    global _clock
+    before, _clock = _clock, clock
+    try:
+        yield clock
+    finally:
+        _clock = before
 
 
 def to_datetime(ms: int, zone: tzinfo = UTC) -> datetime:
@@ -134,7 +193,7 @@ def end_of_day(day: date, zone: tzinfo) -> int:
 
 def beginning_of_day(day: date, zone: tzinfo) -> int:
     """Return when a day begins; a day that is skipped altogether begins, and ends, when the clocks change."""
-    midnight = datetime.combine(day, time(), tzinfo=zone)
+    midnight = datetime.combine(day, datetime.min.time(), tzinfo=zone)
     moment = to_ms(midnight)
     if to_datetime(moment, zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
         return moment

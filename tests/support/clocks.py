@@ -1,13 +1,48 @@
-"""An event loop whose clock jumps to the next thing that is due, so that waiting takes no time."""
+"""Clocks that go on only when they are told to, so that waiting takes no time."""
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from autostream.times import Clock
+
 T = TypeVar("T")
+
+
+class FakeClock(Clock):
+    """Time that passes by sleeping, or by being told to; what is to happen meanwhile can be said.
+
+    Attributes:
+        ms: The present, epoch milliseconds. It may be set to anything, as clocks are.
+        seconds: What the monotonic clock shows.
+        slept: How long was slept, each time.
+        then: What happens at the end of a sleep, by its number from 1.
+    """
+
+    def __init__(self) -> None:
+        self.ms = 1_795_572_000_000  # 2026-11-25T02:00Z
+        self.seconds = 1000.0
+        self.slept: list[float] = []
+        self.then: dict[int, Callable[[], object]] = {}
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        self.slept.append(seconds)
+        self.then.pop(len(self.slept), lambda: None)()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+        self.ms += round(seconds * 1000)
 
 
 class _Jumping(selectors.DefaultSelector):
