@@ -1,0 +1,89 @@
+"""All sections of the configuration, with the origin of each value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from autostream.config.secrets import shown
+from autostream.config.sections.base import Section
+from autostream.config.sections.compaction import CompactionSettings
+from autostream.config.sections.console import ConsoleSettings
+from autostream.config.sections.database import DatabaseSettings
+from autostream.config.sections.engine import EngineSettings
+from autostream.config.sections.janitor import JanitorSettings
+from autostream.config.sections.watermark import WatermarkSettings
+from autostream.config.sections.zookeeper import ZooKeeperSettings
+
+
+@dataclass(frozen=True)
+class SettingValue:
+    """One effective value: what it is and where it came from.
+
+    Attributes:
+        section: Name of the section, such as `engine`.
+        key: Name within the section.
+        value: The value as a plain JSON value; masked when it is a secret.
+        origin: `default`, `file PATH` or `environment NAME`.
+        description: What it means.
+    """
+
+    section: str
+    key: str
+    value: Any
+    origin: str
+    description: str
+
+
+class Settings(BaseModel):
+    """All effective values; made by `load_settings`. A section is registered by its line here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    compaction: CompactionSettings = Field(default_factory=CompactionSettings)
+    zookeeper: ZooKeeperSettings = Field(default_factory=ZooKeeperSettings)
+    janitor: JanitorSettings = Field(default_factory=JanitorSettings)
+    watermark: WatermarkSettings = Field(default_factory=WatermarkSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
+
+    _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was read, or None."""
+        return self._file
+
+    def read_from(self, origins: dict[tuple[str, str], str], file: Path | None) -> Settings:
+        """Keep where the values came from; what is not in `origins` is a default."""
+        self._origins, self._file = origins, file
+        return self
+
+    def origin(self, section: str, key: str) -> str:
+        """Return where the value of `section.key` came from: `default`, `file PATH` or `environment NAME`."""
+        return self._origins.get((section, key), "default")
+
+    def values(self) -> Iterator[SettingValue]:
+        """Yield all values, in the order in which they are documented, secrets masked."""
+        for section_name in type(self).model_fields:
+            section: Section = getattr(self, section_name)
+            for key, field in type(section).model_fields.items():
+                yield SettingValue(
+                    section=section_name,
+                    key=key,
+                    value=shown(key, getattr(section, key)),
+                    origin=self.origin(section_name, key),
+                    description=field.description or "",
+                )
+
+
+def section_models() -> dict[str, type[Section]]:
+    """Return the sections by their names."""
+    models: dict[str, Any] = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return models

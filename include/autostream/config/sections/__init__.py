@@ -1,0 +1,1 @@
+"""The sections of the configuration, a module each; `autostream.config.root` puts them together."""

@@ -1,0 +1,45 @@
+"""What all sections of the configuration have in common, and the types of their values."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from autostream.config.secrets import learn_secrets
+
+
+def split_list(value: object) -> object:
+    """Let an environment variable hold a list: `lake, archive`."""
+    if isinstance(value, str):
+        return [item for item in (part.strip() for part in value.split(",")) if item]
+    return value
+
+
+def parse_list(value: object) -> object:
+    """Let an environment variable hold a list of entries, as JSON."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value or "[]")
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is no JSON list: {error}") from error
+    return value
+
+
+NameList = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+SizeText = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([KMGT]i?)?B?\s*$")]
+
+
+class Section(BaseModel):
+    """Base of all sections of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+    def model_post_init(self, _context: object) -> None:
+        """Have the secrets among the values hidden from now on."""
+        learn_secrets(self)
+
+
+class Entry(Section):
+    """Base of what a section has several of: `[[section.key]]` in the file."""
