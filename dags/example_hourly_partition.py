@@ -12,6 +12,7 @@ import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
@@ -44,7 +45,7 @@ with DAG(
 ):
 
     @task(pre_execute=refuse_unknown_params)
-    def count_kinds(dag_run=None) -> dict[str, int]:
+    def count_kinds(dag_run: Any = None) -> dict[str, int]:
         """Count the events of the hour by kind, and replace the hour's file with that."""
         from pyarrow import parquet
 

@@ -12,6 +12,7 @@ import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, task
 
@@ -44,7 +45,7 @@ with DAG(
     )
 
     @task
-    def count_users(data_interval_start=None, data_interval_end=None) -> int:
+    def count_users(data_interval_start: Any = None, data_interval_end: Any = None) -> int:
         """Count the users of the hour, and replace the hour's file with that."""
         import pyarrow as pa
         from pyarrow import parquet

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from airflow.plugins_manager import AirflowPlugin
-from airflow.sdk import BaseOperatorLink
 
 from autostream_airflow.links import TableLink
 
@@ -14,4 +11,4 @@ class AutostreamPlugin(AirflowPlugin):
     """Makes the package known to Airflow; `airflow plugins` lists it."""
 
     name = "autostream"
-    operator_extra_links: ClassVar[list[BaseOperatorLink]] = [TableLink()]
+    operator_extra_links = [TableLink()]  # noqa: RUF012 (to Airflow it is an instance's)

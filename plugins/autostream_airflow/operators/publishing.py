@@ -95,7 +95,7 @@ class PublishHoursOperator(BaseOperator):
             event.extra = {"table": table, "watermark_ms": watermark_ms, _UNTIL: windows[-1].end_ms}
             event.add_partitions(keys)
             # Airflow keeps keys as a set, which would announce them in any order.
-            event.partition_keys = dict.fromkeys(keys)
+            event.partition_keys = dict.fromkeys(keys)  # type: ignore[assignment]
         return {
             "table": table,
             "status": "published" if keys else "nothing-new",
@@ -108,7 +108,7 @@ class PublishHoursOperator(BaseOperator):
         """Where to go on."""
         events = context["inlet_events"][asset].ascending(False).limit(limit)
         store = context["asset_state_store"][asset]
-        kept = store.get(_CURSOR)
+        kept: Any = store.get(_CURSOR)
         known = [until for until in map(_until_ms, events) if until is not None]
         known += [int(kept)] if kept is not None else []
         start_ms = window_at(WindowKind.HOUR, present_ms if first_ms is None else first_ms).start_ms

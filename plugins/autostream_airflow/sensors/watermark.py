@@ -240,7 +240,7 @@ class _Record:
     def __init__(self, context: Context, began_ms: int) -> None:
         self._store: Any = context["task_state_store"]
         self._tries: int = context["ti"].max_tries  # clearing a task raises it, a retry does not
-        kept = self._store.get(_RECORD)
+        kept: Any = self._store.get(_RECORD)
         if not isinstance(kept, dict) or kept.get("max_tries") != self._tries:
             kept = {}
         self._began_ms: int = kept.get("began_ms", began_ms)

@@ -53,7 +53,7 @@ class WatermarkTrigger(BaseTrigger):
         deadline_ms: int | None = None,
         said: str = "",
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.tables = list(tables)
         self.until_ms = until_ms
         self.lateness_ms = lateness_ms

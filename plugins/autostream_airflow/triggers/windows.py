@@ -44,7 +44,7 @@ class WatermarkWindowTrigger(BaseEventTrigger):
     def __init__(
         self, *, table: str, window: str = "hour", time_zone: str = "UTC", poll_seconds: float = 10.0, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.table = table
         self.window = parse_kind(window).value
         self.time_zone = time_zone
