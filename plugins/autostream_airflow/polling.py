@@ -14,7 +14,9 @@ from types import TracebackType
 from weakref import WeakKeyDictionary
 
 from autostream.names import catalog_of
-from autostream_airflow.marks import MarkReader, Reading, describe
+from autostream.watermark.reading.mark_reader import describe_failure
+from autostream.watermark.waiting import MarkReading
+from autostream_airflow.hooks.catalog import open_mark_reader
 
 THREADS = 8
 THREADS_OF_A_CATALOG = 4
@@ -39,7 +41,7 @@ class Polling:
 
     def __init__(
         self,
-        read: Callable[[str], Awaitable[Reading]],
+        read: Callable[[str], Awaitable[MarkReading]],
         *,
         jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.1),
     ) -> None:
@@ -94,7 +96,7 @@ class Watch:
         for poller in pollers:
             self._polling.leave(poller, self)
 
-    async def changed(self) -> dict[str, Reading]:
+    async def changed(self) -> dict[str, MarkReading]:
         """Return the readings of tables: whenever one has changed, or `tell` was called.
 
         A table that has not been looked at yet is missing.
@@ -120,7 +122,7 @@ class _Poller:
 
     def __init__(self, polling: Polling, table: str) -> None:
         self.table = table
-        self.reading: Reading | None = None
+        self.reading: MarkReading | None = None
         self._polling = polling
         self._watches: dict[Watch, None] = {}
         self._failures = 0
@@ -149,11 +151,11 @@ class _Poller:
                 await self._tell()
             await self._pause()
 
-    async def _read(self) -> Reading:
+    async def _read(self) -> MarkReading:
         try:
             return await self._polling.read(self.table)
         except Exception as error:  # a poller that died would leave everybody waiting
-            return Reading(None, describe(error))
+            return MarkReading(None, describe_failure(error))
 
     async def _tell(self) -> None:
         for number, watch in enumerate(tuple(self._watches), start=1):
@@ -182,11 +184,11 @@ class _Threads:
     """Looks at tables in threads of its own, so that neither side waits for what else asyncio's threads do."""
 
     def __init__(self) -> None:
-        self._reader = MarkReader()
+        self._reader = open_mark_reader()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="autostream-poll", initializer=_prepare)
         self._gates: dict[str, asyncio.Semaphore] = {}
 
-    async def __call__(self, table: str) -> Reading:
+    async def __call__(self, table: str) -> MarkReading:
         gate = self._gates.setdefault(catalog_of(table), asyncio.Semaphore(THREADS_OF_A_CATALOG))
         async with gate:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._reader.read, table)

@@ -14,6 +14,7 @@ from autostream.cli import watermark
 from autostream.cli.watermark import app
 from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DeniedError, TimedOutError, UsageError
 from autostream.times import FOREVER_MS, parse_instant
+from autostream.watermark import waiting
 from autostream.watermark.codec import Report, advance
 from autostream.watermark.publish import publish
 from tests.support.catalogs import IDS
@@ -290,7 +291,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(watermark, "time", found)
+    monkeypatch.setattr(waiting, "time", found)
     return found
 
 
@@ -377,7 +378,9 @@ def test_a_catalog_that_is_down_is_waited_for(table: SqlCatalog, clock: Clock, m
     set_writer("x", T)
     uri = table.properties["uri"]
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", "sqlite:////nowhere/lake.db")
-    with pytest.raises(TimedOutError, match=r"could not be read, .* Catalog 'lake' cannot be opened: .*unable to open"):
+    with pytest.raises(
+        TimedOutError, match=r"could not be read, .* \(Catalog 'lake' cannot be opened: .*unable to open"
+    ):
         run("wait", "lake.db.t", "--until", T, "--timeout", "10")
     clock.then = {len(clock.slept) + 2: lambda: monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", uri)}
     assert run("wait", "lake.db.t", "--until", T, "--json")["met"] is True

@@ -8,28 +8,28 @@ from typing import Any
 import pytest
 
 from autostream.watermark.marks import TableMark
-from autostream_airflow.marks import Reading
+from autostream.watermark.waiting import MarkReading
 from autostream_airflow.polling import Polling, Watch
 from tests.support.clocks import run_at_once
 
 TABLE = "lake.db.t"
 
 
-def mark(watermark_ms: int, table: str = TABLE) -> Reading:
-    return Reading(TableMark(table, None, watermark_ms))
+def mark(watermark_ms: int, table: str = TABLE) -> MarkReading:
+    return MarkReading(TableMark(table, None, watermark_ms))
 
 
-DOWN = Reading(None, "catalog is down")
+DOWN = MarkReading(None, "catalog is down")
 
 
 class Catalog:
     """Tables whose readings a test sets, and when each was looked at."""
 
     def __init__(self) -> None:
-        self.now: dict[str, Reading | Exception] = {}
+        self.now: dict[str, MarkReading | Exception] = {}
         self.looks: list[tuple[float, str]] = []
 
-    async def read(self, table: str) -> Reading:
+    async def read(self, table: str) -> MarkReading:
         self.looks.append((asyncio.get_running_loop().time() - 1000.0, table))
         reading = self.now.get(table, mark(0, table))
         if isinstance(reading, Exception):
@@ -50,13 +50,13 @@ def polling(catalog: Catalog) -> Polling:
     return Polling(catalog.read, jitter=lambda: 1.0)
 
 
-async def first(watch: Watch) -> dict[str, Reading]:
+async def first(watch: Watch) -> dict[str, MarkReading]:
     with watch:
         return await watch.changed()
 
 
 def test_many_who_wait_cost_one_look(catalog: Catalog, polling: Polling) -> None:
-    async def main() -> list[dict[str, Reading]]:
+    async def main() -> list[dict[str, MarkReading]]:
         return await asyncio.gather(*(first(polling.watch([TABLE], interval_seconds=30)) for _ in range(200)))
 
     assert run_at_once(main()) == [{TABLE: mark(0)}] * 200
@@ -64,13 +64,13 @@ def test_many_who_wait_cost_one_look(catalog: Catalog, polling: Polling) -> None
 
 
 def test_all_are_told_of_a_change_and_of_nothing_else(catalog: Catalog, polling: Polling) -> None:
-    async def wait(told: list[dict[str, Reading]]) -> None:
+    async def wait(told: list[dict[str, MarkReading]]) -> None:
         with polling.watch([TABLE], interval_seconds=30) as watch:
             while True:
                 told.append(await watch.changed())
 
-    async def main() -> list[list[dict[str, Reading]]]:
-        told: list[list[dict[str, Reading]]] = [[] for _ in range(120)]
+    async def main() -> list[list[dict[str, MarkReading]]]:
+        told: list[list[dict[str, MarkReading]]] = [[] for _ in range(120)]
         tasks = [asyncio.create_task(wait(one)) for one in told]
         await asyncio.sleep(100)
         catalog.now[TABLE] = mark(7)
@@ -130,7 +130,7 @@ def test_who_comes_later_gets_what_is_known_and_the_shortest_interval_counts(
 
 
 def test_one_who_waits_for_several_tables_learns_of_each(catalog: Catalog, polling: Polling) -> None:
-    async def main() -> list[dict[str, Reading]]:
+    async def main() -> list[dict[str, MarkReading]]:
         told = []
         with polling.watch(["a", "b", "a"], interval_seconds=10) as watch:
             while not told or len(told[-1]) < 2:
@@ -146,7 +146,7 @@ def test_one_who_waits_for_several_tables_learns_of_each(catalog: Catalog, polli
 def test_failures_are_told_and_backed_off_from_up_to_a_cap(catalog: Catalog, polling: Polling) -> None:
     catalog.now[TABLE] = DOWN
 
-    async def main() -> list[Reading]:
+    async def main() -> list[MarkReading]:
         told = []
         with polling.watch([TABLE], interval_seconds=10) as watch:
             told.append((await watch.changed())[TABLE])
@@ -175,13 +175,13 @@ def test_who_looks_seldom_looks_no_more_seldom_after_failures(catalog: Catalog, 
 def test_a_defect_of_reading_ends_no_poller(catalog: Catalog, polling: Polling) -> None:
     catalog.now[TABLE] = ZeroDivisionError("oops")
 
-    async def main() -> list[Reading]:
+    async def main() -> list[MarkReading]:
         with polling.watch([TABLE], interval_seconds=30) as watch:
             told = [(await watch.changed())[TABLE]]
             catalog.now[TABLE] = mark(1)
             return [*told, (await watch.changed())[TABLE]]
 
-    assert run_at_once(main()) == [Reading(None, "ZeroDivisionError: oops"), mark(1)]
+    assert run_at_once(main()) == [MarkReading(None, "ZeroDivisionError: oops"), mark(1)]
 
 
 def test_pauses_differ_by_the_jitter(catalog: Catalog) -> None:
@@ -201,7 +201,7 @@ def test_a_poller_runs_outside_of_the_context_of_who_came_first(catalog: Catalog
     whose = contextvars.ContextVar("whose", default="nobody")
     seen = []
 
-    async def read(table: str) -> Reading:
+    async def read(table: str) -> MarkReading:
         seen.append(whose.get())
         return mark(0)
 
@@ -229,7 +229,7 @@ def test_others_get_their_turn_while_many_are_told(catalog: Catalog, polling: Po
     assert looks == 1
 
 
-def _threads() -> tuple[Callable[[str], Coroutine[Any, Any, Reading]], Any]:
+def _threads() -> tuple[Callable[[str], Coroutine[Any, Any, MarkReading]], Any]:
     from autostream_airflow import polling
 
     return polling._Threads(), polling
@@ -243,7 +243,7 @@ def test_a_slow_catalog_leaves_threads_to_others(monkeypatch: pytest.MonkeyPatch
     answer = threading.Event()
     busy: list[str] = []
 
-    def look(table: str) -> Reading:
+    def look(table: str) -> MarkReading:
         busy.append(table)
         if table.startswith("hung."):
             answer.wait(30)

@@ -25,13 +25,12 @@ from autostream.cli.output import JsonOption, emit, progress
 from autostream.cli.terminal import say
 from autostream.config import Settings, load_settings
 from autostream.errors import (
-    AutostreamError,
     ConfigurationError,
     DeniedError,
     NotReadyError,
-    TimedOutError,
     UsageError,
 )
+from autostream.names import TableName
 from autostream.times import (
     FOREVER_MS,
     describe_instant,
@@ -42,12 +41,12 @@ from autostream.times import (
     parse_zone,
     why_too_far_ahead,
 )
-from autostream.watermark.conditions import Answer, Condition, Quantifier, judge
+from autostream.watermark.conditions import Condition, Quantifier
 from autostream.watermark.marks import TableMark, WriterMark
+from autostream.watermark.waiting import require_met, wait_until
 from autostream.watermark.windows import WindowKind, window_at
 
 if TYPE_CHECKING:
-    from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
     from autostream.watermark.codec import Change
@@ -108,6 +107,9 @@ def wait_command(
     as_json: JsonOption = False,
 ) -> None:
     """Wait until tables are complete up to a time: exit code 0 then, 124 when the time is up, saying who is late."""
+    from autostream.catalogs import require_catalogs
+    from autostream.watermark.reading.mark_reader import MarkReader
+
     zone = parse_zone(time_zone)
     condition = Condition(
         tables=tuple(dict.fromkeys(tables)),
@@ -117,13 +119,13 @@ def wait_command(
         writers=tuple(writers or ()),
         zone=zone,
     )
+    require_catalogs(TableName.parse(table).catalog for table in condition.tables)
+    reader = MarkReader(refusals=(DeniedError, UsageError))
     with progress("waiting") as report:
-        answer, problem = _await(condition, poll_seconds=poll, timeout_seconds=timeout, report=report)
-    document = answer.to_dict() | {"tables": list(condition.tables)}
-    emit(document, as_json=as_json, render=lambda: say(answer.explanation))
-    if not answer.met:
-        text = f"Not complete within {timeout:g} s: {answer.explanation}."
-        raise TimedOutError(f"{text} {problem}" if problem else text)
+        found = wait_until(condition, reader.read, timeout_seconds=timeout, poll_seconds=poll, report=report)
+    document = found.answer.to_dict() | {"tables": list(condition.tables)}
+    emit(document, as_json=as_json, render=lambda: say(found.answer.explanation))
+    require_met(found, timeout_seconds=timeout)
 
 
 @app.command("set")
@@ -264,57 +266,6 @@ def _end(until: str | None, hour: str | None, day: str | None, zone: tzinfo) -> 
     return window_at(kind, parse_instant(text or "", zone), zone).end_ms
 
 
-def _await(
-    condition: Condition, *, poll_seconds: float, timeout_seconds: float | None, report: Callable[[str], None]
-) -> tuple[Answer, str]:
-    """Look until a condition is met or the time is up, and say each time that the explanation changes.
-
-    A catalog that is down is waited for; a table that is not there, a catalog that nobody has configured, or one that
-    denies us is not.
-
-    Returns:
-        The last answer, and what was in the way of reading the tables.
-    """
-    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-    catalogs: dict[str, Catalog] = {}
-    told = ""
-    while True:
-        answer, problem = _look(condition, catalogs)
-        if answer.met:
-            return answer, problem
-        text = answer.explanation + (f" ({problem})" if problem else "")
-        if text != told:
-            told = text
-            report(text)
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            return answer, problem
-        time.sleep(poll_seconds if left is None else min(poll_seconds, left))
-
-
-def _look(condition: Condition, catalogs: dict[str, Catalog]) -> tuple[Answer, str]:
-    from pyiceberg.utils.config import Config
-
-    from autostream.catalogs import open_catalog
-    from autostream.names import TableName
-    from autostream.watermark.reading.table_marks import read_mark
-
-    marks: dict[str, TableMark] = {}
-    problem = ""
-    for name in map(TableName.parse, condition.tables):
-        try:
-            if name.catalog not in catalogs:
-                catalogs[name.catalog] = open_catalog(name.catalog)
-            marks[str(name)] = read_mark(name, catalog=catalogs[name.catalog])
-        except (DeniedError, UsageError):
-            raise
-        except AutostreamError as error:
-            if not Config().get_catalog_config(name.catalog):
-                raise
-            problem = str(error)
-    return judge(condition, marks), problem
-
-
 def _change(
     table: str,
     decide: Callable[[Mapping[str, str]], Change],
@@ -323,7 +274,6 @@ def _change(
     as_json: bool,
 ) -> None:
     from autostream.catalogs import open_table
-    from autostream.names import TableName
     from autostream.watermark.history import table_history as history
     from autostream.watermark.publish import publish
     from autostream.watermark.reading.table_marks import mark_of

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from autostream.watermark.reading.mark_reader import MarkReader
 from autostream_airflow.hooks.fields import as_text, extras_of, require_type, ticket_cache
 from autostream_airflow.hooks.metastore import MetastoreHook
 from autostream_airflow.hooks.metastore import kerberos_properties as metastore_kerberos
@@ -66,6 +67,11 @@ class CatalogHook(BaseHook):
         from autostream.catalogs import open_catalog
 
         return open_catalog(self.catalog, self.properties())
+
+
+def open_mark_reader() -> MarkReader:
+    """Return a reader of watermarks that opens catalogs by Airflow's connections."""
+    return MarkReader(lambda catalog: CatalogHook(catalog).get_conn())
 
 
 def _own(connection: Connection) -> dict[str, str]:

@@ -14,7 +14,7 @@ from autostream.times import iso, parse_instant
 from autostream.watermark.partitions import complete_windows, key_of
 from autostream.watermark.windows import WindowKind, window_at
 from autostream_airflow.assets import table_hours_asset
-from autostream_airflow.marks import MarkReader
+from autostream_airflow.hooks.catalog import open_mark_reader
 from autostream_airflow.operators.base import FAILED, JudgeOperator, Row, aligned, read_settings
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from autostream.config import WatermarkSettings
+    from autostream.watermark.reading.mark_reader import MarkReader
 
 _UNTIL = "published_until_ms"
 _CURSOR = "autostream.published_until_ms"
@@ -56,7 +57,7 @@ class PublishHoursOperator(BaseOperator):
         """
         settings = read_settings().watermark
         first_ms = _first_ms(settings)
-        reader = MarkReader()
+        reader = open_mark_reader()
         rows = []
         announced: list[Asset] = []
         for table in self._concerned(context):

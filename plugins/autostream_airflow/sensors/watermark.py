@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,15 +18,18 @@ from airflow.sdk.exceptions import (
 
 from autostream.errors import UsageError
 from autostream.times import describe_length, parse_instant, parse_length, parse_zone, to_ms
-from autostream.watermark.conditions import Answer, Condition, Quantifier
+from autostream.watermark.conditions import Condition, Quantifier
 from autostream.watermark.partitions import names_day, parse_kind, window_of_key
+from autostream.watermark.waiting import MarkReading, Outcome, Step, step
 from autostream.watermark.windows import WindowKind, window_at
+from autostream_airflow.hooks.catalog import open_mark_reader
 from autostream_airflow.links import TableLink
-from autostream_airflow.marks import MarkReader, judge_readings
 from autostream_airflow.triggers.watermark import FAILED, LATE, WatermarkTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
+
+    from autostream.watermark.reading.mark_reader import MarkReader
 
 _RECORD = "autostream.wait"
 _SHORTEST_POLL_SECONDS = 1.0
@@ -103,29 +106,32 @@ class WatermarkSensor(BaseSensorOperator):
         """
         began_ms = _now_ms()
         condition = self._condition(context)
-        reader = MarkReader()
-        answer, explanation = self._look(reader, condition)
-        if answer.met and not context.get("task_reschedule_count"):
-            self.log.info("%s", explanation)
-            return answer.to_dict()
+        reader = open_mark_reader()
+        readings = _read(reader, condition)
+        found = self._step(condition, readings)
+        if found.outcome is Outcome.MET and not context.get("task_reschedule_count"):
+            self.log.info("%s", found.explanation)
+            return found.answer.to_dict()
         record = _Record(context, began_ms)
         looks = 1
         while True:
-            record.say(explanation, self.log.info)
-            if answer.met:
-                record.forget()
-                return answer.to_dict()
             left = self.timeout - record.seconds()
-            if left <= 0:
-                self._end(record, explanation)
+            found = self._step(condition, readings, record=record, left_seconds=left, looks=looks)
+            if found.news:
+                self.log.info("%s", found.explanation)
+                record.keep(found.explanation)
+            if found.outcome is Outcome.MET:
+                record.forget()
+                return found.answer.to_dict()
+            if found.outcome is Outcome.LATE:
+                self._end(record, found.explanation)
             if self.deferrable:
                 self._defer(condition, record, left)
-            pause = min(self._get_next_poke_interval(datetime.now(UTC), record.seconds, looks), left)
             if self.reschedule:
-                raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=pause))
-            _sleep(pause)
+                raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=found.pause_seconds))
+            _sleep(found.pause_seconds)
             looks += 1
-            answer, explanation = self._look(reader, condition)
+            readings = _read(reader, condition)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Goes on after the triggerer has waited.
@@ -140,15 +146,16 @@ class WatermarkSensor(BaseSensorOperator):
             record.forget()
             raise AirflowFailException(event["message"])
         if event["status"] == LATE:  # as in other modes, there is a last look before that
-            answer, explanation = self._look(MarkReader(), self._condition(context))
-            if not answer.met:
-                self._end(record, explanation)
-            found = answer.to_dict()
+            condition = self._condition(context)
+            found = self._step(condition, _read(open_mark_reader(), condition))
+            if found.outcome is not Outcome.MET:
+                self._end(record, found.explanation)
+            answer = found.answer.to_dict()
         else:
-            found = event["answer"]
-        self.log.info("%s", found["explanation"])
+            answer = event["answer"]
+        self.log.info("%s", answer["explanation"])
         record.forget()
-        return found
+        return answer
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Goes on after the triggerer; Airflow's own end of the deferral means that our time is over as well."""
@@ -158,9 +165,20 @@ class WatermarkSensor(BaseSensorOperator):
         except TaskDeferralTimeout:
             return self.execute_complete(context, {"status": LATE})
 
-    def _look(self, reader: MarkReader, condition: Condition) -> tuple[Answer, str]:
+    def _step(
+        self,
+        condition: Condition,
+        readings: Mapping[str, MarkReading],
+        *,
+        record: _Record | None = None,
+        left_seconds: float | None = None,
+        looks: int = 1,
+    ) -> Step:
+        """Decide what follows from a look, with the pauses that Airflow's own arguments ask for."""
+        pause = self._get_next_poke_interval(datetime.now(UTC), record.seconds, looks) if record else 0.0
+        told = record.said if record else ""
         try:
-            return judge_readings(condition, {table: reader.read(table) for table in condition.tables})
+            return step(condition, readings, told=told, left_seconds=left_seconds, poll_seconds=pause)
         except UsageError as error:
             raise AirflowFailException(str(error)) from error
 
@@ -250,18 +268,18 @@ class _Record:
         """Return how long the waiting has taken."""
         return max(0.0, (_now_ms() - self._began_ms) / 1000)
 
-    def say(self, explanation: str, log: Any) -> None:
-        """Write an explanation into the log, and keep it, if it is a new one."""
-        if explanation == self.said:
-            return
-        log("%s", explanation)
+    def keep(self, explanation: str) -> None:
+        """Keep what was written into the log last."""
         self.said = explanation
-        kept = {"began_ms": self._began_ms, "max_tries": self._tries, "said": explanation}
-        self._store.set(_RECORD, kept)
+        self._store.set(_RECORD, {"began_ms": self._began_ms, "max_tries": self._tries, "said": explanation})
 
     def forget(self) -> None:
         """End the record, for whoever clears the task later."""
         self._store.delete(_RECORD)
+
+
+def _read(reader: MarkReader, condition: Condition) -> dict[str, MarkReading]:
+    return {table: reader.read(table) for table in condition.tables}
 
 
 def _length_ms(lateness: str | float | timedelta) -> int:

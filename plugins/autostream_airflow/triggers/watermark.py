@@ -10,15 +10,15 @@ from typing import Any
 import structlog
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from autostream.errors import UsageError
+from autostream.errors import AutostreamError
 from autostream.times import parse_zone
 from autostream.watermark.conditions import Condition, Quantifier
-from autostream_airflow.marks import judge_readings
+from autostream.watermark.waiting import Outcome, step
 from autostream_airflow.polling import Watch, shared_polling
 
 _log = structlog.get_logger(__name__)  # one for all triggers: the triggerer knows whose log a line belongs to
 
-MET, LATE, FAILED = "met", "late", "failed"
+MET, LATE, FAILED = Outcome.MET.value, Outcome.LATE.value, "failed"
 
 
 class WatermarkTrigger(BaseTrigger):
@@ -74,25 +74,27 @@ class WatermarkTrigger(BaseTrigger):
         """Wait."""
         try:
             event = await self._wait(self._condition())
-        except UsageError as error:
+        except AutostreamError as error:
             event = {"status": FAILED, "message": str(error)}
         yield TriggerEvent(event)
 
     async def _wait(self, condition: Condition) -> dict[str, Any]:
-        said = self.said
+        told = self.said
         with shared_polling().watch(condition.tables, interval_seconds=self.poll_seconds) as watch:
             self._wake_in_time(watch)
             while True:
                 readings = await watch.changed()
-                if len(readings) == len(set(condition.tables)):
-                    answer, explanation = judge_readings(condition, readings)
-                    if answer.met:
-                        return {"status": MET, "answer": answer.to_dict()}
-                    if explanation != said:
-                        said = explanation
-                        _log.info(explanation)
-                if self.deadline_ms is not None and _now_ms() >= self.deadline_ms:
+                found = step(condition, readings, told=told, left_seconds=self._left_seconds())
+                if found.outcome is Outcome.MET:
+                    return {"status": MET, "answer": found.answer.to_dict()}
+                if found.news:
+                    told = found.explanation
+                    _log.info(told)
+                if found.outcome is Outcome.LATE:
                     return {"status": LATE}
+
+    def _left_seconds(self) -> float | None:
+        return None if self.deadline_ms is None else (self.deadline_ms - _now_ms()) / 1000
 
     def _condition(self) -> Condition:
         return Condition(
@@ -105,9 +107,9 @@ class WatermarkTrigger(BaseTrigger):
         )
 
     def _wake_in_time(self, watch: Watch) -> None:
-        if self.deadline_ms is not None:
-            seconds = max(0.0, (self.deadline_ms - _now_ms()) / 1000)
-            asyncio.get_running_loop().call_later(seconds, watch.tell)
+        left = self._left_seconds()
+        if left is not None:
+            asyncio.get_running_loop().call_later(max(0.0, left), watch.tell)
 
 
 def _now_ms() -> int:

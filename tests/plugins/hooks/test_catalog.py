@@ -8,7 +8,8 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream.errors import ConfigurationError
-from autostream_airflow.hooks.catalog import CatalogHook
+from autostream_airflow.hooks.catalog import CatalogHook, open_mark_reader
+from tests.support.catalogs import IDS
 
 
 def test_extras_are_properties_in_pyicebergs_types(connect: Callable[..., None]) -> None:
@@ -38,6 +39,14 @@ def test_it_means_the_same_as_for_airflows_own_hook(connect: Callable[..., None]
     catalog = CatalogHook("demo").get_conn()
     assert isinstance(catalog, SqlCatalog)
     assert catalog.properties == IcebergHook("demo").catalog.properties
+
+
+def test_watermarks_are_read_through_connections(connect: Callable[..., None], lake: SqlCatalog) -> None:
+    lake.create_table("db.t", IDS, properties={"autostream.watermark": "1000"})
+    connect("demo", conn_type="iceberg", extra={"type": "sql", "uri": lake.properties["uri"]})
+    reading = open_mark_reader().read("demo.db.t")
+    assert reading.mark is not None
+    assert reading.mark.watermark_ms == 1000
 
 
 def test_what_is_no_connection_is_left_to_pyicebergs_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
 from autostream.errors import UsageError
+from autostream.watermark.waiting import Outcome, step
+from autostream_airflow.hooks.catalog import open_mark_reader
 from autostream_airflow.sensors import watermark as module
 from autostream_airflow.sensors.watermark import WatermarkSensor
 
@@ -93,24 +95,21 @@ class World:
 
     def _triggerer(self, sensor: WatermarkSensor, deferred: TaskDeferred) -> dict[str, Any]:
         """What the trigger does, one look after the other; the real one is tested elsewhere."""
-        from autostream_airflow.marks import MarkReader, judge_readings
-
         assert deferred.method_name == "execute_complete"
-        trigger, reader = deferred.trigger, MarkReader()
-        condition, said = trigger._condition(), trigger.said
+        trigger, reader = deferred.trigger, open_mark_reader()
+        condition, told = trigger._condition(), trigger.said
         while True:
-            left = (trigger.deadline_ms - self.now_ms) / 1000
-            self.pause(min(trigger.poll_seconds, left))
+            self.pause(min(trigger.poll_seconds, (trigger.deadline_ms - self.now_ms) / 1000))
             if self.now_ms >= trigger.deadline_ms:
                 event: dict[str, Any] = {"status": "late"}
                 break
-            answer, explanation = judge_readings(condition, {table: reader.read(table) for table in condition.tables})
-            if answer.met:
-                event = {"status": "met", "answer": answer.to_dict()}
+            found = step(condition, {table: reader.read(table) for table in condition.tables}, told=told)
+            if found.outcome is Outcome.MET:
+                event = {"status": "met", "answer": found.answer.to_dict()}
                 break
-            if explanation != said:
-                said = explanation
-                self.log.append(explanation)
+            if found.news:
+                told = found.explanation
+                self.log.append(told)
         self.starts += 1
         return sensor.execute_complete(self.context, event)
 

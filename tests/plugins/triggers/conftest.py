@@ -4,23 +4,24 @@ from collections.abc import Iterator
 
 import pytest
 
+from autostream.errors import UsageError
 from autostream.watermark.marks import TableMark
+from autostream.watermark.waiting import MarkReading
 from autostream_airflow import polling as module
-from autostream_airflow.marks import Reading
 from autostream_airflow.polling import Polling
 
 
-class Tables(dict[str, Reading]):
+class Tables(dict[str, MarkReading]):
     """What is known of tables, and how often it was looked up."""
 
     looks = 0
 
-    async def read(self, table: str) -> Reading:
+    async def read(self, table: str) -> MarkReading:
         self.looks += 1
-        return self.get(table, Reading(None, f"Table {table} does not exist.", hopeless=True))
+        return self.get(table, MarkReading(None, f"Table {table} does not exist.", refusal=UsageError))
 
     def set(self, table: str, watermark_ms: int | None) -> None:
-        self[table] = Reading(TableMark(table, None, watermark_ms))
+        self[table] = MarkReading(TableMark(table, None, watermark_ms))
 
 
 @pytest.fixture

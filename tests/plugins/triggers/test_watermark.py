@@ -10,7 +10,7 @@ import pytest
 from airflow.triggers.base import TriggerEvent
 
 from autostream.times import to_datetime
-from autostream_airflow.marks import Reading
+from autostream.watermark.waiting import MarkReading
 from autostream_airflow.triggers import watermark as module
 from autostream_airflow.triggers.watermark import WatermarkTrigger
 from tests.plugins.triggers.conftest import Tables
@@ -113,7 +113,7 @@ def test_it_is_over_at_the_deadline_though_nothing_changes(tables: Tables, clock
 def test_it_is_over_at_the_deadline_though_no_table_could_be_read(
     tables: Tables, clock: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hang(table: str) -> Reading:
+    async def hang(table: str) -> MarkReading:
         await asyncio.sleep(10_000_000)
         raise AssertionError
 
@@ -138,7 +138,7 @@ def test_a_table_that_is_dropped_fails_who_waits_for_it(tables: Tables) -> None:
 
 
 def test_a_catalog_that_is_down_is_an_explanation_and_waited_for(tables: Tables, logged: list[str]) -> None:
-    tables[TABLE] = Reading(None, "no answer from http://catalog")
+    tables[TABLE] = MarkReading(None, "no answer from http://catalog")
 
     async def main() -> dict[str, Any]:
         waiting = asyncio.create_task(fire(WatermarkTrigger(tables=[TABLE], until_ms=UNTIL)))

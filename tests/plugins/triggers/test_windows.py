@@ -12,8 +12,8 @@ from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedSt
 
 from autostream.errors import UsageError
 from autostream.times import FOREVER_MS, parse_instant
+from autostream.watermark.waiting import MarkReading
 from autostream_airflow.assets import table_watermark_asset
-from autostream_airflow.marks import Reading
 from autostream_airflow.triggers import windows as module
 from autostream_airflow.triggers.windows import CompleteWindows, WatermarkWindowTrigger
 from tests.plugins.triggers.conftest import Tables
@@ -193,7 +193,7 @@ def test_what_cannot_be_read_is_waited_for(tables: Tables, triggerer: Triggerer)
     async def main() -> None:
         watching = asyncio.create_task(triggerer.run(seconds=7000))
         await asyncio.sleep(1000)  # there is no such table
-        tables[TABLE] = Reading(None, "the catalog is down")
+        tables[TABLE] = MarkReading(None, "the catalog is down")
         await asyncio.sleep(1000)
         tables.set(TABLE, None)
         await asyncio.sleep(1000)
