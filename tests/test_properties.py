@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autostream.errors import ConfigurationError
-from autostream.properties import Properties, either
+from autostream.properties import Properties, either, of_catalog, of_table
 
 
 class Kind(StrEnum):
@@ -120,6 +120,14 @@ def test_the_first_owner_that_has_a_property_counts_and_is_named() -> None:
         both.whole("a", 0)
     with pytest.raises(ConfigurationError, match=r"^Table lake\.db\.t: property b is 'y'"):
         both.whole("b", 0)
+
+
+def test_further_owners_come_after_those_that_there_are() -> None:
+    chain = of_table("lake.db.t", {"a": "1"}).or_else(of_catalog("lake", {"b": "2", "c": ""}))
+    chain = chain.or_else(Properties("Engine", {"a": "7", "c": "3"}))
+    assert [chain.whole(key, 0) for key in "abc"] == [1, 2, 3]
+    with pytest.raises(ConfigurationError, match=r"^Catalog lake: property b is '2'"):
+        chain.boolean("b", None)
 
 
 def test_below_a_prefix_messages_have_the_whole_key() -> None:

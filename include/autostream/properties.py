@@ -51,6 +51,10 @@ class Properties:
         fallback = self.fallback.below(prefix) if self.fallback else None
         return replace(self, prefix=self.prefix + prefix, fallback=fallback)
 
+    def or_else(self, fallback: Properties) -> Properties:
+        """Return the properties with those of another owner, which count where this one does not have one."""
+        return replace(self, fallback=self.fallback.or_else(fallback) if self.fallback else fallback)
+
     def without_blanks(self) -> Properties:
         """Return the properties that are not empty: forms and environments send what was left empty as well."""
         stated = {key: value for key, value in self.values.items() if str(value).strip()}
@@ -211,6 +215,16 @@ class Properties:
     def _called(self, key: str) -> str:
         name = f"{self.kind} {self.prefix}{key}"
         return f"{self.owner}: {name}" if self.owner else name[0].upper() + name[1:]
+
+
+def of_table(name: object, values: Mapping[str, Any]) -> Properties:
+    """Return the properties of a table; an empty value is a wrong one."""
+    return Properties(f"Table {name}", values)
+
+
+def of_catalog(name: str, values: Mapping[str, Any]) -> Properties:
+    """Return the properties of a catalog; an empty value says nothing, as environments hold what is not set."""
+    return Properties(f"Catalog {name}", values).without_blanks()
 
 
 def either(words: Collection[str]) -> str:

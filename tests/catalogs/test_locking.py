@@ -6,13 +6,21 @@ from autostream.catalogs.hive_lock import HiveLockPolicy
 from autostream.catalogs.locking import (
     LockType,
     hive_lock_wanted,
+    lock_properties,
     lock_type,
     timeout_seconds,
     zookeeper_settings,
 )
 from autostream.errors import ConfigurationError
+from autostream.names import TableName
+from autostream.properties import Properties
 
 KEY = "autostream.lock.type"
+TABLE = TableName("lake", "db", "t")
+
+
+def said(table: dict[str, str], catalog: dict[str, str]) -> Properties:
+    return lock_properties(TABLE, table, catalog)
 
 
 @pytest.mark.parametrize(
@@ -28,14 +36,14 @@ KEY = "autostream.lock.type"
 def test_the_tables_property_goes_before_its_catalogs(
     table: dict[str, str], catalog: dict[str, str], chosen: LockType
 ) -> None:
-    assert lock_type(table, catalog, default=LockType.HIVE, allowed=tuple(LockType)) is chosen
+    assert lock_type(said(table, catalog), default=LockType.HIVE, allowed=tuple(LockType)) is chosen
 
 
 def test_a_type_that_the_catalog_has_not() -> None:
-    with pytest.raises(ConfigurationError, match=r"Table property autostream.lock.type is 'hive'.*zookeeper, none"):
-        lock_type({KEY: "hive"}, {}, default=LockType.NONE, allowed=(LockType.ZOOKEEPER, LockType.NONE))
-    with pytest.raises(ConfigurationError, match=r"Catalog property .* is 'zoo'"):
-        lock_type({}, {KEY: "zoo"}, default=LockType.NONE, allowed=tuple(LockType))
+    with pytest.raises(ConfigurationError, match=r"^Table lake\.db\.t: property .* is 'hive'.*zookeeper or none"):
+        lock_type(said({KEY: "hive"}, {}), default=LockType.NONE, allowed=(LockType.ZOOKEEPER, LockType.NONE))
+    with pytest.raises(ConfigurationError, match=r"Catalog lake: property .* is 'zoo'.*Did you mean zookeeper"):
+        lock_type(said({}, {KEY: "zoo"}), default=LockType.NONE, allowed=tuple(LockType))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +63,7 @@ def test_a_type_that_the_catalog_has_not() -> None:
 def test_the_hive_lock_is_taken_where_others_may_rely_on_it(
     chosen: LockType, table: dict[str, str], catalog: dict[str, str], wanted: bool
 ) -> None:
-    assert hive_lock_wanted(chosen, table, catalog) is wanted
+    assert hive_lock_wanted(chosen, said(table, catalog)) is wanted
 
 
 def test_zookeeper_by_settings_and_by_the_catalogs_own_properties(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,10 +79,10 @@ def test_zookeeper_by_settings_and_by_the_catalogs_own_properties(monkeypatch: p
 
 
 def test_times() -> None:
-    assert timeout_seconds({}, {}) == 180
-    assert timeout_seconds({"autostream.lock.timeout-ms": "1500"}, {"autostream.lock.timeout-ms": "9"}) == 1.5
+    assert timeout_seconds(said({}, {})) == 180
+    assert timeout_seconds(said({"autostream.lock.timeout-ms": "1500"}, {"autostream.lock.timeout-ms": "9"})) == 1.5
     with pytest.raises(ConfigurationError, match=r"autostream.lock.timeout-ms is '0'"):
-        timeout_seconds({"autostream.lock.timeout-ms": "0"}, {})
-    assert HiveLockPolicy.from_properties({"iceberg.hive.lock-timeout-ms": "70"}).timeout_ms == 70
+        timeout_seconds(said({"autostream.lock.timeout-ms": "0"}, {}))
+    assert HiveLockPolicy.from_properties(said({"iceberg.hive.lock-timeout-ms": "70"}, {})).timeout_ms == 70
     with pytest.raises(ConfigurationError, match=r"iceberg.hive.lock-heartbeat-interval-ms is '-1'"):
-        HiveLockPolicy.from_properties({"iceberg.hive.lock-heartbeat-interval-ms": "-1"})
+        HiveLockPolicy.from_properties(said({}, {"iceberg.hive.lock-heartbeat-interval-ms": "-1"}))

@@ -38,9 +38,15 @@ from autostream.errors import (
     ResourceError,
     ServiceError,
 )
+from tests.support.clocks import FakeClock
 
 BASE, NEW, OTHER = "f:/0.json", "f:/1.json", "f:/2.json"
 POLICY = RetryPolicy(status_retries=3)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(clock: FakeClock) -> None:
+    """Pauses take no time."""
 
 
 @pytest.mark.parametrize(
@@ -145,7 +151,7 @@ class Lock:
             raise LockLostError("the session expired")
 
 
-def swap_of(store: Store, lock: Lock | None = None, waits: list[float] | None = None) -> Swap:
+def swap_of(store: Store, lock: Lock | None = None) -> Swap:
     return Swap(
         table="lake.db.t",
         base=BASE,
@@ -153,8 +159,6 @@ def swap_of(store: Store, lock: Lock | None = None, waits: list[float] | None = 
         pointer=store,
         lock=lock or Lock(),
         policy=POLICY,
-        sleep=(waits if waits is not None else []).append,
-        clock=lambda: 0.0,
     )
 
 
@@ -187,12 +191,11 @@ def test_failed(script: list[str]) -> None:
     assert store.applied == 0
 
 
-def test_unknown_says_where_to_look() -> None:
-    waits: list[float] = []
+def test_unknown_says_where_to_look(clock: FakeClock) -> None:
     store = Store(*["request-lost"] * 9)
     with pytest.raises(CommitStateUnknownException, match=f"metadata_location.*{NEW}"):
-        swap_of(store, waits=waits).run()
-    assert waits == [1.0, 2.0, 4.0]
+        swap_of(store).run()
+    assert clock.slept == [1.0, 2.0, 4.0]
 
 
 def test_without_comparison_nothing_is_sent_twice() -> None:
@@ -217,11 +220,10 @@ def test_a_lock_that_is_lost_later_stops_every_further_sending() -> None:
     assert store.sent == 1
 
 
-def test_the_status_check_ends_after_its_total_time() -> None:
-    times = iter([0.0, 0.0, 5.0, 5000.0])
+def test_the_status_check_ends_after_its_total_time(clock: FakeClock) -> None:
+    clock.then = {2: lambda: clock.advance(5000)}
     store = Store(*["request-lost"] * 9)
     swap = swap_of(store)
-    swap.clock = lambda: next(times)
     swap.policy = RetryPolicy(status_retries=100, status_total_timeout_ms=60_000)
     with pytest.raises(CommitStateUnknownException):
         swap.run()

@@ -10,7 +10,6 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, ForbiddenError
 from pyiceberg.table import CommitTableResponse
 
-from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.iceberg.files import normalize_path
 from autostream.lake.engine.output_files import FILE_PREFIX
 from tests.support.lakes import Orders, compact
@@ -259,10 +258,3 @@ def test_the_catalog_stays_down(orders: Orders, monkeypatch: pytest.MonkeyPatch)
         result = compact(table)
     assert (result.status, result.exit_code) == ("unknown", 4)
     assert_same_rows(read_table(orders.load()), orders.expected())
-
-
-def test_waits_grow_and_are_bounded() -> None:
-    policy = RetryPolicy.from_properties({"commit.retry.min-wait-ms": "100", "commit.retry.max-wait-ms": "1000"})
-    waits = [policy.wait_seconds(attempt) for attempt in range(6)]
-    assert all(low <= wait <= low * 1.1 for low, wait in zip([0.1, 0.2, 0.4, 0.8, 1.0, 1.0], waits, strict=True))
-    assert [policy.status_wait_seconds(attempt) for attempt in (0, 1, 9)] == [1.0, 2.0, 60.0]

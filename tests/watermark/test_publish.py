@@ -31,6 +31,7 @@ from autostream.watermark.codec import WATERMARK, Change, Event, Kind, Report, a
 from autostream.watermark.publish import Decision, publish
 from autostream.watermark.reading.table_marks import read_mark
 from tests.support.catalogs import IDS, append, ids, new_namespace
+from tests.support.clocks import FakeClock
 from tests.support.lakes import Orders, compact
 
 NOW = parse_instant("2026-11-25T02:00Z")
@@ -208,7 +209,7 @@ def scripted(catalog: Catalog) -> Scripted:
     return Scripted("lake", **catalog.properties)
 
 
-def test_as_many_tries_and_waits_as_the_table_says(scripted: Scripted) -> None:
+def test_as_many_tries_and_waits_as_the_table_says(scripted: Scripted, clock: FakeClock) -> None:
     policy = {
         "commit.retry.num-retries": "3",
         "commit.retry.min-wait-ms": "1000",
@@ -216,11 +217,10 @@ def test_as_many_tries_and_waits_as_the_table_says(scripted: Scripted) -> None:
     }
     set_properties(scripted.load_table("db.t"), policy)
     scripted.script, scripted.commits = [overtaken] * 9, 0
-    waits: list[float] = []
     with pytest.raises(ConflictError, match=r"other commits were faster 4 times\. Nothing was changed\. Try again"):
-        publish(scripted.load_table("db.t"), report("a", T), sleep=waits.append)
+        publish(scripted.load_table("db.t"), report("a", T))
     assert scripted.commits == 4
-    assert [round(wait) for wait in waits] == [1, 2, 3]
+    assert [round(wait) for wait in clock.slept] == [1, 2, 3]
     assert watermarks(scripted) == {"table": None}
 
 

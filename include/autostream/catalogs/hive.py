@@ -42,6 +42,7 @@ from autostream.catalogs.locking import (
     hive_lock_wanted,
     holding,
     lock_key,
+    lock_properties,
     lock_type,
     zookeeper_lock,
 )
@@ -66,7 +67,9 @@ from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.accounts import acting_account
 from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
 from autostream.hadoop.thrift_answers import MetastoreAnswerLostError
+from autostream.iceberg.tables import properties_of
 from autostream.names import TableName
+from autostream.properties import of_catalog
 
 COMPARE_AND_SWAP: Final = "autostream.hive.compare-and-swap"
 
@@ -92,7 +95,8 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         self.metastore = Metastore(MetastoreSettings.from_properties(properties, owner=f"Catalog {name}"))
         super().__init__(name, **properties)
         self.observe: SwapObserver = no_observer
-        self._compare_and_swap = _flag(properties, COMPARE_AND_SWAP)
+        self._said = of_catalog(name, self.properties)
+        self._compare_and_swap = self._said.boolean(COMPARE_AND_SWAP, None)
 
     @staticmethod
     def _create_hive_client(_properties: dict[str, str]) -> Any:
@@ -273,13 +277,15 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
 
     def _locks(self, database: str, name: str, properties: Mapping[str, str]) -> Sequence[CommitLock]:
         """Return the locks of a table's commits, in the order in which they are taken."""
-        chosen = lock_type(properties, self.properties, default=LockType.HIVE, allowed=_ALLOWED)
+        table = TableName(self.name, database, name)
+        said = lock_properties(table, properties, self.properties)
+        chosen = lock_type(said, default=LockType.HIVE, allowed=_ALLOWED)
         locks: list[CommitLock] = []
         if chosen is LockType.ZOOKEEPER:
-            key = lock_key(TableName(self.name, database, name), self.properties, ignores_case=True)
-            locks.append(zookeeper_lock(key, table=properties, catalog=self.properties))
-        if hive_lock_wanted(chosen, properties, self.properties):
-            policy = HiveLockPolicy.from_properties({**self.properties, **properties})
+            key = lock_key(table, self.properties, ignores_case=True)
+            locks.append(zookeeper_lock(key, said, catalog=self.properties))
+        if hive_lock_wanted(chosen, said):
+            policy = HiveLockPolicy.from_properties(said)
             locks.append(HiveLock(self.metastore, database, name, policy, user=self.metastore.settings.account))
         return locks
 
@@ -303,7 +309,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
             adds=added_snapshots(staged.metadata, base.metadata if base else None),
             pointer=pointer,
             lock=lock,
-            policy=RetryPolicy.from_properties(staged.properties),
+            policy=RetryPolicy.from_properties(properties_of(staged)),
             observe=self.observe,
         )
         write_and_swap(
@@ -333,7 +339,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         )
 
     def _has_local_time_zone(self) -> bool:
-        if _flag(self.properties, pyiceberg_hive.HIVE2_COMPATIBLE):
+        if self._said.boolean(pyiceberg_hive.HIVE2_COMPATIBLE, False):
             return False
         with self._session() as client:
             return client.has_catalogs()
@@ -423,15 +429,3 @@ def _classified(table: HiveTable, error: Exception) -> Exception:
                 "names in the table's entry (SHOW CREATE TABLE in Hive), or the metastore's setting that forbids it."
             )
     return ServiceError(f"{type(error).__name__}: {message}")
-
-
-def _flag(properties: Mapping[str, str], key: str) -> bool | None:
-    """Return a property that is true or false; None where it is not set.
-
-    Raises:
-        ConfigurationError: it is something else.
-    """
-    text = (properties.get(key) or "").strip().lower()
-    if text not in ("", "true", "false"):
-        raise ConfigurationError(f"Catalog property {key} is {text!r}: it must be true or false.")
-    return text == "true" if text else None

@@ -6,9 +6,8 @@ import logging
 import os
 import socket
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final
@@ -28,10 +27,13 @@ from hive_metastore.ttypes import (
 from thrift.Thrift import TApplicationException, TException
 from thrift.transport.TTransport import TTransportException
 
+from autostream import times
+from autostream.backoff import Backoff
 from autostream.coordination.holder import process_started_ms
-from autostream.errors import AutostreamError, ConfigurationError, LockLostError, LockTimeoutError, ServiceError
+from autostream.errors import AutostreamError, LockLostError, LockTimeoutError, ServiceError
 from autostream.hadoop.metastore import Metastore
 from autostream.hadoop.thrift_answers import MetastoreAnswerLostError
+from autostream.properties import Properties
 
 logger = logging.getLogger(__name__)
 
@@ -58,26 +60,27 @@ class HiveLockPolicy:
     heartbeat_interval_ms: int = 60_000
 
     @classmethod
-    def from_properties(cls, properties: Mapping[str, str]) -> HiveLockPolicy:
-        """Return the policy that properties of catalog and table give.
+    def from_properties(cls, properties: Properties) -> HiveLockPolicy:
+        """Return the policy that properties of table and catalog give.
 
         Raises:
-            ConfigurationError: a value is no whole number above 0.
+            ConfigurationError: a value is not a whole number above 0.
         """
-        names = {
-            "timeout_ms": "iceberg.hive.lock-timeout-ms",
-            "check_min_wait_ms": "iceberg.hive.lock-check-min-wait-ms",
-            "check_max_wait_ms": "iceberg.hive.lock-check-max-wait-ms",
-            "heartbeat_interval_ms": "iceberg.hive.lock-heartbeat-interval-ms",
-        }
-        values = {}
-        for attribute, key in names.items():
-            if key in properties:
-                text = properties[key].strip()
-                if not text.isdigit() or not int(text):
-                    raise ConfigurationError(f"Property {key} is {text!r}: it must be a whole number above 0.")
-                values[attribute] = int(text)
-        return cls(**values)
+
+        def value(key: str, default: int) -> int:
+            return properties.whole(f"iceberg.hive.lock-{key}", default, minimum=1)
+
+        return cls(
+            timeout_ms=value("timeout-ms", cls.timeout_ms),
+            check_min_wait_ms=value("check-min-wait-ms", cls.check_min_wait_ms),
+            check_max_wait_ms=value("check-max-wait-ms", cls.check_max_wait_ms),
+            heartbeat_interval_ms=value("heartbeat-interval-ms", cls.heartbeat_interval_ms),
+        )
+
+    @property
+    def waits(self) -> Backoff:
+        """The pauses between two looks."""
+        return Backoff(self.check_min_wait_ms / 1000, self.check_max_wait_ms / 1000, factor=1.5)
 
 
 @dataclass(frozen=True)
@@ -170,8 +173,6 @@ class HiveLock:
         table: the table.
         policy: waits and heartbeats.
         user: who it is taken for, as lists show it.
-        sleep: waits; replaced in tests.
-        clock: monotonic seconds; replaced in tests.
     """
 
     metastore: Metastore
@@ -179,8 +180,6 @@ class HiveLock:
     table: str
     policy: HiveLockPolicy = field(default_factory=HiveLockPolicy)
     user: str = ""
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
     _lock_id: int | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _heartbeat: threading.Thread | None = None
@@ -235,18 +234,18 @@ class HiveLock:
         )
 
     def _acquire(self) -> None:
-        deadline = self.clock() + self.policy.timeout_ms / 1000
-        wait = self.policy.check_min_wait_ms / 1000
-        state = self._request()
+        deadline = times.monotonic() + self.policy.timeout_ms / 1000
+        looks, state = 1, self._request()
         while state != LockState.ACQUIRED:
             if state not in (LockState.WAITING, None):
                 raise ServiceError(
                     f"The metastore did not lock {self.database}.{self.table}: {_STATES.get(state, state)}. Try again."
                 )
-            if self.clock() + wait > deadline:
+            wait = self.policy.waits.seconds(looks)
+            if times.monotonic() + wait > deadline:
                 raise self._timed_out() if state is not None else self._refused()
-            self.sleep(wait)
-            wait = min(wait * 1.5, self.policy.check_max_wait_ms / 1000)
+            times.sleep(wait)
+            looks += 1
             try:
                 if state is None:
                     state = self._request()
@@ -326,7 +325,7 @@ class HiveLock:
         self._stop.set()
         if self._heartbeat is not None:
             self._heartbeat.join(timeout=5)  # one that waits for an answer must not keep the lock
-        for attempt in (1, 2, 3):
+        for attempt in self.policy.waits.attempts(retries=2):
             try:
                 lock_id = self._lock_id if self._lock_id is not None else getattr(self._find(), "lock_id", None)
                 if lock_id is not None:
@@ -336,7 +335,6 @@ class HiveLock:
                 logger.warning(
                     "Hive lock %s of %s.%s, try %d: %s", self._lock_id, self.database, self.table, attempt, error
                 )
-                self.sleep(self.policy.check_min_wait_ms / 1000 * attempt)
 
 
 def describe_holders(locks: Iterable[HiveLockEntry], own_agent: str) -> str:

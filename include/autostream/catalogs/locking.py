@@ -14,6 +14,7 @@ from autostream.config import ZooKeeperSettings, load_settings
 from autostream.coordination.paths import LockKey
 from autostream.errors import ConfigurationError
 from autostream.names import TableName
+from autostream.properties import Properties, of_catalog, of_table
 
 if TYPE_CHECKING:
     from autostream.coordination.lock import TableLock
@@ -35,26 +36,21 @@ class LockType(StrEnum):
     NONE = "none"
 
 
-def lock_type(
-    table: Mapping[str, str], catalog: Mapping[str, str], *, default: LockType, allowed: Sequence[LockType]
-) -> LockType:
+def lock_properties(name: TableName, table: Mapping[str, str], catalog: Mapping[str, str]) -> Properties:
+    """Return what says how a table is locked: its own properties, then its catalog's; what is empty says nothing."""
+    return of_table(name, table).without_blanks().or_else(of_catalog(name.catalog, catalog))
+
+
+def lock_type(said: Properties, *, default: LockType, allowed: Sequence[LockType]) -> LockType:
     """Return the lock type of a table: its own property's, else its catalog's, else the default.
 
     Raises:
         ConfigurationError: the value is none of the allowed ones; the message says whose it is.
     """
-    for owner, properties in (("Table", table), ("Catalog", catalog)):
-        text = (properties.get(LOCK_TYPE) or "").strip().lower()
-        if text:
-            if text not in list(allowed):
-                raise ConfigurationError(
-                    f"{owner} property {LOCK_TYPE} is {text!r}. This catalog has {', '.join(allowed)}."
-                )
-            return LockType(text)
-    return default
+    return said.choice(LOCK_TYPE, default, allowed)
 
 
-def hive_lock_wanted(chosen: LockType, table: Mapping[str, str], catalog: Mapping[str, str]) -> bool:
+def hive_lock_wanted(chosen: LockType, said: Properties) -> bool:
     """Say whether a commit takes the Hive lock: where it is chosen, or where others may rely on it alone.
 
     An unchanged Java writer that locks by Hive does not compare when it swaps: were only the ZooKeeper lock taken here,
@@ -62,7 +58,7 @@ def hive_lock_wanted(chosen: LockType, table: Mapping[str, str], catalog: Mappin
     """
     if chosen is not LockType.ZOOKEEPER:
         return chosen is LockType.HIVE
-    return (table.get(ENGINE_HIVE_LOCK) or catalog.get(ENGINE_HIVE_LOCK) or "true").lower() != "false"
+    return said.text(ENGINE_HIVE_LOCK, "true").lower() != "false"
 
 
 def zookeeper_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
@@ -114,25 +110,22 @@ def lock_key(name: TableName, catalog: Mapping[str, str], *, ignores_case: bool)
     return LockKey(catalog.get(LOCK_CATALOG) or name.catalog, name.within_catalog)
 
 
-def timeout_seconds(table: Mapping[str, str], catalog: Mapping[str, str]) -> float:
+def timeout_seconds(said: Properties) -> float:
     """Return how long a lock is waited for.
 
     Raises:
-        ConfigurationError: the value is no whole number above 0.
+        ConfigurationError: the value is not a whole number above 0.
     """
-    text = (table.get(LOCK_TIMEOUT) or catalog.get(LOCK_TIMEOUT) or str(_DEFAULT_TIMEOUT_MS)).strip()
-    if not text.isdigit() or not int(text):
-        raise ConfigurationError(f"Property {LOCK_TIMEOUT} is {text!r}: it must be a whole number above 0.")
-    return int(text) / 1000
+    return said.whole(LOCK_TIMEOUT, _DEFAULT_TIMEOUT_MS, minimum=1) / 1000
 
 
-def zookeeper_lock(key: LockKey, *, table: Mapping[str, str], catalog: Mapping[str, str]) -> TableLock:
+def zookeeper_lock(key: LockKey, said: Properties, *, catalog: Mapping[str, str]) -> TableLock:
     """Return the ZooKeeper lock of a table, not yet taken.
 
     Args:
         key: what it is called by.
-        table: the table's properties.
-        catalog: the catalog's properties.
+        said: how the table is locked.
+        catalog: the catalog's properties, which say where ZooKeeper is.
 
     Raises:
         ConfigurationError: no ensemble is configured.
@@ -142,7 +135,7 @@ def zookeeper_lock(key: LockKey, *, table: Mapping[str, str], catalog: Mapping[s
     from autostream.coordination.lock import TableLock
 
     client = shared_client(zookeeper_settings(catalog))
-    return TableLock(client, key, what="commit", timeout_seconds=timeout_seconds(table, catalog))
+    return TableLock(client, key, what="commit", timeout_seconds=timeout_seconds(said))
 
 
 def optional_lock(name: TableName, *, table: Mapping[str, str], catalog: Mapping[str, str]) -> Sequence[CommitLock]:
@@ -151,11 +144,12 @@ def optional_lock(name: TableName, *, table: Mapping[str, str], catalog: Mapping
     Raises:
         ConfigurationError: the lock type is another one, or no ensemble is configured.
     """
-    chosen = lock_type(table, catalog, default=LockType.NONE, allowed=(LockType.ZOOKEEPER, LockType.NONE))
+    said = lock_properties(name, table, catalog)
+    chosen = lock_type(said, default=LockType.NONE, allowed=(LockType.ZOOKEEPER, LockType.NONE))
     if chosen is LockType.NONE:
         return ()
     key = lock_key(name, catalog, ignores_case=False)
-    return (zookeeper_lock(key, table=table, catalog=catalog),)
+    return (zookeeper_lock(key, said, catalog=catalog),)
 
 
 class AllOf:

@@ -7,8 +7,6 @@ Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.rest.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final, Never
@@ -43,8 +41,10 @@ from autostream.catalogs.swap import (
     no_observer,
     nothing_changed,
 )
-from autostream.errors import AutostreamError, CommitRefusedError, ConfigurationError, DeniedError
+from autostream.errors import AutostreamError, CommitRefusedError, DeniedError
+from autostream.iceberg.tables import properties_of
 from autostream.names import TableName
+from autostream.properties import of_catalog
 
 logger = logging.getLogger(__name__)
 
@@ -124,13 +124,6 @@ def is_refusal(error: BaseException) -> bool:
     return status is not None and 400 <= status < 500 and status not in _NOT_NOW
 
 
-def _milliseconds(properties: Mapping[str, Any], key: str, default: int) -> float:
-    text = str(properties.get(key, default)).strip()
-    if not text.isdigit() or not int(text):
-        raise ConfigurationError(f"Catalog property {key} is {text!r}: it must be a whole number above 0.")
-    return int(text) / 1000
-
-
 class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
     """PyIceberg's REST catalog with the status check that its commits lack."""
 
@@ -138,15 +131,14 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
         """Open the catalog: the server is asked for its configuration."""
         super().__init__(name, **properties)
         self.observe: SwapObserver = no_observer
-        self.sleep: Callable[[float], None] = time.sleep
-        self.clock: Callable[[], float] = time.monotonic
 
     def _create_session(self) -> Any:
         session = super()._create_session()
-        connect = _milliseconds(self.properties, "rest.client.connection-timeout-ms", _CONNECT_TIMEOUT_MS)
-        answer = _milliseconds(self.properties, "rest.client.socket-timeout-ms", _ANSWER_TIMEOUT_MS)
+        said = of_catalog(self.name, self.properties)
+        connect_ms = said.whole("rest.client.connection-timeout-ms", _CONNECT_TIMEOUT_MS, minimum=1)
+        answer_ms = said.whole("rest.client.socket-timeout-ms", _ANSWER_TIMEOUT_MS, minimum=1)
         # PyIceberg waits for ever for a server that accepts connections and says nothing.
-        session.request = partial(session.request, timeout=(connect, answer))  # type: ignore[method-assign]
+        session.request = partial(session.request, timeout=(connect_ms / 1000, answer_ms / 1000))  # type: ignore[method-assign]
         return session
 
     def _response_to_table(self, identifier_tuple: tuple[str, ...], table_response: Any) -> Table:
@@ -220,14 +212,9 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
         self, label: str, table: Table, requirements: Requirements, updates: Updates, error: Exception
     ) -> CommitTableResponse:
         """Find out what became of a commit that was not answered by a success."""
-        policy = RetryPolicy.from_properties(table.metadata.properties)
+        policy = RetryPolicy.from_properties(properties_of(table))
         conflict = isinstance(error, CommitFailedException)
-        started = self.clock()
-        for attempt in range(policy.status_retries + 1):
-            if attempt:
-                if (self.clock() - started) * 1000 >= policy.status_total_timeout_ms:
-                    break
-                self.sleep(policy.status_wait_seconds(attempt - 1))
+        for _ in policy.status_checks():
             try:
                 now = self.load_table(table.name())
             except Exception as failure:  # the server may be down for a while: that is what the back-off is for

@@ -48,6 +48,7 @@ from autostream.catalogs.swap import (
     write_and_swap,
 )
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
+from autostream.iceberg.tables import properties_of
 from autostream.masking import ESCAPES
 from autostream.names import TableName
 
@@ -215,7 +216,7 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
             adds=added_snapshots(staged.metadata, base.metadata if base else None),
             pointer=_Row(self, staged, location),
             lock=lock,
-            policy=RetryPolicy.from_properties(staged.properties),
+            policy=RetryPolicy.from_properties(properties_of(staged)),
             observe=self.observe,
         )
         write_and_swap(

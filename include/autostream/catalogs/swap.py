@@ -9,7 +9,6 @@ cannot: of all copies of one swap at most one is ever applied.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,8 +174,6 @@ class Swap:
         policy: how often and how long the outcome is asked after.
         adds: ids of the snapshots that it adds: they tell that it was applied when the metadata log has forgotten it.
         observe: told when the lock is verified and when the swap has been applied.
-        sleep: waits; replaced in tests.
-        clock: monotonic seconds; replaced in tests.
     """
 
     table: str
@@ -187,8 +184,6 @@ class Swap:
     policy: RetryPolicy
     adds: Collection[int] = ()
     observe: SwapObserver = no_observer
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
 
     def run(self) -> None:
         """Swap the pointer.
@@ -222,13 +217,8 @@ class Swap:
         """Find out what became of a swap that was not answered by a success."""
         if isinstance(error, NotSentError):
             raise CommitFailedException(f"A commit to {self.table} could not be sent: {_text(error)}") from error
-        started = self.clock()
         refused = isinstance(error, RefusedError)
-        for attempt in range(self.policy.status_retries + 1):
-            if attempt:
-                if (self.clock() - started) * 1000 >= self.policy.status_total_timeout_ms:
-                    break
-                self.sleep(self.policy.status_wait_seconds(attempt - 1))
+        for _ in self.policy.status_checks():
             verdict = self._look(refused=refused)
             if verdict is Verdict.PENDING and self.pointer.compare_and_swap:
                 again = self._send_again()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 
 from pyiceberg.exceptions import (
@@ -21,7 +20,7 @@ from autostream.catalogs.rest import RestCatalog
 from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.catalogs.swap import root_cause
 from autostream.errors import AutostreamError, ConflictError, DeniedError, OutcomeUnknownError, UsageError
-from autostream.iceberg.tables import full_name
+from autostream.iceberg.tables import full_name, properties_of
 from autostream.watermark.codec import PREFIX, Change, describe
 
 _logger = logging.getLogger(__name__)
@@ -37,7 +36,6 @@ def publish(
     decide: Decision,
     *,
     before_commit: Callable[[], None] = lambda: None,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Change:
     """Change a table's watermarks, and return what was changed: nothing where the table says it all already.
 
@@ -49,7 +47,6 @@ def publish(
         table: as it was loaded; what it has become, on return.
         decide: what has to change.
         before_commit: called before each attempt; raises where this process may not publish any more.
-        sleep: waits; replaced in tests.
 
     Raises:
         ConflictError: other commits were faster at every attempt; nothing was changed.
@@ -58,12 +55,10 @@ def publish(
         DeniedError: the catalog refused it.
     """
     name = full_name(table)
-    policy = RetryPolicy.from_properties(table.metadata.properties)
+    policy = RetryPolicy.from_properties(properties_of(table))
     done: Change | None = None
-    tries = policy.retries + 1 if _compares(table) else max(policy.retries, 1) + 1  # there is a second look
-    for attempt in range(tries):
-        if attempt:
-            sleep(policy.wait_seconds(attempt - 1))
+    for attempt in policy.attempts(at_least=1 if _compares(table) else 2):  # there is a second look
+        if attempt > 1:
             _reload(table, name)
         change = decide(table.metadata.properties)
         if not change:
@@ -79,7 +74,7 @@ def publish(
     if done is not None:
         return done
     raise ConflictError(
-        f"Watermarks of {name} could not be recorded: other commits were faster {tries} times. Nothing "
+        f"Watermarks of {name} could not be recorded: other commits were faster {attempt} times. Nothing "
         "was changed. Try again, or raise the table's commit.retry.num-retries."
     )
 

@@ -22,6 +22,7 @@ from autostream.lake.compaction.options import CompactionOptions
 from autostream.lake.engine.output_files import FILE_PREFIX
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
+from tests.support.clocks import FakeClock
 from tests.support.flink_tables import FLINK_TABLES
 from tests.support.lakes import BUCKETED, ORDERS, Orders, compact
 from tests.support.reader import read_table
@@ -152,14 +153,12 @@ def test_the_snapshot(lake: SqlCatalog) -> None:
     assert table.metadata.refs["monday"].snapshot_id == before.metadata.current_snapshot_id
 
 
-def test_a_clock_behind_the_writers_does_not_turn_the_snapshot_log_back(
-    lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_behind_the_writers_does_not_turn_the_snapshot_log_back(lake: SqlCatalog, clock: FakeClock) -> None:
     """Java takes a log that goes back by more than a minute for a defect, and no longer reads the table."""
     orders = Orders(lake, "db.t")
     orders.checkpoint(2)
     newest = orders.load().metadata.last_updated_ms
-    monkeypatch.setattr("autostream.lake.commit.attempts.time.time", lambda: newest / 1000 - 3600)
+    clock.ms = newest - 3_600_000
     assert compact(orders.load()).status == "committed"
     metadata = orders.load().metadata
     assert [entry.timestamp_ms for entry in metadata.snapshot_log][-1] >= newest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 
-from autostream import __version__
+from autostream import __version__, times
 from autostream.catalogs.failures import explained
 from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.catalogs.swap import is_permanent, root_cause
@@ -110,8 +109,6 @@ class ReplaceCommit:
         referenced_paths: opens a position-delete file for validation.
         policy: retries and waits.
         on_step: told at each step of the protocol.
-        sleep: waits; replaced in tests.
-        clock: monotonic seconds; replaced in tests.
     """
 
     table: Table
@@ -121,8 +118,6 @@ class ReplaceCommit:
     referenced_paths: ReferencedPaths
     policy: RetryPolicy
     on_step: StepObserver = no_observer
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
     _attempts: list[_Attempt] = field(default_factory=list)
     _last_error: Exception | None = None
 
@@ -138,14 +133,9 @@ class ReplaceCommit:
         """
         self._refuse_defects(rewritten)
         self._snapshot_id = self.planned.metadata.new_snapshot_id()
-        started = self.clock()
-        for number in range(self.policy.retries + 1):
-            if number:
-                if (self.clock() - started) * 1000 >= self.policy.total_timeout_ms:
-                    break
-                self.sleep(self.policy.wait_seconds(number - 1))
+        for number in self.policy.attempts():
             try:
-                done = self._try(rewritten, number + 1)
+                done = self._try(rewritten, number)
             except AutostreamError as error:
                 if self._unknown():  # whatever went wrong now, an earlier attempt may still land
                     raise self._outcome_unknown(error) from error
@@ -285,13 +275,11 @@ class ReplaceCommit:
 
     def _ask(self) -> bool:
         """Ask the catalog, with back-off, whether an attempt landed whose answer was lost."""
-        for number in range(self.policy.status_retries + 1):
-            if number:
-                self.sleep(self.policy.status_wait_seconds(number - 1))
+        for number in self.policy.status_checks():
             try:
                 self._reload()
             except Exception as error:  # the catalog may be down for a while: that is what the back-off is for
-                logger.warning("Table %s cannot be re-read (%s), try %d.", self.name, error, number + 1)
+                logger.warning("Table %s cannot be re-read (%s), try %d.", self.name, error, number)
                 continue
             return self._landed() is not None
         return False
@@ -348,7 +336,7 @@ class ReplaceCommit:
             sequence_number=sequence_number,
             # Java refuses to read a table whose snapshot log goes back by more than a minute: a clock that is behind
             # the writer's must not make it so.
-            timestamp_ms=max(int(time.time() * 1000), metadata.last_updated_ms),
+            timestamp_ms=max(times.now_ms(), metadata.last_updated_ms),
             summary=Summary(Operation.REPLACE, **summarize(base, outcome.groups, removed.values())),
             schema_id=metadata.current_schema_id,
         )

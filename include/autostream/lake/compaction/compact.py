@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import duckdb
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
+from autostream import times
 from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.errors import (
     AutostreamError,
@@ -26,6 +26,7 @@ from autostream.errors import (
 from autostream.iceberg.files import Content, LiveFile
 from autostream.iceberg.manifests import ManifestReader, manifest_codec
 from autostream.iceberg.state import TableState, read_state
+from autostream.iceberg.tables import properties_of
 from autostream.lake.commit.attempts import Committed, ReplaceCommit
 from autostream.lake.commit.steps import Step, StepObserver, no_observer
 from autostream.lake.commit.validation import find_conflicts
@@ -251,18 +252,18 @@ class _Run:
         self.say = say
         self.on_step = on_step
         self.reader = ManifestReader(table.io)
-        self.policy = RetryPolicy.from_properties(table.metadata.properties)
+        self.policy = RetryPolicy.from_properties(properties_of(table))
         manifest_codec(table.metadata.properties)  # a wrong one is told before the work, not after it
         self.referenced: dict[str, set[str]] = {}
 
     def execute(self, where: str | None, partitions: Collection[str] | None, *, dry_run: bool) -> CompactionResult:
-        started = time.perf_counter()
+        started = times.monotonic()
         made = plan_compaction(
             self.table, options=self.options, where=where, partitions=partitions, name=self.name, reader=self.reader
         )
         counts = FileCounts.of(made.state)
         result = CompactionResult(self.name, "nothing-to-do", counts, counts, made)
-        result.seconds["plan"] = time.perf_counter() - started
+        result.seconds["plan"] = times.monotonic() - started
         self.on_step(Step.PLANNED)
         if dry_run:
             result.status = "planned"
@@ -295,7 +296,7 @@ class _Run:
         self, rewriter: GroupRewriter, batch: Sequence[FileGroup], made: CompactionPlan, result: CompactionResult
     ) -> list[RewrittenGroup] | None:
         """Rewrite the groups of one commit; None if one failed and all go together."""
-        started = time.perf_counter()
+        started = times.monotonic()
         rewritten: list[RewrittenGroup] = []
         try:
             for group in batch:
@@ -314,7 +315,7 @@ class _Run:
             self._discard(rewritten)
             raise
         finally:
-            result.seconds["rewrite"] += time.perf_counter() - started
+            result.seconds["rewrite"] += times.monotonic() - started
         self.on_step(Step.REWRITTEN)
         return rewritten
 
@@ -342,7 +343,7 @@ class _Run:
         return False
 
     def _commit(self, made: CompactionPlan, rewritten: list[RewrittenGroup], result: CompactionResult) -> None:
-        started = time.perf_counter()
+        started = times.monotonic()
         commit = ReplaceCommit(
             table=self.table,
             name=self.name,
@@ -368,7 +369,7 @@ class _Run:
             result.error, result.exit_code = str(error), error.exit_code
             return
         finally:
-            result.seconds["commit"] += time.perf_counter() - started
+            result.seconds["commit"] += times.monotonic() - started
         self._discard([r for r in rewritten if r not in done.groups])
         result.conflicts |= done.conflicts
         if done.snapshot_id is None:
