@@ -41,9 +41,12 @@ def test_it_means_the_same_as_for_airflows_own_hook(connect: Callable[..., None]
     assert catalog.properties == IcebergHook("demo").catalog.properties
 
 
-def test_watermarks_are_read_through_connections(connect: Callable[..., None], lake: SqlCatalog) -> None:
-    lake.create_table("db.t", IDS, properties={"autostream.watermark": "1000"})
-    connect("demo", conn_type="iceberg", extra={"type": "sql", "uri": lake.properties["uri"]})
+def test_watermarks_are_read_through_connections(connect: Callable[..., None], tmp_path: Path) -> None:
+    extra = {"uri": f"sqlite:///{tmp_path}/lake.db", "warehouse": f"file://{tmp_path}"}
+    catalog = SqlCatalog("demo", **extra)
+    catalog.create_namespace("db")
+    catalog.create_table("db.t", IDS, properties={"autostream.watermark": "1000"})
+    connect("demo", conn_type="iceberg", extra={"type": "sql", **extra})
     reading = open_mark_reader().read("demo.db.t")
     assert reading.mark is not None
     assert reading.mark.watermark_ms == 1000
