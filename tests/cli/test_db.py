@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from autostream.cli.config import app as config_app
 from autostream.cli.main import app
-from autostream.store.database import REVISIONS
+from autostream.store.schema import REVISIONS
 
 
 @pytest.fixture(autouse=True)

@@ -2,36 +2,21 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
-from sqlalchemy.engine import make_url
 
 from autostream.config import DatabaseSettings, load_settings
 from autostream.errors import ConfigurationError, ServiceError
-from autostream.store import database as module
-from autostream.store.database import REVISIONS, VERSION_TABLE, Database, open_database
-from autostream.store.models import Base, Chore
+from autostream.store.chores import ChoreRow
+from autostream.store.database import Database, open_database
+from autostream.store.rows import declared_tables
+from autostream.store.schema import REVISIONS, VERSION_TABLE, migrate
+from tests.store.schemas import differences
 
-OURS = {VERSION_TABLE, *Base.metadata.tables}
-
-
-@pytest.fixture
-def postgres(postgres_url: str) -> str:
-    """A new database on the PostgreSQL server."""
-    name = f"control_{uuid.uuid4().hex[:12]}"
-    server = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    server.dispose()
-    return make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+OURS = {VERSION_TABLE, *declared_tables().tables}
 
 
 def tables(url: str) -> set[str]:
@@ -40,31 +25,6 @@ def tables(url: str) -> set[str]:
         return set(inspect(engine).get_table_names())
     finally:
         engine.dispose()
-
-
-def test_the_list_of_revisions_is_that_of_the_migrations() -> None:
-    config = Config()
-    config.set_main_option("script_location", "autostream.store:migrations")
-    scripts = ScriptDirectory.from_config(config)
-
-    assert tuple(script.revision for script in reversed(list(scripts.walk_revisions()))) == REVISIONS
-
-
-def test_migrations_make_what_the_models_declare(tmp_path: Path) -> None:
-    assert differences(Database(f"sqlite:///{tmp_path}/a.db")) == []
-
-
-def differences(database: Database) -> list[object]:
-    database.upgrade()
-    with database.read() as connection:
-        context = MigrationContext.configure(
-            connection,
-            opts={
-                "version_table": VERSION_TABLE,
-                "include_name": lambda name, kind, _: kind != "table" or name in OURS,
-            },
-        )
-        return list(compare_metadata(context, Base.metadata))
 
 
 def test_sqlite_is_made_at_the_first_use_with_its_directory(tmp_path: Path) -> None:
@@ -81,7 +41,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
     def write_and_fail() -> None:
         with database.write() as connection:
-            connection.execute(Chore.__table__.insert().values(name="x", done_at_ms=1))
+            connection.execute(ChoreRow.__table__.insert().values(name="x", done_at_ms=1))
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -91,19 +51,14 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
         assert connection.execute(text("SELECT count(*) FROM autostream_chore")).scalar() == 0
 
 
-def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = Database(f"sqlite:///{tmp_path}/a.db")
-    real = module._migrate
+def test_a_failed_migration_leaves_nothing(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "a.db") as other:
+        other.execute("CREATE TABLE autostream_chore (v TEXT)")  # which the first migration is to make, after others
 
-    def fail(connection: object) -> None:
-        real(connection)  # type: ignore[arg-type]
-        raise KeyError
+    with pytest.raises(ServiceError, match="autostream_chore already exists"):
+        Database(f"sqlite:///{tmp_path}/a.db").prepare()
 
-    monkeypatch.setattr(module, "_migrate", fail)
-    with pytest.raises(KeyError):
-        database.prepare()
-
-    assert tables(f"sqlite:///{tmp_path}/a.db") == set()
+    assert tables(f"sqlite:///{tmp_path}/a.db") == {"autostream_chore"}
 
 
 def test_a_database_of_others_stays_as_it_is(tmp_path: Path) -> None:
@@ -122,20 +77,28 @@ def test_a_newer_schema_is_refused(tmp_path: Path, act: object) -> None:
     with sqlite3.connect(tmp_path / "a.db") as later:
         later.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
 
-    with pytest.raises(ConfigurationError, match=r"a\.db is 9999.*newer than.*Install the version"):
+    with pytest.raises(
+        ConfigurationError, match=r"a\.db has a schema of revision 9999.*newer than.*Install the version"
+    ):
         act(Database(f"sqlite:///{tmp_path}/a.db"))  # type: ignore[operator]
 
 
-def test_an_older_schema_of_sqlite_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = Database(f"sqlite:///{tmp_path}/a.db")
-    database.upgrade()
-    monkeypatch.setattr(module, "REVISIONS", (*REVISIONS, "0002"))
-    seen = []
-    monkeypatch.setattr(module, "_migrate", lambda connection: seen.append(module._revision(connection)))
+def migrated_to_first(url: str) -> Database:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrate(connection, to=REVISIONS[0])
+    engine.dispose()
+    return Database(url)
 
-    Database(f"sqlite:///{tmp_path}/a.db").prepare()
 
-    assert seen == [REVISIONS[-1]]
+def test_an_older_schema_of_sqlite_is_upgraded(tmp_path: Path) -> None:
+    database = migrated_to_first(f"sqlite:///{tmp_path}/a.db")
+    assert database.revision() == REVISIONS[0]
+
+    database.prepare()
+
+    assert database.revision() == REVISIONS[-1]
+    assert differences(database) == []
 
 
 FIRST_USE = """
@@ -188,28 +151,32 @@ def test_postgresql_is_upgraded_by_command_only(postgres: str) -> None:
     assert database.upgrade() == (None, REVISIONS[-1])
     assert database.upgrade() == (REVISIONS[-1], REVISIONS[-1])
 
-    assert "is reachable, schema 0001" in Database(postgres).check()
+    assert f"is reachable, schema {REVISIONS[-1]}" in Database(postgres).check()
     assert differences(database) == []
     database.close()
 
 
 @pytest.mark.integration
-def test_an_older_schema_of_postgresql_is_refused(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    Database(postgres).upgrade()
-    monkeypatch.setattr(module, "REVISIONS", (*REVISIONS, "0002"))
+def test_an_older_schema_of_postgresql_is_refused_and_upgraded_by_command(postgres: str) -> None:
+    database = migrated_to_first(postgres)
+    with pytest.raises(
+        ConfigurationError, match=rf"has a schema of revision 0001, older than {REVISIONS[-1]}.*'autostream db upgrade'"
+    ):
+        database.prepare()
 
-    with pytest.raises(ConfigurationError, match=r"is 0001, older than 0002.*Run 'autostream db upgrade'"):
-        Database(postgres).prepare()
+    assert database.upgrade() == (REVISIONS[0], REVISIONS[-1])
+    assert differences(database) == []
+    database.close()
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
         ("mysql://me:hidden@host/db", r"database of mysql\. Supported are PostgreSQL"),
-        ("no hidden url", r"database\.url is no URL of SQLAlchemy"),
+        ("no hidden url", r"database\.url is not a URL of SQLAlchemy"),
         ("postgresql+psycopg2://me:hid@den@host/db", r"has a password with a character"),
         ("postgresql+psycopg2://me:hid@d/en@host/db", r"has a password with a character"),
-        ("postgresql+psycopg2://me:hidden@host:x/db", r"database\.url is no URL of SQLAlchemy"),
+        ("postgresql+psycopg2://me:hidden@host:x/db", r"database\.url is not a URL of SQLAlchemy"),
         ("postgresql+nothing://me:hidden@host/db", r"driver of the database .* is not installed"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Connections to the control-plane database, and its schema: made, brought up to date, and checked before use."""
+"""Connections to the control-plane database, whose schema is checked before use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
@@ -17,10 +17,9 @@ from sqlalchemy.pool import StaticPool
 from autostream.config import DatabaseSettings, load_settings
 from autostream.errors import ConfigurationError, ServiceError
 from autostream.masking import learn, mask, secrets_in
+from autostream.store.schema import REVISIONS, is_newer, migrate, revision_of, why_unusable
+from autostream.store.turns import take_turn
 
-VERSION_TABLE: Final = "autostream_schema"
-REVISIONS: Final = ("0001",)
-"""All revisions of the schema, oldest first: known without loading Alembic, which takes longer than most queries."""
 KINDS: Final = ("sqlite", "postgresql")
 
 _FILE_NAME: Final = "autostream.db"
@@ -28,8 +27,6 @@ _WRITING: Final = "autostream_writing"
 _TIMEOUT_SECONDS: Final = 10
 # SQLite lets one process write at a time; the others wait for this long.
 _BUSY_SECONDS: Final = 30
-# Any number that no other program takes for its own lock.
-_UPGRADE_LOCK: Final = 0x6175746F73747265
 
 
 class Database:
@@ -39,7 +36,7 @@ class Database:
         """Connect to nothing yet.
 
         Raises:
-            ConfigurationError: the URL is none, or of a kind that is not supported.
+            ConfigurationError: the URL cannot be read, or names a kind of database that is not supported.
         """
         self.url = _parse(url)
         self.shown_url = mask(self.url.render_as_string(hide_password=True))
@@ -85,9 +82,9 @@ class Database:
         if self._ready:
             return
         revision = self.revision()
-        if revision != REVISIONS[-1]:
-            if not self.is_sqlite or (revision is not None and revision not in REVISIONS):
-                raise ConfigurationError(self._explain(revision))
+        if problem := why_unusable(revision):
+            if not self.is_sqlite or is_newer(revision):
+                raise ConfigurationError(f"The database {self.shown_url} {problem}")
             self.upgrade()
         self._ready = True
 
@@ -98,7 +95,7 @@ class Database:
             ServiceError: the database cannot be reached, or fails.
         """
         with self._transaction(writing=False) as connection:
-            return _revision(connection)
+            return revision_of(connection)
 
     def upgrade(self) -> tuple[str | None, str]:
         """Bring the schema up to date. Of several processes that do so at once one does it, and the others wait.
@@ -111,13 +108,12 @@ class Database:
             ServiceError: the database cannot be reached, or fails.
         """
         with self._transaction(writing=True) as connection:
-            if not self.is_sqlite:  # SQLite's write transaction is the lock
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
-            before = _revision(connection)
-            if before is not None and before not in REVISIONS:
-                raise ConfigurationError(self._explain(before))
+            take_turn(connection, "upgrade")
+            before = revision_of(connection)
+            if is_newer(before):
+                raise ConfigurationError(f"The database {self.shown_url} {why_unusable(before)}")
             if before != REVISIONS[-1]:
-                _migrate(connection)
+                migrate(connection)
         self._ready = True
         return before, REVISIONS[-1]
 
@@ -163,6 +159,8 @@ class Database:
             options |= {
                 # A server that was set up without a locale would else take ASCII only.
                 "connect_args": {"connect_timeout": _TIMEOUT_SECONDS, "client_encoding": "utf8"},
+                # Whatever the server's default is: who waited for a turn has to see what the others wrote.
+                "isolation_level": "READ COMMITTED",
                 "pool_timeout": _TIMEOUT_SECONDS,
                 "pool_pre_ping": True,
             }
@@ -180,26 +178,12 @@ class Database:
             event.listen(engine, "begin", _begin)
         return engine
 
-    def _explain(self, revision: str | None) -> str:
-        if revision is None:
-            return f"The database {self.shown_url} has no schema of autostream yet. Run 'autostream db upgrade'."
-        if revision in REVISIONS:
-            return (
-                f"The schema of the database {self.shown_url} is {revision}, older than {REVISIONS[-1]}, which this "
-                "version of autostream needs. Run 'autostream db upgrade'."
-            )
-        return (
-            f"The schema of the database {self.shown_url} is {revision}, which this version of autostream does not "
-            f"know: it is newer than {REVISIONS[-1]}. Install the version of autostream that upgraded it, or a later "
-            "one."
-        )
-
 
 def open_database(settings: DatabaseSettings | None = None) -> Database:
     """Return the configured database; one object a process, URL and account of connections.
 
     Raises:
-        ConfigurationError: the URL is none, or of a kind that is not supported.
+        ConfigurationError: the URL cannot be read, or names a kind of database that is not supported.
     """
     configured = (settings or load_settings().database).url
     return _opened(configured or default_url(), os.getpid())
@@ -224,7 +208,7 @@ def _parse(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # they show all of it, and so does their traceback
         raise ConfigurationError(
-            "database.url is no URL of SQLAlchemy. Write, for example, "
+            "database.url is not a URL of SQLAlchemy. Write, for example, "
             "postgresql+psycopg2://autostream@localhost/autostream or sqlite:////var/lib/autostream/autostream.db. "
             "In a password write %40 for @, %2F for /, %3A for : and %25 for %."
         ) from None
@@ -239,23 +223,6 @@ def _parse(url: str) -> URL:
             "(postgresql+psycopg2://USER@HOST/DATABASE) and SQLite (sqlite:////PATH)."
         )
     return parsed
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
-    return None if revision is None else str(revision)
-
-
-def _migrate(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", "autostream.store:migrations")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
 
 
 def _leave_transactions_to_us(connection: Any, _record: Any) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, delete, literal, or_, select
 from sqlalchemy.orm import aliased
 
-from autostream.store.models import Chore, MetadataRead, WatermarkRow
+from autostream.store.chores import take_chore
+from autostream.store.upsert import insert_missing, insert_or_update
+from autostream.watermark.history.rows import MetadataReadRow, WatermarkRow
 
 ADVANCE: Final = "advance"
 JOIN: Final = "join"
@@ -92,19 +92,14 @@ class WatermarkLog:
         # In one order, so that two that add the same do not wait for each other.
         rows = sorted((_to_row(entry) for entry in entries), key=lambda r: (r["table_uuid"], r["writer"], r["fact"]))
         for start in range(0, len(rows), _ROWS_A_STATEMENT):
-            self._insert(_earliest(rows[start : start + _ROWS_A_STATEMENT]))
-
-    def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
-        dialect: Any = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(WatermarkRow).values(rows)
-        earlier = statement.excluded.recorded_at_ms
-        self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["table_uuid", "writer", "fact"],
-                set_={"recorded_at_ms": earlier},
-                where=WatermarkRow.recorded_at_ms > earlier,
+            insert_or_update(
+                self._connection,
+                WatermarkRow,
+                _earliest(rows[start : start + _ROWS_A_STATEMENT]),
+                key=["table_uuid", "writer", "fact"],
+                updated=["recorded_at_ms"],
+                where=lambda given: WatermarkRow.recorded_at_ms > given.recorded_at_ms,
             )
-        )
 
     def entries(
         self,
@@ -183,7 +178,7 @@ class WatermarkLog:
 
     def files_read(self, table_uuid: str) -> set[str]:
         """Return the names of the metadata files of a table whose watermarks are in the log."""
-        query = select(MetadataRead.file_name).where(MetadataRead.table_uuid == table_uuid)
+        query = select(MetadataReadRow.file_name).where(MetadataReadRow.table_uuid == table_uuid)
         return set(self._connection.scalars(query))
 
     def mark_read(self, table_uuid: str, names: Collection[str], *, listed: Collection[str]) -> None:
@@ -191,12 +186,12 @@ class WatermarkLog:
         known = self.files_read(table_uuid)
         if gone := known - set(listed):
             self._connection.execute(
-                delete(MetadataRead).where(MetadataRead.table_uuid == table_uuid, MetadataRead.file_name.in_(gone))
+                delete(MetadataReadRow).where(
+                    MetadataReadRow.table_uuid == table_uuid, MetadataReadRow.file_name.in_(gone)
+                )
             )
-        dialect: Any = postgresql if self._connection.dialect.name == "postgresql" else sqlite
         rows = [{"table_uuid": table_uuid, "file_name": name} for name in sorted(set(names) - known)]
-        if rows:
-            self._connection.execute(dialect.insert(MetadataRead).values(rows).on_conflict_do_nothing())
+        insert_missing(self._connection, MetadataReadRow, rows)
 
     def thin(self, *, now_ms: int, keep_days: int, table_uuid: str | None = None) -> int:
         """Delete records older than ``keep_days``, and of those older than two days what nobody misses.
@@ -234,19 +229,7 @@ class WatermarkLog:
 
     def thin_when_due(self, *, now_ms: int, keep_days: int) -> None:
         """Do ``thin`` where nobody has within the hour."""
-        done = self._connection.execute(
-            update(Chore)
-            .where(Chore.name == _CHORE, Chore.done_at_ms <= now_ms - _CHORE_EVERY_MS)
-            .values(done_at_ms=now_ms)
-        ).rowcount
-        if not done and self._connection.scalar(select(Chore.name).where(Chore.name == _CHORE)) is None:
-            try:
-                with self._connection.begin_nested():
-                    self._connection.execute(insert(Chore).values(name=_CHORE, done_at_ms=now_ms))
-            except IntegrityError:
-                return  # another process came first
-            done = 1
-        if done:
+        if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=_CHORE_EVERY_MS):
             self.thin(now_ms=now_ms, keep_days=keep_days)
 
 

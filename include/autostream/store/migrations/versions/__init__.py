@@ -1,1 +1,1 @@
-"""One module for each revision; ``autostream.store.database.REVISIONS`` lists them, oldest first."""
+"""One module for each revision; `autostream.store.schema.REVISIONS` lists them, oldest first."""

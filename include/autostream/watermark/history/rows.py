@@ -1,22 +1,18 @@
-"""The tables of the database. Their names carry a prefix, so that the database may be one that others use too."""
+"""The rows of the log of watermarks in the database."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Identity, Index, Integer, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, Identity, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-_ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
-
-
-class Base(DeclarativeBase):
-    """Base of all tables; ``migrations`` makes them as they are declared here."""
+from autostream.store.rows import ROW_ID, Base
 
 
 class WatermarkRow(Base):
     """One thing that happened to a watermark.
 
-    ``writer`` is empty for the table's own. ``generation_ms`` is when the table was last set back before: the same
-    watermark may be reached again after that, and is another fact. ``fact`` says which fact it is, so that one that is
+    `writer` is empty for the table's own. `generation_ms` is when the table was last set back before: the same
+    watermark may be reached again after that, and is another fact. `fact` says which fact it is, so that one that is
     learned twice, from the recorder and from the table's metadata, is there once.
     """
 
@@ -28,7 +24,7 @@ class WatermarkRow(Base):
         Index("autostream_watermark_log_age", "recorded_at_ms"),
     )
 
-    id: Mapped[int] = mapped_column(_ROW_ID, Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(ROW_ID, Identity(), primary_key=True)
     table_name: Mapped[str] = mapped_column(Text)
     table_uuid: Mapped[str] = mapped_column(String(36))
     writer: Mapped[str] = mapped_column(String(256))
@@ -44,19 +40,10 @@ class WatermarkRow(Base):
     note: Mapped[str] = mapped_column(Text)
 
 
-class MetadataRead(Base):
+class MetadataReadRow(Base):
     """A metadata file of a table whose watermarks are in the log, so that it need not be read again."""
 
     __tablename__ = "autostream_metadata_read"
 
     table_uuid: Mapped[str] = mapped_column(String(36), primary_key=True)
     file_name: Mapped[str] = mapped_column(String(255), primary_key=True)
-
-
-class Chore(Base):
-    """When something that is to be done now and then, by whichever process comes first, was last done."""
-
-    __tablename__ = "autostream_chore"
-
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    done_at_ms: Mapped[int] = mapped_column(BigInteger)

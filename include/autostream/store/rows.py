@@ -1,0 +1,35 @@
+"""What the rows of all packages have in common, and the list of the modules that declare them.
+
+A package that keeps rows declares them in a module of its own as subclasses of `Base`, adds that module to
+`ROW_MODULES`, and adds a migration that makes their tables. Names of tables begin with `autostream_`, as the database
+may be one that others use too.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from sqlalchemy import BigInteger, Integer, MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+ROW_MODULES: Final = (
+    "autostream.store.chores",
+    "autostream.store.journal",
+    "autostream.watermark.history.rows",
+)
+"""The modules that declare rows, by name: what they belong to lies above this package."""
+
+ROW_ID: Final = BigInteger().with_variant(Integer, "sqlite")
+"""The type of keys that the database numbers: SQLite does that for INTEGER only."""
+
+
+class Base(DeclarativeBase):
+    """The base of all rows."""
+
+
+def declared_tables() -> MetaData:
+    """Return the tables of all packages, as their rows declare them."""
+    for module in ROW_MODULES:
+        import_module(module)
+    return Base.metadata
