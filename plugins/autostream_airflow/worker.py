@@ -82,8 +82,8 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
     Where nothing is to be rewritten but deletes are to go, that is a group without files.
     """
     from autostream.catalogs import open_table
-    from autostream.lake.compaction.compact import plan_compaction
-    from autostream.lake.compaction.options import CompactionOptions
+    from autostream.lake.compaction.compaction_options import CompactionOptions
+    from autostream.lake.compaction.table_compaction import plan_compaction
 
     table = open_table(request["table"], catalog=_catalog(request))
     options = CompactionOptions.from_properties(table.properties, request["options"])
@@ -97,8 +97,8 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
 def _compact(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the result of the compaction, as `autostream table compact --json` prints it."""
     from autostream.catalogs import open_table
-    from autostream.lake.compaction.compact import compact_table
-    from autostream.lake.compaction.options import CompactionOptions
+    from autostream.lake.compaction.compaction_options import CompactionOptions
+    from autostream.lake.compaction.table_compaction import compact_table
     from autostream.names import TableName
 
     name = TableName.parse(request["table"])

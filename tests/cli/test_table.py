@@ -452,9 +452,9 @@ def test_a_wrong_property_of_the_table_is_named(autostream: Command, orders: Ord
 def test_a_conflict_is_exit_code_3_and_changes_nothing(
     autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autostream.lake.compaction import compact
+    from autostream.lake.compaction import group_rewriter
 
-    rewrite = compact.GroupRewriter.rewrite
+    rewrite = group_rewriter.GroupRewriter.rewrite
 
     def overtaken(self: Any, group: Any) -> Any:
         done = rewrite(self, group)
@@ -462,7 +462,7 @@ def test_a_conflict_is_exit_code_3_and_changes_nothing(
             orders.writer.commit(remove=[f.entry for f in self._plan.state.data.values() if f.entry])
         return done
 
-    monkeypatch.setattr(compact.GroupRewriter, "rewrite", overtaken)
+    monkeypatch.setattr(group_rewriter.GroupRewriter, "rewrite", overtaken)
     files = set(Path(orders.load().location().removeprefix("file://")).rglob("*.parquet"))
     code, out, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true", "--json")
     document = json.loads(out)
@@ -800,7 +800,7 @@ def test_a_group_that_fails_by_ctrl_c_is_not_called_damaged(
         except KeyboardInterrupt:
             raise DataError("a file is damaged") from None
 
-    monkeypatch.setattr("autostream.lake.compaction.compact.GroupRewriter.rewrite", interrupted)
+    monkeypatch.setattr("autostream.lake.compaction.group_rewriter.GroupRewriter.rewrite", interrupted)
     code, out, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
     assert (code, out) == (130, "")
     assert err.endswith(NOTHING_CHANGED)

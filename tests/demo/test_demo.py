@@ -21,8 +21,8 @@ from autostream.demo.measure import Figures, measure
 from autostream.demo.timeline import Timeline
 from autostream.errors import AutostreamError, UsageError
 from autostream.iceberg.state import read_state
-from autostream.lake.compaction.compact import compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import compact_table
 
 NAMES = ["lake.shop.orders", "lake.shop.users", "lake.shop.events", "lake.shop.payments"]
 

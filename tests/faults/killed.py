@@ -9,8 +9,8 @@ from typing import Any
 from autostream.catalogs import open_table
 from autostream.catalogs.sql import SqlCatalog
 from autostream.lake.commit.steps import Step
-from autostream.lake.compaction.compact import compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import compact_table
 
 
 def die() -> None:

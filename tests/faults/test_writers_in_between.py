@@ -17,8 +17,9 @@ from autostream.demo.writer import UpsertWriter
 from autostream.iceberg.files import normalize_path
 from autostream.iceberg.state import read_state
 from autostream.lake.commit.steps import Step
-from autostream.lake.compaction.compact import CompactionResult, compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.compaction_result import CompactionResult
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.engine.output_files import FILE_PREFIX
 from autostream.lake.scan import scan_table
 from tests.support.lakes import BUCKETED, UNPARTITIONED, Orders, compact

@@ -29,8 +29,8 @@ from autostream.errors import DataError, UnsupportedTableError, UsageError
 from autostream.iceberg.files import Content
 from autostream.iceberg.manifests import data_file
 from autostream.iceberg.state import is_unpartitioned, read_state
-from autostream.lake.compaction.compact import compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import compact_table
 from tests.support.lakes import ORDERS, Orders
 from tests.support.upserts import EVERYTHING, everything, some_row
 

@@ -22,8 +22,9 @@ from autostream.demo.writer import Changes, UpsertWriter
 from autostream.iceberg.files import Content
 from autostream.iceberg.state import is_unpartitioned, read_state
 from autostream.lake.commit.steps import Step
-from autostream.lake.compaction.compact import CompactionResult, FileCounts, compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.compaction_result import CompactionResult, FileCounts
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
 from tests.support.model import UpsertModel

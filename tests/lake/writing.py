@@ -13,7 +13,7 @@ from pyiceberg.schema import Schema
 
 from autostream.lake.engine.casts import duckdb_type
 from autostream.lake.engine.duckdb_engine import Engine
-from autostream.lake.engine.output_files import Target, WriteSettings, WrittenFile, write_rows
+from autostream.lake.engine.output_files import OutputTarget, WriteSettings, WrittenFile, write_rows
 from autostream.resources import EngineResources
 
 NO_PROPERTIES: Mapping[str, str] = {}
@@ -71,7 +71,7 @@ def write(
     file_bytes: int = 1 << 30,
     order_by: str = "",
 ) -> list[WrittenFile]:
-    target = Target(
+    target = OutputTarget(
         directory=f"file://{directory}",
         prefix="part-",
         expected_bytes=expected_bytes,

@@ -21,7 +21,7 @@ from pyiceberg.types import NestedField
 from autostream.demo.row_delta import RowDelta
 from autostream.iceberg.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID
 from autostream.iceberg.manifests import data_file
-from autostream.lake.compaction.compact import CompactionResult
+from autostream.lake.compaction.compaction_result import CompactionResult
 from autostream.lake.scan import scan_table
 from tests.support.lakes import compact
 

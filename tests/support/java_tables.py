@@ -26,8 +26,8 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import UnsupportedFileError
-from autostream.lake.compaction.compact import compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
 from tests.support.java import JAVA

@@ -11,8 +11,9 @@ from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
 from autostream.demo.writer import Changes, UpsertWriter
-from autostream.lake.compaction.compact import CompactionResult, compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.compaction_result import CompactionResult
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.names import TableName
 
 ORDERS = Schema(

@@ -73,7 +73,7 @@ def list_command(
 ) -> None:
     """List the tables of a catalog, and whether the hourly workflow compacts them."""
     from autostream.catalogs import list_tables, open_catalog, open_table
-    from autostream.lake.compaction.options import ENABLED
+    from autostream.lake.compaction.compaction_options import ENABLED
 
     opened = open_catalog(catalog)
     rows: list[dict[str, Any]] = []
@@ -135,9 +135,9 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Show a table's files, its deletes and what they apply to, and what compaction would do and why."""
-    from autostream.lake.compaction.compact import plan_compaction
-    from autostream.lake.compaction.inspect import inspect_table
-    from autostream.lake.compaction.options import CompactionOptions
+    from autostream.lake.compaction.compaction_options import CompactionOptions
+    from autostream.lake.compaction.table_compaction import plan_compaction
+    from autostream.lake.compaction.table_report import inspect_table
 
     opened, name = _open(table)
     options = CompactionOptions.from_properties(opened.properties, _pairs(option or []))
@@ -324,9 +324,9 @@ def compact(
 ) -> None:
     """Merge small files and apply deletes, while the writer keeps writing."""
     from autostream.iceberg.state import read_state
-    from autostream.lake.compaction.compact import compact_table
-    from autostream.lake.compaction.options import CompactionOptions
-    from autostream.lake.compaction.plan import require_partitions
+    from autostream.lake.compaction.compaction_options import CompactionOptions
+    from autostream.lake.compaction.compaction_plan import require_partitions
+    from autostream.lake.compaction.table_compaction import compact_table
 
     overrides = _pairs(option or []) | ({"engine": engine} if engine else {})
     if "enabled" in overrides:

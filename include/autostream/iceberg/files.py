@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -113,3 +113,6 @@ class LiveFile:
     def __repr__(self) -> str:
         """Name the file by content, sequence number and path."""
         return f"LiveFile({self.content.name.lower()}, seq={self.sequence_number}, {self.path})"
+
+
+FileTest = Callable[[LiveFile], bool]

@@ -21,17 +21,17 @@ from autostream.errors import AutostreamError, ResourceError, UsageError
 from autostream.iceberg.files import LiveFile, PartitionKey
 from autostream.iceberg.state import TableState, read_state
 from autostream.iceberg.tables import full_name
+from autostream.lake.engine.column_projection import field_path, field_sql
 from autostream.lake.engine.copies.arrow_types import as_arrow, as_rows, nullable_schema
-from autostream.lake.engine.damage import explain_failure
+from autostream.lake.engine.damaged_files import explain_failure
 from autostream.lake.engine.duckdb_engine import Engine
-from autostream.lake.engine.merge import find_dead_rows, live_rows
-from autostream.lake.engine.projection import field_path, field_sql
-from autostream.lake.engine.relation import Relations
-from autostream.lake.engine.where.predicate import bind_where, may_match, parse_where, sql_where
+from autostream.lake.engine.file_relations import Relations
+from autostream.lake.engine.live_rows import find_dead_rows, live_rows
+from autostream.lake.engine.where.expression import bind_where, may_match, parse_where, sql_where
 from autostream.resources import EngineResources, is_disk_full
 from autostream.spelling import one_of
 
-BATCH_ROWS = 65_536
+SCAN_BATCH_ROWS = 65_536
 
 Item = TypeVar("Item")
 
@@ -129,7 +129,7 @@ class TableScan:
         names = ", ".join(f"c{c.field_id}" for c in self.schema.fields)
 
         def read(engine: Engine, rows: str) -> Iterator[pa.RecordBatch]:
-            for batch in engine.connection.sql(f"SELECT {names} FROM {rows}").to_arrow_reader(BATCH_ROWS):
+            for batch in engine.connection.sql(f"SELECT {names} FROM {rows}").to_arrow_reader(SCAN_BATCH_ROWS):
                 yield as_arrow(batch, arrow)
 
         return self._each_partition(self.schema.fields, read)

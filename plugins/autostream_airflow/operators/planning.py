@@ -147,8 +147,8 @@ class PlanCompactionOperator(TableOperator):
 def _check(params: Mapping[str, Any]) -> None:
     """Refuses params that no table could take, before any table is looked at."""
     from autostream.errors import ConfigurationError, UsageError
-    from autostream.lake.compaction.options import CompactionOptions
-    from autostream.lake.engine.where.predicate import parse_where
+    from autostream.lake.compaction.compaction_options import CompactionOptions
+    from autostream.lake.engine.where.expression import parse_where
     from autostream.names import TableName
 
     options = option_texts(params["options"] or {})

@@ -7,7 +7,7 @@ import pytest
 
 from autostream.iceberg.files import LiveFile
 from autostream.lake.commit.validation import find_conflicts
-from autostream.lake.compaction.plan import FileGroup
+from autostream.lake.compaction.compaction_plan import FileGroup
 from tests.lake.files import column, data, equality, path_bounds, position
 from tests.lake.states import SPECS, metadata, state
 

@@ -20,9 +20,9 @@ from autostream.iceberg.files import FILE_PATH_FIELD_ID, Content, LiveFile
 from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.manifests import data_file
 from autostream.iceberg.state import find_contradictions, read_state
-from autostream.lake.compaction.compact import compact_table, plan_compaction
-from autostream.lake.compaction.inspect import inspect_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import compact_table, plan_compaction
+from autostream.lake.compaction.table_report import inspect_table
 from autostream.lake.scan import scan_table
 from tests.support.foreign import NO_METRICS, ForeignTable, change_list
 

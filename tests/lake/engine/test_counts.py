@@ -15,12 +15,12 @@ from pyiceberg.types import LongType, NestedField
 from autostream.errors import DataError
 from autostream.iceberg.files import Content, LiveFile
 from autostream.lake.commit.attempts import summarize
-from autostream.lake.compaction import rewrite
-from autostream.lake.compaction.compact import compact_table, plan_compaction
-from autostream.lake.compaction.inspect import inspect_table
-from autostream.lake.compaction.options import CompactionOptions
-from autostream.lake.compaction.rewrite import RewrittenGroup
-from autostream.lake.engine.merge import most_deletable
+from autostream.lake.compaction import group_rewriter
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.group_rewriter import RewrittenGroup
+from autostream.lake.compaction.table_compaction import compact_table, plan_compaction
+from autostream.lake.compaction.table_report import inspect_table
+from autostream.lake.engine.live_rows import most_deletable
 from autostream.lake.scan import scan_table
 from tests.support.foreign import ForeignTable, with_ids
 
@@ -176,9 +176,9 @@ def test_rows_that_do_not_add_up_are_not_committed(
         table.commit(table.position_deletes((data.file_path, 1), (data.file_path, 1), (data.file_path, 99)))
     before = table.load().metadata.current_snapshot_id
     name = "live_rows_at_once" if passes == 1 else "live_rows"
-    real = getattr(rewrite, name)
-    monkeypatch.setattr(rewrite, "fits_at_once", lambda *_: passes == 1)
-    monkeypatch.setattr(rewrite, name, lambda *a, **k: defect(real(*a, **k)))
+    real = getattr(group_rewriter, name)
+    monkeypatch.setattr(group_rewriter, "fits_at_once", lambda *_: passes == 1)
+    monkeypatch.setattr(group_rewriter, name, lambda *a, **k: defect(real(*a, **k)))
     result = compact_table(table.load(), "lake.db.t", options=ALL)
     assert result.status == "failed"
     for part in ("does not add up", "please report", "group 0", str(before)):
@@ -196,7 +196,7 @@ def test_rows_that_add_up_are_committed(passes: int, table: ForeignTable, monkey
     table.commit(data, table.data(pa.table({"id": [5, 6]})))
     table.commit(table.position_deletes((data.file_path, 1), (data.file_path, 1), (data.file_path, 2**40 + 1)))
     table.commit(table.equality_deletes(pa.table({"id": [2, 3, 77]})))
-    monkeypatch.setattr(rewrite, "fits_at_once", lambda *_: passes == 1)
+    monkeypatch.setattr(group_rewriter, "fits_at_once", lambda *_: passes == 1)
     result = table.compact()
     assert (result.status, result.rows_read, result.rows_deleted) == ("committed", 5, 2)
     assert table.read("id") == [1, 5, 6]

@@ -17,8 +17,9 @@ from pyiceberg.types import FixedType, LongType, NestedField, StringType
 
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import ResourceError
-from autostream.lake.compaction.compact import CompactionResult, compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.compaction_result import CompactionResult
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.engine import duckdb_engine as engine_module
 from autostream.lake.engine.duckdb_engine import SPILL_PREFIX, Engine, PhysicalField, quoted, read_parquet, text
 from autostream.lake.scan import scan_table
@@ -140,9 +141,10 @@ def test_outputs_that_do_not_fit_are_written_in_halves(
     lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, schema: Schema
 ) -> None:
     table = big_table(lake, rows=8_000, deletes=1_000, schema=schema)
-    from autostream.lake.compaction import rewrite
 
-    write_rows, sizes = rewrite.write_rows, []
+    from autostream.lake.compaction import group_rewriter
+
+    write_rows, sizes = group_rewriter.write_rows, []
 
     def starved(engine: Engine, rows: str, *args: Any, **more: Any) -> Any:
         sizes.append(rows.count(".parquet'"))
@@ -150,7 +152,7 @@ def test_outputs_that_do_not_fit_are_written_in_halves(
             raise duckdb.OutOfMemoryException("Out of Memory Error: by design")
         return write_rows(engine, rows, *args, **more)
 
-    monkeypatch.setattr(rewrite, "write_rows", starved)
+    monkeypatch.setattr(group_rewriter, "write_rows", starved)
     result = compact_in(table, EngineResources())
     assert (result.status, result.after.data_files) == ("committed", 4)
     assert {4, 2, 1} <= set(sizes)
@@ -239,7 +241,7 @@ def test_a_full_disk_is_told_with_the_directory(
     def full(*_: Any) -> Any:
         raise duckdb.IOException("IO Error: Could not write all bytes: No space left on device")
 
-    monkeypatch.setattr("autostream.lake.compaction.rewrite.write_rows", lambda *_, **more: full())
+    monkeypatch.setattr("autostream.lake.compaction.group_rewriter.write_rows", lambda *_, **more: full())
     result = compact_in(table, EngineResources(spill_directory=tmp_path))
     assert result.status == "failed"
     assert result.error is not None

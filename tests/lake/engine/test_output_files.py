@@ -380,7 +380,7 @@ def test_a_failed_write_through_arrow_leaves_nothing(
     schema = Schema(NestedField(1, "id", LongType()))
     rows = pa.table({"id": range(300_000)})
     settings = WriteSettings.from_properties({}, schema)
-    target = output.Target(f"file://{tmp_path}/out", "part-", 10, 300_000, 1 << 30)
+    target = output.OutputTarget(f"file://{tmp_path}/out", "part-", 10, 300_000, 1 << 30)
     engine.connection.register("given", rows)
     with pytest.raises((duckdb.Error, OSError), match="broken"):
         output.write_rows(

@@ -54,8 +54,8 @@ from pyiceberg.types import (
 
 from autostream.catalogs import open_table
 from autostream.errors import ConfigurationError, DataError, UnsupportedFileError, UnsupportedTableError, UsageError
-from autostream.lake.compaction.compact import plan_compaction
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import plan_compaction
 from autostream.lake.engine.duckdb_engine import Engine, read_parquet
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources

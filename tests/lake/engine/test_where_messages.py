@@ -27,8 +27,8 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import UsageError
-from autostream.lake.engine.where.faults import find_fault
-from autostream.lake.engine.where.predicate import bind_where, parse_where
+from autostream.lake.engine.where.expression import bind_where, parse_where
+from autostream.lake.engine.where.syntax_faults import find_fault
 
 SCHEMA = Schema(
     NestedField(1, "id", LongType()),

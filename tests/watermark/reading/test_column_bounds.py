@@ -36,7 +36,8 @@ from autostream.catalogs import open_table
 from autostream.config import WatermarkSettings
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import ConfigurationError, DataError
-from autostream.lake.compaction.compact import CompactionOptions, compact_table
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.watermark.marks import Source, TableMark
 from autostream.watermark.reading import column_bounds as bounds
 from autostream.watermark.reading.column_bounds import (

@@ -11,7 +11,8 @@ from pyiceberg.types import LongType, NestedField, TimestamptzType
 from autostream.catalogs import open_table
 from autostream.config import WatermarkSettings
 from autostream.demo.writer import Changes, UpsertWriter
-from autostream.lake.compaction.compact import CompactionOptions, compact_table
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.times import FOREVER_MS
 from autostream.watermark.marks import Source, TableMark, WriterMark
 from autostream.watermark.reading.derived_marks import (

@@ -51,7 +51,7 @@ from autostream.iceberg.manifests import (
 from autostream.iceberg.state import TableState, read_state
 from autostream.lake.commit.steps import Step, StepObserver, no_observer
 from autostream.lake.commit.validation import ReferencedPaths, find_conflicts, find_defect
-from autostream.lake.compaction.rewrite import RewrittenGroup
+from autostream.lake.compaction.group_rewriter import RewrittenGroup
 from autostream.lake.engine.output_files import delete_files
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from autostream.iceberg.deletes import DeleteIndex
 from autostream.iceberg.files import LiveFile
 from autostream.iceberg.manifests import field_type
 from autostream.iceberg.state import TableState, is_unpartitioned
-from autostream.lake.compaction.plan import FileGroup
-from autostream.lake.compaction.rewrite import RewrittenGroup
+from autostream.lake.compaction.compaction_plan import FileGroup
+from autostream.lake.compaction.group_rewriter import RewrittenGroup
 
 ReferencedPaths = Callable[[LiveFile], set[str]]
 """The (normalised) paths of the data files that a position-delete file speaks of: found by opening it."""

@@ -17,7 +17,7 @@ from pyiceberg.io import FileIO
 
 from autostream.errors import ResourceError
 from autostream.iceberg.files import normalize_path
-from autostream.lake.engine.filesystem import Failures, FileIOFileSystem
+from autostream.lake.engine.fileio_filesystem import Failures, FileIOFileSystem
 from autostream.resources import EngineResources, is_disk_full
 from autostream.sizes import format_size
 

@@ -128,7 +128,7 @@ class WrittenFile:
 
 
 @dataclass(frozen=True)
-class Target:
+class OutputTarget:
     """Where and how large the outputs of one write are to be.
 
     Attributes:
@@ -158,7 +158,7 @@ class Target:
 
 
 def write_rows(
-    engine: Engine, rows: str, schema: Schema, target: Target, settings: WriteSettings, *, order_by: str = ""
+    engine: Engine, rows: str, schema: Schema, target: OutputTarget, settings: WriteSettings, *, order_by: str = ""
 ) -> list[WrittenFile]:
     """Write a relation with columns ``c<id>`` to data files; none if it has no rows.
 
@@ -177,7 +177,7 @@ def write_rows(
     return [_measured(engine.io, location, schema, settings, floats) for location, floats in written]
 
 
-def _row_group_rows(engine: Engine, target: Target, settings: WriteSettings) -> int:
+def _row_group_rows(engine: Engine, target: OutputTarget, settings: WriteSettings) -> int:
     row_bytes = max(1.0, target.expected_bytes / max(1, target.expected_rows))
     buffer = engine.resources.memory_limit_bytes / (4 * engine.resources.threads * _EXPANSION)
     # A file is closed after a row group: several to a file keep it close to its target.
@@ -233,7 +233,7 @@ def _copy(
     engine: Engine,
     rows: str,
     schema: Schema,
-    target: Target,
+    target: OutputTarget,
     settings: WriteSettings,
     order_by: str,
     row_group_rows: int,
@@ -284,7 +284,7 @@ def _copy(
     return written
 
 
-def _discard(engine: Engine, target: Target, path: str) -> None:
+def _discard(engine: Engine, target: OutputTarget, path: str) -> None:
     """Delete what a COPY that failed has written, as far as its names are known."""
     if not target.rolls:
         delete_files(engine.io, [f"{target.directory.rstrip('/')}/{path.rsplit('/', 1)[-1]}"])
@@ -307,7 +307,7 @@ def _write_arrow(
     engine: Engine,
     rows: str,
     schema: Schema,
-    target: Target,
+    target: OutputTarget,
     settings: WriteSettings,
     order_by: str,
     row_group_rows: int,

@@ -32,9 +32,9 @@ from autostream.lake.engine.copies.arrow_types import (
     with_storage,
 )
 from autostream.lake.engine.copies.avro_copies import open_avro
+from autostream.lake.engine.copies.map_promotion import promote, promoted
 from autostream.lake.engine.copies.orc_copies import open_far_orc
-from autostream.lake.engine.copies.promotion import promote, promoted
-from autostream.lake.engine.damage import Verdict, unreadable
+from autostream.lake.engine.damaged_files import Diagnosis, unreadable_error
 from autostream.lake.engine.duckdb_engine import VIRTUAL_COLUMNS
 
 
@@ -73,11 +73,11 @@ def convert_to_parquet(
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # the scratch file did not fit: nothing is wrong with the one read
-        raise unreadable(file, io, error) from error
+        raise unreadable_error(file, io, error) from error
 
 
 def _unsupported(file: LiveFile, what: str) -> AutostreamError:
-    return Verdict(damaged=False, words=f"holds {what}").error(f"{file.file_format.upper()} file {file.path}")
+    return Diagnosis(damaged=False, words=f"holds {what}").error(f"{file.file_format.upper()} file {file.path}")
 
 
 def _copy(opened: Opened, wanted: Schema, target: str, mapping: NameMapping | None, *, maps: bool) -> None:

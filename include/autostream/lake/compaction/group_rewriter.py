@@ -17,10 +17,11 @@ from autostream.errors import AutostreamError
 from autostream.iceberg.files import LiveFile, normalize_path
 from autostream.iceberg.manifests import data_file
 from autostream.iceberg.tables import full_name
-from autostream.lake.compaction.plan import CompactionPlan, FileGroup
-from autostream.lake.engine.damage import explain_failure
+from autostream.lake.compaction.compaction_plan import CompactionPlan, FileGroup
+from autostream.lake.engine.damaged_files import explain_failure
 from autostream.lake.engine.duckdb_engine import Engine, is_local, is_out_of_memory
-from autostream.lake.engine.merge import (
+from autostream.lake.engine.file_relations import Relations
+from autostream.lake.engine.live_rows import (
     DeadRows,
     count_dead,
     find_dead_rows,
@@ -31,14 +32,13 @@ from autostream.lake.engine.merge import (
 )
 from autostream.lake.engine.output_files import (
     FILE_PREFIX,
-    Target,
+    OutputTarget,
     WriteSettings,
     WrittenFile,
     delete_files,
     write_rows,
 )
-from autostream.lake.engine.relation import Relations
-from autostream.lake.engine.sorting import order_by
+from autostream.lake.engine.sort_order import order_by
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class GroupRewriter:
         return RewrittenGroup(group, outputs, sum(relations.rows[file.path] for file in group.files), deletable)
 
     def _merge(
-        self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
+        self, relations: Relations, group: FileGroup, target: OutputTarget, written: list[WrittenFile]
     ) -> tuple[int, int]:
         """Write the live rows; how many are deleted at least and at most."""
         try:
@@ -159,7 +159,7 @@ class GroupRewriter:
         return self._merge(relations, group, target, written)
 
     def _write_at_once(
-        self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
+        self, relations: Relations, group: FileGroup, target: OutputTarget, written: list[WrittenFile]
     ) -> tuple[int, int] | None:
         """Write the live rows in one pass; how many are deleted at least and at most, None if it was not possible."""
         limit = self._engine.resources.memory_limit_bytes
@@ -182,7 +182,7 @@ class GroupRewriter:
         return 0, most_deletable(group.files, deletes, relations.rows)
 
     def _write_in_passes(
-        self, relations: Relations, group: FileGroup, target: Target, written: list[WrittenFile]
+        self, relations: Relations, group: FileGroup, target: OutputTarget, written: list[WrittenFile]
     ) -> tuple[int, int]:
         dead = find_dead_rows(self._engine, relations, group.files, self._plan.state.index.deletes)
         self._write(relations, group.files, dead, target, written, range(group.input_files))
@@ -196,7 +196,7 @@ class GroupRewriter:
         relations: Relations,
         files: Sequence[LiveFile],
         dead: DeadRows,
-        target: Target,
+        target: OutputTarget,
         written: list[WrittenFile],
         chosen: Sequence[int],
     ) -> None:
@@ -212,12 +212,12 @@ class GroupRewriter:
             for half in (chosen[:middle], chosen[middle:]):
                 self._write(relations, files, dead, target, written, half)
 
-    def _target(self, group: FileGroup) -> Target:
+    def _target(self, group: FileGroup) -> OutputTarget:
         path = "/".join(map(_folder, self._plan.state.partition_path(group.partition_key)))
         name = f"{FILE_PREFIX}{self._run_id}-{group.number:05d}-"
         location = self._table.location_provider().new_data_location(name, _PartitionPath(path) if path else None)  # type: ignore[arg-type]
         directory, prefix = location.rsplit("/", 1)
-        return Target(
+        return OutputTarget(
             directory=directory,
             prefix=prefix,
             expected_bytes=group.input_bytes,
@@ -241,11 +241,11 @@ class GroupRewriter:
             **file.metrics,
         )
 
-    def _delete_outputs(self, target: Target, written: Sequence[WrittenFile]) -> None:
+    def _delete_outputs(self, target: OutputTarget, written: Sequence[WrittenFile]) -> None:
         delete_files(self._engine.io, [file.location for file in written])
         self._delete_partial_outputs(target, kept=())
 
-    def _delete_partial_outputs(self, target: Target, *, kept: Sequence[WrittenFile]) -> None:
+    def _delete_partial_outputs(self, target: OutputTarget, *, kept: Sequence[WrittenFile]) -> None:
         """Delete what a failed write left behind, on a local disk; elsewhere it is left to the orphan sweep."""
         if is_local(target.directory):
             whole = {normalize_path(file.location) for file in kept}

@@ -20,7 +20,7 @@ from pyiceberg.types import IcebergType, NestedField
 
 from autostream.iceberg.files import Content, LiveFile
 from autostream.lake.engine.duckdb_engine import Engine, sql_list
-from autostream.lake.engine.relation import ROWS, Relations
+from autostream.lake.engine.file_relations import ROWS, Relations
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
 from autostream.errors import DataError, DeniedError
-from autostream.lake.compaction.compact import compact_table
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.engine.duckdb_engine import Engine, read_parquet
-from autostream.lake.engine.filesystem import FileIOFileSystem
+from autostream.lake.engine.fileio_filesystem import FileIOFileSystem
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
 from tests.lake.remote import MemoryFileIO, remote_catalog, stored_paths
@@ -142,7 +142,7 @@ def test_threads_share_a_handle_but_not_its_position(tmp_path: Path) -> None:
 
 
 def test_a_file_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autostream.lake.engine.filesystem._FILES_REMEMBERED", 2)
+    monkeypatch.setattr("autostream.lake.engine.fileio_filesystem._FILES_REMEMBERED", 2)
     asked: list[str] = []
 
     class Counting(_DiskFileIO):

@@ -50,7 +50,7 @@ from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import UnsupportedTableError, UsageError
 from autostream.iceberg.state import read_state
 from autostream.lake.engine.casts import duckdb_type
-from autostream.lake.engine.where.predicate import (
+from autostream.lake.engine.where.expression import (
     bind_where,
     may_match,
     parse_where,

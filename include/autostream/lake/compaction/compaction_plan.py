@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autostream.errors import UsageError
 from autostream.iceberg.deletes import removable
-from autostream.iceberg.files import Content, LiveFile, PartitionKey
+from autostream.iceberg.files import Content, FileTest, LiveFile, PartitionKey
 from autostream.iceberg.state import TableState
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.sizes import format_size
 from autostream.spelling import one_of
-
-FileTest = Callable[[LiveFile], bool]
 
 
 @dataclass(frozen=True)

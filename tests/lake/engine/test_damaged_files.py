@@ -25,7 +25,7 @@ from autostream.errors import AutostreamError, DataError, ServiceError, Unsuppor
 from autostream.iceberg.files import Content, LiveFile
 from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.iceberg.state import read_state
-from autostream.lake.engine.damage import explain_failure, unreadable
+from autostream.lake.engine.damaged_files import explain_failure, unreadable_error
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
@@ -166,7 +166,7 @@ def test_files_of_one_reader(form: str, content: bytes | None, kind: type[Autost
     if content is not None:
         path.write_bytes(content)
     file = LiveFile(Content.DATA, str(path), form, (0, ()), 3, len(content or b""), 1)
-    told = unreadable(file, PyArrowFileIO(), ValueError("something odd"))
+    told = unreadable_error(file, PyArrowFileIO(), ValueError("something odd"))
     assert type(told) is kind
     assert str(path) in str(told)
     assert ("Restore it" in str(told)) is (kind is DataError)
@@ -176,7 +176,7 @@ def test_a_failed_checksum_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "file.orc"
     path.write_bytes(ORC)
     file = LiveFile(Content.DATA, str(path), "orc", (0, ()), 3, len(ORC), 1)
-    assert isinstance(unreadable(file, PyArrowFileIO(), OSError("zlib inflate failed")), DataError)
+    assert isinstance(unreadable_error(file, PyArrowFileIO(), OSError("zlib inflate failed")), DataError)
 
 
 def test_a_storage_that_fails_is_no_damage() -> None:
@@ -184,7 +184,7 @@ def test_a_storage_that_fails_is_no_damage() -> None:
         raise PermissionError(13, "Permission denied")
 
     io: Any = SimpleNamespace(new_input=lambda _: SimpleNamespace(exists=refuse))
-    told = unreadable(LiveFile(Content.DATA, "s3://b/x", "orc", (0, ()), 1, 1, 1), io, OSError("x"))
+    told = unreadable_error(LiveFile(Content.DATA, "s3://b/x", "orc", (0, ()), 1, 1, 1), io, OSError("x"))
     assert isinstance(told, ServiceError)
     assert "Restore" not in str(told)
 

@@ -58,15 +58,13 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import UsageError
-from autostream.iceberg.files import LiveFile
+from autostream.iceberg.files import FileTest, LiveFile
 from autostream.iceberg.manifests import partition_type
 from autostream.iceberg.proven_metrics import ProvenMetrics
 from autostream.iceberg.state import is_unpartitioned
 from autostream.lake.engine.casts import duckdb_type
-from autostream.lake.engine.where.columns import explain_misfit, require_texts_in_patterns
-from autostream.lake.engine.where.faults import EXAMPLE, Fault, find_fault, point_at
-
-FileTest = Callable[[LiveFile], bool]
+from autostream.lake.engine.where.column_misfits import explain_misfit, require_texts_in_patterns
+from autostream.lake.engine.where.syntax_faults import EXAMPLE, Fault, find_fault, point_at
 
 
 def parse_where(

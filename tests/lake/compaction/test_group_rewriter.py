@@ -33,14 +33,14 @@ from pyiceberg.types import (
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import DataError
 from autostream.iceberg.state import read_state
-from autostream.lake.compaction import rewrite
-from autostream.lake.compaction.compact import plan_compaction
-from autostream.lake.compaction.options import CompactionOptions
-from autostream.lake.compaction.rewrite import GroupRewriter
+from autostream.lake.compaction import group_rewriter
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.group_rewriter import GroupRewriter
+from autostream.lake.compaction.table_compaction import plan_compaction
 from autostream.lake.engine.duckdb_engine import Engine
-from autostream.lake.engine.merge import find_dead_rows, fits_at_once, live_rows, live_rows_at_once
+from autostream.lake.engine.file_relations import Relations
+from autostream.lake.engine.live_rows import find_dead_rows, fits_at_once, live_rows, live_rows_at_once
 from autostream.lake.engine.output_files import delete_files
-from autostream.lake.engine.relation import Relations
 from autostream.lake.scan import scan_table
 from tests.lake.files import equality
 from tests.lake.writing import engine_in
@@ -54,7 +54,7 @@ from tests.support.upserts import SHAPES, random_upserts
 @pytest.fixture(params=["one pass", "two passes"])
 def passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to merge, whatever the size of the deletes."""
-    monkeypatch.setattr(rewrite, "fits_at_once", lambda *_: request.param == "one pass")
+    monkeypatch.setattr(group_rewriter, "fits_at_once", lambda *_: request.param == "one pass")
 
 
 def refreshed(table: Table) -> Table:
@@ -163,7 +163,7 @@ def test_how_much_fits_at_once(deletes: list[Any], limit: int, fits: bool) -> No
 def test_running_out_of_memory_in_one_pass_goes_on_in_two(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = Orders(lake, "db.t")
     orders.checkpoint(3)
-    write_rows, relations = rewrite.write_rows, []
+    write_rows, relations = group_rewriter.write_rows, []
 
     def starved(engine: Engine, rows: str, schema: Schema, target: Any, *args: Any, **more: Any) -> Any:
         relations.append(rows)
@@ -174,7 +174,7 @@ def test_running_out_of_memory_in_one_pass_goes_on_in_two(lake: SqlCatalog, monk
             raise duckdb.OutOfMemoryException("Out of Memory Error: by design")
         return write_rows(engine, rows, schema, target, *args, **more)
 
-    monkeypatch.setattr(rewrite, "write_rows", starved)
+    monkeypatch.setattr(group_rewriter, "write_rows", starved)
     table = orders.load()
     assert compact(table).status == "committed"
     assert "max(_seq)" in relations[0]

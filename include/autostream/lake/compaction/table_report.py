@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from autostream.iceberg.files import Content, LiveFile, PartitionKey
 from autostream.iceberg.state import Contradiction, TableState
-from autostream.lake.compaction.compact import FileCounts
-from autostream.lake.compaction.plan import CompactionPlan, DataFileView, FileGroup, view_files
+from autostream.lake.compaction.compaction_plan import CompactionPlan, DataFileView, FileGroup, view_files
+from autostream.lake.compaction.compaction_result import FileCounts
 
 _EMPTY_COMMITS: Final = "flink.max-continuous-empty-commits"
 _WRITER_STATE: Final = "autostream.watermark.writer-state."

@@ -28,7 +28,7 @@ _CORRUPT = ("checksum", "crc", "corrupt", "decompress", "inflate", "sync marker"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Diagnosis:
     """What is the matter with a file.
 
     Attributes:
@@ -48,7 +48,7 @@ class Verdict:
         return UnsupportedFileError(f"{named} {self.words}. Nothing was changed. {_ANOTHER_ENGINE}")
 
 
-_ENCRYPTED = Verdict(False, "is encrypted (Parquet modular encryption), which this version cannot read")
+_ENCRYPTED = Diagnosis(False, "is encrypted (Parquet modular encryption), which this version cannot read")
 
 
 def explain_failure(
@@ -76,7 +76,7 @@ def explain_failure(
     )
 
 
-def examine(engine: Engine, file: LiveFile, io: FileIO) -> Verdict | None:
+def examine(engine: Engine, file: LiveFile, io: FileIO) -> Diagnosis | None:
     """Return what is the matter with a file, None if nothing is found.
 
     Raises:
@@ -92,7 +92,7 @@ def examine(engine: Engine, file: LiveFile, io: FileIO) -> Verdict | None:
     return None
 
 
-def unreadable(file: LiveFile, io: FileIO, error: Exception) -> AutostreamError:
+def unreadable_error(file: LiveFile, io: FileIO, error: Exception) -> AutostreamError:
     """Return what to tell of an ORC or Avro file that its only reader failed at, or of Parquet that the second did."""
     named = f"{file.file_format.upper()} file {file.path}"
     try:
@@ -102,13 +102,13 @@ def unreadable(file: LiveFile, io: FileIO, error: Exception) -> AutostreamError:
     if found is None:
         twice = file.file_format == "parquet" and not _is_not_known(error)
         corrupt = twice or any(sign in str(error).lower() for sign in _CORRUPT)
-        found = Verdict(corrupt, f"cannot be read ({type(error).__name__}: {words(error)})")
+        found = Diagnosis(corrupt, f"cannot be read ({type(error).__name__}: {words(error)})")
         if not corrupt:
-            found = Verdict(False, f"{found.words}; it is as long as its manifest says, begins and ends as it should")
+            found = Diagnosis(False, f"{found.words}; it is as long as its manifest says, begins and ends as it should")
     return found.error(named)
 
 
-def find_damage(file: LiveFile, io: FileIO) -> Verdict | None:
+def find_damage(file: LiveFile, io: FileIO) -> Diagnosis | None:
     """Look at what any reader would: is it there, as long as it was, and does it begin and end as its format says?
 
     Raises:
@@ -117,7 +117,7 @@ def find_damage(file: LiveFile, io: FileIO) -> Verdict | None:
     source = io.new_input(file.path)
     try:
         if not source.exists():
-            return Verdict(True, "is missing")
+            return Diagnosis(True, "is missing")
         size = len(source)
         with source.open(seekable=True) as stream:
             head = stream.read(8)
@@ -125,7 +125,7 @@ def find_damage(file: LiveFile, io: FileIO) -> Verdict | None:
             tail = stream.read(256)
             broken = _ends_early(stream) if file.file_format == "avro" and head.startswith(b"Obj\x01") else ""
     except FileNotFoundError:
-        return Verdict(True, "is missing")
+        return Diagnosis(True, "is missing")
     except OSError as error:
         raise ServiceError(f"the storage does not give it: {error}. Check the storage, then try again.") from error
     if file.file_format == "parquet" and (head.startswith(b"PARE") or tail.endswith(b"PARE")):
@@ -138,10 +138,10 @@ def find_damage(file: LiveFile, io: FileIO) -> Verdict | None:
     if well_formed.get(file.file_format, True):
         return None
     if other := next((name for name, sound in well_formed.items() if sound), None):
-        return Verdict(False, f"is in {other.upper()}, though its manifest says {file.file_format.upper()}")
+        return Diagnosis(False, f"is in {other.upper()}, though its manifest says {file.file_format.upper()}")
     if size != file.size_bytes > 0:
-        return Verdict(True, f"is {size} bytes long, its manifest says {file.size_bytes}")
-    return Verdict(
+        return Diagnosis(True, f"is {size} bytes long, its manifest says {file.size_bytes}")
+    return Diagnosis(
         True, f"cannot be read: {broken or f'it does not begin and end as a file in {file.file_format.upper()} does'}"
     )
 
@@ -157,7 +157,7 @@ def _ends_early(stream: object) -> str:
     return ""
 
 
-def _second_opinion(engine: Engine, file: LiveFile, io: FileIO, first: Exception) -> Verdict:
+def _second_opinion(engine: Engine, file: LiveFile, io: FileIO, first: Exception) -> Diagnosis:
     """Return what a reader that has nothing in common with the engine makes of a Parquet file."""
     both = f"DuckDB {duckdb.__version__} ({words(first)})"
     try:
@@ -171,10 +171,10 @@ def _second_opinion(engine: Engine, file: LiveFile, io: FileIO, first: Exception
             return _ENCRYPTED
         both += f" and PyArrow ({words(error)})"
         if _is_not_known(first) or _is_not_known(error):
-            return Verdict(False, f"holds what this version cannot read: {both}")
-        return Verdict(True, f"cannot be read: {both}")
+            return Diagnosis(False, f"holds what this version cannot read: {both}")
+        return Diagnosis(True, f"cannot be read: {both}")
     limit = describe_limit(engine, file, names, str(first))
-    return Verdict(False, f"holds {limit}; PyArrow reads it, so it is sound", read_by_another=True)
+    return Diagnosis(False, f"holds {limit}; PyArrow reads it, so it is sound", read_by_another=True)
 
 
 def _is_not_known(error: Exception) -> bool:

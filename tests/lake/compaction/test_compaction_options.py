@@ -3,7 +3,7 @@
 import pytest
 
 from autostream.errors import ConfigurationError
-from autostream.lake.compaction.options import CompactionOptions
+from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.sizes import MIB
 
 PREFIX = "autostream.compaction."

@@ -51,7 +51,7 @@ from pyiceberg.types import (
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import UnsupportedTableError
 from autostream.lake.engine.duckdb_engine import Engine
-from autostream.lake.engine.sorting import order_by
+from autostream.lake.engine.sort_order import order_by
 from tests.lake.writing import arrow_rows, engine_in, relation
 from tests.support.lakes import ORDERS, Orders, compact
 

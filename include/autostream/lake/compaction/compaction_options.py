@@ -10,8 +10,8 @@ from autostream.errors import ConfigurationError
 from autostream.sizes import GIB, MIB, parse_size
 from autostream.spelling import one_of
 
-PREFIX: Final = "autostream.compaction."
-ENABLED: Final = PREFIX + "enabled"
+PROPERTY_PREFIX: Final = "autostream.compaction."
+ENABLED: Final = PROPERTY_PREFIX + "enabled"
 
 TARGET_FILE_SIZE: Final = "write.target-file-size-bytes"
 
@@ -144,8 +144,12 @@ class CompactionOptions:
             values["target_file_size_bytes"] = _parse(
                 "target-file-size-bytes", properties[TARGET_FILE_SIZE], f"Table property {TARGET_FILE_SIZE}"
             )
-        stated = {key.removeprefix(PREFIX): value for key, value in properties.items() if key.startswith(PREFIX)}
-        for source, label in ((stated, f"Table property {PREFIX}"), (overrides or {}, "Option ")):
+        stated = {
+            key.removeprefix(PROPERTY_PREFIX): value
+            for key, value in properties.items()
+            if key.startswith(PROPERTY_PREFIX)
+        }
+        for source, label in ((stated, f"Table property {PROPERTY_PREFIX}"), (overrides or {}, "Option ")):
             for name, text in source.items():
                 attribute = _attribute(name, label)
                 values[attribute] = _parse(name, text, label + name)

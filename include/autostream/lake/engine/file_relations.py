@@ -26,18 +26,7 @@ from autostream.errors import AutostreamError, ConfigurationError, DataError, In
 from autostream.iceberg.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID, LiveFile
 from autostream.iceberg.manifests import field_type
 from autostream.lake.engine.casts import as_key, duckdb_type
-from autostream.lake.engine.copies.readable_copies import convert_to_parquet
-from autostream.lake.engine.damage import examine
-from autostream.lake.engine.duckdb_engine import (
-    FIXED,
-    VIRTUAL_COLUMNS,
-    Engine,
-    PhysicalField,
-    read_parquet,
-    sql_list,
-    text,
-)
-from autostream.lake.engine.projection import (
+from autostream.lake.engine.column_projection import (
     MAP_REBUILT,
     Columns,
     field_path,
@@ -47,7 +36,18 @@ from autostream.lake.engine.projection import (
     unidentified,
     with_mapped_ids,
 )
-from autostream.lake.engine.where.predicate import sql_literal
+from autostream.lake.engine.copies.readable_copies import convert_to_parquet
+from autostream.lake.engine.damaged_files import examine
+from autostream.lake.engine.duckdb_engine import (
+    FIXED,
+    VIRTUAL_COLUMNS,
+    Engine,
+    PhysicalField,
+    read_parquet,
+    sql_list,
+    text,
+)
+from autostream.lake.engine.where.expression import sql_literal
 
 logger = logging.getLogger(__name__)
 
