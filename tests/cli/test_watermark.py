@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from autostream.cli import watermark
 from autostream.cli.watermark import app
 from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DeniedError, TimedOutError, UsageError
 from autostream.times import FOREVER_MS, parse_instant
-from autostream.watermark import waiting
 from autostream.watermark.codec import Report, advance
 from autostream.watermark.publish import publish
 from tests.support.catalogs import IDS
+from tests.support.clocks import FakeClock
 from tests.support.commands import autostream
 
 T = "2026-11-23T02:00:00Z"
@@ -269,33 +268,7 @@ def test_a_user_without_a_name_is_a_number(table: SqlCatalog, monkeypatch: pytes
 # ------------------------------------------------------------------------------------------------ wait
 
 
-class Clock:
-    """Time that passes only by sleeping; something may happen meanwhile."""
-
-    time_ns = staticmethod(time.time_ns)
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-        self.then: dict[int, Any] = {}
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.slept.append(seconds)
-        self.then.pop(len(self.slept), lambda: None)()
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr(waiting, "time", found)
-    return found
-
-
-def test_a_property_that_is_still_to_come_completes_nothing(table: SqlCatalog, clock: Clock) -> None:
+def test_a_property_that_is_still_to_come_completes_nothing(table: SqlCatalog, clock: FakeClock) -> None:
     with table.load_table("db.t").transaction() as change:
         change.set_properties({"autostream.watermark": "20261125020000"})
     result = CliRunner().invoke(app, ["get", "lake.db.t"])
@@ -311,7 +284,7 @@ def test_seconds_are_a_number(table: SqlCatalog, option: str, seconds: str) -> N
     assert (result.exit_code, f"Invalid value for '{option}'" in result.stderr) == (2, True)
 
 
-def test_what_is_waited_for_comes_meanwhile(table: SqlCatalog, clock: Clock) -> None:
+def test_what_is_waited_for_comes_meanwhile(table: SqlCatalog, clock: FakeClock) -> None:
     def reach(text: str) -> None:
         report = Report("x", parse_instant(text))
         publish(table.load_table("db.t"), lambda p: advance(p, [report], now_ms=T_MS))
@@ -322,7 +295,7 @@ def test_what_is_waited_for_comes_meanwhile(table: SqlCatalog, clock: Clock) -> 
     assert clock.slept == [7, 7, 7]
 
 
-def test_waiting_ends_when_its_time_is_up(table: SqlCatalog, clock: Clock) -> None:
+def test_waiting_ends_when_its_time_is_up(table: SqlCatalog, clock: FakeClock) -> None:
     with pytest.raises(TimedOutError, match=r"Not complete within 12 s: lake\.db\.t: its watermark is not known"):
         run("wait", "lake.db.t", "--until", T, "--timeout", "12", "--poll", "5")
     assert clock.slept == [5, 5, 2]
@@ -344,7 +317,7 @@ def test_waiting_ends_when_its_time_is_up(table: SqlCatalog, clock: Clock) -> No
     ],
 )
 def test_what_may_be_waited_for(
-    table: SqlCatalog, clock: Clock, arguments: tuple[str, ...], met: bool, need: str
+    table: SqlCatalog, clock: FakeClock, arguments: tuple[str, ...], met: bool, need: str
 ) -> None:
     table.create_table("db.u", IDS)
     set_writer("x", T)
@@ -363,18 +336,20 @@ def test_what_may_be_waited_for(
         (("--hour", "soon"), "Invalid time 'soon'"),
     ],
 )
-def test_what_cannot_be_waited_for(table: SqlCatalog, clock: Clock, arguments: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_waited_for(table: SqlCatalog, clock: FakeClock, arguments: tuple[str, ...], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         run("wait", "lake.db.t", *arguments)
 
 
-def test_a_table_that_is_not_there_is_not_waited_for(table: SqlCatalog, clock: Clock) -> None:
+def test_a_table_that_is_not_there_is_not_waited_for(table: SqlCatalog, clock: FakeClock) -> None:
     with pytest.raises(UsageError, match=r"lake\.db\.missing does not exist"):
         run("wait", "lake.db.t", "lake.db.missing", "--until", T)
     assert clock.slept == []
 
 
-def test_a_catalog_that_is_down_is_waited_for(table: SqlCatalog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_catalog_that_is_down_is_waited_for(
+    table: SqlCatalog, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     set_writer("x", T)
     uri = table.properties["uri"]
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", "sqlite:////nowhere/lake.db")

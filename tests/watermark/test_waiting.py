@@ -1,15 +1,14 @@
 """One step of a wait, and the loop of who may block; time passes by pausing only."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 
 from autostream.errors import DeniedError, TimedOutError, UsageError
-from autostream.watermark import waiting
 from autostream.watermark.conditions import Condition, Quantifier
 from autostream.watermark.marks import TableMark
-from autostream.watermark.waiting import MarkReading, Outcome, require_met, step, wait_until
+from autostream.watermark.waiting import MarkReading, Outcome, Step, require_met, step, wait_until
+from tests.support.clocks import FakeClock
 
 A, B = "lake.db.a", "lake.db.b"
 UNTIL = 3_600_000
@@ -67,20 +66,18 @@ def test_any_table_will_do_though_another_was_never_looked_at() -> None:
 # ------------------------------------------------------------------------------------------------ the loop
 
 
-class Tables:
+class World:
     """A table that gets further with each pause."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *readings: MarkReading) -> None:
-        self.pauses: list[float] = []
-        self.told: list[str] = []
+    def __init__(self, clock: FakeClock, readings: tuple[MarkReading, ...]) -> None:
+        self.clock = clock
         self.readings = readings
-        clock = SimpleNamespace(sleep=self.pauses.append, monotonic=lambda: sum(self.pauses))
-        monkeypatch.setattr(waiting, "time", clock)
+        self.told: list[str] = []
 
     def read(self, table: str) -> MarkReading:
-        return self.readings[min(len(self.pauses), len(self.readings) - 1)]
+        return self.readings[min(len(self.clock.slept), len(self.readings) - 1)]
 
-    def wait(self, timeout_seconds: float | None = None) -> waiting.Step:
+    def wait(self, timeout_seconds: float | None = None) -> Step:
         condition = Condition(tables=(A,), until_ms=UNTIL)
         return wait_until(
             condition, self.read, timeout_seconds=timeout_seconds, poll_seconds=7, report=self.told.append
@@ -88,32 +85,32 @@ class Tables:
 
 
 @pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tables]:
-    return lambda *readings: Tables(monkeypatch, *readings)
+def world(clock: FakeClock) -> Callable[..., World]:
+    return lambda *readings: World(clock, readings)
 
 
-def test_it_looks_until_the_tables_are_complete(tables: Callable[..., Tables]) -> None:
-    world = tables(DOWN, at(0), at(0), at(UNTIL))
-    found = world.wait()
+def test_it_looks_until_the_tables_are_complete(world: Callable[..., World]) -> None:
+    waiting = world(DOWN, at(0), at(0), at(UNTIL))
+    found = waiting.wait()
     assert require_met(found, timeout_seconds=None).watermark_ms == UNTIL
-    assert world.pauses == [7, 7, 7]
-    assert ["it is down" in text for text in world.told] == [True, False]
+    assert waiting.clock.slept == [7, 7, 7]
+    assert ["it is down" in text for text in waiting.told] == [True, False]
 
 
-def test_it_ends_when_the_time_is_up(tables: Callable[..., Tables]) -> None:
-    world = tables(at(0))
-    found = world.wait(timeout_seconds=12)
-    assert (found.outcome, world.pauses) == (Outcome.LATE, [7, 5])
+def test_it_ends_when_the_time_is_up(world: Callable[..., World]) -> None:
+    waiting = world(at(0))
+    found = waiting.wait(timeout_seconds=12)
+    assert (found.outcome, waiting.clock.slept) == (Outcome.LATE, [7, 5])
     with pytest.raises(TimedOutError, match=rf"Not complete within 12 s: {A}: watermark 00:00"):
         require_met(found, timeout_seconds=12)
 
 
-def test_without_time_it_looks_once(tables: Callable[..., Tables]) -> None:
-    assert tables(at(UNTIL)).wait(timeout_seconds=0).outcome is Outcome.MET
+def test_without_time_it_looks_once(world: Callable[..., World]) -> None:
+    assert world(at(UNTIL)).wait(timeout_seconds=0).outcome is Outcome.MET
 
 
-def test_what_does_not_exist_ends_it_at_once(tables: Callable[..., Tables]) -> None:
-    world = tables(at(0), MarkReading(None, f"Table {A} does not exist.", refusal=UsageError))
+def test_what_does_not_exist_ends_it_at_once(world: Callable[..., World]) -> None:
+    waiting = world(at(0), MarkReading(None, f"Table {A} does not exist.", refusal=UsageError))
     with pytest.raises(UsageError, match="does not exist"):
-        world.wait()
-    assert world.pauses == [7]
+        waiting.wait()
+    assert waiting.clock.slept == [7]

@@ -6,11 +6,11 @@ command line and the library; the sensor and the trigger of the Airflow face, wh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autostream import times
 from autostream.errors import AutostreamError, TimedOutError
 from autostream.watermark.conditions import Answer, Condition, judge
 from autostream.watermark.marks import TableMark
@@ -121,11 +121,11 @@ def wait_until(
     Raises:
         AutostreamError: Waiting makes no sense, as for a table that does not exist.
     """
-    began = time.monotonic()
+    began = times.monotonic()
     told = ""
     while True:
         readings = {table: read(table) for table in condition.tables}
-        left = None if timeout_seconds is None else began + timeout_seconds - time.monotonic()
+        left = None if timeout_seconds is None else began + timeout_seconds - times.monotonic()
         found = step(condition, readings, told=told, left_seconds=left, poll_seconds=poll_seconds)
         if found.outcome is Outcome.MET:
             return found
@@ -134,7 +134,7 @@ def wait_until(
             report(told)
         if found.outcome is not None:
             return found
-        time.sleep(found.pause_seconds)
+        times.sleep(found.pause_seconds)
 
 
 def require_met(found: Step, *, timeout_seconds: float | None) -> Answer:
