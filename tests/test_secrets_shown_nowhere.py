@@ -14,7 +14,8 @@ from pyiceberg.utils.config import Config
 from autostream.cli.main import run
 from autostream.cli.output import configure_logging
 from autostream.lake.compaction.outcomes import outcome_of_error
-from autostream_airflow import marks, worker
+from autostream.watermark.reading.mark_reader import describe_failure
+from autostream_airflow import worker
 
 AT = "127.0.0.1:1"  # nobody listens there
 HIDDEN = [f"hidden{number:02}" for number in range(20)]
@@ -89,7 +90,7 @@ def tasks() -> str:
     catalogs = [{"catalog": name, "properties": {}} for name in ("sql", "rest", "hive", "odd")]
     answers = [worker.answer({"action": "list", **catalog}) for catalog in catalogs]
     answers.append(outcome_of_error("t", ValueError(SETTINGS["AUTOSTREAM_DATABASE__URL"])))
-    return json.dumps(answers) + marks.describe(ValueError(SETTINGS["PYICEBERG_CATALOG__REST__URI"]))
+    return json.dumps(answers) + describe_failure(ValueError(SETTINGS["PYICEBERG_CATALOG__REST__URI"]))
 
 
 @pytest.mark.parametrize(
