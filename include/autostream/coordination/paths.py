@@ -41,6 +41,7 @@ class Paths:
 
         ROOT/locks/CATALOG/TABLE/lock-UUID-SEQUENCE    ephemeral; the lowest sequence holds the lock, the others wait
         ROOT/broken/CATALOG/TABLE/lock-UUID-SEQUENCE   who broke that lock, when and why
+        ROOT/values/SPACE/KEY                          a value; its version is the node's
 
     Attributes:
         root: Node below which all is kept, without a slash at its end.
@@ -69,6 +70,14 @@ class Paths:
     def broken_of(self, key: LockKey) -> str:
         """Parent of the records of a table's broken locks."""
         return f"{self.broken}/{quote(key.catalog)}/{quote(key.table)}"
+
+    def values(self, space: str) -> str:
+        """Parent of the values of one purpose."""
+        return f"{self.root}/values/{quote(space)}"
+
+    def value(self, space: str, key: str) -> str:
+        """Node of a value; stays when the value is deleted."""
+        return f"{self.values(space)}/{quote(key)}"
 
 
 @dataclass(frozen=True, order=True)
