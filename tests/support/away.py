@@ -41,7 +41,7 @@ def away(way: str) -> Iterator[int]:
                 pass
         connection.close()
 
-    with _listening(serve) as port:
+    with listening(serve) as port:
         yield port
     for connection in kept:
         connection.close()
@@ -54,7 +54,8 @@ _ANSWERS = {
 
 
 @contextmanager
-def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Run a server that serves each connection in a thread of its own; give its port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def accept() -> None:
@@ -127,5 +128,5 @@ def metastore() -> Iterator[tuple[Metastore, int]]:
         except TTransportException:
             connection.close()
 
-    with _listening(serve) as port:
+    with listening(serve) as port:
         yield handler, port

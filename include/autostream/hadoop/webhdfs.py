@@ -216,7 +216,7 @@ class WebHdfs:
     def _require_not_inside(self, source: str, target: str) -> None:
         """Undo a rename that went into a directory called ``target``, as it does without the option."""
         inside = f"{target.rstrip('/')}/{source.rsplit('/', 1)[1]}"
-        if self.exists(inside):
+        if self.status(target).is_directory and self.exists(inside):  # below a file HDFS denies to look
             self._transport.json("PUT", "RENAME", inside, {"destination": source}, repeatable=False)
             raise ExistingFileError(f"{target} is a directory in HDFS: {source} was not renamed to it.")
 
