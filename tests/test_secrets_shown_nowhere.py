@@ -78,7 +78,7 @@ def command(*arguments: str, **environ: str) -> str:
 def page(path: str) -> str:
     from fastapi.testclient import TestClient
 
-    from autostream.console.app import create_app
+    from autostream.console.alone import create_app
 
     configure_logging(2)  # as `autostream serve` does
     with TestClient(create_app(), base_url="http://localhost", raise_server_exceptions=False) as client:

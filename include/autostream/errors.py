@@ -1,4 +1,4 @@
-"""The errors that autostream raises, each with the exit code of the command that ends by it.
+"""The errors that autostream raises, each with the exit code of the command and the HTTP status that it ends with.
 
 A message says what was wrong, with which value of which thing, and what to do about it.
 """
@@ -15,6 +15,8 @@ class AutostreamError(Exception):
     """
 
     exit_code: int = 1
+    http_status: int = 500
+    """What a request ends with; from 500 on the console logs the message, and tells only where in the log it is."""
     passes_by_itself: bool = False
     """Whether the same work, done again a little later, may well succeed; workflows then do it again."""
 
@@ -27,12 +29,20 @@ class UsageError(AutostreamError):
     """The caller asked for something that cannot be asked for: a bad argument, an unknown table."""
 
     exit_code = 2
+    http_status = 400
+
+
+class NotFoundError(UsageError):
+    """What was named does not exist."""
+
+    http_status = 404
 
 
 class ConfigurationError(AutostreamError):
     """A configured value, table property or connection is missing or wrong."""
 
     exit_code = 2
+    http_status = 422
 
 
 class UnsupportedTableError(ConfigurationError):
@@ -42,6 +52,8 @@ class UnsupportedTableError(ConfigurationError):
 class DataError(AutostreamError):
     """A file of the table is missing, truncated or says what the table's metadata contradicts."""
 
+    http_status = 422
+
 
 class InconsistentTableError(DataError):
     """The table's metadata contradicts itself or its sound files: a path live twice, a record count that is wrong."""
@@ -49,6 +61,8 @@ class InconsistentTableError(DataError):
 
 class UnsupportedFileError(AutostreamError):
     """A file is sound, but holds something that this version cannot read; says what, and which way round there is."""
+
+    http_status = 422
 
 
 class DefectError(AutostreamError):
@@ -58,6 +72,7 @@ class DefectError(AutostreamError):
 class ResourceError(AutostreamError):
     """Memory, disk or another local resource did not suffice."""
 
+    http_status = 503
     passes_by_itself = True
 
 
@@ -65,10 +80,13 @@ class ConflictError(AutostreamError):
     """Another writer changed what this work was built on; nothing was changed by us."""
 
     exit_code = 3
+    http_status = 409
 
 
 class CommitRefusedError(AutostreamError):
     """A catalog refuses a commit for a reason that stays: it would refuse it again. Nothing was changed."""
+
+    http_status = 409
 
 
 class LockLostError(ConflictError):
@@ -85,18 +103,21 @@ class NotReadyError(AutostreamError):
     """What was asked about is not ready, or not known, yet."""
 
     exit_code = 4
+    http_status = 409
 
 
 class DeniedError(AutostreamError):
     """A budget or a permission forbids it."""
 
     exit_code = 5
+    http_status = 403
 
 
 class TimedOutError(AutostreamError):
     """The allowed time passed first."""
 
     exit_code = 124
+    http_status = 504
 
 
 class LockTimeoutError(TimedOutError):
@@ -109,4 +130,5 @@ class ServiceError(AutostreamError):
     The message names the address, the operation and the remedy.
     """
 
+    http_status = 503
     passes_by_itself = True

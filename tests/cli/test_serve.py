@@ -52,7 +52,7 @@ def test_it_warns_where_others_can_reach_it(
     monkeypatch.setattr(module, "_require_free", lambda *_: None)  # names are asked of nobody
     serve("--host", host)
 
-    assert ("has no login" in caplog.text) == warned
+    assert ("has no login yet" in caplog.text) == warned
     assert started[0]["host"] == host
 
 

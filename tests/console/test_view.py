@@ -1,11 +1,13 @@
 import pytest
 
 from autostream.console import view
+from autostream.console.language import translator
 from autostream.times import FOREVER_MS
 from autostream.watermark.marks import Source, Status, TableMark, WriterMark
 
 NOW = 1_790_002_800_000
 MINUTE = 60_000
+t = translator("en")
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,7 @@ MINUTE = 60_000
     ],
 )
 def test_how_long_ago(ms: int | None, said: str) -> None:
-    assert view.ago(ms, NOW) == said
+    assert view.ago(ms, NOW, t) == said
 
 
 def test_the_writer_that_holds_a_table_back_is_first_and_retired_ones_are_last() -> None:
@@ -36,7 +38,7 @@ def test_the_writer_that_holds_a_table_back_is_first_and_retired_ones_are_last()
         ),
     )
 
-    rows = view.writers(mark, NOW)
+    rows = view.writers(mark, NOW, t)
 
     assert [row["name"] for row in rows] == ["slow", "fast", "retired", "new"]
     assert [row["name"] for row in rows if row["holds_back"]] == ["slow"]
@@ -44,4 +46,4 @@ def test_the_writer_that_holds_a_table_back_is_first_and_retired_ones_are_last()
 
 
 def test_one_writer_alone_holds_nothing_back() -> None:
-    assert not view.writers(TableMark("t", Source.WRITERS, 1, (WriterMark("w", 1),)), NOW)[0]["holds_back"]
+    assert not view.writers(TableMark("t", Source.WRITERS, 1, (WriterMark("w", 1),)), NOW, t)[0]["holds_back"]

@@ -19,7 +19,7 @@ app = typer.Typer()
 
 _NEEDED = ("fastapi", "jinja2", "uvicorn")
 # By name, for commands do not import the console, nor the console commands.
-_FACTORY = "autostream.console.app:create_app"
+_FACTORY = "autostream.console.alone:create_app"
 
 _logger = logging.getLogger(__name__)
 
@@ -31,8 +31,7 @@ def serve(
 ) -> None:
     """Serve the console: tables and their watermarks as web pages and by REST, read-only, until it is stopped.
 
-    It has no login of its own: whoever reaches it sees what the catalogs show to this account. Therefore it listens to
-    this machine alone, unless --host says otherwise; before others let it be reached through a proxy that knows them.
+    It has no login of its own yet, so it answers only whoever is on this machine.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
@@ -44,7 +43,7 @@ def serve(
 
     load_settings()  # what is wrong with them is said now, not by the server
     if not _is_local(host):
-        _logger.warning("The console has no login: whoever reaches %s:%s can read it.", host, port)
+        _logger.warning("The console has no login yet: requests to %s:%s from other machines are refused.", host, port)
     _logger.info("serving at http://%s:%s", f"[{host}]" if ":" in host else host, port)
     interrupts.leave_behind("The console is stopped.")
     uvicorn.run(_FACTORY, factory=True, host=host, port=port, log_config=None)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -16,30 +13,14 @@ from pyiceberg.table import Table
 
 from autostream.catalogs import list_tables, open_catalog, open_table
 from autostream.config import pyiceberg_catalogs
-from autostream.errors import AutostreamError, ConfigurationError, UsageError
-from autostream.masking import mask
+from autostream.console.problems import UnavailableError, logged, unavailable
+from autostream.errors import AutostreamError, ConfigurationError, NotFoundError, UsageError
 from autostream.names import TableName
 from autostream.watermark.marks import TableMark
 from autostream.watermark.reading.table_marks import mark_of
 
-BAD_REQUEST: Final = 400
-NOT_FOUND: Final = 404
-UNPROCESSABLE: Final = 422
-UNAVAILABLE: Final = 503
-
-_logger = logging.getLogger(__name__)
-
 _READERS: Final = 8
 _MOST_SECONDS: Final = 5.0
-
-
-class Refusal(Exception):
-    """Why there is no answer, as an HTTP status and a message without secrets."""
-
-    def __init__(self, status: int, message: object) -> None:
-        """Keep both; secrets are hidden."""
-        super().__init__(mask(str(message)))
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -64,17 +45,18 @@ class Tables:
         """Return a table as it is now, and its full name.
 
         Raises:
-            Refusal: 404 where there is no such table, 503 where its catalog or metadata cannot be read.
+            NotFoundError: There is no such table.
+            UnavailableError: Its catalog or metadata cannot be read.
         """
         try:
             name = TableName.parse(text)
         except UsageError as error:
-            raise Refusal(NOT_FOUND, error) from error
+            raise NotFoundError(str(error)) from error
         catalog = self._catalog(name.catalog)
         try:
             return open_table(name, catalog=catalog), str(name)
         except UsageError as error:
-            raise Refusal(NOT_FOUND, error) from error
+            raise NotFoundError(str(error)) from error
         except AutostreamError as error:
             self._forget(name.catalog, catalog)
             raise unavailable(f"Table {name} cannot be read.") from error
@@ -83,7 +65,8 @@ class Tables:
         """Return how complete a table is.
 
         Raises:
-            Refusal: as ``load``; 422 where a property of the table is wrong.
+            NotFoundError, UnavailableError: As `load`.
+            ConfigurationError: A property of the table is wrong.
         """
         table, name = self.load(text)
         return mark(table, name)
@@ -98,8 +81,8 @@ class Tables:
         for catalog in pyiceberg_catalogs():
             try:
                 names += [str(name) for name in list_tables(self._catalog(catalog), catalog) if pick(str(name))]
-            except Refusal as refusal:
-                problems.append(str(refusal))
+            except UnavailableError as error:
+                problems.append(str(error))
             except Exception:  # each catalog fails in its own way, and must not hide the others
                 self._forget(catalog)
                 problems.append(logged(f"Catalog {catalog!r} cannot be listed."))
@@ -118,8 +101,8 @@ class Tables:
     def _row(self, name: str) -> Row:
         try:
             return Row(name, self.mark(name))
-        except Refusal as refusal:
-            return Row(name, None, str(refusal))
+        except (NotFoundError, UnavailableError, ConfigurationError) as error:
+            return Row(name, None, str(error))
         except Exception:  # one broken table must not hide the others
             return Row(name, None, logged("It cannot be read."))
 
@@ -127,7 +110,7 @@ class Tables:
         configured = pyiceberg_catalogs()
         if name not in configured:
             known = ", ".join(configured) or "none"
-            raise Refusal(NOT_FOUND, f"No catalog {name!r} is configured. There are: {known}.")
+            raise NotFoundError(f"No catalog {name!r} is configured. There are: {known}.")
         with self._guard:
             opening = self._opening.setdefault(name, threading.Lock())
         with opening:
@@ -149,35 +132,16 @@ def mark(table: Table, name: str) -> TableMark:
     """Return how complete a loaded table is.
 
     Raises:
-        Refusal: 422 where a property of the table is wrong, 503 where its metadata cannot be read.
+        ConfigurationError: A property of the table is wrong.
+        UnavailableError: Its metadata cannot be read.
     """
     try:
         return mark_of(table, name)
-    except ConfigurationError as error:
-        raise Refusal(UNPROCESSABLE, error) from error
+    except ConfigurationError:
+        raise
     except AutostreamError as error:
         raise unavailable(f"The metadata of table {name} cannot be read.") from error
 
 
-def logged(what: str) -> str:
-    """Log the exception that is being handled, and return what may be shown of it: not its text, but where it is.
-
-    Texts of servers and drivers are for whoever runs the console, not for all who look at it.
-    """
-    entry = uuid.uuid4().hex[:8]
-    _logger.exception("%s (%s)", what, entry)
-    return f"{what} The console's log says why, at {entry}."
-
-
-def unavailable(what: str) -> Refusal:
-    """Log the exception that is being handled, and return the refusal for it."""
-    return Refusal(UNAVAILABLE, logged(what))
-
-
 def _done(future: Future[Row], name: str) -> Row:
     return future.result() if future.done() and not future.cancelled() else Row(name, None, "not read in time")
-
-
-def now_ms() -> int:
-    """Return the present, epoch ms."""
-    return time.time_ns() // 1_000_000

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from autostream.console.language import Translate
 from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
 from autostream.watermark.conditions import Answer
 from autostream.watermark.history.log import LogEntry
 from autostream.watermark.history.table_history import Completion
 from autostream.watermark.marks import Source, Status, TableMark, WriterMark, slowest
 
-_SOURCES: Final = {
-    Source.WRITERS: "reported by its writers",
-    Source.PROPERTY: "from table properties that another tool keeps",
-    Source.SUMMARY: "from the summaries of its snapshots",
-    Source.COLUMN: "estimated from a column's bounds",
-}
 _STATUS: Final = {Status.ACTIVE: "good", Status.CATCHING_UP: "waiting", Status.RETIRED: "quiet"}
 _KINDS: Final = {"advance": "", "join": "good", "retire": "quiet", "reset": "bad"}
 _NONE: Final = "–"
@@ -28,44 +23,47 @@ def instant(ms: int | None) -> str:
     return describe_instant(ms if ms >= FOREVER_MS else ms - ms % 1000)
 
 
-def ago(ms: int | None, now_ms: int) -> str:
+def ago(ms: int | None, now_ms: int, t: Translate) -> str:
     """Return how long ago an instant is, or how far ahead; empty where that says nothing."""
     if ms is None or ms >= FOREVER_MS:
         return ""
     passed = now_ms - ms
     if abs(passed) < 1000:
-        return "now"
-    return f"{describe_length(passed)} ago" if passed > 0 else f"{describe_length(-passed)} ahead"
+        return t("time.now")
+    return (
+        t("time.ago", length=describe_length(passed))
+        if passed > 0
+        else t("time.ahead", length=describe_length(-passed))
+    )
 
 
-def table_row(name: str, mark: TableMark | None, problem: str, now_ms: int) -> dict[str, Any]:
+def table_row(name: str, mark: TableMark | None, problem: str, now_ms: int, t: Translate) -> dict[str, Any]:
     """Return one row of the list of tables."""
     held = slowest(mark.writers) if mark and mark.source is Source.WRITERS and not mark.ended else None
     watermark_ms = mark.watermark_ms if mark else None
     return {
         "name": name,
         "watermark": instant(watermark_ms),
-        "ago": ago(watermark_ms, now_ms),
+        "ago": ago(watermark_ms, now_ms, t),
         "source": mark.source.value if mark and mark.source else "",
         "slowest": held.name if held else "",
         "problem": problem or (mark.problems[0] if mark and mark.problems else ""),
     }
 
 
-def mark(found: TableMark, now_ms: int) -> dict[str, Any]:
+def mark(found: TableMark, now_ms: int, t: Translate) -> dict[str, Any]:
     """Return what stands at the top of a table's page."""
-    source = _SOURCES[found.source] if found.source else "nobody reports one"
     return {
         "known": found.watermark_ms is not None,
         "ended": found.ended,
         "watermark": instant(found.watermark_ms),
         "iso": iso(found.watermark_ms) or "",
-        "ago": ago(found.watermark_ms, now_ms),
-        "source": source,
+        "ago": ago(found.watermark_ms, now_ms, t),
+        "source": t(f"table.source.{found.source.value if found.source else 'none'}"),
     }
 
 
-def writers(found: TableMark, now_ms: int) -> list[dict[str, Any]]:
+def writers(found: TableMark, now_ms: int, t: Translate) -> list[dict[str, Any]]:
     """Return the rows of a table's writers, the one that holds it back first."""
     held = slowest(found.writers)
     several = sum(writer.active for writer in found.writers) > 1
@@ -78,9 +76,9 @@ def writers(found: TableMark, now_ms: int) -> list[dict[str, Any]]:
         {
             "name": writer.name,
             "watermark": instant(writer.watermark_ms),
-            "ago": ago(writer.watermark_ms, now_ms),
+            "ago": ago(writer.watermark_ms, now_ms, t),
             "since": instant(writer.recorded_at_ms),
-            "since_ago": ago(writer.recorded_at_ms, now_ms),
+            "since_ago": ago(writer.recorded_at_ms, now_ms, t),
             "status": writer.status.value,
             "class": _STATUS[writer.status],
             "holds_back": several and writer is held,
@@ -91,12 +89,12 @@ def writers(found: TableMark, now_ms: int) -> list[dict[str, Any]]:
     ]
 
 
-def entry(item: LogEntry) -> dict[str, Any]:
+def entry(item: LogEntry, t: Translate) -> dict[str, Any]:
     """Return one row of the history."""
     details = [
         item.by,
-        f"job {item.job_id}" if item.job_id else "",
-        f"checkpoint {item.checkpoint_id}" if item.checkpoint_id is not None else "",
+        t("table.job", id=item.job_id) if item.job_id else "",
+        t("table.checkpoint", id=item.checkpoint_id) if item.checkpoint_id is not None else "",
         item.note,
     ]
     return {
@@ -109,12 +107,12 @@ def entry(item: LogEntry) -> dict[str, Any]:
     }
 
 
-def answer(given: Answer, completion: Completion | None) -> dict[str, Any]:
+def answer(given: Answer, completion: Completion | None, t: Translate) -> dict[str, Any]:
     """Return the answer to the question whether the table is complete up to some time."""
     return {
         "met": given.met,
         "class": "good" if given.met else "waiting",
-        "word": "complete" if given.met else "not complete yet",
+        "word": t("table.complete") if given.met else t("table.incomplete"),
         "explanation": given.explanation,
         "since": completion.explanation if completion and (completion.reached or completion.withdrawn) else "",
     }

@@ -1,0 +1,47 @@
+"""Long lists in parts: `limit` says how long a part is, `cursor` where it begins."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+from autostream.errors import UsageError
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", str, int)
+Limit = Annotated[int, Query(ge=1, le=1000, description="The most items to return.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the part before; none for the first part.")]
+
+
+class Page(BaseModel, Generic[Item]):
+    """A part of a list."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next part; null: this is the last.")
+
+
+def cursor_of(key: str | int) -> str:
+    """Return the cursor of what comes after an item with this key. What it is made of is nobody's concern."""
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def key_of(cursor: str | None, kind: type[Key]) -> Key | None:
+    """Return the key of a cursor; None for none.
+
+    Raises:
+        UsageError: It was not made by `cursor_of` for keys of this kind.
+    """
+    if cursor is None:
+        return None
+    try:
+        key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        key = None
+    if type(key) is not kind:
+        raise UsageError(f"Invalid cursor {cursor!r}. Send `next_cursor` of the part before as it is.")
+    return key

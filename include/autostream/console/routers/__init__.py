@@ -1,0 +1,13 @@
+"""The routes of the console: a module a package, each with a `router` that is registered here by one line."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from autostream.console.routers import general, tables, watermarks
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    general.router,
+    tables.router,
+    watermarks.router,
+)

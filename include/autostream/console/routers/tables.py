@@ -1,0 +1,82 @@
+"""The pages: all tables, and one table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
+from pyiceberg.table import Table
+
+from autostream.console import view
+from autostream.console.guard import READ
+from autostream.console.language import Translate
+from autostream.console.pages import render, translate
+from autostream.console.questions import Lateness, TablesOfApp, Until, Zone, asked, completion_of, condition_of
+from autostream.console.tables import mark
+from autostream.times import now_ms, parse_zone
+from autostream.watermark.conditions import Answer, Condition, judge
+from autostream.watermark.history.table_history import Completion, entries
+from autostream.watermark.marks import TableMark
+
+router = APIRouter(dependencies=[READ], default_response_class=HTMLResponse, include_in_schema=False)
+
+_MOST_TABLES: Final = 200
+_PAGE_ENTRIES: Final = 25
+# A page must not wait for a hundred files; those that are left are read when it is looked at again.
+_PAGE_FILES: Final = 20
+
+Words = Annotated[Translate, Depends(translate)]
+
+
+@router.get("/")
+def index(request: Request, tables: TablesOfApp, t: Words, q: str = "") -> Response:
+    """Show all tables, or those with a word in their name."""
+    word = q.strip().lower()
+    rows, count, problems = tables.overview(pick=lambda name: word in name.lower(), most=_MOST_TABLES)
+    now = now_ms()
+    context = {
+        "rows": [view.table_row(row.name, row.mark, row.problem, now, t) for row in rows],
+        "count": count,
+        "problems": problems,
+        "q": q,
+    }
+    return render(request, "index.html", context)
+
+
+@router.get("/tables/{table:name}")
+def page(
+    request: Request,
+    table: str,
+    tables: TablesOfApp,
+    t: Words,
+    until: Until = None,
+    lateness: Lateness = "0s",
+    time_zone: Zone = "UTC",
+) -> Response:
+    """Show how complete a table is, its writers, and what happened lately."""
+    # A form that is sent empty asks nothing.
+    condition = condition_of(table, until or None, lateness or "0s", parse_zone(time_zone))
+    loaded, name = tables.load(table)
+    found = mark(loaded, name)
+    answer, completion = _answers(condition, loaded, found)
+    recent = asked(lambda: entries(loaded, newest=_PAGE_ENTRIES, most_files=_PAGE_FILES))
+    now = now_ms()
+    context = {
+        "table": name,
+        "mark": view.mark(found, now, t),
+        "writers": view.writers(found, now, t),
+        "entries": [view.entry(item, t) for item in reversed(recent.entries)],
+        "problems": [*found.problems, *recent.problems],
+        "answer": view.answer(answer, completion, t) if answer else None,
+        "until": until or "",
+        "lateness": "" if lateness == "0s" else lateness,
+    }
+    return render(request, "table.html", context)
+
+
+def _answers(condition: Condition | None, table: Table, found: TableMark) -> tuple[Answer | None, Completion | None]:
+    if condition is None:
+        return None, None
+    answer = judge(condition, {found.table: found})
+    return answer, completion_of(table, condition.need_ms, most_files=_PAGE_FILES) if answer.met else None
