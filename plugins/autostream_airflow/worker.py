@@ -83,7 +83,7 @@ def _plan(request: Mapping[str, Any]) -> list[list[Any]] | None:
     """
     from autostream.catalogs import open_table
     from autostream.lake.compaction.compaction_options import CompactionOptions
-    from autostream.lake.compaction.table_compaction import plan_compaction
+    from autostream.lake.compaction.planning import plan_compaction
 
     table = open_table(request["table"], catalog=_catalog(request))
     options = CompactionOptions.from_properties(table.properties, request["options"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
+from autostream.catalogs.local_files import LocalFileIO, local_path
 from autostream.hadoop.accounts import PROXY_USER, acting_account
 from autostream.hadoop.settings import SCHEMES
 
@@ -24,6 +25,8 @@ HDFS_SCHEMES: Final = tuple(SCHEMES)
 FILE_IO: Final = "py-io-impl"
 WEBHDFS_IO: Final = "autostream.hadoop.fileio.WebHdfsFileIO"
 _LIBHDFS: Final = "hdfs."
+_ELSEWHERE: Final = ("DEFAULT_SCHEME", "DEFAULT_NETLOC")
+"""Properties by which PyIceberg finds a path without scheme somewhere else than on this machine."""
 
 
 class ActingCatalog(_Base):
@@ -73,6 +76,8 @@ class ActingCatalog(_Base):
         # PyIceberg's own way to HDFS needs Java's libraries; it is taken where its properties are set.
         if FILE_IO not in merged and has_owners(location) and not any(key.startswith(_LIBHDFS) for key in merged):
             merged[FILE_IO] = WEBHDFS_IO
+        if not {FILE_IO, *_ELSEWHERE} & merged.keys() and account is None and local_path(location):
+            return LocalFileIO(merged)
         return load_file_io(merged if account is None else {**merged, PROXY_USER: account}, location)
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-import requests
 from pydantic import ValidationError
 from pyiceberg.exceptions import (
     AuthorizationExpiredError,
@@ -28,7 +27,6 @@ from pyiceberg.exceptions import (
 
 from autostream.errors import AutostreamError, ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.answers import first_line
-from autostream.hadoop.transport import reason_of
 from autostream.masking import mask
 
 _DENIED: Final = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError, OAuthError)
@@ -98,7 +96,11 @@ def _of_rest(error: BaseException) -> AutostreamError | None:
             "What answers for the REST catalog is none: its answer is not of the protocol. Check the catalog's uri, "
             "and the gateway or proxy in between."
         )
+    import requests  # here, for most commands see no error
+
     if isinstance(error, requests.RequestException) and not isinstance(error, requests.HTTPError | ValueError):
+        from autostream.hadoop.transport import reason_of
+
         return ServiceError(f"The REST catalog at {_address(error)} gave no answer: {reason_of(error)}. {_REMEDY}")
     return None
 

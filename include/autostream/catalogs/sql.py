@@ -109,11 +109,21 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
             )
 
     def _convert_orm_to_iceberg(self, orm_table: pyiceberg_sql.IcebergTables) -> Table:
-        account = None
-        if has_owners(orm_table.metadata_location):
-            account = self.account_of({}, orm_table.table_namespace)
+        location, namespace, account = orm_table.metadata_location, orm_table.table_namespace, None
+        if not location:
+            raise NoSuchTableError(f"Table {namespace}.{orm_table.table_name} has no metadata in the catalog.")
+        if has_owners(location):
+            account = self.account_of({}, namespace)
+        # As PyIceberg's own, but for the FileIO by which the metadata is read: it would not ask this catalog for it.
         with self._acting_as(account):
-            return super()._convert_orm_to_iceberg(orm_table)
+            metadata = FromInputFile.table_metadata(self._load_file_io(location=location).new_input(location))
+            return Table(
+                identifier=(*Catalog.identifier_to_tuple(namespace), orm_table.table_name),
+                metadata=metadata,
+                metadata_location=location,
+                io=self._load_file_io(metadata.properties, location),
+                catalog=self,
+            )
 
     def create_table(
         self,

@@ -24,7 +24,7 @@ from autostream.config import (
 from autostream.errors import AutostreamError, ConfigurationError
 from autostream.masking import mask, mask_property
 
-app = typer.Typer(name="config", help="Show and check what is configured.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @dataclass(frozen=True)

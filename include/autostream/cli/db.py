@@ -8,7 +8,7 @@ from autostream.cli import interrupts
 from autostream.cli.output import JsonOption, emit
 from autostream.cli.terminal import say
 
-app = typer.Typer(help="The database of what autostream remembers beyond the metadata of tables.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

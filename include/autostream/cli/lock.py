@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autostream.coordination.paths import LockKey
     from autostream.coordination.registry import BrokenLock, HeldLock
 
-app = typer.Typer(help="Locks on tables: who holds and who waits, and breaking one.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="CATALOG.NAMESPACE.TABLE, such as lake.db.orders.")]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from traceback import extract_tb
 from typing import Annotated, Final
@@ -13,16 +12,17 @@ import typer
 from typer.exceptions import TyperException
 
 import autostream
-from autostream.cli import config, db, demo, interrupts, lock, serve, table, watermark
+from autostream.cli import interrupts
 from autostream.cli.checkout import require_own_code
+from autostream.cli.groups import LazyGroup
 from autostream.cli.output import configure_logging, print_error
 from autostream.cli.terminal import steady_streams
-from autostream.config import unreadable
 from autostream.errors import AutostreamError, ConfigurationError, ResourceError
 from autostream.resources import is_disk_full
 
 app = typer.Typer(
     name="autostream",
+    cls=LazyGroup,
     help="Keeps a streaming lakehouse healthy: tables that Flink upserts into all day, jobs waiting for them.",
     epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 conflict (nothing changed), 4 not ready or "
     "unknown, 5 denied, 124 timed out.",
@@ -31,13 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(table.app, name="table")
-app.add_typer(watermark.app, name="watermark")
-app.add_typer(lock.app, name="lock")
-app.add_typer(config.app, name="config")
-app.add_typer(db.app, name="db")
-app.add_typer(serve.app)
-app.add_typer(demo.app)
 
 _PYICEBERGS_CONFIGURATION: Final = str(Path("pyiceberg", "utils", "config.py"))
 
@@ -46,6 +39,8 @@ _logger = logging.getLogger(__name__)
 
 def _print_version(requested: bool) -> None:
     if requested:
+        from importlib.metadata import version as installed_version
+
         sys.stdout.write(f"autostream {installed_version('autostream')}\n")
         raise typer.Exit
 
@@ -99,6 +94,8 @@ def _explain(error: Exception) -> int:
         return ResourceError.exit_code
     # PyIceberg reads its file when it is imported, and what it raises shows lines of it.
     if any(frame.filename.endswith(_PYICEBERGS_CONFIGURATION) for frame in extract_tb(error.__traceback__)):
+        from autostream.config import unreadable
+
         print_error(str(unreadable(error)))
         return ConfigurationError.exit_code
     # Nobody foresaw this one, so whoever reports it needs the traceback.

@@ -136,7 +136,7 @@ def inspect(
 ) -> None:
     """Show a table's files, its deletes and what they apply to, and what compaction would do and why."""
     from autostream.lake.compaction.compaction_options import CompactionOptions
-    from autostream.lake.compaction.table_compaction import plan_compaction
+    from autostream.lake.compaction.planning import plan_compaction
     from autostream.lake.compaction.table_report import inspect_table
 
     opened, name = _open(table)

@@ -52,10 +52,7 @@ if TYPE_CHECKING:
     from autostream.watermark.codec import Change
     from autostream.watermark.recording.leadership import Leadership
 
-app = typer.Typer(
-    help="How complete tables are: all rows up to their watermark are there. Asked, awaited, and recorded.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="CATALOG.NAMESPACE.TABLE, such as lake.db.orders.")]
 ZoneOption = Annotated[

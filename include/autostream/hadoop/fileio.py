@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyiceberg.io import FileIO, InputFile, InputStream, OutputFile, OutputStream
-from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from autostream.errors import ConfigurationError
@@ -193,6 +192,8 @@ class WebHdfsFileIO(FileIO):
 
     def _other(self) -> FileIO:
         if self._others is None:
+            from pyiceberg.io.pyarrow import PyArrowFileIO  # here, for most tables are in HDFS as a whole
+
             self._others = PyArrowFileIO(self.properties)
         return self._others
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import fastavro
 from pyiceberg.io import FileIO
 
 from autostream.errors import AutostreamError, DataError, ServiceError, UnsupportedFileError
@@ -40,6 +39,8 @@ def explain_unreadable(file_io: FileIO, path: str, what: str, error: Exception) 
             f"{what} cannot be read: the storage says {type(unreachable).__name__}: {unreachable}. Check the storage "
             "and this account's rights, then try again."
         )
+    import fastavro  # here, for it is needed for what is damaged only
+
     try:
         for _ in fastavro.reader(io.BytesIO(raw)):
             pass

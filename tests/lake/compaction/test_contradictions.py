@@ -21,7 +21,8 @@ from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.manifests import data_file
 from autostream.iceberg.state import find_contradictions, read_state
 from autostream.lake.compaction.compaction_options import CompactionOptions
-from autostream.lake.compaction.table_compaction import compact_table, plan_compaction
+from autostream.lake.compaction.planning import plan_compaction
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.compaction.table_report import inspect_table
 from autostream.lake.scan import scan_table
 from tests.support.foreign import NO_METRICS, ForeignTable, change_list

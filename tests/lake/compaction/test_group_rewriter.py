@@ -36,7 +36,7 @@ from autostream.iceberg.state import read_state
 from autostream.lake.compaction import group_rewriter
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.group_rewriter import GroupRewriter
-from autostream.lake.compaction.table_compaction import plan_compaction
+from autostream.lake.compaction.planning import plan_compaction
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.file_relations import Relations
 from autostream.lake.engine.live_rows import find_dead_rows, fits_at_once, live_rows, live_rows_at_once

@@ -19,7 +19,8 @@ from autostream.iceberg.files import Content, normalize_path
 from autostream.iceberg.state import read_state
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.compaction_result import CompactionResult
-from autostream.lake.compaction.table_compaction import compact_table, plan_compaction
+from autostream.lake.compaction.planning import plan_compaction
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.engine.output_files import FILE_PREFIX
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources

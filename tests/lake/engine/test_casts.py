@@ -34,7 +34,8 @@ from pyiceberg.types import (
 
 from autostream.errors import DataError
 from autostream.lake.engine.column_projection import Columns
-from autostream.lake.engine.duckdb_engine import Engine, read_parquet
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.sql_text import read_parquet
 from tests.lake.writing import engine_in
 
 MOST, LEAST = 2**63 - 1, -(2**63)

@@ -18,7 +18,8 @@ from autostream.lake.commit.attempts import summarize
 from autostream.lake.compaction import group_rewriter
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.group_rewriter import RewrittenGroup
-from autostream.lake.compaction.table_compaction import compact_table, plan_compaction
+from autostream.lake.compaction.planning import plan_compaction
+from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.compaction.table_report import inspect_table
 from autostream.lake.engine.live_rows import most_deletable
 from autostream.lake.scan import scan_table

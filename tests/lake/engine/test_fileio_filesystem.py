@@ -17,8 +17,9 @@ from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 from autostream.errors import DataError, DeniedError
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.table_compaction import compact_table
-from autostream.lake.engine.duckdb_engine import Engine, read_parquet
+from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.fileio_filesystem import FileIOFileSystem
+from autostream.lake.engine.sql_text import read_parquet
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
 from tests.lake.remote import MemoryFileIO, remote_catalog, stored_paths

@@ -55,8 +55,9 @@ from pyiceberg.types import (
 from autostream.catalogs import open_table
 from autostream.errors import ConfigurationError, DataError, UnsupportedFileError, UnsupportedTableError, UsageError
 from autostream.lake.compaction.compaction_options import CompactionOptions
-from autostream.lake.compaction.table_compaction import plan_compaction
-from autostream.lake.engine.duckdb_engine import Engine, read_parquet
+from autostream.lake.compaction.planning import plan_compaction
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.sql_text import read_parquet
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
 from tests.lake.remote import MemoryFileIO

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from autostream.iceberg.files import Content
 from autostream.iceberg.state import TableState
-from autostream.lake.commit.attempts import Committed
 from autostream.lake.compaction.compaction_plan import CompactionPlan
 from autostream.resources import peak_memory_bytes
+
+if TYPE_CHECKING:
+    from autostream.lake.commit.attempts import Committed
 
 CompactionStatus = Literal["committed", "nothing-to-do", "conflict", "failed", "unknown", "planned"]
 

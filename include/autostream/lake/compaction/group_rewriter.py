@@ -19,7 +19,7 @@ from autostream.iceberg.manifests import data_file
 from autostream.iceberg.tables import full_name
 from autostream.lake.compaction.compaction_plan import CompactionPlan, FileGroup
 from autostream.lake.engine.damaged_files import explain_failure
-from autostream.lake.engine.duckdb_engine import Engine, is_local, is_out_of_memory
+from autostream.lake.engine.duckdb_engine import Engine, is_out_of_memory
 from autostream.lake.engine.file_relations import Relations
 from autostream.lake.engine.live_rows import (
     DeadRows,
@@ -39,6 +39,7 @@ from autostream.lake.engine.output_files import (
     write_rows,
 )
 from autostream.lake.engine.sort_order import order_by
+from autostream.lake.engine.sql_text import is_local
 
 logger = logging.getLogger(__name__)
 

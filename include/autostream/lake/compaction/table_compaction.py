@@ -29,54 +29,19 @@ from autostream.lake.commit.attempts import ReplaceCommit
 from autostream.lake.commit.steps import Step, StepObserver, no_observer
 from autostream.lake.commit.validation import find_conflicts
 from autostream.lake.compaction.compaction_options import CompactionOptions
-from autostream.lake.compaction.compaction_plan import CompactionPlan, FileGroup, plan
+from autostream.lake.compaction.compaction_plan import CompactionPlan, FileGroup
 from autostream.lake.compaction.compaction_result import CompactionResult, FileCounts
 from autostream.lake.compaction.group_rewriter import GroupRewriter, RewrittenGroup
+from autostream.lake.compaction.planning import plan_compaction
 from autostream.lake.engine.damaged_files import explain_failure
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.file_relations import Relations
 from autostream.lake.engine.output_files import delete_files
-from autostream.lake.engine.where.expression import parse_where, partition_may_match, require_partition_columns
 from autostream.names import TableName
 from autostream.resources import EngineResources
 from autostream.sizes import format_size
 
 logger = logging.getLogger(__name__)
-
-
-def plan_compaction(
-    table: Table,
-    *,
-    options: CompactionOptions,
-    where: str | None = None,
-    partitions: Collection[str] | None = None,
-    name: str = "",
-    reader: ManifestReader | None = None,
-    only_to_show: bool = False,
-) -> CompactionPlan:
-    """Plan the compaction of a table's current snapshot; only metadata is read.
-
-    Args:
-        table: the table.
-        options: thresholds.
-        where: expression on partition columns that limits the plan.
-        partitions: names of partitions, as plans show them, that limit it.
-        name: the table's name for messages.
-        reader: reads manifests; give the one that the commit will use, so that nothing is read twice.
-        only_to_show: return an empty plan of a table that contradicts itself, instead of refusing it.
-
-    Raises:
-        InconsistentTableError: the table contradicts itself.
-        UsageError: ``where`` does not fit the table.
-        UnsupportedTableError: the table is of format version 3, or holds deletion vectors.
-        DataError: a manifest is damaged.
-    """
-    state = read_state(table, reader=reader, name=name, only_to_show=only_to_show)
-    if state.contradictions:
-        return CompactionPlan(state, options, (), (), {})
-    expression = parse_where(where, schema=state.metadata.schema(), specs=state.metadata.specs().values())
-    require_partition_columns(expression, state.metadata)
-    return plan(state, options, matches=partition_may_match(expression, state.metadata), partitions=partitions)
 
 
 def compact_table(

@@ -30,7 +30,8 @@ from pyiceberg.types import (
 )
 
 from autostream.errors import UnsupportedTableError
-from autostream.lake.engine.duckdb_engine import FIXED, PhysicalField, quoted, text
+from autostream.lake.engine.parquet_schema import FIXED, PhysicalField
+from autostream.lake.engine.sql_text import quoted, text
 
 _TYPES: Mapping[type[IcebergType], str] = {
     BooleanType: "BOOLEAN",

@@ -19,7 +19,8 @@ from pyiceberg.types import (
 
 from autostream.errors import DataError, UnsupportedTableError
 from autostream.lake.engine.casts import duckdb_type, read_as
-from autostream.lake.engine.duckdb_engine import PhysicalField, quoted, text
+from autostream.lake.engine.parquet_schema import PhysicalField
+from autostream.lake.engine.sql_text import quoted, text
 
 # How SQL that makes a map anew is known: the engine refuses to make one with a key twice, though it reads such.
 MAP_REBUILT = "map_from_entries("

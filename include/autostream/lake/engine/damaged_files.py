@@ -15,7 +15,8 @@ from pyiceberg.io import FileIO
 
 from autostream.errors import AutostreamError, DataError, ServiceError, UnsupportedFileError
 from autostream.iceberg.files import LiveFile
-from autostream.lake.engine.duckdb_engine import Engine, read_parquet
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.sql_text import read_parquet
 from autostream.lake.engine.unreadable_values import describe_limit
 
 _RESTORE = "Restore it, or roll the table back to a snapshot without it."

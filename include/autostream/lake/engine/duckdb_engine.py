@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +16,8 @@ from pyiceberg.io import FileIO
 from autostream.errors import ResourceError
 from autostream.iceberg.files import normalize_path
 from autostream.lake.engine.fileio_filesystem import Failures, FileIOFileSystem
+from autostream.lake.engine.parquet_schema import FIXED, PhysicalField, field_tree
+from autostream.lake.engine.sql_text import PATTERN, file_list, is_local, text
 from autostream.resources import EngineResources, is_disk_full
 from autostream.sizes import format_size
 
@@ -27,12 +27,6 @@ _FILE = re.compile(r'file \\?"([^"\\]+)')
 
 # Names under which the engine offers what it knows of a file; a column of the same name would hide it.
 VIRTUAL_COLUMNS = frozenset({"file_index", "file_row_number", "filename"})
-
-# Parquet's name of values that all have one length.
-FIXED = "FIXED_LEN_BYTE_ARRAY"
-
-# What the engine takes for a pattern in a local path; in brackets each stands for itself.
-_GLOB = re.compile(r"[*?\[]")
 
 # What the engine would do by itself on seeing a name, or what a file says of itself: values stay as they are.
 _NO_CONVENIENCES = (
@@ -51,59 +45,6 @@ _NO_CONVENIENCES = (
     # Into Arrow as what it is, not as text.
     "SET arrow_lossless_conversion = true",
 )
-
-
-def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """Return a string as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def sql_list(values: Iterable[str]) -> str:
-    """Return SQL values as an SQL list."""
-    return "[" + ", ".join(values) + "]"
-
-
-def file_list(paths: Iterable[str]) -> str:
-    """Return the SQL list of files, each of which stands for itself: on a local path the engine expands patterns."""
-    return sql_list(text(_GLOB.sub(r"[\g<0>]", path) if is_local(path) else path) for path in paths)
-
-
-def read_parquet(paths: Iterable[str]) -> str:
-    """Return the SQL that reads Parquet files as they are: folders called ``day=...`` add or change no column."""
-    return f"read_parquet({file_list(paths)}, hive_partitioning = false)"
-
-
-def is_local(path: str) -> bool:
-    """Say whether a path is on this machine's file system."""
-    return path.startswith(("/", "file:"))
-
-
-@dataclass(frozen=True)
-class PhysicalField:
-    """One field of a Parquet file's schema.
-
-    Attributes:
-        name: name in the file.
-        field_id: Iceberg field id, None where the file has none.
-        type: the type DuckDB reads it as.
-        kind: ``struct``, ``list``, ``map`` or ``primitive``; ``repeated group`` for what is none of the format's.
-        children: fields of a struct; the element of a list; key and value of a map.
-        stored: the type in the file itself, with what annotates it: ``INT64 (TIMESTAMP_MICROS)``.
-        misread: whether the engine reads the field otherwise than the format says, or not at all.
-    """
-
-    name: str
-    field_id: int | None
-    type: str
-    kind: str
-    children: tuple[PhysicalField, ...] = ()
-    stored: str = field(default="", compare=False)
-    misread: bool = field(default=False, compare=False)
 
 
 class Engine:
@@ -168,7 +109,7 @@ class Engine:
         """Return how the engine names a file of the table, and answers for it."""
         if is_local(location):
             path = normalize_path(location)
-            return os.path.normpath(path) if _GLOB.search(path) else path  # as the engine does with patterns
+            return os.path.normpath(path) if PATTERN.search(path) else path  # as the engine does with patterns
         self._file_system(location)
         return location
 
@@ -209,7 +150,7 @@ class Engine:
             f"ORDER BY column_id) AS elements FROM parquet_schema({file_list(paths)}) GROUP BY file_name) "
             "GROUP BY elements"
         )
-        return [(_tree(elements), names) for elements, names in found]
+        return [(field_tree(elements), names) for elements, names in found]
 
     def measures(self, paths: list[str]) -> dict[str, tuple[int, int]]:
         """Return the number of rows of Parquet files, as their footers say, and their sizes in bytes, by path."""
@@ -252,71 +193,3 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _first_line(message: str) -> str:
     return message.strip().split("\n", 1)[0].rstrip(".") + "."
-
-
-def _tree(elements: list[dict[str, Any]]) -> tuple[PhysicalField, ...]:
-    """Return the fields of a schema that is given as Parquet does: depth first, each with its number of children."""
-    position = 0
-
-    def visit(parent: str) -> PhysicalField:
-        nonlocal position
-        element = elements[position]
-        position += 1
-        count = element["children"] or 0
-        kind = _group(element, parent) if count else "primitive"
-        children = tuple(visit(kind) for _ in range(count))
-        misread = False
-        if kind == "list":
-            wrapped = _wraps_element(element["name"], children[0])
-            # The engine takes every group of one field for a mere wrapper.
-            misread = not wrapped and len(children[0].children) == 1
-            children = (children[0].children[0] if wrapped else children[0],)
-        elif kind == "map":
-            children = children[0].children
-        return PhysicalField(
-            name=element["name"],
-            # Some writers say -1 for none.
-            field_id=None if element["id"] is None or element["id"] < 0 else element["id"],
-            type=element["type"] or "",
-            kind=kind,
-            children=children,
-            stored=_stored(element),
-            # The engine parses JSON, and refuses a file for a text that is none.
-            misread=misread or element["type"] == "JSON",
-        )
-
-    return visit("").children
-
-
-def _group(element: Mapping[str, Any], parent: str) -> str:
-    """Return the kind of a group by its annotation, and by the kind of the group that it is in."""
-    if parent == "map":
-        # What repeats in a map is key and value, though old writers annotate it as if it were a map itself.
-        return "struct"
-    if element["repetition"] == "REPEATED" and parent != "list":
-        return "repeated group"  # without a list around it, which Iceberg does not know
-    annotation = _annotation(element)
-    return next((kind for kind in ("list", "map") if annotation.startswith(kind.upper())), "struct")
-
-
-def _annotation(element: Mapping[str, Any]) -> str:
-    """Return what annotates a field, in the words of the older of Parquet's two ways where there is one; or nothing."""
-    newer = (element["logical"] or "").split("(", 1)[0].removesuffix("Type").upper()
-    return element["converted"] or {"STRING": "UTF8"}.get(newer, newer)
-
-
-def _stored(element: Mapping[str, Any]) -> str:
-    """Return a field's type as the file has it."""
-    physical = element["physical"] or "group"
-    if physical == FIXED:
-        physical += f"({element['length']})"
-    annotation = _annotation(element)
-    if annotation == "DECIMAL" and (element["type"] or "").startswith(annotation):
-        annotation = element["type"]  # with precision and scale
-    return f"{physical} ({annotation})" if annotation else physical
-
-
-def _wraps_element(list_name: str, repeated: PhysicalField) -> bool:
-    """Say by Parquet's rules for old writers whether a list's repeated group only holds the element."""
-    alone = repeated.kind == "struct" and len(repeated.children) == 1
-    return alone and repeated.name not in ("array", f"{list_name}_tuple")

@@ -38,15 +38,9 @@ from autostream.lake.engine.column_projection import (
 )
 from autostream.lake.engine.copies.readable_copies import convert_to_parquet
 from autostream.lake.engine.damaged_files import examine
-from autostream.lake.engine.duckdb_engine import (
-    FIXED,
-    VIRTUAL_COLUMNS,
-    Engine,
-    PhysicalField,
-    read_parquet,
-    sql_list,
-    text,
-)
+from autostream.lake.engine.duckdb_engine import VIRTUAL_COLUMNS, Engine
+from autostream.lake.engine.parquet_schema import FIXED, PhysicalField
+from autostream.lake.engine.sql_text import read_parquet, sql_list, text
 from autostream.lake.engine.where.expression import sql_literal
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,9 @@ import duckdb
 from pyiceberg.types import IcebergType, NestedField
 
 from autostream.iceberg.files import Content, LiveFile
-from autostream.lake.engine.duckdb_engine import Engine, sql_list
+from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.file_relations import ROWS, Relations
+from autostream.lake.engine.sql_text import sql_list
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,8 @@ from pyiceberg.types import (
 from autostream.errors import ConfigurationError
 from autostream.lake.engine.column_metrics import FloatStatistics, Leaf, Mode, column_modes, file_metrics, leaves
 from autostream.lake.engine.copies.arrow_types import as_arrow, nullable_schema
-from autostream.lake.engine.duckdb_engine import Engine, is_local, quoted, read_parquet, text
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.sql_text import is_local, quoted, read_parquet, text
 
 # Part of the name of every file that a compaction writes: by it the orphan sweep knows what a killed one left behind.
 FILE_PREFIX = "autostream-compact-"

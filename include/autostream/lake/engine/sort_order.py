@@ -35,7 +35,8 @@ from pyiceberg.types import (
 from autostream.errors import UnsupportedTableError
 from autostream.lake.engine.casts import duckdb_type
 from autostream.lake.engine.column_projection import field_path, field_sql
-from autostream.lake.engine.duckdb_engine import Engine, text
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.sql_text import text
 
 
 def order_by(engine: Engine, order: SortOrder, schema: Schema) -> str:

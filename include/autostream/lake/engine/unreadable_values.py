@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import duckdb
 
 from autostream.iceberg.files import LiveFile
-from autostream.lake.engine.duckdb_engine import Engine, quoted, read_parquet
+from autostream.lake.engine.duckdb_engine import Engine
+from autostream.lake.engine.sql_text import quoted, read_parquet
 
 _NO_UTF8 = ("Invalid string encoding", "could not convert blob to UTF8")
 

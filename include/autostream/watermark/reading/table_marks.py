@@ -12,7 +12,6 @@ from autostream.config import WatermarkSettings, load_settings
 from autostream.names import TableName
 from autostream.watermark.codec import read_properties
 from autostream.watermark.marks import TableMark
-from autostream.watermark.reading.derived_marks import derive_mark
 
 
 def read_mark(
@@ -53,4 +52,6 @@ def mark_of(
     mark = read_properties(name, table.metadata.properties, latest_ms=latest_ms)
     if mark.source is not None:
         return mark
+    from autostream.watermark.reading.derived_marks import derive_mark  # here, for it reads manifests
+
     return derive_mark(table, name, settings, now_ms=now_ms)
