@@ -12,7 +12,7 @@ from autostream.catalogs.hive_lock import HiveLockEntry, show_hive_locks
 from autostream.catalogs.swap import root_cause
 from autostream.errors import LockTimeoutError
 from autostream.flink.jobs import FlinkCluster
-from autostream.locks.janitor import Decision, LockJanitor, flink_job_ids
+from autostream.locks.janitor import Decision, LockJanitor, jobs_of_table
 from tests.support import commands
 from tests.support.appenders import (
     FlinkWriter,
@@ -145,7 +145,7 @@ def _janitor(table: Table, *flink_urls: str) -> LockJanitor:
     catalog = table.catalog
     return LockJanitor(
         catalog.metastore,
-        lambda database, name: flink_job_ids(catalog, database, name),
+        lambda database, name: jobs_of_table(catalog, database, name),
         clusters=[FlinkCluster(url) for url in flink_urls],
         stale_after_seconds=0,
     )

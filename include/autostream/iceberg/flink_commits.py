@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.snapshots import Snapshot
+from autostream.iceberg.snapshots import SnapshotFacts
 
 _JOB: Final = "flink.job-id"
 _OPERATOR: Final = "flink.operator-id"
@@ -17,48 +16,44 @@ _ID: Final = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True)
-class Committed:
+class FlinkCommit:
     """The furthest commit of one sink of a job.
 
     Attributes:
-        checkpoint_id: the last checkpoint that it has.
-        snapshot_id: the snapshot.
+        checkpoint_id: The last checkpoint that it has.
+        snapshot_id: The snapshot.
     """
 
     checkpoint_id: int
     snapshot_id: int
 
 
-def ancestors(metadata: TableMetadata) -> Iterator[Snapshot]:
-    """Yield the snapshots that main is made of, from its head back to the oldest one that has not expired."""
-    snapshot = metadata.current_snapshot()
-    while snapshot is not None:
-        yield snapshot
-        parent = snapshot.parent_snapshot_id
-        snapshot = metadata.snapshot_by_id(parent) if parent is not None else None
+def flink_job_ids(snapshots: Iterable[SnapshotFacts]) -> list[str]:
+    """Return the ids of the Flink jobs that committed snapshots, each once, in the order of these."""
+    return list(dict.fromkeys(job for snapshot in snapshots if (job := snapshot.summary.get(_JOB))))
 
 
-def committed_checkpoints(metadata: TableMetadata, *, besides: Collection[int] = ()) -> dict[str, dict[str, Committed]]:
-    """Return the furthest commit of each sink, by job id and operator id, that main has.
+def committed_checkpoints(
+    snapshots: Iterable[SnapshotFacts], *, besides: Collection[int] = ()
+) -> dict[str, dict[str, FlinkCommit]]:
+    """Return the furthest commit of each sink among snapshots, by job id and operator id.
 
-    Commits to other branches, and staged ones, are not there for readers of the table and do not count; nor do the
-    snapshots whose ids are in ``besides``.
+    Args:
+        snapshots: Where to look: what is on other branches or only staged is not there for readers of the table.
+        besides: Ids of the snapshots that do not count.
     """
-    found: dict[str, dict[str, Committed]] = {}
-    for snapshot in ancestors(metadata):
-        if snapshot.snapshot_id in besides:
-            continue
-        summary = snapshot.summary.additional_properties if snapshot.summary else {}
-        job, text = summary.get(_JOB), summary.get(_CHECKPOINT, "")
-        if job and _ID.fullmatch(text):
+    found: dict[str, dict[str, FlinkCommit]] = {}
+    for snapshot in snapshots:
+        job, text = snapshot.summary.get(_JOB), snapshot.summary.get(_CHECKPOINT, "")
+        if job and _ID.fullmatch(text) and snapshot.snapshot_id not in besides:
             sinks = found.setdefault(job, {})
-            operator = summary.get(_OPERATOR, "")
+            operator = snapshot.summary.get(_OPERATOR, "")
             if operator not in sinks or sinks[operator].checkpoint_id < int(text):
-                sinks[operator] = Committed(int(text), snapshot.snapshot_id)
+                sinks[operator] = FlinkCommit(int(text), snapshot.snapshot_id)
     return found
 
 
-def committed_by_all(sinks: Mapping[str, Committed], count: int) -> Committed | None:
-    """Return how far each of ``count`` sinks of one job has come, at least; None where so many have not committed."""
+def committed_by_all(sinks: Mapping[str, FlinkCommit], count: int) -> FlinkCommit | None:
+    """Return how far each of `count` sinks of one job has come, at least; None where so many have not committed."""
     furthest = sorted(sinks.values(), key=lambda sink: sink.checkpoint_id, reverse=True)
     return furthest[count - 1] if len(furthest) >= count else None

@@ -40,6 +40,8 @@ from autostream.coordination.holder import Holder, iso_time, process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
 from autostream.flink.jobs import FlinkCluster, JobRun
 from autostream.hadoop.metastore import Metastore
+from autostream.iceberg.flink_commits import flink_job_ids
+from autostream.iceberg.snapshots import snapshots_of
 from autostream.masking import mask_all
 
 logger = logging.getLogger(__name__)
@@ -186,21 +188,19 @@ def weigh(evidence: Iterable[Evidence]) -> Evidence:
     return Evidence(Life.UNKNOWN, "nothing else tells whether it lives")
 
 
-def flink_job_ids(catalog: HiveCatalog, database: str, table: str) -> list[str]:
+def jobs_of_table(catalog: HiveCatalog, database: str, table: str) -> list[str]:
     """Return the ids of the Flink jobs whose snapshots a table has, the newest first.
 
     Raises:
         ServiceError: the table cannot be read.
     """
     try:
-        snapshots = catalog.load_table((database, table)).metadata.snapshots
+        snapshots = snapshots_of(catalog.load_table((database, table)).metadata)
     except NoSuchTableError:
         return []
     except Exception as error:  # each file system fails in its own way
         raise ServiceError(f"{type(error).__name__}: {error}") from error
-    newest_first = sorted(snapshots, key=lambda s: s.timestamp_ms, reverse=True)
-    found = (s.summary.additional_properties.get("flink.job-id") for s in newest_first if s.summary)
-    return list(dict.fromkeys(job_id for job_id in found if job_id))
+    return flink_job_ids(sorted(snapshots, key=lambda snapshot: snapshot.timestamp_ms, reverse=True))
 
 
 @contextmanager
@@ -258,7 +258,7 @@ class LockJanitor:
         """Return the janitor of a catalog's metastore."""
         return cls(
             metastore=catalog.metastore,
-            job_ids=partial(flink_job_ids, catalog),
+            job_ids=partial(jobs_of_table, catalog),
             clusters=[FlinkCluster(url) for url in settings.flink_urls],
             stale_after_seconds=settings.stale_after_seconds,
         )

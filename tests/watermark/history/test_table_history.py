@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from autostream.catalogs import open_table
 from autostream.cli.watermark_history import history
 from autostream.errors import UsageError
+from autostream.iceberg.snapshots import SnapshotFacts
 from autostream.store.database import Database, open_database
 from autostream.times import FOREVER_MS, iso
 from autostream.watermark.codec import RESET, Change, Report, advance, reset, retire
@@ -23,7 +24,7 @@ from autostream.watermark.history.facts import TableId, facts_of_commits
 from autostream.watermark.history.log import DAY_MS, STEP_MS, LogEntry, WatermarkLog
 from autostream.watermark.history.table_history import Completion, History, completed_at, entries, record
 from autostream.watermark.publish import publish
-from autostream.watermark.reading.derived_marks import VALID_THROUGH, Commit
+from autostream.watermark.reading.derived_marks import VALID_THROUGH
 
 T0 = 1_790_002_800_000  # 2026-09-21T15:00Z
 MINUTE = 60_000
@@ -484,14 +485,14 @@ def test_properties_of_other_tools(table: Lake, monkeypatch: pytest.MonkeyPatch)
     assert [e.watermark_ms for e in table.entries().entries if e.writer is None] == [T0 + 1, T0 + 5]
 
 
-def said(number: int, **watermarks: int | None) -> Commit:
+def said(number: int, **watermarks: int | None) -> SnapshotFacts:
     summary: dict[str, str] = {}
     for name, ms in watermarks.items():
         summary |= connector(name, ms)
-    return Commit(number, number - 1, number * 10, summary)
+    return SnapshotFacts(number, number - 1, number * 10, summary)
 
 
-def facts(*commits: Commit) -> list[tuple[str | None, int | None]]:
+def facts(*commits: SnapshotFacts) -> list[tuple[str | None, int | None]]:
     return [(fact.writer, fact.watermark_ms) for fact in facts_of_commits(TableId("t", "u"), commits, ())]
 
 

@@ -11,6 +11,7 @@ from pyiceberg.types import LongType, NestedField, TimestamptzType
 from autostream.catalogs import open_table
 from autostream.config import WatermarkSettings
 from autostream.demo.writer import Changes, UpsertWriter
+from autostream.iceberg.snapshots import SnapshotFacts
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.table_compaction import compact_table
 from autostream.times import FOREVER_MS
@@ -18,9 +19,7 @@ from autostream.watermark.marks import Source, TableMark, WriterMark
 from autostream.watermark.reading.derived_marks import (
     NAMELESS_CONNECTOR,
     VALID_THROUGH,
-    Commit,
     derive_mark,
-    lineage,
     parse_value,
     property_mark,
     summary_mark,
@@ -213,17 +212,10 @@ def test_garbage_alone_is_no_watermark(filled: Lake) -> None:
 
 
 def test_an_instant_without_offsets_is_of_a_nameless_connector() -> None:
-    mark = summary_mark("t", [Commit(1, None, 5, {VALID_THROUGH: "2024-05-01T10:10Z"})], ())
+    mark = summary_mark("t", [SnapshotFacts(1, None, 5, {VALID_THROUGH: "2024-05-01T10:10Z"})], ())
 
     assert mark is not None
     assert mark.writers == (WriterMark(NAMELESS_CONNECTOR, AT_10, 5),)
-
-
-def test_a_lineage_ends_where_it_goes_round() -> None:
-    commits = [Commit(1, 2, 0, {}), Commit(2, 1, 0, {}), Commit(3, None, 0, {})]
-
-    assert [commit.snapshot_id for commit in lineage(commits, 1)] == [1, 2]
-    assert list(lineage(commits, None)) == []
 
 
 # Keys by configuration

@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from typing import Any, Final
 
 from autostream.iceberg.files import Content, LiveFile, PartitionKey
+from autostream.iceberg.flink_commits import flink_job_ids
+from autostream.iceberg.snapshots import snapshots_of
 from autostream.iceberg.state import Contradiction, TableState
 from autostream.lake.compaction.compaction_plan import CompactionPlan, DataFileView, FileGroup, view_files
 from autostream.lake.compaction.compaction_result import FileCounts
@@ -83,9 +85,8 @@ def _stalled_writers(state: TableState) -> list[str]:
 
 def _empty_commits(state: TableState) -> list[str]:
     metadata = state.metadata
-    summaries = [snapshot.summary for snapshot in metadata.snapshots if snapshot.summary]
     often = metadata.properties.get(_EMPTY_COMMITS, "10")
-    if often == "1" or not any("flink.job-id" in summary.additional_properties for summary in summaries):
+    if often == "1" or not flink_job_ids(snapshots_of(metadata)):
         return []
     return [
         f"While no rows come, Flink commits only every {often}th checkpoint, and the watermark advances as rarely. To "

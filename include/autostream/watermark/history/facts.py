@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from autostream.iceberg.snapshots import SnapshotFacts
 from autostream.watermark.codec import RESET as RESET_PROPERTY
 from autostream.watermark.codec import Kind, read_properties, time_or_none
 from autostream.watermark.history.log import ADVANCE, JOIN, RESET, RETIRE, Known, LogEntry
 from autostream.watermark.marks import Status, TableMark, WriterMark
-from autostream.watermark.reading.derived_marks import Commit, complete, lowest, property_mark, what_is_said
+from autostream.watermark.reading.derived_marks import complete, lowest, property_mark, what_is_said
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class NewFacts:
             self._retired.setdefault((entry.writer, entry.watermark_ms), entry.generation_ms)
 
 
-def facts_of_commits(table: TableId, oldest_first: Iterable[Commit], keys: Sequence[str]) -> Iterator[LogEntry]:
+def facts_of_commits(table: TableId, oldest_first: Iterable[SnapshotFacts], keys: Sequence[str]) -> Iterator[LogEntry]:
     """Yield what snapshot summaries say, one after the other.
 
     The table's own watermark is left out until all its writers are known: those of expired snapshots were there before.
@@ -149,7 +150,7 @@ def _fact(
     )
 
 
-def _from_commit(table: TableId, writer: str | None, watermark_ms: int, commit: Commit) -> LogEntry:
+def _from_commit(table: TableId, writer: str | None, watermark_ms: int, commit: SnapshotFacts) -> LogEntry:
     return LogEntry(
         table.name,
         table.uuid,

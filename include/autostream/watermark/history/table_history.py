@@ -12,7 +12,7 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
@@ -23,13 +23,14 @@ from pyiceberg.table import Table
 from autostream.catalogs import open_table
 from autostream.config import Settings, load_settings
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
+from autostream.iceberg.snapshots import SnapshotFacts, lineage, snapshots_of
 from autostream.iceberg.tables import full_name
 from autostream.store.database import Database, open_database
 from autostream.times import describe_instant, iso, why_too_far_ahead
 from autostream.watermark.codec import Event, read_properties
 from autostream.watermark.history.facts import NewFacts, State, TableId, facts_of_commits, facts_of_state, generation
 from autostream.watermark.history.log import DAY_MS, Known, LogEntry, WatermarkLog, thinned
-from autostream.watermark.reading.derived_marks import Commit, commits_of, lineage, property_mark
+from autostream.watermark.reading.derived_marks import property_mark
 
 MOST_FILES: Final = 100
 """So many metadata files are read for one question, the newest ones; Iceberg's tables list no more by default."""
@@ -321,13 +322,13 @@ class _Past:
             properties=metadata.properties,
         )
 
-    def _commits(self, current: State, settings: Settings) -> dict[int, Commit] | None:
+    def _commits(self, current: State, settings: Settings) -> dict[int, SnapshotFacts] | None:
         """Return all snapshots by id; None where what they say does not count."""
         if read_properties(self.id.name, current.properties).source is not None:
             return None
         if property_mark(self.id.name, current.properties, settings.watermark.property_keys) is not None:
             return None
-        return {commit.snapshot_id: commit for commit in commits_of(self.table.metadata)}
+        return {commit.snapshot_id: commit for commit in snapshots_of(self.table.metadata)}
 
     def _facts(
         self, current: State, earlier: Sequence[State], known: Iterable[Known], settings: Settings
@@ -350,7 +351,9 @@ class _Past:
                     facts.append(fact)
         return facts
 
-    def _read_states(self, read_before: set[str], commits: dict[int, Commit] | None, *, since_ms: int) -> list[State]:
+    def _read_states(
+        self, read_before: set[str], commits: dict[int, SnapshotFacts] | None, *, since_ms: int
+    ) -> list[State]:
         """Read the metadata files that are listed, young enough and not known, the newest first.
 
         Snapshots that have expired since are added to ``commits``.
@@ -378,7 +381,7 @@ class _Past:
         return states
 
 
-def _read(io: FileIO, location: str, known: frozenset[int] | None) -> tuple[State, list[Commit]] | str:
+def _read(io: FileIO, location: str, known: frozenset[int] | None) -> tuple[State, list[SnapshotFacts]] | str:
     """Return what a metadata file says, with the snapshots that are not ``known``, or why it cannot be read.
 
     Not by PyIceberg's classes: they take a second for a table of many snapshots, of which little is needed.
@@ -391,22 +394,13 @@ def _read(io: FileIO, location: str, known: frozenset[int] | None) -> tuple[Stat
         if known is None:
             return state, []
         expired = [s for s in document.get("snapshots") or () if s["snapshot-id"] not in known]
-        return state, [_commit(snapshot) for snapshot in expired]
+        return state, [SnapshotFacts.from_json(snapshot) for snapshot in expired]
     except FileNotFoundError:
         return f"metadata file {location} was skipped: it is missing"
     except (AutostreamError, OSError) as error:
         return f"metadata file {location} was skipped: {error}"
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error) as error:
         return f"metadata file {location} was skipped: it is no table metadata ({type(error).__name__}: {error})"
-
-
-def _commit(snapshot: Mapping[str, Any]) -> Commit:
-    return Commit(
-        snapshot_id=snapshot["snapshot-id"],
-        parent_id=snapshot.get("parent-snapshot-id"),
-        timestamp_ms=snapshot["timestamp-ms"],
-        summary=snapshot.get("summary") or {},
-    )
 
 
 def entry_to_dict(entry: LogEntry) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pyiceberg.table import Table
-from pyiceberg.table.metadata import TableMetadata
 
 from autostream.config import WatermarkSettings
 from autostream.errors import UsageError
+from autostream.iceberg.snapshots import SnapshotFacts, lineage_of_main
 from autostream.times import FOREVER_MS, TIME_FORMS, has_offset, parse_instant, why_too_far_ahead
 from autostream.watermark.marks import Source, TableMark, WriterMark
 from autostream.watermark.reading.column_bounds import column_mark
@@ -26,23 +26,6 @@ NAMELESS_CONNECTOR: Final = "kafka-connect"
 
 _JAVA_MIN: Final = -(2**63)
 _JAVA_MAX: Final = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Commit:
-    """One snapshot, as far as it may say something about completeness.
-
-    Attributes:
-        snapshot_id: its id.
-        parent_id: the snapshot that it was made upon.
-        timestamp_ms: when it was made.
-        summary: what it says about itself.
-    """
-
-    snapshot_id: int
-    parent_id: int | None
-    timestamp_ms: int
-    summary: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ def derive_mark(table: Table, name: str, settings: WatermarkSettings, *, now_ms:
     metadata = table.metadata
     mark = (
         property_mark(name, metadata.properties, settings.property_keys)
-        or summary_mark(name, lineage(commits_of(metadata), metadata.current_snapshot_id), settings.summary_keys)
+        or summary_mark(name, lineage_of_main(metadata), settings.summary_keys)
         or column_mark(table, name)
         or TableMark(name, None, None)
     )
@@ -128,7 +111,7 @@ def property_mark(name: str, properties: Mapping[str, str], keys: Sequence[str])
     return TableMark(name, Source.PROPERTY, lowest(writers), tuple(writers), tuple(problems))
 
 
-def summary_mark(name: str, newest_first: Iterable[Commit], keys: Sequence[str]) -> TableMark | None:
+def summary_mark(name: str, newest_first: Iterable[SnapshotFacts], keys: Sequence[str]) -> TableMark | None:
     """Return what snapshot summaries say; None where none says anything.
 
     Of each Kafka connector, and of each of ``keys``, the newest commit that tells counts. Commits that say nothing,
@@ -158,7 +141,7 @@ def complete(found: Mapping[str, WriterMark], keys: Sequence[str]) -> tuple[Writ
     return tuple(sorted([*found.values(), *missing], key=lambda writer: writer.name))
 
 
-def what_is_said(commit: Commit, keys: Sequence[str]) -> Iterator[Said]:
+def what_is_said(commit: SnapshotFacts, keys: Sequence[str]) -> Iterator[Said]:
     """Yield what a commit says: of the connector that made it, and by configured keys."""
     summary = commit.summary
     connectors = [key.removeprefix(OFFSETS_PREFIX) for key in summary if key.startswith(OFFSETS_PREFIX)]
@@ -171,7 +154,7 @@ def what_is_said(commit: Commit, keys: Sequence[str]) -> Iterator[Said]:
             yield _read(commit, key, key)
 
 
-def _read(commit: Commit, writer: str, key: str) -> Said:
+def _read(commit: SnapshotFacts, writer: str, key: str) -> Said:
     text = commit.summary.get(key)
     if text is None:
         return Said(writer, None)
@@ -185,25 +168,6 @@ def lowest(writers: Sequence[WriterMark]) -> int | None:
     """Return the lowest watermark; None where there is no writer, or one has not reported."""
     known = [writer.watermark_ms for writer in writers if writer.watermark_ms is not None]
     return min(known) if known and len(known) == len(writers) else None
-
-
-def commits_of(metadata: TableMetadata) -> Iterator[Commit]:
-    """Yield all snapshots of a table, of every branch."""
-    for snapshot in metadata.snapshots:
-        yield Commit(
-            snapshot_id=snapshot.snapshot_id,
-            parent_id=snapshot.parent_snapshot_id,
-            timestamp_ms=snapshot.timestamp_ms,
-            summary=snapshot.summary.additional_properties if snapshot.summary else {},
-        )
-
-
-def lineage(commits: Iterable[Commit], head_id: int | None) -> Iterator[Commit]:
-    """Yield the commit of an id and those that it was made upon, newest first, as far as they have not expired."""
-    by_id = {commit.snapshot_id: commit for commit in commits}
-    while head_id is not None and (commit := by_id.pop(head_id, None)) is not None:
-        yield commit
-        head_id = commit.parent_id
 
 
 def parse_value(text: str) -> int | None:

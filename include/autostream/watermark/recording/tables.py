@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,8 @@ from pyiceberg.table.metadata import TableMetadata
 from autostream.catalogs import open_table
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
-from autostream.iceberg.flink_commits import Committed, committed_by_all, committed_checkpoints
+from autostream.iceberg.flink_commits import FlinkCommit, committed_by_all, committed_checkpoints
+from autostream.iceberg.snapshots import SnapshotFacts, lineage_of_main
 from autostream.names import TableName
 from autostream.times import FOREVER_MS, why_too_far_ahead
 from autostream.watermark.codec import NOT_YET_MS, Change, Report, advance
@@ -60,12 +61,14 @@ class _Visit:
 
     Attributes:
         metadata: the table's.
+        lineage: the snapshots that main is made of.
         commits: its furthest commits, by job and operator.
         asked: when it was loaded.
     """
 
     metadata: TableMetadata
-    commits: Mapping[str, Mapping[str, Committed]]
+    lineage: Sequence[SnapshotFacts]
+    commits: Mapping[str, Mapping[str, FlinkCommit]]
     asked: Asked
 
     @property
@@ -189,7 +192,8 @@ class Tables:
         name = TableName.parse(known.name)
         at = self._clock()
         table = open_table(name, catalog=self._catalog(name.catalog))
-        visit = _Visit(table.metadata, committed_checkpoints(table.metadata), Asked(at, self._clock()))
+        line = tuple(lineage_of_main(table.metadata))
+        visit = _Visit(table.metadata, line, committed_checkpoints(line), Asked(at, self._clock()))
         if publishes:
             # What was proved of a table that was made anew, or rolled back, since is not true of it any more.
             same = known.uuid in ("", visit.uuid)
@@ -247,7 +251,7 @@ class Tables:
             return
 
         def furthest(had: frozenset[int]) -> int | None:
-            new = committed_checkpoints(visit.metadata, besides=had).get(job.summary.job_id, {})
+            new = committed_checkpoints(visit.lineage, besides=had).get(job.summary.job_id, {})
             last = committed_by_all(new, count)
             return last.checkpoint_id if last else None
 
@@ -269,7 +273,7 @@ class Tables:
             return self._catalogs[name]
 
 
-def _count_sinks(job: Job, sink: Sink, sinks: Mapping[str, Committed]) -> int:
+def _count_sinks(job: Job, sink: Sink, sinks: Mapping[str, FlinkCommit]) -> int:
     """Return how many sinks of a job write to a sink's table; 0 while that is not known."""
     same_table = [other for other in job.sinks if other.target.table == sink.target.table]
     if all(other.writers for other in same_table):
