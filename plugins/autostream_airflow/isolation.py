@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from autostream import times
 from autostream.errors import AutostreamError, ResourceError, TimedOutError
 from autostream_airflow.hooks.fields import ticket_cache
 
@@ -60,7 +60,7 @@ class TableWorker:
                 child where need be.
         """
         process = self._process if self._process and self._process.poll() is None else self._start()
-        deadline = time.monotonic() + timeout_seconds
+        deadline = times.monotonic() + timeout_seconds
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(request) + "\n")
@@ -69,7 +69,7 @@ class TableWorker:
             raise self._lost(request) from None
         while True:
             try:
-                kind, line = self._output.get(timeout=max(0.0, deadline - time.monotonic()))
+                kind, line = self._output.get(timeout=max(0.0, deadline - times.monotonic()))
             except queue.Empty:
                 self.close()
                 raise WorkerError(_row(request, _too_slow(request, timeout_seconds))) from None

@@ -25,7 +25,6 @@ def configured(lake: SqlCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("PYICEBERG_HOME", raising=False)
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
     clock.ms = T0 + 30 * MINUTE
-    monkeypatch.setattr("autostream.watermark.history.table_history._now_ms", clock.now_ms)
     lake.create_table("db.t", Schema(NestedField(1, "id", LongType())))
     return lake
 

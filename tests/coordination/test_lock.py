@@ -13,6 +13,7 @@ from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey, Paths
 from autostream.coordination.registry import KEPT_RECORDS, break_lock, broken_locks, held_lock, held_locks
 from autostream.errors import ConflictError, LockLostError, LockTimeoutError, UsageError
+from autostream.times import Clock, clock_replaced
 from tests.coordination.conftest import Connect
 from tests.coordination.locking import KEY, expire, in_queue, lock, nodes, until
 
@@ -120,13 +121,17 @@ def test_an_error_of_the_block_goes_on_and_the_lock_is_free(connect: Connect) ->
     assert nodes(client) == []
 
 
-def test_who_waited_tells_since_when_it_holds_the_lock(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+class LongAgo(Clock):
+    def now_ms(self) -> int:
+        return 1000
+
+
+def test_who_waited_tells_since_when_it_holds_the_lock(connect: Connect) -> None:
     client = connect()
     holding = lock(client)
     holding.acquire()
-    monkeypatch.setattr("time.time", lambda: 1.0)  # it came long ago
-    waiting = in_queue(client, lock(connect()))
-    monkeypatch.undo()
+    with clock_replaced(LongAgo()):
+        waiting = in_queue(client, lock(connect()))
 
     holding.release()
     waiting.wait()

@@ -19,6 +19,7 @@ from autostream.errors import AutostreamError, ServiceError
 from autostream.lake.scan import scan_table
 from autostream.times import to_ms
 from autostream.watermark.reading.table_marks import read_mark
+from tests.support.clocks import FakeClock
 
 HOUR = datetime(2026, 11, 23, 1, tzinfo=UTC)
 KEY = "2026-11-23T01:00:00"
@@ -169,16 +170,16 @@ def test_a_failed_run_and_a_second_one_are_errors(api: AirflowApi, known: dict[s
         timeline(api)
 
 
-def test_an_airflow_whose_database_is_busy_is_asked_again(api: AirflowApi, known: dict[str, Any]) -> None:
-    waited: list[float] = []
-    api._sleep = waited.append
+def test_an_airflow_whose_database_is_busy_is_asked_again(
+    api: AirflowApi, known: dict[str, Any], clock: FakeClock
+) -> None:
     known["/busy"] = [500, 503, {"free": True}]
     assert api.get("/busy") == {"free": True}
-    assert len(waited) == 2
+    assert len(clock.slept) == 2
     known["/busy"] = [500] * 20
     with pytest.raises(ServiceError, match="with 500"):
         api.get("/busy")
-    assert len(waited) == 2 + 9
+    assert len(clock.slept) == 2 + 9
 
 
 def test_an_airflow_that_refuses_or_is_not_there_is_named(api: AirflowApi) -> None:

@@ -15,6 +15,7 @@ from autostream.hadoop.transport import Transport
 from autostream.hadoop.webhdfs import WebHdfs
 from autostream.hadoop.writer import BUFFER_BYTES, StagedWriter
 from tests.coordination.locking import until
+from tests.support.clocks import FakeClock
 from tests.support.faultproxy import FaultProxy
 from tests.support.hadoop import Hdfs
 
@@ -45,7 +46,7 @@ class Between:
 
 
 @pytest.fixture
-def between(hdfs: Hdfs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
+def between(hdfs: Hdfs, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Iterator[Between]:
     direct = WebHdfs(WebHdfsSettings(hdfs.webhdfs_urls, user="svc", proxy_user="alice"))
     direct.make_directory(DIRECTORY)
     direct.put(f"{DIRECTORY}/probe", b"1")
@@ -76,7 +77,7 @@ def between(hdfs: Hdfs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
             read_timeout_seconds=2.0,
             retries=3,
         )
-        yield Between(namenode, datanode, WebHdfs(settings, sleep=lambda _: None), direct)
+        yield Between(namenode, datanode, WebHdfs(settings), direct)
     direct.delete(DIRECTORY, recursive=True)
 
 

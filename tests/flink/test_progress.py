@@ -27,12 +27,13 @@ from autostream.flink.progress import (
 )
 from autostream.flink.rest import FlinkRest
 from tests.flink.serving import Answers, Direct, recorded, served
+from tests.support.clocks import FakeClock
 
 Open = Callable[..., tuple[FlinkRest, str]]
 
 
 @pytest.fixture
-def opened() -> Iterator[Open]:
+def opened(clock: FakeClock) -> Iterator[Open]:
     """Serves a recorded job, with other answers in places; gives its job manager and its id."""
     with ExitStack() as stack:
 
@@ -43,7 +44,7 @@ def opened() -> Iterator[Open]:
                 found = answers
             for name, answer in others.items():
                 found.paths[f"/jobs/{job_id}/{name}" if name != "job" else f"/jobs/{job_id}"] = answer
-            return FlinkRest(stack.enter_context(served(found)), sleep=lambda _: None), job_id
+            return FlinkRest(stack.enter_context(served(found))), job_id
 
         yield start
 

@@ -13,6 +13,7 @@ from autostream.errors import ConfigurationError, ServiceError
 from autostream.flink import rest as rest_module
 from autostream.flink.rest import FlinkRest
 from tests.flink.serving import Answers, served
+from tests.support.clocks import FakeClock
 
 
 @pytest.fixture
@@ -26,50 +27,52 @@ def url(answers: Answers) -> Iterator[str]:
         yield found
 
 
-def never(_: float) -> None:
-    raise AssertionError("nothing is to be waited for")
+@pytest.fixture(autouse=True)
+def _pauses_take_no_time(clock: FakeClock) -> None:
+    """The tests ask the clock how long was waited."""
 
 
-def test_an_answer(url: str, answers: Answers) -> None:
-    assert FlinkRest(url + "/", sleep=never).get("/config") == {"refresh-interval": 3000}
-    assert answers.asked == ["/config"]
+def test_an_answer(url: str, answers: Answers, clock: FakeClock) -> None:
+    assert FlinkRest(url + "/").get("/config") == {"refresh-interval": 3000}
+    assert (answers.asked, clock.slept) == (["/config"], [])
 
 
-def test_what_is_not_there_is_none_and_asked_for_once(url: str, answers: Answers) -> None:
-    assert FlinkRest(url, sleep=never).get("/jobs/7") is None
-    assert answers.asked == ["/jobs/7"]
+def test_what_is_not_there_is_none_and_asked_for_once(url: str, answers: Answers, clock: FakeClock) -> None:
+    assert FlinkRest(url).get("/jobs/7") is None
+    assert (answers.asked, clock.slept) == (["/jobs/7"], [])
 
 
 @pytest.mark.parametrize(
     ("answer", "says"),
     [(500, "500 Server Error"), (503, "503 Server Error"), (b"<html>", "Expecting value"), (b"", "")],
 )
-def test_an_error_is_asked_for_again_and_then_named(url: str, answers: Answers, answer: Any, says: str) -> None:
+def test_an_error_is_asked_for_again_and_then_named(
+    url: str, answers: Answers, answer: Any, says: str, clock: FakeClock
+) -> None:
     answers.paths["/config"] = answer
-    waits: list[float] = []
     with pytest.raises(ServiceError) as raised:
-        FlinkRest(url, tries=3, sleep=waits.append).get("/config")
+        FlinkRest(url, tries=3).get("/config")
     assert f"Flink does not answer {url}/config: " in str(raised.value)
     assert says in str(raised.value)
     assert "Check the address and that it is up." in str(raised.value)
     assert answers.asked == ["/config"] * 3
-    assert len(waits) == 2
-    assert all(0.2 <= wait <= 0.4 for wait in waits)
+    assert len(clock.slept) == 2
+    assert all(0.2 <= wait <= 0.4 for wait in clock.slept)
 
 
 def test_an_error_that_passes_is_not_seen(url: str, answers: Answers) -> None:
     script: list[Any] = [500, {"fine": True}]
     answers.paths["/config"] = lambda _: script.pop(0)
-    assert FlinkRest(url, sleep=lambda _: None).get("/config") == {"fine": True}
+    assert FlinkRest(url).get("/config") == {"fine": True}
 
 
 def test_nobody_there() -> None:
     with pytest.raises(ServiceError, match=r"does not answer http://127\.0\.0\.1:1/config: .*Connection refused"):
-        FlinkRest("http://127.0.0.1:1", sleep=lambda _: None).get("/config")
+        FlinkRest("http://127.0.0.1:1").get("/config")
 
 
 def test_nobody_there_is_said_in_the_same_words_each_time() -> None:
-    rest, said = FlinkRest("http://127.0.0.1:1", sleep=lambda _: None), set()
+    rest, said = FlinkRest("http://127.0.0.1:1"), set()
     for _ in range(3):
         with pytest.raises(ServiceError) as raised:
             rest.get("/config")
@@ -84,10 +87,10 @@ def test_who_does_not_answer_in_time_is_left(url: str, answers: Answers, monkeyp
     monkeypatch.setattr(rest_module, "_TIMEOUT_SECONDS", (1.0, 0.05))
     try:
         with pytest.raises(ServiceError, match=r"/config: .*timed out"):
-            FlinkRest(url, sleep=lambda _: None).get("/config")
+            FlinkRest(url).get("/config")
         assert answers.asked == ["/config"] * 2
         with pytest.raises(ServiceError, match=r"/jobs/7/checkpoints: .*timed out"):
-            FlinkRest(url, sleep=never).post("/jobs/7/checkpoints", {})
+            FlinkRest(url).post("/jobs/7/checkpoints", {})
         assert len(answers.asked) == 3, "what is not safe to repeat is not repeated"
     finally:
         hangs.set()
@@ -100,11 +103,11 @@ def test_what_is_posted(url: str, answers: Answers) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 500])
-def test_what_is_posted_and_refused(url: str, answers: Answers, status: int) -> None:
+def test_what_is_posted_and_refused(url: str, answers: Answers, status: int, clock: FakeClock) -> None:
     answers.paths["/jobs/7/checkpoints"] = status
     with pytest.raises(ServiceError, match=f"{url}/jobs/7/checkpoints: {status}"):
-        FlinkRest(url, sleep=never).post("/jobs/7/checkpoints", {})
-    assert len(answers.posted) == 1
+        FlinkRest(url).post("/jobs/7/checkpoints", {})
+    assert (len(answers.posted), clock.slept) == (1, [])
 
 
 def test_each_thread_has_a_connection_of_its_own(url: str) -> None:

@@ -24,6 +24,7 @@ from autostream.hadoop.transport import AnswerLostError
 from autostream.hadoop.webhdfs import WebHdfs
 from autostream.hadoop.writer import BUFFER_BYTES, StagedWriter
 from autostream.sizes import KIB
+from tests.support.clocks import FakeClock
 from tests.support.gateway import httpfs
 from tests.support.recorded_hdfs import Answer, RecordedHdfs, recorded_hdfs
 from tests.support.recordings import RECORDING, name_of
@@ -62,6 +63,11 @@ def serving(request: pytest.FixtureRequest) -> Iterator[Serving]:
         TAILS.forget()
 
 
+@pytest.fixture(autouse=True)
+def _pauses_take_no_time(clock: FakeClock) -> None:
+    """How long they would be, the clock tells."""
+
+
 def hdfs_of(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue("hdfs")
 
@@ -73,12 +79,11 @@ def ask(url: str, path: str, method: str) -> None:
 
 
 class Client(WebHdfs):
-    """The client of alice's files, by the account svc; it does not sleep, and keeps how long it would have."""
+    """The client of alice's files, by the account svc."""
 
     def __init__(self, hdfs: RecordedHdfs, *, user: str = "svc", proxy: str | None = "alice", retries: int = 2) -> None:
-        self.slept: list[float] = []
         settings = WebHdfsSettings(hdfs.urls, user=user, proxy_user=proxy, retries=retries)
-        super().__init__(settings, sleep=self.slept.append)
+        super().__init__(settings)
 
 
 def write(client: WebHdfs, path: str, data: bytes, *, overwrite: bool = False) -> None:
@@ -179,7 +184,7 @@ def test_a_quota_is_used_up(serving: Serving) -> None:
     assert names(client, "/data/small") == []
 
 
-def test_a_standby_is_passed_over_and_the_active_one_remembered(serving: Serving) -> None:
+def test_a_standby_is_passed_over_and_the_active_one_remembered(serving: Serving, clock: FakeClock) -> None:
     hdfs = serving(namenodes=2)
     client = Client(hdfs)
     client.put("/data/x", TEXT)
@@ -191,7 +196,7 @@ def test_a_standby_is_passed_over_and_the_active_one_remembered(serving: Serving
     assert client.active_url == hdfs.urls[1]
     assert client.exists("/data/x")
     assert hdfs.asked == ["namenode-1 OPEN", "namenode-2 OPEN", "datanode OPEN", "namenode-2 GETFILESTATUS"]
-    assert client.slept == []
+    assert clock.slept == []
 
 
 def test_one_address_that_answers_for_all_servers(serving: Serving) -> None:
@@ -321,14 +326,14 @@ def test_a_directory_is_not_replaced_by_a_file(serving: Serving) -> None:
 
 
 # ------------------------------------------------------------------------------------------ lost answers
-def test_a_question_whose_answer_is_lost_is_asked_again(serving: Serving) -> None:
+def test_a_question_whose_answer_is_lost_is_asked_again(serving: Serving, clock: FakeClock) -> None:
     hdfs = serving()
     client = Client(hdfs)
     hdfs.lose("namenode-1 GETFILESTATUS")
     hdfs.refuse("namenode-1 GETFILESTATUS", HTML)
     assert client.status("/data").is_directory
     assert hdfs.asked == ["namenode-1 GETFILESTATUS"] * 3
-    assert len(client.slept) == 2
+    assert len(clock.slept) == 2
 
 
 def test_whether_a_file_was_there_is_not_known_where_the_answer_to_its_deletion_is_lost(serving: Serving) -> None:
@@ -340,13 +345,13 @@ def test_whether_a_file_was_there_is_not_known_where_the_answer_to_its_deletion_
     assert not client.exists("/data/x")
 
 
-def test_a_rename_whose_answer_is_lost_is_found_done(serving: Serving) -> None:
+def test_a_rename_whose_answer_is_lost_is_found_done(serving: Serving, clock: FakeClock) -> None:
     hdfs = serving()
     client = Client(hdfs)
     hdfs.lose("namenode-1 RENAME")
     write(client, "/data/x", TEXT)
     assert names(client) == ["x"]
-    assert client.slept == []
+    assert clock.slept == []
 
 
 def test_a_rename_that_a_gateway_kept_to_itself_is_made_again(serving: Serving) -> None:

@@ -9,6 +9,7 @@ from autostream.errors import ServiceError
 from autostream.hadoop.fileio import WebHdfsFileIO
 from autostream.hadoop.settings import WebHdfsSettings
 from autostream.hadoop.webhdfs import WebHdfs
+from tests.support.clocks import FakeClock
 from tests.support.hadoop import Hdfs
 from tests.support.hadoop import hdfs as start_hdfs
 
@@ -21,9 +22,13 @@ def pair() -> Iterator[Hdfs]:
         yield service
 
 
-def client(hdfs: Hdfs, *, pause: Callable[[float], object] = lambda _: None, retries: int = 3) -> WebHdfs:
-    """A client that does something else instead of waiting."""
-    return WebHdfs(WebHdfsSettings(hdfs.webhdfs_urls, user="svc", proxy_user="alice", retries=retries), sleep=pause)
+@pytest.fixture(autouse=True)
+def _pauses_take_no_time(clock: FakeClock) -> None:
+    """Something else may happen instead."""
+
+
+def client(hdfs: Hdfs, *, retries: int = 3) -> WebHdfs:
+    return WebHdfs(WebHdfsSettings(hdfs.webhdfs_urls, user="svc", proxy_user="alice", retries=retries))
 
 
 def test_the_active_one_is_found_and_remembered(pair: Hdfs) -> None:
@@ -33,7 +38,7 @@ def test_the_active_one_is_found_and_remembered(pair: Hdfs) -> None:
     assert files.read("/data/x") == b"1"
     active = pair.webhdfs_urls[1]
     assert files.active_url == active
-    only_standby = WebHdfs(WebHdfsSettings((pair.webhdfs_urls[0],), user="svc", retries=1), sleep=lambda _: None)
+    only_standby = WebHdfs(WebHdfsSettings((pair.webhdfs_urls[0],), user="svc", retries=1))
     with pytest.raises(ServiceError, match=r"Every NameNode is in standby .*GETFILESTATUS /data/x at .*haadmin"):
         only_standby.status("/data/x")
     pair.activate(1)
@@ -71,42 +76,37 @@ def test_a_large_file_is_read_and_written_across_a_fail_over(pair: Hdfs) -> None
         assert first + source.read() == data  # type: ignore[call-arg]
 
 
-def test_a_namenode_that_ends_and_none_that_takes_over(pair: Hdfs) -> None:
+def test_a_namenode_that_ends_and_none_that_takes_over(pair: Hdfs, clock: FakeClock) -> None:
     pair.activate(1)
     files = client(pair)
     files.put("/data/z", b"1", overwrite=True)
     pair.kill(1)
     try:
-        pauses: list[float] = []
-
-        def take_over(seconds: float) -> None:
-            pauses.append(seconds)
-            if len(pauses) == 2:
-                pair.activate(2)
-
-        assert client(pair, pause=take_over).status("/data/z").size_bytes == 1
-        assert len(pauses) == 2
+        before = len(clock.slept)
+        clock.then = {before + 2: lambda: pair.activate(2)}
+        assert client(pair).status("/data/z").size_bytes == 1
+        assert len(clock.slept) == before + 2
         assert client(pair, retries=0).read("/data/z") == b"1"
     finally:
         pair.up(1)
     assert client(pair, retries=0).read("/data/z") == b"1"
 
 
-def test_the_only_namenode_ends_and_comes_back(hdfs: Hdfs) -> None:
+def test_the_only_namenode_ends_and_comes_back(hdfs: Hdfs, clock: FakeClock) -> None:
     files = client(hdfs)
     files.put("/data/z", b"1", overwrite=True)
     hdfs.kill()
     came_back = threading.Event()
 
-    def come_back(_: float) -> None:
-        if not came_back.is_set():
-            came_back.set()
-            hdfs.up()
+    def come_back() -> None:
+        came_back.set()
+        hdfs.up()
 
     try:
         with pytest.raises(ServiceError, match=r"cannot be reached .*Connection refused\. Check webhdfs.urls"):
             client(hdfs, retries=1).status("/data/z")
-        assert client(hdfs, pause=come_back, retries=20).read("/data/z") == b"1"
+        clock.then = {len(clock.slept) + 1: come_back}
+        assert client(hdfs, retries=20).read("/data/z") == b"1"
     finally:
         if not came_back.is_set():
             hdfs.up()

@@ -19,6 +19,7 @@ from autostream.hadoop.settings import WebHdfsSettings
 from autostream.hadoop.transport import Transport
 from autostream.hadoop.webhdfs import WebHdfs
 from autostream.hadoop.writer import BUFFER_BYTES
+from tests.support.clocks import FakeClock
 from tests.support.hadoop import Hdfs, KerberosLake
 from tests.support.hadoop import hdfs as start_hdfs
 
@@ -37,6 +38,12 @@ def log_in(lake: KerberosLake, user: str, **more: int) -> None:
     lake.kdc.ticket(user, Path(os.environ["KRB5CCNAME"].removeprefix("FILE:")), **more)
 
 
+@pytest.fixture(autouse=True)
+def _pauses_take_no_time(clock: FakeClock) -> None:
+    """The time of day is the one by which tickets are given."""
+    clock.ms = time.time_ns() // 1_000_000
+
+
 def client(
     lake: KerberosLake,
     proxy: str | None = "alice",
@@ -47,7 +54,7 @@ def client(
     settings = WebHdfsSettings(
         urls or lake.hdfs.webhdfs_urls, proxy_user=proxy, kerberos=identity or KerberosIdentity(), retries=1
     )
-    return WebHdfs(settings, sleep=lambda _: None)
+    return WebHdfs(settings)
 
 
 @pytest.fixture
@@ -112,7 +119,9 @@ def test_a_ticket_that_ends_is_read_again_once_somebody_has_renewed_it(lake: Ker
     assert files.status("/data").is_directory
 
 
-def test_a_keytab_gets_a_ticket_where_the_cache_has_none(lake: KerberosLake, proofs: list[bool]) -> None:
+def test_a_keytab_gets_a_ticket_where_the_cache_has_none(
+    lake: KerberosLake, proofs: list[bool], clock: FakeClock
+) -> None:
     identity = KerberosIdentity("svc@TEST.LOCAL", str(lake.kdc.keytab("svc")))
     files = client(lake, identity=identity)
     files.put("/data/by-keytab", b"1", overwrite=True)
@@ -121,7 +130,9 @@ def test_a_keytab_gets_a_ticket_where_the_cache_has_none(lake: KerberosLake, pro
     first = ensure_ticket(identity)
     assert first.cache.startswith("MEMORY:")
     assert ensure_ticket(identity) == first
-    day_later = ensure_ticket(identity, clock=lambda: time.time() + 90_000)  # the old one would have ended
+    clock.advance(90_000)
+    day_later = ensure_ticket(identity)  # the old one would have ended
+    clock.advance(-90_000)
     assert day_later.expires_at >= first.expires_at
     assert not Path(os.environ["KRB5CCNAME"].removeprefix("FILE:")).exists()
     log_in(lake, "svc")
@@ -170,7 +181,7 @@ def test_a_host_that_the_principal_does_not_have(lake: KerberosLake) -> None:
 
 
 def test_simple_authentication_is_not_enough(lake: KerberosLake) -> None:
-    simple = WebHdfs(WebHdfsSettings(lake.hdfs.webhdfs_urls, user="hdfs"), sleep=lambda _: None)
+    simple = WebHdfs(WebHdfsSettings(lake.hdfs.webhdfs_urls, user="hdfs"))
     with pytest.raises(RefusedError, match=r"does not accept who we say we are .* as hdfs\).*to kerberos"):
         simple.status("/data")
 

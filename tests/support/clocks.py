@@ -45,6 +45,16 @@ class FakeClock(Clock):
         self.ms += round(seconds * 1000)
 
 
+class LoopClock(Clock):
+    """The time of day goes with the event loop's, which begins at 1000 s."""
+
+    def __init__(self, begins_ms: int) -> None:
+        self.begins_ms = begins_ms
+
+    def now_ms(self) -> int:
+        return self.begins_ms + round(asyncio.get_running_loop().time() * 1000) - 1_000_000
+
+
 class _Jumping(selectors.DefaultSelector):
     now = 1000.0
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autostream import times
 from autostream.cli import interrupts
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, print_error
@@ -235,14 +235,10 @@ def age(since_ms: int | None, *, now_ms: int) -> str:
     return "0 s"
 
 
-def _now_ms() -> int:
-    return round(time.time() * 1000)
-
-
 def _since(since_ms: int | None) -> str:
     from autostream.coordination.holder import iso_time
 
-    return "-" if since_ms is None else f"{iso_time(since_ms)} ({age(since_ms, now_ms=_now_ms())})"
+    return "-" if since_ms is None else f"{iso_time(since_ms)} ({age(since_ms, now_ms=times.now_ms())})"
 
 
 def _who(holder: Holder) -> str:

@@ -8,7 +8,6 @@ import shlex
 import signal
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from autostream import times
 from autostream.cli import interrupts, watermark_history
 from autostream.cli.grid import NAME, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, progress
@@ -149,7 +149,7 @@ def set_command(
     report = Report(writer, at_ms, forced=force and at_ms < FOREVER_MS)
     _change(
         table,
-        lambda p: advance(p, [report], now_ms=_now_ms(), by=_me()),
+        lambda p: advance(p, [report], now_ms=times.now_ms(), by=_me()),
         why_unchanged=partial(_why_it_stays, writer, at_ms),
         as_json=as_json,
     )
@@ -160,7 +160,7 @@ def retire(table: TableArgument, writer: WriterOption, reason: ReasonOption, as_
     """Have a table wait for a writer no longer. When it reports again it has to catch up before it counts."""
     from autostream.watermark.codec import retire
 
-    _change(table, lambda p: retire(p, writer, now_ms=_now_ms(), by=_me(), reason=reason), as_json=as_json)
+    _change(table, lambda p: retire(p, writer, now_ms=times.now_ms(), by=_me(), reason=reason), as_json=as_json)
 
 
 @app.command()
@@ -180,7 +180,7 @@ def reset(
     to_ms = parse_instant(to, parse_zone(time_zone))
     _change(
         table,
-        lambda p: reset(p, to_ms, writer=writer, now_ms=_now_ms(), by=_me(), reason=reason),
+        lambda p: reset(p, to_ms, writer=writer, now_ms=times.now_ms(), by=_me(), reason=reason),
         as_json=as_json,
     )
 
@@ -231,7 +231,7 @@ def _forever_or_instant(at: str, zone: tzinfo, *, force: bool) -> int:
     if at.strip().lower() == "forever":
         return FOREVER_MS
     at_ms = parse_instant(at, zone)
-    too_far = why_too_far_ahead(at_ms, now_ms=_now_ms(), most_seconds=load_settings().watermark.max_ahead_seconds)
+    too_far = why_too_far_ahead(at_ms, now_ms=times.now_ms(), most_seconds=load_settings().watermark.max_ahead_seconds)
     if too_far and not force:
         raise UsageError(
             f"Invalid watermark {at!r}: {too_far}. A table cannot have all rows of a time that is still to come. "
@@ -330,7 +330,7 @@ def _keep(published: deque[dict[str, Any]], table: Table, change: Change) -> Non
         }
         for event in change.events
     ]
-    now_ms = _now_ms()
+    now_ms = times.now_ms()
     published.append({"table": full_name(table), "at": iso(now_ms), "at_ms": now_ms, "events": events})
 
 
@@ -340,8 +340,8 @@ def _beating(file: Path | None) -> Callable[[], None]:
 
     def beat() -> None:
         nonlocal last
-        if file is not None and time.monotonic() - last >= 1:
-            last = time.monotonic()
+        if file is not None and times.monotonic() - last >= 1:
+            last = times.monotonic()
             file.touch()
 
     return beat
@@ -371,7 +371,7 @@ def _reached(mark: TableMark, watermark_ms: int, zone: tzinfo) -> str:
     there = describe_instant(watermark_ms, zone)
     if mark.ended:
         return there
-    ago_ms = _now_ms() - watermark_ms
+    ago_ms = times.now_ms() - watermark_ms
     return f"{there} {zone}, " + (f"in {describe_length(-ago_ms)}" if ago_ms < 0 else f"{describe_length(ago_ms)} ago")
 
 
@@ -380,10 +380,6 @@ def _cells(writer: WriterMark, zone: tzinfo) -> tuple[str, str, str, str, str]:
     since = "-" if writer.recorded_at_ms is None else describe_instant(writer.recorded_at_ms, zone)
     details = [text for text in (f"job {writer.job_id}" if writer.job_id else "", writer.note) if text]
     return writer.name, reached, since, writer.status.value, ", ".join(details)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _me() -> str:

@@ -7,13 +7,12 @@ import contextlib
 import logging
 import os
 import threading
-import time
 import uuid
 import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +39,7 @@ from kazoo.protocol.serialization import SASL, Auth
 from kazoo.protocol.states import KazooState
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE
 
+from autostream import times
 from autostream.config import ZooKeeperSettings
 from autostream.coordination.probe import what_else_answers
 from autostream.errors import AutostreamError, ConfigurationError, DeniedError, ServiceError
@@ -92,8 +92,7 @@ class Session:
         pid: The process that it belongs to.
     """
 
-    def __init__(self, settings: ZooKeeperSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, settings: ZooKeeperSettings) -> None:
         self._settings = settings
         self._complaints = _Complaints()
         self._mutex = threading.Lock()
@@ -171,12 +170,12 @@ class Session:
     def _on_state(self, state: str) -> None:
         # Runs in kazoo's thread, before anybody can get an answer over the next connection.
         if state in (KazooState.SUSPENDED, KazooState.LOST):
-            what = Interruption(datetime.now(UTC), "suspended" if state == KazooState.SUSPENDED else "lost")
+            what = Interruption(times.now(), "suspended" if state == KazooState.SUSPENDED else "lost")
             with self._mutex:
                 self._count += 1
                 self._interruptions.append((self._count, what))
                 if self._cut_since is None:
-                    self._cut_since = self._clock()
+                    self._cut_since = times.monotonic()
             _logger.debug("the ZooKeeper session was %s", what.state)
         else:
             self._cut_since = None
@@ -204,7 +203,7 @@ class Session:
         if self.pid != os.getpid() or self._ended or self.kazoo._stopped.is_set():
             return False
         cut = self._cut_since
-        return cut is None or self._clock() - cut < self._settings.session_timeout_seconds
+        return cut is None or times.monotonic() - cut < self._settings.session_timeout_seconds
 
     @property
     def session_id(self) -> int | None:
@@ -220,10 +219,10 @@ class Session:
             DeniedError: The account was refused.
             ConfigurationError: The node that `hosts` ends in does not exist.
         """
-        deadline = time.monotonic() + timeout_seconds
+        deadline = times.monotonic() + timeout_seconds
         self.kazoo.start_async()
         self.wait_until_connected(timeout_seconds)
-        left = max(0.1, deadline - time.monotonic())
+        left = max(0.1, deadline - times.monotonic())
         try:
             found = self.kazoo.exists_async("/").get(timeout=left)
         except (*_IN_DOUBT, *_REFUSED) as error:
@@ -244,10 +243,10 @@ class Session:
             ServiceError: It did not come in time.
             DeniedError: The account was refused.
         """
-        deadline = time.monotonic() + timeout_seconds
+        deadline = times.monotonic() + timeout_seconds
         while not self.kazoo.connected:
             self._changed.clear()
-            left = deadline - time.monotonic()
+            left = deadline - times.monotonic()
             if left <= 0 or self._ended:
                 raise self._unreachable(timeout_seconds, None)
             if not self.is_usable:
@@ -401,14 +400,14 @@ class ZooKeeperClient:
             DeniedError: The account was refused.
         """
         timeout = self.settings.connect_timeout_seconds if timeout_seconds is None else timeout_seconds
-        deadline = time.monotonic() + timeout
+        deadline = times.monotonic() + timeout
         while True:
             session = self.current_session() or self._connect(deadline)
-            if session.wait_until_connected(max(0.0, deadline - time.monotonic())):
+            if session.wait_until_connected(max(0.0, deadline - times.monotonic())):
                 return session
 
     def _connect(self, deadline: float) -> Session:
-        if not self._mutex.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not self._mutex.acquire(timeout=max(0.0, deadline - times.monotonic())):
             raise ServiceError(
                 f"ZooKeeper at {self.settings.hosts} was not reached in time: another thread is still trying to."
             )
@@ -419,7 +418,7 @@ class ZooKeeperClient:
                     threading.Thread(target=self._session.close, daemon=True).start()
                 session = Session(self.settings)
                 try:
-                    session.connect(max(0.0, deadline - time.monotonic()))
+                    session.connect(max(0.0, deadline - times.monotonic()))
                 except BaseException:
                     threading.Thread(target=session.close, daemon=True).start()
                     raise
@@ -447,13 +446,13 @@ class ZooKeeperClient:
             ZookeeperError: As kazoo raises it, when the answer is about nodes.
         """
         timeout = self.settings.connect_timeout_seconds if timeout_seconds is None else timeout_seconds
-        deadline = time.monotonic() + timeout
+        deadline = times.monotonic() + timeout
         while True:
-            session = self.session(deadline - time.monotonic())
+            session = self.session(deadline - times.monotonic())
             try:
-                return session.request(operation, call, timeout_seconds=deadline - time.monotonic())
+                return session.request(operation, call, timeout_seconds=deadline - times.monotonic())
             except InterruptedSessionError:
-                if time.monotonic() >= deadline:
+                if times.monotonic() >= deadline:
                     raise
 
     def ensure_path(self, path: str, *, timeout_seconds: float | None = None) -> None:

@@ -6,12 +6,13 @@ import getpass
 import json
 import os
 import socket
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+from autostream import times
 
 _VERSION: Final = 1
 _AIRFLOW: Final = {
@@ -63,7 +64,7 @@ class Holder:
             environ: Environment variables, which name the Airflow run; those of the process when None.
         """
         variables = os.environ if environ is None else environ
-        now = round(time.time() * 1000) if now_ms is None else now_ms
+        now = times.now_ms() if now_ms is None else now_ms
         return cls(
             user=_user(),
             host=socket.gethostname(),

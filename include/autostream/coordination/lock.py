@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
+from autostream import times
 from autostream.coordination.client import Session, ZooKeeperClient
 from autostream.coordination.holder import Holder, iso_time
 from autostream.coordination.paths import LockKey, LockNode
@@ -117,7 +117,7 @@ class TableLock:
                 self._mutex.release()
 
     def _wait_in_queue(self) -> _Tenure:
-        deadline = time.monotonic() + self.timeout_seconds
+        deadline = times.monotonic() + self.timeout_seconds
         # Who waited in vain still wants to know for whom.
         answers_by = deadline + self._client.settings.connect_timeout_seconds
         me = Holder.of_this_process(self.what)
@@ -138,7 +138,7 @@ class TableLock:
         """Wait until a place is the first; None when it is not in the queue any more."""
         told = False
         while True:
-            session = self._client.session(answers_by - time.monotonic())
+            session = self._client.session(answers_by - times.monotonic())
             interruptions = session.interruptions
             owner = session.session_id
             ahead = place.ahead(deadline=answers_by)
@@ -149,12 +149,12 @@ class TableLock:
             if ahead is None or place.owner != owner:  # what is left of an earlier session will go, and is not ours
                 return None
             if not ahead:
-                return _Tenure(place, session, interruptions, datetime.now(UTC))
-            if time.monotonic() >= deadline:
+                return _Tenure(place, session, interruptions, times.now())
+            if times.monotonic() >= deadline:
                 raise self._timed_out(place, ahead)
             changed = threading.Event()
             if place.watch(ahead[-1], changed, deadline=answers_by):
-                left = max(0.0, deadline - time.monotonic())
+                left = max(0.0, deadline - times.monotonic())
                 quiet = min(left, _LOOK_AGAIN_SECONDS if told else _QUIET_SECONDS)
                 if not changed.wait(quiet) and quiet < left and not told:
                     told = True
@@ -238,7 +238,7 @@ class TableLock:
         return self._known_loss(tenure) if exists else self._why_gone(place)
 
     def _why_gone(self, place: Place) -> str:
-        gone = f"its node was gone when it was verified at {_text(datetime.now(UTC))}"
+        gone = f"its node was gone when it was verified at {_text(times.now())}"
         try:
             record = broken_record(self._client, self.key, place.path.rpartition("/")[2])
         except AutostreamError:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 import uuid
 from typing import Any, Final
 
 from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
 
+from autostream import times
 from autostream.coordination.client import InterruptedSessionError, Session, ZooKeeperClient
 from autostream.coordination.paths import LockKey, LockNode, Paths, lock_prefix
 from autostream.errors import DeniedError
@@ -72,18 +72,18 @@ class Place:
             DeniedError: The account may not make nodes there.
         """
         while self.node is None:
-            session = self._session = self._client.session(deadline - time.monotonic())
+            session = self._session = self._client.session(deadline - times.monotonic())
             try:
                 path, stat = session.request(
                     f"creating a node below {self.queue}",
                     lambda kazoo: self._send_create(kazoo, data),
-                    timeout_seconds=deadline - time.monotonic(),
+                    timeout_seconds=deadline - times.monotonic(),
                 )
             except NoNodeError:
                 self._make_parents(session, deadline)
                 continue
             except InterruptedSessionError:
-                if time.monotonic() >= deadline:
+                if times.monotonic() >= deadline:
                     raise
                 self._find(deadline)  # it may be there, only the answer was lost
                 continue
@@ -102,10 +102,10 @@ class Place:
         """Make what was missing; unless it was the last one in the queue, that took its node away at that moment."""
         with contextlib.suppress(NodeExistsError, NoNodeError):
             session.request(
-                f"creating {self.queue}", lambda kazoo: self._made, timeout_seconds=deadline - time.monotonic()
+                f"creating {self.queue}", lambda kazoo: self._made, timeout_seconds=deadline - times.monotonic()
             )
         parent = self._paths.locks_of_catalog(self.key.catalog)
-        self._client.ensure_path(parent, timeout_seconds=deadline - time.monotonic())
+        self._client.ensure_path(parent, timeout_seconds=deadline - times.monotonic())
 
     def _find(self, deadline: float) -> None:
         """Look for the own node, after everything that was sent before.
@@ -115,11 +115,11 @@ class Place:
         been carried out by now or never will be. The server asked may lag behind: `sync` makes it catch up.
         """
         path = self._paths.locks
-        self._client.ask("synchronising", lambda k: k.sync_async(path), timeout_seconds=deadline - time.monotonic())
-        for name in self._client.children(self.queue, timeout_seconds=deadline - time.monotonic()):
+        self._client.ask("synchronising", lambda k: k.sync_async(path), timeout_seconds=deadline - times.monotonic())
+        for name in self._client.children(self.queue, timeout_seconds=deadline - times.monotonic()):
             node = LockNode.parse(name)
             if node is not None and node.uuid == self._uuid:
-                found = self._client.get(f"{self.queue}/{name}", timeout_seconds=deadline - time.monotonic())
+                found = self._client.get(f"{self.queue}/{name}", timeout_seconds=deadline - times.monotonic())
                 if found is not None:
                     self._found(name, found[1])
 
@@ -128,7 +128,7 @@ class Place:
 
     def ahead(self, *, deadline: float) -> list[LockNode] | None:
         """Return the places before this one, the first one first; None when this one is not in the queue any more."""
-        names = self._client.children(self.queue, timeout_seconds=deadline - time.monotonic())
+        names = self._client.children(self.queue, timeout_seconds=deadline - times.monotonic())
         nodes = sorted(node for node in map(LockNode.parse, names) if node is not None)
         if self.node not in nodes:
             return None
@@ -146,7 +146,7 @@ class Place:
             self._client.ask(
                 f"watching {path}",
                 lambda kazoo: kazoo.get_children_async(path, watch=lambda event: changed.set()),
-                timeout_seconds=deadline - time.monotonic(),
+                timeout_seconds=deadline - times.monotonic(),
             )
         except NoNodeError:
             return False
@@ -159,7 +159,7 @@ class Place:
             if self._gone_with_session():
                 done = True
                 return
-            self._remove(time.monotonic() + _LEAVE_TIMEOUT_SECONDS)
+            self._remove(times.monotonic() + _LEAVE_TIMEOUT_SECONDS)
             done = True
         except Exception as error:
             _logger.debug("%s is removed in the background: %s", self.path, error)
@@ -175,14 +175,14 @@ class Place:
         pause = _FIRST_PAUSE_SECONDS
         while not self._gone_with_session():
             try:
-                self._remove(time.monotonic() + _BACKGROUND_TIMEOUT_SECONDS)
+                self._remove(times.monotonic() + _BACKGROUND_TIMEOUT_SECONDS)
                 return
             except DeniedError as error:
                 _logger.warning("%s stays until this process ends: %s", self.path, error)
                 return
             except Exception as error:
                 _logger.debug("%s is not removed yet: %s", self.path, error)
-            time.sleep(pause)
+            times.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _remove(self, deadline: float) -> None:
@@ -192,7 +192,7 @@ class Place:
             self._find(deadline)
             if self.node is None:
                 return
-        session = self._client.session(deadline - time.monotonic())
+        session = self._client.session(deadline - times.monotonic())
         # Both are sent at once, to wait for one answer only.
         emptied = None
 
@@ -203,13 +203,13 @@ class Place:
             return removed
 
         try:
-            session.request(f"removing {self.path}", remove, timeout_seconds=deadline - time.monotonic())
+            session.request(f"removing {self.path}", remove, timeout_seconds=deadline - times.monotonic())
         except NoNodeError:
             _logger.debug("%s was gone already", self.path)
         # Others wait, or were here and left, or the queue is another account's: then it is not for us to remove.
         with contextlib.suppress(NoNodeError, NotEmptyError, DeniedError):
             session.request(
-                f"removing {self.queue}", lambda kazoo: emptied, timeout_seconds=deadline - time.monotonic()
+                f"removing {self.queue}", lambda kazoo: emptied, timeout_seconds=deadline - times.monotonic()
             )
 
 

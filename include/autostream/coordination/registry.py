@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from kazoo.exceptions import NodeExistsError, NoNodeError, RolledBackError
 
+from autostream import times
 from autostream.coordination.client import ZooKeeperClient
 from autostream.coordination.holder import Holder, iso_time
 from autostream.coordination.paths import LockKey, LockNode, Paths, unquote
@@ -187,7 +187,7 @@ def break_lock(client: ZooKeeperClient, lock: HeldLock, *, by: Holder, reason: s
         holder=lock.holder,
         by=by,
         reason=reason,
-        at_ms=round(time.time() * 1000),
+        at_ms=times.now_ms(),
     )
     folder = paths.broken_of(lock.key)
     client.ensure_path(folder)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
+from autostream import times
 from autostream.demo.airflow import EVENTS
 from autostream.demo.seed import NAMESPACE, open_demo_catalog
 from autostream.demo.session import Session
@@ -76,8 +76,8 @@ class EventWriter:
         """Record how far it has got; return when that was in the table, epoch seconds."""
         report = Report("demo", to_ms(self.event_time), job_id="demo-hours")
         self._writer.table.refresh()
-        publish(self._writer.table, lambda known: advance(known, [report], now_ms=to_ms(datetime.now(UTC))))
-        return time.time()
+        publish(self._writer.table, lambda known: advance(known, [report], now_ms=times.now_ms()))
+        return times.now_ms() / 1000
 
     def kinds(self) -> dict[str, int]:
         """Return how many events of each kind there are."""
@@ -86,7 +86,7 @@ class EventWriter:
 
 def last_full_hour() -> datetime:
     """Return when the last hour that is over has begun."""
-    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - _HOUR
+    return times.now().replace(minute=0, second=0, microsecond=0) - _HOUR
 
 
 def complete_an_hour(session: Session, start: datetime, *, report_progress: Callable[[str], None]) -> Timeline:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
+from autostream import times
 from autostream.iceberg.state import read_state
 from autostream.lake.scan import scan_table
 
@@ -60,9 +60,9 @@ def measure(
     seconds: dict[int, list[float]] = {snapshot_id: [] for snapshot_id in snapshot_ids}
     for _ in range(repetitions):
         for snapshot_id in snapshot_ids:
-            started = time.perf_counter()
+            started = times.monotonic()
             _answer(table, snapshot_id, columns, question)
-            seconds[snapshot_id].append(time.perf_counter() - started)
+            seconds[snapshot_id].append(times.monotonic() - started)
     return [_figures(table, snapshot_id, statistics.median(seconds[snapshot_id])) for snapshot_id in snapshot_ids]
 
 

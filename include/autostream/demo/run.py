@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autostream import times
 from autostream.demo.airflow import DAG_ID, LocalAirflow, find_project
 from autostream.demo.compaction import compact_lakehouse
 from autostream.demo.hours import PUBLISHER, WORKFLOW, complete_an_hour, last_full_hour
@@ -128,6 +128,6 @@ def _changes(directory: Path, before: Mapping[str, int], after: Mapping[str, int
 
 @contextmanager
 def _timed(demo: Demonstration, phase: str) -> Iterator[None]:
-    started = time.monotonic()
+    started = times.monotonic()
     yield
-    demo.seconds[phase] = demo.seconds.get(phase, 0.0) + time.monotonic() - started
+    demo.seconds[phase] = demo.seconds.get(phase, 0.0) + times.monotonic() - started

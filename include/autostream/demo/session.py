@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from autostream import times
 from autostream.demo.airflow import LocalAirflow
 from autostream.demo.timeline import AirflowApi
 from autostream.demo.up import USER, running
@@ -65,10 +65,10 @@ def started(airflow: LocalAirflow, dag_ids: Collection[str], **variables: str) -
         with running(airflow, port, environment | variables, say=lambda text: None) as (password, wait_until):
 
             def wait(condition: Callable[[], bool]) -> None:
-                deadline = time.monotonic() + _MOST_SECONDS
+                deadline = times.monotonic() + _MOST_SECONDS
 
                 def over() -> bool:
-                    if time.monotonic() > deadline:
+                    if times.monotonic() > deadline:
                         raise TimedOutError(
                             f"Airflow has not done within {_MOST_SECONDS:g} s what was waited for. Its logs are "
                             f"{airflow.home}/*.log; is the machine busy?"

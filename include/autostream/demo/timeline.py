@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from autostream import times
 from autostream.errors import AutostreamError, ServiceError
 
 _TIMEOUT_SECONDS = 30.0
@@ -28,12 +28,10 @@ class AirflowApi:
         url: Address of the API server, such as http://localhost:8080.
         user: The account.
         password: Its password.
-        sleep: Waits; replaced in tests.
     """
 
-    def __init__(self, url: str, *, user: str, password: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, url: str, *, user: str, password: str) -> None:
         self.url = url.rstrip("/")
-        self._sleep = sleep
         self._token = ""
         self._token = self._ask("POST", "/auth/token", {"username": user, "password": password})["access_token"]
 
@@ -105,7 +103,7 @@ class AirflowApi:
                 raise ServiceError(
                     f"Airflow at {self.url} does not answer {method} {path}: {error}. Is it up?"
                 ) from error
-            self._sleep(1.0)
+            times.sleep(1.0)
         raise AssertionError  # the last try returned or raised
 
 

@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from autostream import times
 from autostream.demo.airflow import DAG_ID, LocalAirflow, find_project
 from autostream.errors import AutostreamError, UsageError
 
@@ -144,7 +144,7 @@ def _wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str,
                 raise AutostreamError(
                     f"Airflow's {component} ended with exit code {process.returncode}. Its log, {log}, ends so:\n{tail}"
                 )
-        time.sleep(1)
+        times.sleep(1)
 
 
 def _make_work(directory: Path) -> None:
@@ -225,12 +225,12 @@ def _is_healthy(health: Mapping[str, Any]) -> bool:
 
 def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
     """End Airflow: first as Ctrl-C does, then whatever is left of it."""
-    deadline = time.monotonic() + _STOP_SECONDS
+    deadline = times.monotonic() + _STOP_SECONDS
     for process in processes:
         process.send_signal(signal.SIGINT)
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=max(0.0, deadline - time.monotonic()))
+            process.wait(timeout=max(0.0, deadline - times.monotonic()))
     for pid in _members({process.pid for process in processes}):
         with suppress(ProcessLookupError):
             _kill(pid)

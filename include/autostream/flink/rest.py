@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import random
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 
+from autostream.backoff import Backoff
 from autostream.errors import ConfigurationError, ServiceError
 from autostream.masking import learn, mask, secrets_in
 
 _TIMEOUT_SECONDS: Final = (5.0, 15.0)
-_WAIT_SECONDS: Final = 0.2
+_PAUSES: Final = Backoff(first_seconds=0.2, cap_seconds=0.2, jitter=(1.0, 2.0))
 
 
 class FlinkRest:
     """Asks one job manager; may be used by several threads, each of which keeps a connection."""
 
-    def __init__(self, url: str, *, tries: int = 2, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, url: str, *, tries: int = 2) -> None:
         """Take its address, such as ``http://jobmanager:8081``, and how often to ask what is safe to repeat.
 
         A user and a password in the address are sent with each request; ``url`` is without them.
@@ -31,7 +30,6 @@ class FlinkRest:
         """
         self.url, self._account = _address(url)
         self._tries = tries
-        self._sleep = sleep
         self._local = threading.local()
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
@@ -40,7 +38,7 @@ class FlinkRest:
         Raises:
             ServiceError: the cluster cannot be reached, or answers an error.
         """
-        for attempt in range(1, self._tries + 1):
+        for attempt in _PAUSES.attempts(retries=self._tries - 1):
             try:
                 answer = self._session().get(self.url + path, params=parameters, timeout=_TIMEOUT_SECONDS)
                 if answer.status_code == 404:
@@ -50,7 +48,6 @@ class FlinkRest:
             except requests.RequestException as error:  # a body that is no JSON is one of them
                 if attempt == self._tries:
                     raise self._failed(path, error) from error
-            self._sleep(_WAIT_SECONDS * (1 + random.random()))
         raise AssertionError  # the last try returned or raised
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:

@@ -8,13 +8,12 @@ cache in this process's memory: nobody else's file is touched.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from autostream import times
 from autostream.errors import AutostreamError, ConfigurationError, DeniedError, ServiceError
 
 if TYPE_CHECKING:
@@ -62,12 +61,11 @@ class Ticket:
         return self.expires_at.timestamp() - now_seconds > MARGIN_SECONDS
 
 
-def ensure_ticket(identity: KerberosIdentity, *, clock: Callable[[], float] = time.time, renew: bool = False) -> Ticket:
+def ensure_ticket(identity: KerberosIdentity, *, renew: bool = False) -> Ticket:
     """Return a ticket that lasts: the one in the cache if it does, else a new one by the keytab.
 
     Args:
         identity: who to be.
-        clock: seconds since the epoch.
         renew: fetch a new one, if there is a keytab, even if the one at hand seems good: a server has refused it.
 
     Raises:
@@ -82,7 +80,7 @@ def ensure_ticket(identity: KerberosIdentity, *, clock: Callable[[], float] = ti
     except DeniedError as error:
         problem = str(error)
     if found is not None:
-        problem = _objection(found, identity, clock())
+        problem = _objection(found, identity, times.now_ms() / 1000)
         if not problem and not (renew and identity.keytab):
             return found
     if not identity.keytab:
@@ -90,7 +88,7 @@ def ensure_ticket(identity: KerberosIdentity, *, clock: Callable[[], float] = ti
             f"{problem} Get a ticket with kinit, let Airflow's ticket renewer ('airflow kerberos') keep one in the "
             "cache that KRB5CCNAME names, or configure a keytab and its principal."
         )
-    return _ticket_by_keytab(identity, clock=clock, renew=renew)
+    return _ticket_by_keytab(identity, renew=renew)
 
 
 def read_ticket(cache: str = "") -> Ticket:
@@ -152,12 +150,12 @@ def _same_principal(wanted: str, found: str) -> bool:
     return wanted == found or ("@" not in wanted and wanted == found.rsplit("@", 1)[0])
 
 
-def _ticket_by_keytab(identity: KerberosIdentity, *, clock: Callable[[], float], renew: bool) -> Ticket:
+def _ticket_by_keytab(identity: KerberosIdentity, *, renew: bool) -> Ticket:
     cache = f"MEMORY:autostream-{identity.principal}-{identity.keytab}"
     with _fetching:  # one for all threads
         try:
             own = read_ticket(cache)
-            if own.lasts(clock()) and not renew:
+            if own.lasts(times.now_ms() / 1000) and not renew:
                 return own
         except DeniedError:
             pass

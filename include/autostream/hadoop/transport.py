@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
@@ -14,6 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from autostream import times
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
 from autostream.hadoop.accounts import short_name
 from autostream.hadoop.answers import (
@@ -64,18 +64,14 @@ class Transport:
 
     Args:
         settings: where and as whom.
-        sleep: waits for a number of seconds.
     """
 
     def __init__(
         self,
         settings: WebHdfsSettings,
-        *,
-        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """Prepare; nothing is connected before the first request."""
         self.settings = settings
-        self._sleep = sleep
         self._negotiator = Negotiator(settings.kerberos) if settings.kerberos else None
         self._active = 0
         self._session = _session(settings)
@@ -94,7 +90,7 @@ class Transport:
 
     def pause(self, failures: int) -> None:
         """Wait before something is tried again."""
-        self._sleep(PAUSES.seconds(failures))
+        times.sleep(PAUSES.seconds(failures))
 
     def json(
         self,
@@ -160,7 +156,7 @@ class Transport:
                 elif self._active == index:  # else another thread has moved on already
                     self._active = (index + 1) % len(self.settings.urls)
                 if again.pause_seconds:
-                    self._sleep(again.pause_seconds)
+                    times.sleep(again.pause_seconds)
 
     def _final(self, failed: FailedTry, call: Call, *, repeatable: bool) -> AutostreamError:
         reason = f"DataNode {failed.node}: {failed.reason}" if failed.node else failed.reason

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,18 +75,12 @@ class WebHdfs:
 
     Args:
         settings: where and as whom.
-        sleep: waits for a number of seconds.
     """
 
-    def __init__(
-        self,
-        settings: WebHdfsSettings,
-        *,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
+    def __init__(self, settings: WebHdfsSettings) -> None:
         """Prepare; nothing is connected before the first request."""
         self.settings = settings
-        self._transport = Transport(settings, sleep=sleep)
+        self._transport = Transport(settings)
 
     @property
     def account(self) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from autostream import times
 from autostream.config import is_hive_catalog, load_settings, pyiceberg_catalogs
 from autostream.errors import AutostreamError, ConfigurationError
 from autostream.names import TableName
@@ -81,7 +81,7 @@ def break_hive_lock(lock: HeldLock, *, by: Holder, reason: str) -> BrokenLock:
         holder=lock.holder,
         by=by,
         reason=reason,
-        at_ms=round(time.time() * 1000),
+        at_ms=times.now_ms(),
     )
     _logger.warning("%s", record)
     return record

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import socket
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from hive_metastore.ttypes import (
 from pyiceberg.exceptions import NoSuchTableError
 from thrift.Thrift import TException
 
+from autostream import times
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import AGENT, HiveLockEntry, release_hive_lock, show_hive_locks
 from autostream.config import JanitorSettings
@@ -204,15 +204,12 @@ def jobs_of_table(catalog: HiveCatalog, database: str, table: str) -> list[str]:
 
 
 @contextmanager
-def recording(
-    file: Path | None, *, by: Holder, clock: Callable[[], float] = time.time
-) -> Iterator[Callable[[Row], None]]:
+def recording(file: Path | None, *, by: Holder) -> Iterator[Callable[[Row], None]]:
     """Open the record before anything is released, and give what appends a row to it, a JSON line each.
 
     Args:
         file: where it is kept; None: nowhere.
         by: who releases the locks.
-        clock: seconds since the epoch.
 
     Raises:
         ConfigurationError: the file cannot be opened; nothing has been released.
@@ -230,7 +227,7 @@ def recording(
 
     def append(row: Row) -> None:
         if row["released"]:
-            lines.write(json.dumps(mask_all({"at": iso_time(round(clock() * 1000)), "by": str(by), **row})) + "\n")
+            lines.write(json.dumps(mask_all({"at": iso_time(times.now_ms()), "by": str(by), **row})) + "\n")
             lines.flush()
 
     with lines:

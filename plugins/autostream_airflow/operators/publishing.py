@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from autostream import times
 from autostream.errors import UsageError
 from autostream.times import iso, parse_instant
 from autostream.watermark.partitions import complete_windows, key_of
@@ -87,7 +87,7 @@ class PublishHoursOperator(BaseOperator):
         watermark_ms = reading.mark.watermark_ms
         if watermark_ms is None:
             return {"table": table, "status": "unknown", "watermark": None, "hours": []}
-        asset, now_ms = table_hours_asset(table), _now_ms()
+        asset, now_ms = table_hours_asset(table), times.now_ms()
         from_ms = self._from_ms(context, asset, first_ms, min(watermark_ms, now_ms), limit)
         windows = complete_windows(WindowKind.HOUR, from_ms, watermark_ms, now_ms=now_ms, limit=limit)
         keys = [key_of(window, WindowKind.HOUR) for window in windows]
@@ -161,7 +161,3 @@ def _until_ms(event: Any) -> int | None:
     """How far hours were announced, as one of our events says; one made by hand, for an hour to run again, does not."""
     until = (event.extra or {}).get(_UNTIL)
     return until if isinstance(until, int) else None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.sensor import BaseSensorOperator
@@ -16,6 +15,7 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
+from autostream import times
 from autostream.errors import UsageError
 from autostream.times import describe_length, parse_instant, parse_length, parse_zone, to_ms
 from autostream.watermark.conditions import Condition, Quantifier
@@ -104,7 +104,7 @@ class WatermarkSensor(BaseSensorOperator):
             AirflowSensorTimeout: The time is over.
             AirflowSkipException: The time is over, and that is to be a skip.
         """
-        began_ms = _now_ms()
+        began_ms = times.now_ms()
         condition = self._condition(context)
         reader = open_mark_reader()
         readings = _read(reader, condition)
@@ -128,8 +128,8 @@ class WatermarkSensor(BaseSensorOperator):
             if self.deferrable:
                 self._defer(condition, record, left)
             if self.reschedule:
-                raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=found.pause_seconds))
-            _sleep(found.pause_seconds)
+                raise AirflowRescheduleException(times.now() + timedelta(seconds=found.pause_seconds))
+            times.sleep(found.pause_seconds)
             looks += 1
             readings = _read(reader, condition)
 
@@ -141,7 +141,7 @@ class WatermarkSensor(BaseSensorOperator):
             AirflowSensorTimeout: The time is over.
             AirflowSkipException: The time is over, and that is to be a skip.
         """
-        record = _Record(context, _now_ms())
+        record = _Record(context, times.now_ms())
         if event["status"] == FAILED:
             record.forget()
             raise AirflowFailException(event["message"])
@@ -175,7 +175,7 @@ class WatermarkSensor(BaseSensorOperator):
         looks: int = 1,
     ) -> Step:
         """Decide what follows from a look, with the pauses that Airflow's own arguments ask for."""
-        pause = self._get_next_poke_interval(datetime.now(UTC), record.seconds, looks) if record else 0.0
+        pause = self._get_next_poke_interval(times.now(), record.seconds, looks) if record else 0.0
         told = record.said if record else ""
         try:
             return step(condition, readings, told=told, left_seconds=left_seconds, poll_seconds=pause)
@@ -232,7 +232,7 @@ class WatermarkSensor(BaseSensorOperator):
                 writers=condition.writers,
                 time_zone=self.time_zone,
                 poll_seconds=max(self.poke_interval, _SHORTEST_POLL_SECONDS),
-                deadline_ms=_now_ms() + round(left * 1000),
+                deadline_ms=times.now_ms() + round(left * 1000),
                 said=record.said,
             ),
             method_name="execute_complete",
@@ -266,7 +266,7 @@ class _Record:
 
     def seconds(self) -> float:
         """Return how long the waiting has taken."""
-        return max(0.0, (_now_ms() - self._began_ms) / 1000)
+        return max(0.0, (times.now_ms() - self._began_ms) / 1000)
 
     def keep(self, explanation: str) -> None:
         """Keep what was written into the log last."""
@@ -286,11 +286,3 @@ def _length_ms(lateness: str | float | timedelta) -> int:
     if isinstance(lateness, timedelta):
         return lateness // timedelta(milliseconds=1)
     return parse_length(lateness) if isinstance(lateness, str) else round(lateness * 1000)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _sleep(seconds: float) -> None:
-    time.sleep(seconds)

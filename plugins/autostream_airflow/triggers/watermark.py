@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import structlog
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from autostream import times
 from autostream.errors import AutostreamError
 from autostream.times import parse_zone
 from autostream.watermark.conditions import Condition, Quantifier
@@ -94,7 +94,7 @@ class WatermarkTrigger(BaseTrigger):
                     return {"status": LATE}
 
     def _left_seconds(self) -> float | None:
-        return None if self.deadline_ms is None else (self.deadline_ms - _now_ms()) / 1000
+        return None if self.deadline_ms is None else (self.deadline_ms - times.now_ms()) / 1000
 
     def _condition(self) -> Condition:
         return Condition(
@@ -110,7 +110,3 @@ class WatermarkTrigger(BaseTrigger):
         left = self._left_seconds()
         if left is not None:
             asyncio.get_running_loop().call_later(max(0.0, left), watch.tell)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Hashable, Sequence
 from itertools import takewhile
 from typing import Any
@@ -12,6 +11,7 @@ import structlog
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
+from autostream import times
 from autostream.times import iso, parse_zone
 from autostream.watermark.partitions import complete_windows, key_of, parse_kind
 from autostream.watermark.windows import Window, window_after, window_at
@@ -144,7 +144,7 @@ class CompleteWindows(SharedStreamProducer):
         return None if stored is None else int(stored)
 
     def _complete(self, cursor_ms: int | None, watermark_ms: int) -> list[Window]:
-        now_ms = _now_ms()
+        now_ms = times.now_ms()
         if cursor_ms is None:
             current = window_at(self._kind, min(watermark_ms, now_ms), self._zone)
             cursor_ms = window_at(self._kind, current.start_ms - 1, self._zone).start_ms
@@ -161,8 +161,8 @@ class CompleteWindows(SharedStreamProducer):
         next_end_ms = window_after(
             self._kind, window_at(self._kind, (cursor_ms or 0) - 1, self._zone), self._zone
         ).end_ms
-        if cursor_ms is not None and watermark_ms >= next_end_ms > _now_ms():
-            loop.call_later((next_end_ms - _now_ms()) / 1000, watch.tell)
+        if cursor_ms is not None and watermark_ms >= next_end_ms > times.now_ms():
+            loop.call_later((next_end_ms - times.now_ms()) / 1000, watch.tell)
 
     def _payload(self, window: Window, watermark_ms: int) -> dict[str, Any]:
         return {
@@ -175,7 +175,3 @@ class CompleteWindows(SharedStreamProducer):
             "end_ms": window.end_ms,
             "watermark_ms": watermark_ms,
         }
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

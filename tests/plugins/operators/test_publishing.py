@@ -14,8 +14,8 @@ from pyiceberg.table import Table
 
 from autostream.times import FOREVER_MS, parse_instant
 from autostream_airflow.assets import table_hours_asset, table_watermark_asset
-from autostream_airflow.operators import publishing as module
 from autostream_airflow.operators.publishing import JudgePublicationsOperator, PublishHoursOperator, as_lines
+from tests.support.clocks import FakeClock
 
 TABLE = "lake.db.t"
 HOUR_MS = 3_600_000
@@ -96,9 +96,9 @@ class Airflow:
 
 
 @pytest.fixture(autouse=True)
-def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def now(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Callable[[str], None]:
     def set_it(text: str) -> None:
-        monkeypatch.setattr(module, "_now_ms", lambda: ms(text))
+        clock.ms = ms(text)
 
     set_it("23:59")
     for name in ("PUBLISH_FROM", "PUBLISH_HOURS_PER_RUN"):

@@ -17,11 +17,13 @@ from airflow.sdk.exceptions import (
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
+from autostream import times
 from autostream.errors import UsageError
 from autostream.watermark.waiting import Outcome, step
 from autostream_airflow.hooks.catalog import open_mark_reader
 from autostream_airflow.sensors import watermark as module
 from autostream_airflow.sensors.watermark import WatermarkSensor
+from tests.support.clocks import FakeClock
 
 TABLE = "lake.db.t"
 HOUR = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -64,32 +66,23 @@ def advance(table: Table, watermark_ms: int) -> None:
 class World:
     """Runs a sensor's task as Airflow would, starting its process again and again; pauses take no time."""
 
-    def __init__(self, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.context = context
-        self.now_ms = UNTIL
+    def __init__(self, context: dict[str, Any], clock: FakeClock) -> None:
+        clock.ms = UNTIL
+        self.context, self.clock = context, clock
         self.log: list[str] = []
-        self.pauses: list[float] = []
+        self.pauses = clock.slept
         self.starts = 0
-        self.on_pause: dict[int, Callable[[], None]] = {}
-        monkeypatch.setattr(module, "_now_ms", lambda: self.now_ms)
-        monkeypatch.setattr(module, "_sleep", self.pause)
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now_ms += round(seconds * 1000)
-        self.on_pause.pop(len(self.pauses), lambda: None)()
 
     def run(self, **kwargs: Any) -> dict[str, Any]:
         while True:
             sensor = WatermarkSensor(task_id="wait", **kwargs)
             self._listen(sensor)
             self.starts += 1
-            before = datetime.now(UTC)
             try:
                 return sensor.execute(self.context)
             except AirflowRescheduleException as again:
                 self.context["task_reschedule_count"] = self.context.get("task_reschedule_count", 0) + 1
-                self.pause(round((again.reschedule_date - before).total_seconds(), 1))
+                times.sleep((again.reschedule_date - times.now()).total_seconds())
             except TaskDeferred as deferred:
                 return self._triggerer(sensor, deferred)
 
@@ -99,8 +92,8 @@ class World:
         trigger, reader = deferred.trigger, open_mark_reader()
         condition, told = trigger._condition(), trigger.said
         while True:
-            self.pause(min(trigger.poll_seconds, (trigger.deadline_ms - self.now_ms) / 1000))
-            if self.now_ms >= trigger.deadline_ms:
+            times.sleep(min(trigger.poll_seconds, (trigger.deadline_ms - times.now_ms()) / 1000))
+            if times.now_ms() >= trigger.deadline_ms:
                 event: dict[str, Any] = {"status": "late"}
                 break
             found = step(condition, {table: reader.read(table) for table in condition.tables}, told=told)
@@ -127,8 +120,8 @@ class World:
 
 
 @pytest.fixture
-def world(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(context, monkeypatch)
+def world(context: dict[str, Any], clock: FakeClock) -> World:
+    return World(context, clock)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -144,7 +137,7 @@ def test_what_is_complete_passes_at_once(world: World, table: Table, mode: dict[
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_mode_says_the_same_once(world: World, table: Table, mode: dict[str, Any]) -> None:
-    world.on_pause = {3: lambda: advance(table, UNTIL - 5 * MINUTE), 5: lambda: advance(table, UNTIL)}
+    world.clock.then = {3: lambda: advance(table, UNTIL - 5 * MINUTE), 5: lambda: advance(table, UNTIL)}
     answer = world.run(table=TABLE, poke_interval=30, **mode)
     assert world.log == [
         f"{TABLE}: watermark 01:47, need 02:00 UTC, 13 min short, held back by writer ingest",
@@ -176,7 +169,7 @@ def test_a_soft_time_out_is_a_skip(world: World, table: Table, mode: dict[str, A
 
 @pytest.mark.parametrize("mode", MODES)
 def test_complete_at_the_last_look_is_complete(world: World, table: Table, mode: dict[str, Any]) -> None:
-    world.on_pause = {2: lambda: advance(table, UNTIL)}
+    world.clock.then = {2: lambda: advance(table, UNTIL)}
     assert world.run(table=TABLE, timeout=60, poke_interval=30, **mode)["met"]
 
 
@@ -218,7 +211,7 @@ def test_a_catalog_that_is_down_is_waited_for(
         monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", lake.properties["uri"])
         advance(table, UNTIL)
 
-    world.on_pause = {4: up}
+    world.clock.then = {4: up}
     assert world.run(table=TABLE, **mode)["met"]
     assert len(world.log) == 2
     assert "its watermark could not be read" in world.log[0]
@@ -240,9 +233,9 @@ def test_airflows_own_end_of_a_deferral_is_our_time_out(context: dict[str, Any],
 
 
 def test_the_deferral_is_longer_than_what_the_trigger_takes_to_end_it(
-    context: dict[str, Any], table: Table, monkeypatch: pytest.MonkeyPatch
+    context: dict[str, Any], table: Table, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(module, "_now_ms", lambda: UNTIL)
+    clock.ms = UNTIL
     with pytest.raises(TaskDeferred) as deferred:
         WatermarkSensor(task_id="wait", table=TABLE, timeout=600, poke_interval=0).execute(context)
     trigger = deferred.value.trigger

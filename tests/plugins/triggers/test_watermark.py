@@ -2,19 +2,18 @@
 
 import asyncio
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
 
-from autostream.times import to_datetime
+from autostream.times import clock_replaced
 from autostream.watermark.waiting import MarkReading
 from autostream_airflow.triggers import watermark as module
 from autostream_airflow.triggers.watermark import WatermarkTrigger
 from tests.plugins.triggers.conftest import Tables
-from tests.support.clocks import run_at_once
+from tests.support.clocks import LoopClock, run_at_once
 
 TABLE = "lake.db.t"
 UNTIL = 1_795_399_200_000  # 2026-11-23T02:00:00Z
@@ -42,14 +41,10 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+def clock() -> Iterator[LoopClock]:
     """The time of day goes with the loop's."""
-
-    def now_ms() -> int:
-        return UNTIL + round(asyncio.get_running_loop().time() * 1000) - 1_000_000
-
-    monkeypatch.setattr(module, "_now_ms", now_ms)
-    return now_ms
+    with clock_replaced(LoopClock(UNTIL)) as clock:
+        yield clock
 
 
 def test_it_can_be_made_again_elsewhere_and_keeps_no_secret() -> None:
@@ -91,7 +86,7 @@ def test_it_fires_when_the_watermark_is_there_and_tells_each_step_once(tables: T
     ]
 
 
-def test_what_the_task_has_said_is_not_said_again(tables: Tables, logged: list[str], clock: Callable[[], int]) -> None:
+def test_what_the_task_has_said_is_not_said_again(tables: Tables, logged: list[str], clock: LoopClock) -> None:
     tables.set(TABLE, UNTIL - MINUTE)
     said = f"{TABLE}: watermark 01:59, need 02:00 UTC, 1 min short"
     trigger = WatermarkTrigger(tables=[TABLE], until_ms=UNTIL, deadline_ms=UNTIL + MINUTE, said=said)
@@ -99,19 +94,19 @@ def test_what_the_task_has_said_is_not_said_again(tables: Tables, logged: list[s
     assert logged == []
 
 
-def test_it_is_over_at_the_deadline_though_nothing_changes(tables: Tables, clock: Callable[[], int]) -> None:
+def test_it_is_over_at_the_deadline_though_nothing_changes(tables: Tables, clock: LoopClock) -> None:
     tables.set(TABLE, None)
 
     async def main() -> int:
         trigger = WatermarkTrigger(tables=[TABLE], until_ms=UNTIL, deadline_ms=UNTIL + 90 * MINUTE, poll_seconds=3600)
         assert await fire(trigger) == {"status": "late"}
-        return clock()
+        return clock.now_ms()
 
     assert run_at_once(main()) == UNTIL + 90 * MINUTE
 
 
 def test_it_is_over_at_the_deadline_though_no_table_could_be_read(
-    tables: Tables, clock: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    tables: Tables, clock: LoopClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(table: str) -> MarkReading:
         await asyncio.sleep(10_000_000)
@@ -193,8 +188,3 @@ def test_one_that_is_cancelled_leaves(tables: Tables) -> None:
         await asyncio.gather(waiting, return_exceptions=True)
 
     run_at_once(main())  # the fixture looks whether a poller is left
-
-
-def test_the_clock_is_the_time_of_day() -> None:
-    before = time.time()
-    assert before - 1 <= to_datetime(module._now_ms()).timestamp() <= time.time() + 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +11,13 @@ from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
 from autostream.errors import UsageError
-from autostream.times import FOREVER_MS, parse_instant
+from autostream.times import FOREVER_MS, clock_replaced, parse_instant
 from autostream.watermark.waiting import MarkReading
 from autostream_airflow.assets import table_watermark_asset
 from autostream_airflow.triggers import windows as module
 from autostream_airflow.triggers.windows import CompleteWindows, WatermarkWindowTrigger
 from tests.plugins.triggers.conftest import Tables
-from tests.support.clocks import run_at_once
+from tests.support.clocks import LoopClock, run_at_once
 
 TABLE = "lake.db.t"
 
@@ -74,11 +74,10 @@ class Triggerer:
 
 
 @pytest.fixture(autouse=True)
-def clock(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def clock(tables: Tables) -> Iterator[LoopClock]:
     """The time of day is 12:00 when a loop starts, and goes with it."""
-    monkeypatch.setattr(
-        module, "_now_ms", lambda: ms("12:00") + round(asyncio.get_running_loop().time() * 1000) - 1_000_000
-    )
+    with clock_replaced(LoopClock(ms("12:00"))) as clock:
+        yield clock
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from autostream.watermark.history.log import DAY_MS, STEP_MS, LogEntry, Watermar
 from autostream.watermark.history.table_history import Completion, History, completed_at, entries, record
 from autostream.watermark.publish import publish
 from autostream.watermark.reading.derived_marks import VALID_THROUGH
+from tests.support.clocks import FakeClock
 
 T0 = 1_790_002_800_000  # 2026-09-21T15:00Z
 MINUTE = 60_000
@@ -80,10 +81,10 @@ class Lake:
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Iterator[Database]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", f"sqlite:///{tmp_path}/control.db")
-    monkeypatch.setattr(module, "_now_ms", lambda: T0 + 60 * MINUTE)
+    clock.ms = T0 + 60 * MINUTE
     database = open_database()
     yield database
     database.close()
@@ -402,11 +403,13 @@ def test_history_in_postgresql(lake: SqlCatalog, database: Database, postgres_ur
 # Kept within bounds
 
 
-def test_old_metadata_is_not_read_and_old_records_go(table: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_metadata_is_not_read_and_old_records_go(
+    table: Lake, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table.advance(T0, T0)
     table.append()
     now = table.table.metadata.last_updated_ms
-    monkeypatch.setattr(module, "_now_ms", lambda: now + 100 * DAY_MS)
+    clock.ms = now + 100 * DAY_MS
     table.advance(T0 + 5, now + 100 * DAY_MS)
 
     read: list[str] = []
@@ -416,13 +419,13 @@ def test_old_metadata_is_not_read_and_old_records_go(table: Lake, monkeypatch: p
     assert len(read) == 0
 
 
-def test_thinned_records_do_not_come_back(table: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thinned_records_do_not_come_back(table: Lake, clock: FakeClock) -> None:
     for minute in range(4):
         table.advance(T0 + minute * MINUTE, T0 + minute * MINUTE, recorded=False)
     table.append()
     assert len([e for e in table.entries().entries if e.writer]) == 4
     now = table.table.metadata.last_updated_ms
-    monkeypatch.setattr(module, "_now_ms", lambda: now + 3 * DAY_MS)
+    clock.ms = now + 3 * DAY_MS
     with table.database.write() as connection:
         WatermarkLog(connection).thin(now_ms=now + 3 * DAY_MS, keep_days=90)
 

@@ -15,6 +15,7 @@ from pyiceberg.table.update import AddSnapshotUpdate, RemoveSnapshotsUpdate, Set
 
 from autostream.config import WatermarkSettings
 from autostream.errors import ServiceError
+from autostream.times import Clock
 from autostream.watermark.codec import Change, Kind, read_properties
 from autostream.watermark.marks import TableMark
 from autostream.watermark.recording import recorder as recorder_module
@@ -154,8 +155,8 @@ class _Rest:
         return ServiceError(f"Flink's answer to {path} is not understood ({error!r}).")
 
 
-class World:
-    """Clusters, tables, a clock, and recorders of them."""
+class World(Clock):
+    """Clusters, tables, and recorders of them; and the clock that they all go by."""
 
     def __init__(self, catalog: Catalog, patched: pytest.MonkeyPatch, *clusters: Cluster) -> None:
         self.catalog = catalog
@@ -187,8 +188,6 @@ class World:
             leadership=leadership,
             on_publication=on_publication or published,
             open_catalog=self._open,
-            clock=lambda: self.now,
-            wall_ms=lambda: self.wall_ms,
             pool=lambda _: AtOnce(),
         )
         self.recorders.append(made)
@@ -200,6 +199,15 @@ class World:
     @property
     def wall_ms(self) -> int:
         return T0 + round(self.now * 1000) + self.skew_ms
+
+    def now_ms(self) -> int:
+        return self.wall_ms
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds == 0, "nobody waits in here"
 
     def go(self, seconds: float) -> None:
         """Let time pass, in half seconds."""

@@ -1,7 +1,8 @@
 """The recorder, of made-up Flink jobs and in real tables, with a clock of its own."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream.errors import LockLostError
-from autostream.times import FOREVER_MS
+from autostream.times import FOREVER_MS, clock_replaced
 from autostream.watermark.codec import Kind
 from autostream.watermark.marks import Status
 from tests.support.catalogs import IDS
@@ -23,16 +24,17 @@ NewWorld = Callable[..., World]
 
 
 @pytest.fixture
-def world_of(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> NewWorld:
+def world_of(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewWorld]:
     """Makes a world with the tables ``db.a`` and ``db.b`` and one cluster of jobs, or several."""
     for name in ("db.a", "db.b"):
         lake.create_table(name, IDS, properties=QUICK)
 
     def make(*jobs: Job, clusters: int = 1) -> World:
         made = [Cluster(list(jobs)) if number == 0 else Cluster() for number in range(clusters)]
-        return World(lake, monkeypatch, *made)
+        return stack.enter_context(clock_replaced(World(lake, monkeypatch, *made)))
 
-    return make
+    with ExitStack() as stack:
+        yield make
 
 
 def ingest(table: str = "a", number: int = 1, **changes: Any) -> Job:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any, Final, TypeVar
 from pyiceberg.io import FileIO
 from pyiceberg.table import Table
 
+from autostream import times
 from autostream.catalogs import open_table
 from autostream.config import Settings, load_settings
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
@@ -191,7 +191,7 @@ def record(table: Table, events: Iterable[Event], *, database: Database | None =
         with (database or open_database(settings)).write() as connection:
             log = WatermarkLog(connection)
             log.add(entries)
-            log.thin_when_due(now_ms=_now_ms(), keep_days=settings.history_days)
+            log.thin_when_due(now_ms=times.now_ms(), keep_days=settings.history_days)
     except (ConfigurationError, ServiceError) as error:
         _logger.warning("The history of %s has a gap until its metadata is read: %s", name, error)
         return False
@@ -290,7 +290,7 @@ class _Past:
             log = WatermarkLog(connection)
             read_before, known = log.files_read(self.id.uuid), log.known(self.id.uuid)
         keep_days = settings.database.history_days
-        now_ms = _now_ms()
+        now_ms = times.now_ms()
         current = self._current()
         commits = self._commits(current, settings)
         earlier = self._read_states(read_before, commits, since_ms=now_ms - keep_days * DAY_MS)
@@ -434,7 +434,3 @@ def _is_believed(derived: LogEntry, settings: Settings) -> bool:
 
 def _file_name(location: str) -> str:
     return location.rsplit("/", 1)[-1]
-
-
-def _now_ms() -> int:
-    return round(time.time() * 1000)

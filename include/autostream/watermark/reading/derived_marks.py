@@ -6,13 +6,13 @@ in snapshot summaries (Kafka Connect's, and others by configuration), a column's
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from pyiceberg.table import Table
 
+from autostream import times
 from autostream.config import WatermarkSettings
 from autostream.errors import UsageError
 from autostream.iceberg.snapshots import SnapshotFacts, lineage_of_main
@@ -63,7 +63,7 @@ def derive_mark(table: Table, name: str, settings: WatermarkSettings, *, now_ms:
         or column_mark(table, name)
         or TableMark(name, None, None)
     )
-    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    now_ms = times.now_ms() if now_ms is None else now_ms
     return without_future(mark, now_ms=now_ms, most_seconds=settings.max_ahead_seconds)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
+from autostream import times
 from autostream.catalogs import open_table
 from autostream.config import WatermarkSettings, load_settings
 from autostream.names import TableName
@@ -47,7 +46,7 @@ def mark_of(
         ConfigurationError: a table property is wrong.
     """
     settings = settings or load_settings().watermark
-    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    now_ms = times.now_ms() if now_ms is None else now_ms
     latest_ms = now_ms + settings.max_ahead_seconds * 1000
     mark = read_properties(name, table.metadata.properties, latest_ms=latest_ms)
     if mark.source is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+from autostream import times
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
 from autostream.flink.progress import (
@@ -59,19 +60,16 @@ class Jobs:
         work: Work,
         tables: Tables,
         clusters: Sequence[Cluster],
-        *,
-        clock: Callable[[], float],
     ) -> None:
         """Begin with no job."""
         self.settings = settings
         self.clusters = clusters
         self._work = work
         self._tables = tables
-        self._clock = clock
 
     def step(self) -> None:
         """Ask what is due."""
-        now = self._clock()
+        now = times.monotonic()
         for cluster in self.clusters:
             if not cluster.busy and now >= cluster.list_due:
                 cluster.busy = True
@@ -93,13 +91,13 @@ class Jobs:
             listed: _Listed = done.result()
         except AutostreamError as error:
             cluster.failures += 1
-            cluster.list_due = self._clock() + back_off(cluster.failures)
+            cluster.list_due = times.monotonic() + back_off(cluster.failures)
             self._work.say(cluster.rest.url, str(error))
             self._note_all(cluster, "its Flink cluster does not answer")
             return
         self._work.say(cluster.rest.url, "")
         cluster.failures, cluster.refresh_seconds = 0, listed.refresh_seconds
-        cluster.list_due = self._clock() + self.settings.interval_seconds
+        cluster.list_due = times.monotonic() + self.settings.interval_seconds
         for summary in listed.jobs:
             if summary.job_id in listed.parameters:
                 self._meet(cluster, summary, listed.parameters[summary.job_id], listed.refresh_seconds)
@@ -185,7 +183,7 @@ class Jobs:
                 for number, sink in enumerate(job.sinks)
                 if sink.writers is not None and Want.METRICS in wanted.get(number, Want.NOTHING)
             }
-            call = partial(look, cluster.rest, job.summary.job_id, union, sinks, job.life, clock=self._clock)
+            call = partial(look, cluster.rest, job.summary.job_id, union, sinks, job.life)
             self._submit(cluster, job, call, self._looked)
 
     def _submit(
@@ -204,7 +202,7 @@ class Jobs:
             answer = done.result()
         except AutostreamError as error:
             job.failures += 1
-            job.due = self._clock() + back_off(job.failures)
+            job.due = times.monotonic() + back_off(job.failures)
             self._work.say(f"job {job.summary.job_id}", str(error))
             return None
         job.failures = 0
@@ -222,7 +220,7 @@ class Jobs:
             except AutostreamError as error:
                 sink.watch.note = str(error)
                 self._tables.note(job, sink)
-                job.discover_due = self._clock() + 1.0 + job.refresh_seconds
+                job.discover_due = times.monotonic() + 1.0 + job.refresh_seconds
 
     def _looked(self, cluster: Cluster, job: Job, done: Future[Any]) -> None:
         job.busy = False

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from autostream import times
 from autostream.flink.progress import (
     Life,
     TaskMetrics,
@@ -19,8 +19,6 @@ from autostream.flink.rest import FlinkRest
 from autostream.times import FOREVER_MS
 from autostream.watermark.recording.evidence import Asked, Want
 from autostream.watermark.recording.targets import SinkWriter, find_writers
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,6 @@ def look(
     wanted: Want,
     sinks: Mapping[int, Sequence[SinkWriter]],
     known: Life | None,
-    *,
-    clock: Clock = time.monotonic,
 ) -> Looked:
     """Ask a job for what is wanted.
 
@@ -57,32 +53,31 @@ def look(
         wanted: which questions to ask.
         sinks: the writers of each sink whose metrics are wanted, by a number of the caller's.
         known: the job's life as last seen, which says what tasks there are; METRICS need it.
-        clock: monotonic seconds.
 
     Raises:
         ServiceError: the cluster cannot be reached, or answers what is not understood.
     """
     life = checkpoints = None
     if Want.LIFE in wanted:
-        at = clock()
+        at = times.monotonic()
         seen = read_life(rest, job_id)
         if seen is None:
             return Looked(gone=True)
-        known, life = seen, (seen, Asked(at, clock()))
+        known, life = seen, (seen, Asked(at, times.monotonic()))
     metrics = {}
     if Want.METRICS in wanted and known is not None:
         for number, writers in sinks.items():
-            at = clock()
+            at = times.monotonic()
             shown: dict[str, TaskMetrics] = {}
             for writer in writers:
                 shown |= _tasks(rest, job_id, writer, known)
-            metrics[number] = (shown, Asked(at, clock()))
+            metrics[number] = (shown, Asked(at, times.monotonic()))
     if Want.CHECKPOINTS in wanted:
-        at = clock()
+        at = times.monotonic()
         largest = largest_checkpoint_id(rest, job_id)
         if largest is None:
             return Looked(gone=True)
-        checkpoints = (largest, Asked(at, clock()))
+        checkpoints = (largest, Asked(at, times.monotonic()))
     return Looked(False, life, metrics, checkpoints)
 
 

@@ -7,13 +7,13 @@ that one that does not answer holds up no other. What fails is said once, tried 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
+from autostream import times
 from autostream.catalogs import open_catalog
 from autostream.config import WatermarkSettings
 from autostream.flink.rest import FlinkRest
@@ -36,8 +36,6 @@ class Recorder:
         on_publication: Callable[[Table, Change], None] = lambda table, change: None,
         on_step: Callable[[], None] = lambda: None,
         open_catalog: Callable[[str], Catalog] = open_catalog,
-        clock: Callable[[], float] = time.monotonic,
-        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         pool: Callable[[str], Executor] | None = None,
     ) -> None:
         """Prepare; nothing is asked yet.
@@ -48,8 +46,6 @@ class Recorder:
             on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
             on_step: called again and again while it runs: whoever watches it knows by that that it lives.
             open_catalog: opens a catalog by its name; each is opened once.
-            clock: monotonic seconds.
-            wall_ms: epoch milliseconds of now.
             pool: makes the pool for a cluster, or for the catalogs; threads where None.
         """
         new_pool = pool or (lambda name: ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name))
@@ -59,20 +55,17 @@ class Recorder:
             leadership=leadership or Alone(),
             on_publication=on_publication,
             open_catalog=open_catalog,
-            clock=clock,
-            wall_ms=wall_ms,
         )
         self._work = Work()
         self.tables = Tables(settings, self._work, surroundings)
-        self.jobs = Jobs(settings, self._work, self.tables, clusters, clock=clock)
+        self.jobs = Jobs(settings, self._work, self.tables, clusters)
         self._pools = [surroundings.pool, *(cluster.pool for cluster in clusters)]
-        self._clock = clock
         self._on_step = on_step
 
     def run(self, stop: threading.Event, *, seconds: float | None = None) -> None:
         """Record until told to stop, or for some time; what is under way is finished."""
-        deadline = None if seconds is None else self._clock() + seconds
-        while not stop.is_set() and (deadline is None or self._clock() < deadline):
+        deadline = None if seconds is None else times.monotonic() + seconds
+        while not stop.is_set() and (deadline is None or times.monotonic() < deadline):
             self.step()
             if not self._work.wait(timeout_seconds=0.2):
                 stop.wait(0.2)

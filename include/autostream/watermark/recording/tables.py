@@ -13,6 +13,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
+from autostream import times
 from autostream.catalogs import open_table
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
@@ -43,16 +44,12 @@ class Surroundings:
         leadership: whether this process may publish.
         on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
         open_catalog: opens a catalog by its name.
-        clock: monotonic seconds.
-        wall_ms: epoch milliseconds of now.
     """
 
     pool: Executor
     leadership: Leadership
     on_publication: Callable[[Table, Change], None]
     open_catalog: Callable[[str], Catalog]
-    clock: Callable[[], float]
-    wall_ms: Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -86,8 +83,7 @@ class Tables:
         self.known: dict[str, RecordedTable] = {}
         self._work = work
         self._around = surroundings
-        self._clock = surroundings.clock
-        self._since = surroundings.clock()
+        self._since = times.monotonic()
         self._catalogs: dict[str, Catalog] = {}
         self._catalogs_lock = threading.Lock()
 
@@ -147,12 +143,12 @@ class Tables:
     def why_not_believed(self, watermark_ms: int) -> str:
         """Say why a watermark is not to be recorded: it is too far ahead of now; empty where it is not."""
         most = self.settings.max_ahead_seconds
-        reason = why_too_far_ahead(watermark_ms, now_ms=self._around.wall_ms(), most_seconds=most)
+        reason = why_too_far_ahead(watermark_ms, now_ms=times.now_ms(), most_seconds=most)
         return f"its job has a row of the future: its watermark {reason}" if reason else ""
 
     def note(self, job: Job, sink: Sink) -> None:
         """Say once why a sink does not advance, and write it into the table, when that has lasted for a while."""
-        note, now = sink.note, self._clock()
+        note, now = sink.note, times.monotonic()
         if not note:
             sink.stalled_since, sink.told = None, ""
             self._work.say(str(sink), "")
@@ -164,7 +160,7 @@ class Tables:
 
     def step(self) -> None:
         """Visit the tables that are due: something is to be recorded in them, or a commit is waited for."""
-        now = self._clock()
+        now = times.monotonic()
         for table in self.known.values():
             if table.busy:
                 continue
@@ -190,10 +186,10 @@ class Tables:
     def _visit(self, known: RecordedTable, reports: Mapping[str, Report], *, publishes: bool) -> _Visit:
         """Load a table, and record in it what is due."""
         name = TableName.parse(known.name)
-        at = self._clock()
+        at = times.monotonic()
         table = open_table(name, catalog=self._catalog(name.catalog))
         line = tuple(lineage_of_main(table.metadata))
-        visit = _Visit(table.metadata, line, committed_checkpoints(line), Asked(at, self._clock()))
+        visit = _Visit(table.metadata, line, committed_checkpoints(line), Asked(at, times.monotonic()))
         if publishes:
             # What was proved of a table that was made anew, or rolled back, since is not true of it any more.
             same = known.uuid in ("", visit.uuid)
@@ -205,11 +201,11 @@ class Tables:
     def _publish(self, table: Table, reports: Iterable[Report]) -> None:
         limit = self.settings.retire_after_seconds
         # That nothing was recorded before this recorder came is nobody's fault.
-        retires = self._clock() - self._since > limit
+        retires = times.monotonic() - self._since > limit
         decide = partial(
             advance,
             reports=reports,
-            now_ms=self._around.wall_ms(),
+            now_ms=times.now_ms(),
             retire_after_ms=limit * 1000 if retires else 0,
         )
         change = publish(table, decide, before_commit=self._around.leadership.verify)
@@ -218,7 +214,7 @@ class Tables:
 
     def _visited(self, table: RecordedTable, reports: Mapping[str, Report], published: bool, done: Future[Any]) -> None:
         table.busy = False
-        now = self._clock()
+        now = times.monotonic()
         try:
             visit: _Visit = done.result()
         except AutostreamError as error:
