@@ -1,5 +1,7 @@
 """Fixtures for all tests. One that needs a service which cannot be had is skipped, and says why (`pytest -ra`)."""
 
+import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 from pyiceberg.catalog.sql import SqlCatalog
+from sqlalchemy import Engine, event
 
 from autostream import masking
 from autostream.times import clock_replaced
@@ -21,6 +24,13 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+@event.listens_for(Engine, "connect")
+def _do_not_wait_for_the_disk(connection: Any, _: object) -> None:
+    """No test ends by a power cut, and SQLite's commits wait 20 ms each for one."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of one service on one worker."""
     from tests.support.groups import GroupScheduling
@@ -32,6 +42,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def _no_secrets_of_other_tests() -> Iterator[None]:
     yield
     masking.forget()
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Keep coverage from watching: long runs over code that other tests cover as well take half the time."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.lake.histories import HISTORIES, Action, play
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 PARTS = 4
 SOAK_HISTORIES = int(os.environ.get("SOAK_HISTORIES", "2000"))
 

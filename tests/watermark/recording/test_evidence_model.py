@@ -34,6 +34,7 @@ def explore(start: World, limits: Limits) -> tuple[int, list[Reading]]:
     return len(seen), proved
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(
     ("flink", "limits"),
     [
