@@ -31,7 +31,7 @@ from autostream.errors import AutostreamError, ConfigurationError, DeniedError, 
 from autostream.flink.rest import FlinkRest
 from autostream.hadoop.settings import parse_location, settings_for
 from autostream.hadoop.webhdfs import WebHdfs
-from autostream.lake.compaction.outcomes import outcome_of_error, worth_repeating
+from autostream.outcomes import outcome_of_error, worth_repeating
 from autostream.store.database import Database
 from tests.support.away import WAYS, away
 

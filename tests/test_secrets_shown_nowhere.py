@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from pyiceberg.utils.config import Config
 
+from autostream.actions import Workbench
 from autostream.cli.main import run
 from autostream.cli.output import configure_logging
-from autostream.lake.compaction.outcomes import outcome_of_error
+from autostream.config import load_settings
+from autostream.lake.compaction.compaction_actions import ListTables
+from autostream.outcomes import outcome_of_error
 from autostream.watermark.reading.mark_reader import describe_failure
 from autostream_airflow import worker
 
@@ -87,8 +90,9 @@ def page(path: str) -> str:
 
 def tasks() -> str:
     """What becomes XCom of workflows."""
-    catalogs = [{"catalog": name, "properties": {}} for name in ("sql", "rest", "hive", "odd")]
-    answers = [worker.answer({"action": "list", **catalog}) for catalog in catalogs]
+    bench = Workbench(load_settings())
+    requests = [ListTables(catalog=name).to_document() for name in ("sql", "rest", "hive", "odd")]
+    answers = [worker.answer(request, bench) for request in requests]
     answers.append(outcome_of_error("t", ValueError(SETTINGS["AUTOSTREAM_DATABASE__URL"])))
     return json.dumps(answers) + describe_failure(ValueError(SETTINGS["PYICEBERG_CATALOG__REST__URI"]))
 

@@ -9,24 +9,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from autostream import times
-from autostream.errors import AutostreamError, ResourceError, TimedOutError
+from autostream.actions import Action, ActionFailed, Answer
+from autostream.errors import AutostreamError, ResourceError
+from autostream.outcomes import outcome_of_error
 from autostream_airflow.hooks.fields import ticket_cache
 
 _END = object()
-
-
-class WorkerError(AutostreamError):
-    """A request was not answered by its worker; `row` says what became of its table."""
-
-    def __init__(self, row: dict[str, Any]) -> None:
-        super().__init__(row["error"])
-        self.row = row
 
 
 class TableWorker:
@@ -52,18 +46,18 @@ class TableWorker:
     ) -> None:
         self.close()
 
-    def ask(self, request: Mapping[str, Any], *, timeout_seconds: float) -> Any:
-        """Return what the child answers; see `autostream_airflow.worker.answer` for requests.
+    def ask(self, request: Action[Answer], *, timeout_seconds: float) -> Answer:
+        """Return what the child answers.
 
         Raises:
-            WorkerError: The request failed, its time passed, or the child died; the next request is served by a new
-                child where need be.
+            ActionFailed: The work failed, its time passed, or the child died; the next request is served by a new child
+                where need be.
         """
         process = self._process if self._process and self._process.poll() is None else self._start()
         deadline = times.monotonic() + timeout_seconds
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.write(json.dumps(request.to_document()) + "\n")
             process.stdin.flush()
         except BrokenPipeError:  # it died between the check and the request
             raise self._lost(request) from None
@@ -72,7 +66,7 @@ class TableWorker:
                 kind, line = self._output.get(timeout=max(0.0, deadline - times.monotonic()))
             except queue.Empty:
                 self.close()
-                raise WorkerError(_row(request, _too_slow(request, timeout_seconds))) from None
+                raise _failed(request, request.too_slow(timeout_seconds)) from None
             if kind == "log":
                 self._log(line)
             elif line is _END:
@@ -80,8 +74,9 @@ class TableWorker:
             else:
                 answer = json.loads(line)
                 if "row" in answer:
-                    raise WorkerError(answer["row"])
-                return answer["value"]
+                    raise ActionFailed(answer["row"])
+                value: Answer = answer["value"]
+                return value
 
     def close(self) -> None:
         """End the child now, whatever it does; a killed compaction leaves its table as it was."""
@@ -110,7 +105,7 @@ class TableWorker:
             reader.start()
         return self._process
 
-    def _lost(self, request: Mapping[str, Any]) -> WorkerError:
+    def _lost(self, request: Action[Any]) -> ActionFailed:
         """Return the error for a child that ended without an answer."""
         process = self._process
         assert process is not None
@@ -133,7 +128,7 @@ class TableWorker:
             )
         else:
             message = f"ended with exit code {code}. Its last lines are in the task's log."
-        return WorkerError(_row(request, ResourceError(f"The process that worked on {_subject(request)} {message}")))
+        return _failed(request, ResourceError(f"The process that worked on {request.description} {message}"))
 
 
 def _forward(kind: str, stream: Iterable[str], output: queue.SimpleQueue[tuple[str, Any]]) -> None:
@@ -143,26 +138,8 @@ def _forward(kind: str, stream: Iterable[str], output: queue.SimpleQueue[tuple[s
         output.put((kind, _END))
 
 
-def _too_slow(request: Mapping[str, Any], timeout_seconds: float) -> TimedOutError:
-    if request["action"] == "sweep":
-        return TimedOutError(
-            f"The locks of {_subject(request)} were not looked through within {timeout_seconds:g} seconds. What takes "
-            f"so long: autostream lock janitor --catalog {request['catalog']} --dry-run."
-        )
-    return TimedOutError(
-        f"Work on {_subject(request)} was given up after {timeout_seconds:g} seconds; what was not committed by then "
-        "has no effect. Raise `compaction.table_timeout_seconds`, or look what takes so long: autostream table inspect."
-    )
-
-
-def _row(request: Mapping[str, Any], error: AutostreamError) -> dict[str, Any]:
-    from autostream.lake.compaction.outcomes import outcome_of_error
-
-    return outcome_of_error(request.get("table") or request["catalog"], error)
-
-
-def _subject(request: Mapping[str, Any]) -> str:
-    return f"table {request['table']}" if request.get("table") else f"catalog {request['catalog']}"
+def _failed(request: Action[Any], error: AutostreamError) -> ActionFailed:
+    return ActionFailed(outcome_of_error(request.subject, error))
 
 
 def _environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from autostream.catalogs import open_catalog
 from autostream.catalogs.sql import with_time_outs
 from autostream.catalogs.swap import root_cause
 from autostream.errors import AutostreamError, CommitRefusedError, ConfigurationError
-from autostream.lake.compaction.outcomes import outcome_of_error, worth_repeating
+from autostream.outcomes import outcome_of_error, worth_repeating
 from tests.support.catalogs import IDS, append
 
 

@@ -10,16 +10,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
+from autostream.actions import ActionFailed
 from autostream.coordination.holder import Holder
-from autostream_airflow.isolation import TableWorker, WorkerError
+from autostream.lake.compaction.compaction_actions import ListTables, PlanTable
+from autostream_airflow.isolation import TableWorker
 
-LIST = {"action": "list", "catalog": "lake", "properties": {}}
+LIST = ListTables(catalog="lake")
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def worker(log: list[str]) -> Iterator[TableWorker]:
 
 
 @contextmanager
-def silent_server(on_connection: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:
+def silent_server(on_connection: Callable[[], None] = lambda: None) -> Iterator[ListTables]:
     """The request to list a REST catalog that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         connections = []
@@ -46,7 +47,7 @@ def silent_server(on_connection: Callable[[], None] = lambda: None) -> Iterator[
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
-        yield {"action": "list", "catalog": "silent", "properties": {"type": "rest", "uri": uri}}
+        yield ListTables(catalog="silent", properties={"type": "rest", "uri": uri})
         for connection in connections:
             connection.close()
 
@@ -61,8 +62,8 @@ def test_one_child_answers_many_requests(worker: TableWorker, make_table: Callab
 
 
 def test_a_failure_is_a_row_and_the_child_goes_on(worker: TableWorker, lake: SqlCatalog) -> None:
-    request = {**LIST, "action": "plan", "table": "lake.db.nowhere", "options": {}, "where": None, "named": True}
-    with pytest.raises(WorkerError, match=r"Table lake\.db\.nowhere does not exist") as raised:
+    request = PlanTable(table="lake.db.nowhere")
+    with pytest.raises(ActionFailed, match=r"Table lake\.db\.nowhere does not exist") as raised:
         worker.ask(request, timeout_seconds=60)
     row = raised.value.row
     assert (row["table"], row["status"], row["error_type"], row["repeat"]) == (
@@ -76,7 +77,7 @@ def test_a_failure_is_a_row_and_the_child_goes_on(worker: TableWorker, lake: Sql
 
 def test_a_table_that_hangs_is_given_up_alone(worker: TableWorker, lake: SqlCatalog) -> None:
     with silent_server() as request:
-        with pytest.raises(WorkerError, match=r"catalog silent was given up after 2 seconds") as raised:
+        with pytest.raises(ActionFailed, match=r"catalog silent was given up after 2 seconds") as raised:
             worker.ask(request, timeout_seconds=2)
         assert raised.value.row["error_type"] == "TimedOutError"
         assert not raised.value.row["repeat"]
@@ -90,7 +91,7 @@ def test_a_child_that_is_killed_costs_only_its_table(worker: TableWorker, lake: 
 
     with (
         silent_server(on_connection=kill) as request,
-        pytest.raises(WorkerError, match=r"was killed \(SIGKILL\), most often because memory ran out") as raised,
+        pytest.raises(ActionFailed, match=r"was killed \(SIGKILL\), most often because memory ran out") as raised,
     ):
         worker.ask(request, timeout_seconds=60)
     assert raised.value.row["repeat"]
@@ -107,7 +108,7 @@ def test_a_child_that_breaks_down_leaves_its_last_words(
     python.write_text(f"#!/bin/sh\nread request\necho no luck today >&2\n{script}\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    with pytest.raises(WorkerError, match=message):
+    with pytest.raises(ActionFailed, match=message):
         worker.ask(LIST, timeout_seconds=60)
     assert log == ["no luck today"]
 
@@ -122,7 +123,7 @@ def test_the_child_ends_when_its_parent_is_gone_even_in_the_middle_of_a_request(
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
         assert child.stdin is not None
-        child.stdin.write(json.dumps(request).encode() + b"\n")
+        child.stdin.write(json.dumps(request.to_document()).encode() + b"\n")
         child.stdin.flush()
         assert arrived.wait(60)
         child.stdin.close()  # as the kernel does for a parent that died
@@ -173,7 +174,7 @@ def environment_of(worker: TableWorker) -> dict[str, str]:
 def test_secrets_of_a_connection_are_neither_in_the_environment_nor_on_the_command_line(
     worker: TableWorker, lake: SqlCatalog
 ) -> None:
-    assert worker.ask({**LIST, "properties": {"zookeeper.password": "s3cret"}}, timeout_seconds=60) == []
+    assert worker.ask(LIST.with_properties({"zookeeper.password": "s3cret"}), timeout_seconds=60) == []
     assert worker._process is not None
     command = Path(f"/proc/{worker._process.pid}/cmdline").read_text()
     assert "s3cret" not in command + json.dumps(environment_of(worker))

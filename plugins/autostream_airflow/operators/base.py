@@ -15,7 +15,9 @@ from autostream_airflow.isolation import TableWorker
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+    from autostream.actions import Action, Answer
     from autostream.config import Settings
+    from autostream.lake.compaction.fleet import FleetOrder, Perform
 
 Row = dict[str, Any]
 """What became of a table, as `autostream table compact --json` prints it."""
@@ -43,25 +45,34 @@ class WorkerOperator(BaseOperator):
             self._worker.close()
 
 
-class TableOperator(WorkerOperator):
-    """Base of the operators that open tables, by requests made from the params of a compaction's run."""
+class FleetOperator(WorkerOperator):
+    """Base of the operators of a compaction's run: its params as an order, and a child process that does the work."""
 
-    def request(self, action: str, catalog: str, *, context: Context, **more: Any) -> dict[str, Any]:
-        """Return a request as `autostream_airflow.worker.answer` takes it.
+    def order(self, context: Context) -> FleetOrder:
+        """Return what the params of the run ask for.
 
         Raises:
-            ConfigurationError: The catalog's connection is of another type.
+            UsageError: A table has no such name.
         """
+        from autostream.lake.compaction.fleet import FleetOrder
+        from autostream.lake.compaction.table_selection import TableSelection
+
         params = context["params"]
-        return {
-            "action": action,
-            "catalog": catalog,
-            "properties": CatalogHook(catalog).properties(),
-            "options": option_texts(params["options"] or {}),
-            "where": params["where"] or None,
-            "dry_run": params["dry_run"],
-            **more,
-        }
+        return FleetOrder(
+            selection=TableSelection.parse(params["tables"] or []),
+            options=option_texts(params["options"] or {}),
+            where=params["where"] or None,
+            dry_run=params["dry_run"],
+        )
+
+    def performing(self, worker: TableWorker, *, timeout_seconds: float) -> Perform:
+        """Return what has a child process do each action, in a catalog of Airflow's connections."""
+
+        def perform(action: Action[Answer], /) -> Answer:
+            request = action.with_properties(CatalogHook(action.catalog_name).properties())
+            return worker.ask(request, timeout_seconds=timeout_seconds)
+
+        return perform
 
 
 class JudgeOperator(BaseOperator):
@@ -91,6 +102,8 @@ class JudgeOperator(BaseOperator):
         for line in self.lines():
             self.log.info("%s", line)
         if broken := [row for row in self.rows if self.failed(row)]:
+            from autostream.lake.compaction.table_outcomes import describe
+
             raise AirflowFailException(f"{self.verdict(len(broken))}:\n{describe(broken)}")
 
     def lines(self) -> Iterator[str]:
@@ -116,7 +129,8 @@ def try_again_later(rows: Iterable[Mapping[str, Any]], context: Context) -> None
     Raises:
         AirflowException: A service was away, say: the same work may succeed a little later.
     """
-    from autostream.lake.compaction.outcomes import worth_repeating
+    from autostream.lake.compaction.table_outcomes import describe
+    from autostream.outcomes import worth_repeating
 
     passing = [row for row in rows if worth_repeating(row)]
     if passing and context["ti"].try_number <= context["ti"].max_tries:
@@ -152,13 +166,3 @@ def aligned(cells: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     for line in cells:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-
-
-def describe(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return what became of tables, one line each."""
-    return "\n".join(f"{row['table']}: {summary(row)}" for row in rows)
-
-
-def summary(row: Mapping[str, Any]) -> str:
-    """Return what became of one table."""
-    return f"{row['status']}: {row['error']}" if row.get("error") else str(row["status"])

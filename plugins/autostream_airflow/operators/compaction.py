@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from autostream_airflow.isolation import TableWorker, WorkerError
 from autostream_airflow.operators.base import (
     ROWS,
+    FleetOperator,
     Row,
-    TableOperator,
-    describe,
     read_settings,
-    summary,
     try_again_later,
 )
 
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from autostream.lake.compaction.workload import WorkPart
 
 
-class CompactionOperator(TableOperator):
+class CompactionOperator(FleetOperator):
     """Compacts the tables of one work item, one after the other, each on its own.
 
     A table that fails, hangs or crashes its process holds up no other. What became of each is left under the XCom key
@@ -51,17 +48,20 @@ class CompactionOperator(TableOperator):
             AirflowFailException: Tables failed in a way that repeating does not mend.
             AirflowException: Tables failed, and a repetition may succeed.
         """
-        from autostream.lake.compaction.outcomes import failed
+        from autostream.lake.compaction.fleet import compact_part
+        from autostream.lake.compaction.table_outcomes import describe, failed
         from autostream.lake.compaction.workload import WorkItem
 
         timeout = read_settings().compaction.table_timeout_seconds
+        order = self.order(context)
         done = _Done(context)
         rows: list[Row] = []
         with self.open_worker() as worker:
+            perform = self.performing(worker, timeout_seconds=timeout)
             for part in WorkItem.from_dict(self.item).parts:
                 row = done.get(part)
                 if row is None:
-                    row = self._compact(worker, context, part, timeout=timeout)
+                    row = compact_part(order, part, perform, say=self.log.info)
                     done.set(part, row)
                 rows.append(row)
         context["ti"].xcom_push(key=ROWS, value=rows)
@@ -71,24 +71,6 @@ class CompactionOperator(TableOperator):
         if broken:
             raise AirflowFailException(describe(broken))
         return rows
-
-    def _compact(self, worker: TableWorker, context: Context, part: WorkPart, *, timeout: float) -> Row:
-        from autostream.errors import AutostreamError
-        from autostream.lake.compaction.outcomes import outcome_of_error
-        from autostream.names import catalog_of
-
-        partitions = None if part.partitions is None else list(part.partitions)
-        catalog = catalog_of(part.table)
-        row: Row
-        try:
-            request = self.request("compact", catalog, context=context, table=part.table, partitions=partitions)
-            row = worker.ask(request, timeout_seconds=timeout)
-        except WorkerError as error:
-            row = error.row
-        except AutostreamError as error:
-            row = outcome_of_error(part.table, error)
-        self.log.info("%s: %s", part.label, summary(row))
-        return row
 
 
 class _Done:
@@ -103,7 +85,7 @@ class _Done:
         return row if isinstance(row, dict) else None
 
     def set(self, part: WorkPart, row: Row) -> None:
-        from autostream.lake.compaction.outcomes import worth_repeating
+        from autostream.outcomes import worth_repeating
 
         if not worth_repeating(row):
             self._store.set(self._key(part), row)

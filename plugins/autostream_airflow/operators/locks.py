@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from autostream_airflow.assets import RELEASED_LOCKS, released_lock_asset
 from autostream_airflow.hooks.catalog import CatalogHook
-from autostream_airflow.isolation import TableWorker, WorkerError
+from autostream_airflow.isolation import TableWorker
 from autostream_airflow.operators.base import (
     FAILED,
     JudgeOperator,
@@ -73,7 +73,7 @@ class SweepLocksOperator(WorkerOperator):
         """Return the catalogs to look through with their connections' properties, and rows of those that cannot be."""
         from autostream.config import configured_catalogs, is_hive_catalog, pyiceberg_catalogs
         from autostream.errors import AutostreamError, ConfigurationError
-        from autostream.lake.compaction.outcomes import outcome_of_error
+        from autostream.outcomes import outcome_of_error
 
         try:
             known = pyiceberg_catalogs()
@@ -94,10 +94,13 @@ class SweepLocksOperator(WorkerOperator):
         return found, failed
 
     def _sweep(self, worker: TableWorker, catalog: str, properties: dict[str, str], *, dry_run: bool) -> Iterator[Row]:
-        request = {"action": "sweep", "catalog": catalog, "properties": properties, "dry_run": dry_run}
+        from autostream.actions import ActionFailed
+        from autostream.locks.lock_actions import SweepLocks
+
+        request = SweepLocks(catalog=catalog, properties=properties, dry_run=dry_run)
         try:
             locks = worker.ask(request, timeout_seconds=self.catalog_timeout_seconds)
-        except WorkerError as error:
+        except ActionFailed as error:
             yield {**error.row, "status": FAILED}
             return
         for lock in locks:

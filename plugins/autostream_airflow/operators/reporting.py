@@ -34,7 +34,7 @@ class CollectCompactionsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[Row]:
         """Collect the rows, and announce the tables that were compacted."""
-        from autostream.lake.compaction.outcomes import outcomes_by_table
+        from autostream.lake.compaction.table_outcomes import outcomes_by_table
         from autostream.lake.compaction.workload import WorkItem
 
         task = context["ti"]
@@ -68,41 +68,16 @@ class JudgeCompactionsOperator(JudgeOperator):
 
     def failed(self, row: Row) -> bool:
         """Whether a compaction failed, is in conflict, or its outcome is not known."""
-        from autostream.lake.compaction.outcomes import failed
+        from autostream.lake.compaction.table_outcomes import failed
 
         return failed(row)
 
 
 def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Return the rows as a table of text, its header first."""
-    cells = [("table", "status", "data files", "delete files", "bytes", "seconds", "error")]
-    cells += [_cells(row) for row in rows]
-    return aligned(cells)
+    from autostream.lake.compaction.table_outcomes import HEADINGS, cells
 
-
-def _cells(row: Mapping[str, Any]) -> tuple[str, str, str, str, str, str, str]:
-    before, after = row.get("before") or {}, row.get("after") or {}
-    return (
-        row["table"],
-        row["status"],
-        _change(before.get("data_files"), after.get("data_files")),
-        _change(_deletes(before), _deletes(after)),
-        _change(before.get("bytes"), after.get("bytes")),
-        f"{sum(row['seconds'].values()):.1f}" if row.get("seconds") else "",
-        row.get("error") or "",
-    )
-
-
-def _deletes(counts: Mapping[str, int]) -> int | None:
-    if not counts:
-        return None
-    return counts.get("equality_delete_files", 0) + counts.get("position_delete_files", 0)
-
-
-def _change(before: int | None, after: int | None) -> str:
-    if before is None:
-        return ""
-    return f"{before:,}" if after is None or after == before else f"{before:,} → {after:,}"
+    return aligned([HEADINGS, *map(cells, rows)])
 
 
 def _unheard(parts: Iterable[WorkPart], index: int) -> Iterator[Row]:

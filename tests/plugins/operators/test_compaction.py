@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
+from autostream.lake.compaction.compaction_actions import ListTables
 from autostream.lake.compaction.workload import WorkItem, WorkPart
 from autostream_airflow.operators.compaction import CompactionOperator
 
@@ -101,7 +102,7 @@ def test_killing_the_task_ends_the_child(context: dict[str, Any], lake: SqlCatal
     operator = CompactionOperator(task_id="compact", item=item("lake.db.a"))
     operator.on_kill()
     worker = operator.open_worker()
-    worker.ask({"action": "list", "catalog": "lake", "properties": {}}, timeout_seconds=60)
+    worker.ask(ListTables(catalog="lake"), timeout_seconds=60)
     child = worker._process
     assert child is not None
     operator.on_kill()

@@ -74,7 +74,7 @@ def test_one_that_is_named_must_be_hives(context: dict[str, Any], lake: SqlCatal
     context["params"]["catalogs"] = ["lake"]
     (row,) = sweep(context)
     assert (row["table"], row["status"]) == ("lake", "failed")
-    assert "Catalog 'lake' is no Hive catalog (SqlCatalog)" in row["error"]
+    assert "Catalog 'lake' is not a Hive catalog but a SqlCatalog" in row["error"]
 
 
 def test_a_broken_configuration_fails_at_once(

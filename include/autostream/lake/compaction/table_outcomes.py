@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from autostream.errors import (
-    AutostreamError,
-    CommitRefusedError,
-    ConflictError,
-    DataError,
-    DeniedError,
-    OutcomeUnknownError,
-    UnsupportedFileError,
-    UnsupportedTableError,
-    UsageError,
-)
-from autostream.masking import mask
+Row = dict[str, Any]
+"""What became of a table, as `autostream table compact --json` prints it."""
 
 SUCCESSES = ("nothing-to-do", "planned", "committed")
 """Statuses of a table about which nobody needs to do anything, the best first."""
@@ -24,7 +14,6 @@ SUCCESSES = ("nothing-to-do", "planned", "committed")
 FAILURES = ("conflict", "unknown", "failed")
 """Statuses of a table that somebody should look at, the worst last."""
 
-_STAYS = (CommitRefusedError, DataError, DeniedError, UnsupportedFileError, UnsupportedTableError, UsageError)
 _SEVERITY = {status: rank for rank, status in enumerate((*SUCCESSES, *FAILURES))}
 _TOTALS = ("rows_read", "rows_deleted", "bytes_read", "bytes_written")
 
@@ -34,59 +23,44 @@ def failed(row: Mapping[str, Any]) -> bool:
     return row["status"] not in SUCCESSES
 
 
-def outcome_of_error(table: str, error: BaseException) -> dict[str, Any]:
-    """Return the outcome of a table whose compaction ended by an error.
-
-    `repeat` says whether the kind of error passes by itself; `worth_repeating` looks at it.
-    """
-    status = "failed"
-    if isinstance(error, ConflictError):
-        status = "conflict"
-    elif isinstance(error, OutcomeUnknownError):
-        status = "unknown"
-    return {
-        "table": table,
-        "status": status,
-        "error": mask(str(error)) or type(error).__name__,
-        "error_type": type(error).__name__,
-        "repeat": _passes_by_itself(error),
-    }
+def summary(row: Mapping[str, Any]) -> str:
+    """Say what became of one table."""
+    return f"{row['status']}: {row['error']}" if row.get("error") else str(row["status"])
 
 
-def _passes_by_itself(error: BaseException) -> bool:
-    """Say whether an error, or what it was raised from, is of a kind that passes by itself."""
-    if isinstance(error, AutostreamError):
-        if error.passes_by_itself:
-            return True
-        if isinstance(error, _STAYS):  # whatever happened before it
-            return False
-    elif isinstance(error, OSError):
-        return not isinstance(error, FileNotFoundError | PermissionError)
-    return any(isinstance(cause, MemoryError) or _is_away(cause) for cause in _causes(error))
+def describe(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Say what became of tables, one line each."""
+    return "\n".join(f"{row['table']}: {summary(row)}" for row in rows)
 
 
-def _is_away(error: BaseException) -> bool:
-    from autostream.catalogs.failures import explained  # loads the libraries of all types of catalogs
-
-    found = explained(error)
-    return found is not None and found.passes_by_itself
+HEADINGS = ("table", "status", "data files", "delete files", "bytes", "seconds", "error")
+"""What `cells` has of each row."""
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
+def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a row as a line of a table of text; before and after, where something changed."""
+    before, after = row.get("before") or {}, row.get("after") or {}
+    return (
+        row["table"],
+        row["status"],
+        _change(before.get("data_files"), after.get("data_files")),
+        _change(_deletes(before), _deletes(after)),
+        _change(before.get("bytes"), after.get("bytes")),
+        f"{sum(row['seconds'].values()):.1f}" if row.get("seconds") else "",
+        row.get("error") or "",
+    )
 
 
-def worth_repeating(row: Mapping[str, Any]) -> bool:
-    """Whether the same work, done again a little later, may well succeed.
+def _deletes(counts: Mapping[str, int]) -> int | None:
+    if not counts:
+        return None
+    return counts.get("equality_delete_files", 0) + counts.get("position_delete_files", 0)
 
-    That is so after a conflict, when the outcome is unknown (the next plan sees what is there), and when a service or a
-    resource was lacking (`passes_by_itself` of the error, the one place that says so). A wrong property, a missing file
-    or a table that took too long stays what it is.
-    """
-    return row["status"] in ("conflict", "unknown") or bool(row.get("repeat"))
+
+def _change(before: int | None, after: int | None) -> str:
+    if before is None:
+        return ""
+    return f"{before:,}" if after is None or after == before else f"{before:,} → {after:,}"
 
 
 def outcomes_by_table(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
