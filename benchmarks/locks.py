@@ -17,8 +17,8 @@ from typing import Any
 
 from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import ZooKeeperClient
-from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey, Paths
+from autostream.coordination.queued_lock import QueuedLock
 
 KEY = LockKey("bench", "db.orders")
 
@@ -38,7 +38,7 @@ def uncontended(hosts: str, *, runs: int) -> None:
     client = _client(hosts, f"/bench-{uuid.uuid4().hex}")
     times: dict[str, list[float]] = {"acquire": [], "verify": [], "release": [], "all": []}
     for number in range(runs + 20):
-        lock = TableLock(client, KEY, what="bench")
+        lock = QueuedLock(client, KEY, what="bench")
         marks = [time.perf_counter()]
         for step in (lock.acquire, lock.verify, lock.release):
             step()
@@ -77,7 +77,7 @@ def _writers(hosts: str, root: str, names: Sequence[int], pipe: Any) -> None:
     held: list[tuple[float, float, int, int]] = []
 
     def write(name: int) -> None:
-        with TableLock(clients[name], KEY, what=f"writer {name}", timeout_seconds=600) as lock:
+        with QueuedLock(clients[name], KEY, what=f"writer {name}", timeout_seconds=600) as lock:
             got = time.time()
             lock.verify()
             held.append((got, time.time(), name, lock.token))
@@ -99,7 +99,7 @@ def queued(hosts: str, *, writers: int, processes: int) -> None:
     """Let writers queue for one table one after the other, and hand the lock through."""
     root = f"/bench-{uuid.uuid4().hex}"
     first = _client(hosts, root)
-    gate = TableLock(first, KEY, what="gate")
+    gate = QueuedLock(first, KEY, what="gate")
     gate.acquire()
     context = multiprocessing.get_context("spawn")
     pipes, started = [], []

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from autostream.cli import config
 from autostream.cli.lock import age, app
 from autostream.coordination.client import ZooKeeperClient, close_all
-from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey
+from autostream.coordination.queued_lock import QueuedLock
 from autostream.errors import ConfigurationError, LockLostError, UsageError
 from tests.coordination.conftest import connect, root
 from tests.coordination.locking import KEY, in_queue, lock
@@ -43,7 +43,7 @@ def client(
 
 
 @pytest.fixture
-def held(client: ZooKeeperClient) -> Iterator[TableLock]:
+def held(client: ZooKeeperClient) -> Iterator[QueuedLock]:
     with lock(client, "compaction") as held:
         yield held
 
@@ -88,7 +88,7 @@ def test_without_zookeeper_there_are_no_locks_to_show(monkeypatch: pytest.Monkey
 
 
 @integration
-def test_list_as_json(held: TableLock) -> None:
+def test_list_as_json(held: QueuedLock) -> None:
     (found,) = json.loads(invoke("list", "--json").stdout)["locks"]
 
     assert (found["table"], found["kind"], found["state"]) == ("lake.db.orders", "zookeeper", "held")
@@ -100,7 +100,7 @@ def test_list_as_json(held: TableLock) -> None:
 
 
 @integration
-def test_list_for_people(held: TableLock, client: ZooKeeperClient) -> None:
+def test_list_for_people(held: QueuedLock, client: ZooKeeperClient) -> None:
     with lock(client, key=LockKey("archive", "db.[red]odd[/red]")):
         lines = invoke("list").stdout.splitlines()
 
@@ -122,7 +122,7 @@ def test_nothing_is_locked(client: ZooKeeperClient) -> None:
 
 
 @integration
-def test_show_has_the_queue_and_the_history(held: TableLock, client: ZooKeeperClient) -> None:
+def test_show_has_the_queue_and_the_history(held: QueuedLock, client: ZooKeeperClient) -> None:
     waiting = in_queue(client, lock(client, "commit"))
     text = invoke("show", "lake.db.orders").stdout
     document = json.loads(invoke("show", "lake.db.orders", "--json").stdout)
@@ -152,7 +152,7 @@ def test_show_has_the_queue_and_the_history(held: TableLock, client: ZooKeeperCl
 
 
 @integration
-def test_break_as_json(held: TableLock) -> None:
+def test_break_as_json(held: QueuedLock) -> None:
     document = json.loads(invoke("break", "lake.db.orders", "-y", "--json").stdout)
 
     assert (document["table"], document["status"]) == ("lake.db.orders", "broken")
@@ -160,7 +160,7 @@ def test_break_as_json(held: TableLock) -> None:
 
 
 @integration
-def test_break_is_refused_where_nobody_can_be_asked(held: TableLock) -> None:
+def test_break_is_refused_where_nobody_can_be_asked(held: QueuedLock) -> None:
     with pytest.raises(UsageError, match="must be confirmed: run this on a terminal, or give --yes"):
         invoke("break", "lake.db.orders")
     held.verify()
@@ -192,7 +192,7 @@ def on_a_terminal(answer: bytes) -> tuple[int, str]:
 
 
 @integration
-def test_break_asks_on_a_terminal(held: TableLock) -> None:
+def test_break_asks_on_a_terminal(held: QueuedLock) -> None:
     code, seen = on_a_terminal(b"n\n")
 
     assert code == 1

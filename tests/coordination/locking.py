@@ -7,8 +7,8 @@ from collections.abc import Callable
 from kazoo.client import KazooClient
 
 from autostream.coordination.client import ZooKeeperClient
-from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey, Paths
+from autostream.coordination.queued_lock import QueuedLock
 from tests.support.faultproxy import FaultProxy
 
 KEY = LockKey("lake", "db.orders")
@@ -16,8 +16,8 @@ KEY = LockKey("lake", "db.orders")
 
 def lock(
     client: ZooKeeperClient, what: str = "commit", *, timeout_seconds: float = 30, key: LockKey = KEY
-) -> TableLock:
-    return TableLock(client, key, what=what, timeout_seconds=timeout_seconds)
+) -> QueuedLock:
+    return QueuedLock(client, key, what=what, timeout_seconds=timeout_seconds)
 
 
 def until(condition: Callable[[], object], *, what: str = "it", timeout_seconds: float = 30) -> None:
@@ -65,7 +65,7 @@ def interrupt(proxy: FaultProxy) -> None:
 class Waiter:
     """Acquires a lock in a thread of its own."""
 
-    def __init__(self, waiting: TableLock) -> None:
+    def __init__(self, waiting: QueuedLock) -> None:
         self.lock = waiting
         self.error: BaseException | None = None
         self.done = threading.Event()
@@ -83,7 +83,7 @@ class Waiter:
     def holds(self) -> bool:
         return self.done.is_set() and self.error is None
 
-    def wait(self) -> TableLock:
+    def wait(self) -> QueuedLock:
         """Wait until it holds the lock, or raise what it met."""
         assert self.done.wait(60), "the lock was not got"
         if self.error is not None:
@@ -91,7 +91,7 @@ class Waiter:
         return self.lock
 
 
-def in_queue(client: ZooKeeperClient, waiting: TableLock) -> Waiter:
+def in_queue(client: ZooKeeperClient, waiting: QueuedLock) -> Waiter:
     """Let a lock take its place behind all others, and return when it has."""
     before = len(nodes(client))
     waiter = Waiter(waiting)

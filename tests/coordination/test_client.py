@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from autostream.config import ZooKeeperSettings
-from autostream.coordination.client import InterruptedSessionError, ZooKeeperClient, close_all, shared_client
+from autostream.coordination.client import ZooKeeperClient, close_all, shared_client
+from autostream.coordination.session_failures import InterruptedSessionError
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from tests.coordination.conftest import Connect
 from tests.coordination.locking import before, expire, hosts_of, in_queue, lock, nodes, until
@@ -238,10 +239,10 @@ def test_a_process_that_ends_leaves_no_session(zookeeper: ZooKeeper, connect: Co
     program = f"""
 from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import shared_client
-from autostream.coordination.lock import TableLock
+from autostream.coordination.queued_lock import QueuedLock
 from autostream.coordination.paths import LockKey
 client = shared_client(ZooKeeperSettings(hosts={zookeeper.hosts!r}, root={root!r}, session_timeout_seconds=30))
-TableLock(client, LockKey("lake", "db.orders"), what="commit").acquire()
+QueuedLock(client, LockKey("lake", "db.orders"), what="commit").acquire()
 """
     include = str(Path(__file__).parents[2] / "include")
     ended = subprocess.run(

@@ -5,29 +5,21 @@ import shutil
 
 import pytest
 
-from autostream.coordination import election as election_module
 from autostream.coordination.client import ZooKeeperClient
 from autostream.coordination.election import Election
-from autostream.coordination.holder import Holder
-from autostream.coordination.lock import TableLock
-from autostream.coordination.paths import LockKey
-from autostream.coordination.registry import break_lock, held_lock
+from autostream.coordination.lock_registry import held_elections, held_locks
+from autostream.coordination.paths import ElectionKey, LockKey, Paths
+from autostream.coordination.queued_lock import QueuedLock
 from autostream.errors import ConflictError, LockLostError
 from tests.coordination.conftest import Connect
-from tests.coordination.locking import before, expire, hosts_of, until
+from tests.coordination.locking import before, expire, hosts_of, lock, until
 from tests.support.hadoop import zookeeper
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hadoop")]
-KEY = LockKey("election", "recorder")
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(election_module, "_TRY_SECONDS", 0.3)
 
 
 def candidate(client: ZooKeeperClient, name: str = "recorder") -> Election:
-    return Election(client, name)
+    return Election(client, name, try_seconds=0.3)
 
 
 def elected(one: Election) -> None:
@@ -110,7 +102,7 @@ def test_servers_that_know_less_than_the_client_get_a_new_session(connect: Conne
 def test_an_ensemble_that_was_made_anew(connect: Connect) -> None:
     with zookeeper() as ensemble:
         client = connect(hosts=ensemble.hosts, session_timeout_seconds=1, connect_timeout_seconds=2)
-        with candidate(client) as only, TableLock(client, LockKey("lake", "db.t"), what="commit") as lock:
+        with candidate(client) as only, QueuedLock(client, LockKey("lake", "db.t"), what="commit") as lock:
             elected(only)
             for number in range(20):  # so that the old one has counted further than the new one will have
                 client.ensure_path(f"/of-old/{number}")
@@ -121,18 +113,18 @@ def test_an_ensemble_that_was_made_anew(connect: Connect) -> None:
             elected(only)
             with pytest.raises(LockLostError):
                 lock.verify()
-            with TableLock(client, LockKey("lake", "db.t"), what="commit", timeout_seconds=5) as again:
+            with QueuedLock(client, LockKey("lake", "db.t"), what="commit", timeout_seconds=5) as again:
                 again.verify()
             assert client.children("/of-old") == []
 
 
-def test_whose_lock_is_broken_leads_no_more(connect: Connect) -> None:
+def test_whose_node_is_removed_leads_no_more(connect: Connect) -> None:
     client = connect()
+    queue = Paths(client.root).queue(ElectionKey("recorder"))
     with candidate(client) as one:
         elected(one)
-        held = held_lock(client, KEY)
-        assert held is not None
-        break_lock(client, held, by=Holder.of_this_process("test"), reason="test")
+        (node,) = client.children(queue)
+        client.delete(f"{queue}/{node}")
         with pytest.raises(LockLostError):
             one.verify()
         elected(one)
@@ -143,6 +135,18 @@ def test_elections_for_other_jobs_are_others(connect: Connect) -> None:
     with candidate(client, "recorder") as one, candidate(client, "janitor") as other:
         elected(one)
         elected(other)
+
+
+def test_who_is_elected_is_shown_apart_from_locks_on_tables(connect: Connect) -> None:
+    client, waiting = connect(), connect()
+    assert held_elections(client) == []
+    with candidate(client) as one, lock(client, key=LockKey("election", "db.t")), candidate(waiting):
+        elected(one)
+        until(lambda: held_elections(client)[0].candidates, what="the other candidate")
+        (found,) = held_elections(client)
+        assert (found.name, found.elected.what, len(found.candidates)) == ("recorder", "recorder", 1)
+        assert found.elected.is_this_process()
+        assert [str(held.key) for held in held_locks(client)] == ["election.db.t"]
 
 
 def test_that_another_one_is_elected_is_said_once(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:

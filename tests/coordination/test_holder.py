@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from autostream.coordination.holder import Holder, iso_time, process_started_ms
+from autostream.coordination.lock_holder import Holder, iso_time, process_started_ms
+from autostream.coordination.lock_records import BrokenLock, HeldLock
 from autostream.coordination.paths import LockKey
-from autostream.coordination.registry import BrokenLock, HeldLock
 
 AIRFLOW = {
     "AIRFLOW_CTX_DAG_ID": "lake_compaction",

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from autostream.coordination.client import ZooKeeperClient
-from autostream.coordination.holder import Holder
-from autostream.coordination.lock import TableLock
+from autostream.coordination.lock_holder import Holder
+from autostream.coordination.lock_registry import KEPT_RECORDS, break_lock, broken_locks, held_lock, held_locks
 from autostream.coordination.paths import LockKey, Paths
-from autostream.coordination.registry import KEPT_RECORDS, break_lock, broken_locks, held_lock, held_locks
+from autostream.coordination.queued_lock import QueuedLock
 from autostream.errors import ConflictError, LockLostError, LockTimeoutError, UsageError
 from autostream.times import Clock, clock_replaced
 from tests.coordination.conftest import Connect
@@ -312,13 +312,13 @@ def test_a_closed_client_has_lost_its_locks(connect: Connect) -> None:
 
 def test_only_who_waits_is_woken(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """No herd: each hand-over tells the next one alone."""
-    monkeypatch.setattr("autostream.coordination.lock._QUIET_SECONDS", 600)  # nobody looks again by himself
+    monkeypatch.setattr("autostream.coordination.queued_lock._QUIET_SECONDS", 600)  # nobody looks again by himself
     client = connect()
     holding = lock(client)
     holding.acquire()
-    asked: list[TableLock] = []
+    asked: list[QueuedLock] = []
 
-    def counting(waiting: TableLock) -> TableLock:
+    def counting(waiting: QueuedLock) -> QueuedLock:
         children = waiting._client.children
 
         def counted(path: str, **options: object) -> list[str]:
@@ -343,7 +343,7 @@ def test_only_who_waits_is_woken(connect: Connect, monkeypatch: pytest.MonkeyPat
 def test_who_waits_long_is_told_once_for_whom(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("autostream.coordination.lock._QUIET_SECONDS", 0.01)
+    monkeypatch.setattr("autostream.coordination.queued_lock._QUIET_SECONDS", 0.01)
     caplog.set_level(logging.INFO, logger="autostream")
     with lock(connect(), "compaction"), pytest.raises(LockTimeoutError):
         lock(connect(), timeout_seconds=0.3).acquire()

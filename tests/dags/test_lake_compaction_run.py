@@ -18,10 +18,10 @@ from pyiceberg.types import LongType, NestedField, StringType
 
 from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import ZooKeeperClient
-from autostream.coordination.holder import Holder
-from autostream.coordination.lock import TableLock
+from autostream.coordination.lock_holder import Holder
+from autostream.coordination.lock_registry import held_lock
 from autostream.coordination.paths import LockKey
-from autostream.coordination.registry import held_lock
+from autostream.coordination.queued_lock import QueuedLock
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.iceberg.state import read_state
 from autostream.lake.scan import scan_table
@@ -148,7 +148,7 @@ def test_a_compaction_waits_for_its_lock_under_the_name_of_its_run(
     client = ZooKeeperClient(ZooKeeperSettings(hosts=zookeeper.hosts, root=f"/{uuid.uuid4()}"))
     key = LockKey("lake", "db.orders")
     with ThreadPoolExecutor(1) as other, closing(client):
-        with TableLock(client, key, what="test", timeout_seconds=30):
+        with QueuedLock(client, key, what="test", timeout_seconds=30):
             running = other.submit(
                 run_dag,
                 "lake_compaction",

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import shared_client
-from autostream.coordination.lock import TableLock
 from autostream.coordination.paths import LockKey
+from autostream.coordination.queued_lock import QueuedLock
 from autostream.errors import AutostreamError
 
 
 def main(hosts: str, root: str, session_timeout_seconds: str) -> None:
     """Answer each command with one line."""
     settings = ZooKeeperSettings(hosts=hosts, root=root, session_timeout_seconds=float(session_timeout_seconds))
-    lock = TableLock(shared_client(settings), LockKey("lake", "db.orders"), what="commit", timeout_seconds=60)
+    lock = QueuedLock(shared_client(settings), LockKey("lake", "db.orders"), what="commit", timeout_seconds=60)
     for command in sys.stdin:
         try:
             getattr(lock, command.strip())()

@@ -19,7 +19,7 @@ from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import show_hive_locks
 from autostream.catalogs.locking import zookeeper_settings
 from autostream.coordination.client import close_all, shared_client
-from autostream.coordination.registry import held_locks
+from autostream.coordination.lock_registry import held_locks
 from autostream.locks.janitor import LockJanitor
 from tests.support.appenders import FlinkWriter, OurWriter, Target, Writer, assert_nothing_lost, end_all
 from tests.support.catalogs import IDS, append, hive_catalog, ids, new_namespace

@@ -17,9 +17,9 @@ from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import release_hive_lock, show_hive_locks
 from autostream.catalogs.locking import zookeeper_settings
 from autostream.coordination.client import close_all, shared_client
-from autostream.coordination.holder import Holder
+from autostream.coordination.lock_holder import Holder
+from autostream.coordination.lock_registry import break_lock, held_lock
 from autostream.coordination.paths import LockKey
-from autostream.coordination.registry import break_lock, held_lock
 from autostream.iceberg.files import normalize_path
 from autostream.locks.janitor import LockJanitor
 from tests.support.catalogs import IDS, append, ids

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autostream.catalogs.hive_lock import HiveLock, HiveLockEntry, show_hive_locks
-from autostream.coordination.holder import Holder, process_started_ms
+from autostream.coordination.lock_holder import Holder, process_started_ms
 from autostream.errors import ServiceError
 from autostream.flink.jobs import JobRun
 from autostream.hadoop.metastore import Metastore, MetastoreSettings

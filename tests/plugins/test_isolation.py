@@ -16,7 +16,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
 from autostream.actions import ActionFailed
-from autostream.coordination.holder import Holder
+from autostream.coordination.lock_holder import Holder
 from autostream.lake.compaction.compaction_actions import ListTables, PlanTable
 from autostream_airflow.isolation import TableWorker
 

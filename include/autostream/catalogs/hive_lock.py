@@ -29,7 +29,7 @@ from thrift.transport.TTransport import TTransportException
 
 from autostream import times
 from autostream.backoff import Backoff
-from autostream.coordination.holder import process_started_ms
+from autostream.coordination.lock_holder import process_started_ms
 from autostream.errors import AutostreamError, LockLostError, LockTimeoutError, ServiceError
 from autostream.hadoop.metastore import Metastore
 from autostream.hadoop.thrift_answers import MetastoreAnswerLostError

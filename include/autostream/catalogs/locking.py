@@ -17,7 +17,7 @@ from autostream.names import TableName
 from autostream.properties import Properties, of_catalog, of_table
 
 if TYPE_CHECKING:
-    from autostream.coordination.lock import TableLock
+    from autostream.coordination.queued_lock import QueuedLock
 
 LOCK_TYPE: Final = "autostream.lock.type"
 LOCK_TIMEOUT: Final = "autostream.lock.timeout-ms"
@@ -119,7 +119,7 @@ def timeout_seconds(said: Properties) -> float:
     return said.whole(LOCK_TIMEOUT, _DEFAULT_TIMEOUT_MS, minimum=1) / 1000
 
 
-def zookeeper_lock(key: LockKey, said: Properties, *, catalog: Mapping[str, str]) -> TableLock:
+def zookeeper_lock(key: LockKey, said: Properties, *, catalog: Mapping[str, str]) -> QueuedLock:
     """Return the ZooKeeper lock of a table, not yet taken.
 
     Args:
@@ -132,10 +132,10 @@ def zookeeper_lock(key: LockKey, said: Properties, *, catalog: Mapping[str, str]
         ServiceError: it cannot be reached.
     """
     from autostream.coordination.client import shared_client
-    from autostream.coordination.lock import TableLock
+    from autostream.coordination.queued_lock import QueuedLock
 
     client = shared_client(zookeeper_settings(catalog))
-    return TableLock(client, key, what="commit", timeout_seconds=timeout_seconds(said))
+    return QueuedLock(client, key, what="commit", timeout_seconds=timeout_seconds(said))
 
 
 def optional_lock(name: TableName, *, table: Mapping[str, str], catalog: Mapping[str, str]) -> Sequence[CommitLock]:

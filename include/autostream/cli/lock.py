@@ -21,9 +21,9 @@ from autostream.names import TableName
 if TYPE_CHECKING:
     from autostream.catalogs.hive import HiveCatalog
     from autostream.coordination.client import ZooKeeperClient
-    from autostream.coordination.holder import Holder
+    from autostream.coordination.lock_holder import Holder
+    from autostream.coordination.lock_records import BrokenLock, HeldLock
     from autostream.coordination.paths import LockKey
-    from autostream.coordination.registry import BrokenLock, HeldLock
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -155,7 +155,7 @@ def _zookeeper_key(name: TableName) -> LockKey:
 
 
 def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
-    from autostream.coordination.registry import held_locks
+    from autostream.coordination.lock_registry import held_locks
 
     if catalog:
         _require_known(catalog)
@@ -168,7 +168,7 @@ def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
 
 
 def _held_locks_of(name: TableName) -> Iterator[HeldLock]:
-    from autostream.coordination.registry import held_lock
+    from autostream.coordination.lock_registry import held_lock
 
     _require_known(name.catalog)
     client, hive = _client(name.catalog), hive_catalogs((name.catalog,))
@@ -181,15 +181,15 @@ def _held_locks_of(name: TableName) -> Iterator[HeldLock]:
 
 def _broken(name: TableName) -> list[BrokenLock]:
     """Return the records of broken locks; they are kept in ZooKeeper, Hive's in the log and the janitor's file."""
-    from autostream.coordination.registry import broken_locks
+    from autostream.coordination.lock_registry import broken_locks
 
     client = _client(name.catalog)
     return broken_locks(client, _zookeeper_key(name)) if client else []
 
 
 def _break(lock: HeldLock, name: TableName, reason: str) -> BrokenLock:
-    from autostream.coordination.holder import Holder
-    from autostream.coordination.registry import break_lock
+    from autostream.coordination.lock_holder import Holder
+    from autostream.coordination.lock_registry import break_lock
 
     by = Holder.of_this_process("lock break")
     client = _client(name.catalog)
@@ -236,7 +236,7 @@ def age(since_ms: int | None, *, now_ms: int) -> str:
 
 
 def _since(since_ms: int | None) -> str:
-    from autostream.coordination.holder import iso_time
+    from autostream.coordination.lock_holder import iso_time
 
     return "-" if since_ms is None else f"{iso_time(since_ms)} ({age(since_ms, now_ms=times.now_ms())})"
 

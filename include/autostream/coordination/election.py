@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
 
 from autostream.coordination.client import ZooKeeperClient
-from autostream.coordination.lock import TableLock
-from autostream.coordination.paths import LockKey
+from autostream.coordination.paths import ElectionKey
+from autostream.coordination.queued_lock import QueuedLock
 from autostream.errors import AutostreamError, LockLostError, LockTimeoutError
-
-_TRY_SECONDS: Final = 5.0
 
 _logger = logging.getLogger(__name__)
 
@@ -22,14 +19,15 @@ class Election:
     It stands again whenever it has lost its place; `leads` says how it is, and `verify` makes sure.
     """
 
-    def __init__(self, client: ZooKeeperClient, name: str) -> None:
+    def __init__(self, client: ZooKeeperClient, name: str, *, try_seconds: float = 5.0) -> None:
         """Prepare.
 
         Args:
             client: where the election is held.
             name: the job, the same for all candidates.
+            try_seconds: how long to queue before it is said who is elected, and looked whether to go on.
         """
-        self._lock = TableLock(client, LockKey("election", name), what=name, timeout_seconds=_TRY_SECONDS)
+        self._lock = QueuedLock(client, ElectionKey(name), what=name, timeout_seconds=try_seconds)
         self._name = name
         self._elected = threading.Event()
         self._stop = threading.Event()

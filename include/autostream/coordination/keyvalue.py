@@ -15,8 +15,9 @@ from typing import Any, Final
 from kazoo.exceptions import BadVersionError, NodeExistsError, NoNodeError
 
 from autostream import times
-from autostream.coordination.client import InterruptedSessionError, ZooKeeperClient
+from autostream.coordination.client import ZooKeeperClient
 from autostream.coordination.paths import Paths, unquote
+from autostream.coordination.session_failures import InterruptedSessionError
 from autostream.errors import ConfigurationError, ConflictError, OutcomeUnknownError, ServiceError
 
 LARGEST_VALUE_BYTES: Final = 900_000

@@ -34,12 +34,62 @@ class LockKey:
         """Return the table as it is written everywhere."""
         return f"{self.catalog}.{self.table}"
 
+    @property
+    def subject(self) -> str:
+        """What is locked, for messages."""
+        return f"table {self}"
+
+    @property
+    def hint(self) -> str:
+        """What helps against a holder that hangs, for messages."""
+        return f" If the holder hangs, 'autostream lock break {self}' takes the lock from it;"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Where it is kept, below the folder of locks."""
+        return (self.catalog, self.table)
+
+
+@dataclass(frozen=True, order=True)
+class ElectionKey:
+    """What one of several processes is elected for.
+
+    Attributes:
+        name: The job, such as `watermark-recorder`.
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return the job's name."""
+        return self.name
+
+    @property
+    def subject(self) -> str:
+        """What is locked, for messages."""
+        return f"election {self.name}"
+
+    @property
+    def hint(self) -> str:
+        """What helps against a holder that hangs, for messages."""
+        return " If the one that is elected hangs, stop its process;"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Where it is kept, below the folder of elections."""
+        return (self.name,)
+
+
+QueueKey = LockKey | ElectionKey
+"""What processes queue for."""
+
 
 @dataclass(frozen=True)
 class Paths:
     """The nodes below the configured root.
 
         ROOT/locks/CATALOG/TABLE/lock-UUID-SEQUENCE    ephemeral; the lowest sequence holds the lock, the others wait
+        ROOT/elections/NAME/lock-UUID-SEQUENCE         likewise: the lowest sequence is elected
         ROOT/broken/CATALOG/TABLE/lock-UUID-SEQUENCE   who broke that lock, when and why
         ROOT/values/SPACE/KEY                          a value; its version is the node's
 
@@ -55,21 +105,22 @@ class Paths:
         return f"{self.root}/locks"
 
     @property
-    def broken(self) -> str:
-        """Parent of the catalogs in which locks were broken."""
-        return f"{self.root}/broken"
+    def elections(self) -> str:
+        """Parent of the jobs that processes are elected for."""
+        return f"{self.root}/elections"
 
     def locks_of_catalog(self, catalog: str) -> str:
         """Parent of the tables of a catalog that are locked; stays when none is."""
         return f"{self.locks}/{quote(catalog)}"
 
-    def queue(self, key: LockKey) -> str:
-        """Parent of the lock nodes of a table; exists only while there is one."""
-        return f"{self.locks_of_catalog(key.catalog)}/{quote(key.table)}"
+    def queue(self, key: QueueKey) -> str:
+        """Parent of the lock nodes of a table or an election; exists only while there is one."""
+        folder = self.locks if isinstance(key, LockKey) else self.elections
+        return "/".join((folder, *map(quote, key.parts)))
 
     def broken_of(self, key: LockKey) -> str:
         """Parent of the records of a table's broken locks."""
-        return f"{self.broken}/{quote(key.catalog)}/{quote(key.table)}"
+        return "/".join((self.root, "broken", *map(quote, key.parts)))
 
     def values(self, space: str) -> str:
         """Parent of the values of one purpose."""

@@ -15,8 +15,8 @@ from autostream.spelling import one_of
 if TYPE_CHECKING:
     from autostream.catalogs.hive import HiveCatalog
     from autostream.catalogs.hive_lock import HiveLockEntry
-    from autostream.coordination.holder import Holder
-    from autostream.coordination.registry import BrokenLock, HeldLock
+    from autostream.coordination.lock_holder import Holder
+    from autostream.coordination.lock_records import BrokenLock, HeldLock
 
 _logger = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ def hive_catalogs(names: Sequence[str] | None = None) -> list[HiveCatalog]:
 def hive_locks(catalog: HiveCatalog, name: TableName | None = None) -> Iterator[HeldLock]:
     """Return the held locks of a metastore, with those who wait for the same table; of one table where named."""
     from autostream.catalogs.hive_lock import show_hive_locks
+    from autostream.coordination.lock_records import HeldLock
     from autostream.coordination.paths import LockKey
-    from autostream.coordination.registry import HeldLock
 
     wanted = name.lower() if name else None
     entries = show_hive_locks(catalog.metastore, wanted.namespace if wanted else None, wanted.table if wanted else None)
@@ -60,7 +60,7 @@ def hive_locks(catalog: HiveCatalog, name: TableName | None = None) -> Iterator[
 
 
 def _holder(entry: HiveLockEntry) -> Holder:
-    from autostream.coordination.holder import Holder
+    from autostream.coordination.lock_holder import Holder
 
     return Holder(
         user=entry.user, host=entry.host, agent=entry.agent, since_ms=entry.acquired_ms, queued_ms=entry.acquired_ms
@@ -70,7 +70,7 @@ def _holder(entry: HiveLockEntry) -> Holder:
 def break_hive_lock(lock: HeldLock, *, by: Holder, reason: str) -> BrokenLock:
     """Release a Hive lock that another one holds, with a record of it in the log."""
     from autostream.catalogs.hive_lock import release_hive_lock
-    from autostream.coordination.registry import BrokenLock
+    from autostream.coordination.lock_records import BrokenLock
 
     (catalog,) = hive_catalogs((lock.key.catalog,))
     release_hive_lock(catalog.metastore, int(lock.lock_id))

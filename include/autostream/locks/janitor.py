@@ -36,7 +36,7 @@ from autostream import times
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import AGENT, HiveLockEntry, release_hive_lock, show_hive_locks
 from autostream.config import JanitorSettings
-from autostream.coordination.holder import Holder, iso_time, process_started_ms
+from autostream.coordination.lock_holder import Holder, iso_time, process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
 from autostream.flink.jobs import FlinkCluster, JobRun
 from autostream.hadoop.metastore import Metastore

@@ -1,4 +1,4 @@
-"""The lock on a table: fair, with a deadline, a name of its holder and a token that a commit checks before its swap."""
+"""A lock that processes queue for: with a deadline, the name of its holder, and a check right before a swap."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from autostream import times
-from autostream.coordination.client import Session, ZooKeeperClient
-from autostream.coordination.holder import Holder, iso_time
-from autostream.coordination.paths import LockKey, LockNode
-from autostream.coordination.queue import Place, touch
-from autostream.coordination.registry import broken_record
+from autostream.coordination.client import ZooKeeperClient
+from autostream.coordination.lock_holder import Holder, iso_time
+from autostream.coordination.lock_queue import QueuePlace, touch
+from autostream.coordination.lock_records import BrokenLock
+from autostream.coordination.lock_registry import broken_record
+from autostream.coordination.paths import LockKey, LockNode, QueueKey
+from autostream.coordination.session import ZooKeeperSession
 from autostream.errors import AutostreamError, LockLostError, LockTimeoutError, UsageError
 
 DEFAULT_TIMEOUT_SECONDS: Final = 300.0
@@ -32,16 +34,16 @@ _logger = logging.getLogger(__name__)
 class _Tenure:
     """What must stay as it was when the lock was got."""
 
-    place: Place
-    session: Session
+    place: QueuePlace
+    session: ZooKeeperSession
     interruptions: int
     since: datetime
 
 
-class TableLock:
-    """The lock on one table, held by one session of one process; others wait in the order in which they came.
+class QueuedLock:
+    """The lock on one table, or a place in an election, held by one session of one process; others wait in their order.
 
-        with TableLock(client, LockKey("lake", "db.orders"), what="commit", timeout_seconds=60) as lock:
+        with QueuedLock(client, LockKey("lake", "db.orders"), what="commit", timeout_seconds=60) as lock:
             ...
             lock.verify()  # right before the swap
             swap()
@@ -57,7 +59,7 @@ class TableLock:
     """
 
     def __init__(
-        self, client: ZooKeeperClient, key: LockKey, *, what: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+        self, client: ZooKeeperClient, key: QueueKey, *, what: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
         """Prepare a lock; `acquire` or `with` takes it.
 
@@ -107,8 +109,8 @@ class TableLock:
         try:
             if waited_for or self._tenure is not None:
                 raise UsageError(
-                    f"This lock on table {self.key} is held already, or being waited for: it is not re-entrant. "
-                    "Use another TableLock."
+                    f"This lock on {self.key.subject} is held already, or being waited for: it is not re-entrant. "
+                    "Use another QueuedLock."
                 )
             self._lost = None
             self._tenure = self._wait_in_queue()
@@ -122,7 +124,7 @@ class TableLock:
         answers_by = deadline + self._client.settings.connect_timeout_seconds
         me = Holder.of_this_process(self.what)
         while True:
-            place = Place(self._client, self.key)
+            place = QueuePlace(self._client, self.key)
             try:
                 place.enter(me.to_bytes(), deadline=answers_by)
                 tenure = self._wait_for_turn(place, deadline=deadline, answers_by=answers_by)
@@ -132,9 +134,9 @@ class TableLock:
             except BaseException:
                 place.leave()
                 raise
-            _logger.info("the place in the queue for table %s was lost with its session: taking a new one", self.key)
+            _logger.info("the place in the queue for %s was lost with its session: taking a new one", self.key.subject)
 
-    def _wait_for_turn(self, place: Place, *, deadline: float, answers_by: float) -> _Tenure | None:
+    def _wait_for_turn(self, place: QueuePlace, *, deadline: float, answers_by: float) -> _Tenure | None:
         """Wait until a place is the first; None when it is not in the queue any more."""
         told = False
         while True:
@@ -158,22 +160,21 @@ class TableLock:
                 quiet = min(left, _LOOK_AGAIN_SECONDS if told else _QUIET_SECONDS)
                 if not changed.wait(quiet) and quiet < left and not told:
                     told = True
-                    _logger.info("waiting for the lock on table %s: %s", self.key, self._who(place, ahead))
+                    _logger.info("waiting for the lock on %s: %s", self.key.subject, self._who(place, ahead))
 
-    def _write_since(self, place: Place, me: Holder, tenure: _Tenure) -> None:
+    def _write_since(self, place: QueuePlace, me: Holder, tenure: _Tenure) -> None:
         """Tells, once it is our turn, since when; nobody waits for that to arrive."""
         now_ms = round(tenure.since.timestamp() * 1000)
         if me.since_ms is not None and now_ms - me.since_ms >= 1000:
             tenure.session.kazoo.set_async(place.path, replace(me, since_ms=now_ms).to_bytes())
 
-    def _timed_out(self, place: Place, ahead: list[LockNode]) -> LockTimeoutError:
+    def _timed_out(self, place: QueuePlace, ahead: list[LockNode]) -> LockTimeoutError:
         return LockTimeoutError(
-            f"Table {self.key} was not free within {self.timeout_seconds:g} s: {self._who(place, ahead)}. Try again "
-            f"later or wait longer. If the holder hangs, 'autostream lock break {self.key}' takes the lock from it; "
-            "one that died loses it by itself when its session ends."
+            f"{_sentence(self.key.subject)} was not free within {self.timeout_seconds:g} s: {self._who(place, ahead)}. "
+            f"Try again later or wait longer.{self.key.hint} one that died loses it by itself when its session ends."
         )
 
-    def _who(self, place: Place, ahead: list[LockNode]) -> str:
+    def _who(self, place: QueuePlace, ahead: list[LockNode]) -> str:
         try:
             found = self._client.get(f"{place.queue}/{ahead[0].name}", timeout_seconds=_READ_TIMEOUT_SECONDS)
         except AutostreamError as error:
@@ -184,11 +185,11 @@ class TableLock:
         others = f"; {waiting} more {'waits' if waiting == 1 else 'wait'} before us" if waiting else ""
         return f"it is locked by {holder}{itself}{others}"
 
-    def _raise_if_broken(self, place: Place) -> None:
-        record = broken_record(self._client, self.key, place.node.name) if place.node else None
+    def _raise_if_broken(self, place: QueuePlace) -> None:
+        record = self._record_of(place)
         if record is not None:
             raise LockLostError(
-                f"The lock on table {self.key} was broken as soon as it was ours, by {record}. Nothing was changed. "
+                f"The lock on {self.key.subject} was broken as soon as it was ours, by {record}. Nothing was changed. "
                 "Ask whoever broke it, then try again."
             )
 
@@ -211,12 +212,12 @@ class TableLock:
     def _held(self) -> _Tenure:
         tenure = self._tenure
         if tenure is None:
-            raise LockLostError(f"The lock on table {self.key} is not held: acquire it first. Nothing was changed.")
+            raise LockLostError(f"The lock on {self.key.subject} is not held: acquire it first. Nothing was changed.")
         return tenure
 
     def _lost_error(self, tenure: _Tenure) -> LockLostError:
         return LockLostError(
-            f"The lock on table {self.key}, held for {self.what} since {_text(tenure.since)}, is lost: {self._lost}. "
+            f"The lock on {self.key.subject}, held for {self.what} since {_text(tenure.since)}, is lost: {self._lost}. "
             "Nothing may be committed under it; run the operation again."
         )
 
@@ -237,13 +238,19 @@ class TableLock:
             return self._known_loss(tenure) or f"whether it is still held could not be found out ({error})"
         return self._known_loss(tenure) if exists else self._why_gone(place)
 
-    def _why_gone(self, place: Place) -> str:
+    def _why_gone(self, place: QueuePlace) -> str:
         gone = f"its node was gone when it was verified at {_text(times.now())}"
         try:
-            record = broken_record(self._client, self.key, place.path.rpartition("/")[2])
+            record = self._record_of(place)
         except AutostreamError:
             return gone
         return f"it was broken by {record}" if record else f"{gone}: its session ended, or somebody removed it"
+
+    def _record_of(self, place: QueuePlace) -> BrokenLock | None:
+        """Return who broke the lock that a place stands for; nobody breaks elections."""
+        if place.node is None or not isinstance(self.key, LockKey):
+            return None
+        return broken_record(self._client, self.key, place.node.name)
 
     def release(self) -> None:
         """Give the lock up; do nothing where it is not held. Nothing is raised here, whatever became of the lock.
@@ -264,6 +271,10 @@ class TableLock:
     ) -> None:
         """Releases it; an error of the block goes on as it is."""
         self.release()
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _text(time_: datetime) -> str:

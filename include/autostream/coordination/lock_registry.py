@@ -1,120 +1,22 @@
-"""All locks and who waits for them; breaking one, with a record of who did it."""
+"""All locks and elections, and who waits; breaking a lock, with a record of who did it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final
 
 from kazoo.exceptions import NodeExistsError, NoNodeError, RolledBackError
 
 from autostream import times
 from autostream.coordination.client import ZooKeeperClient
-from autostream.coordination.holder import Holder, iso_time
-from autostream.coordination.paths import LockKey, LockNode, Paths, unquote
+from autostream.coordination.lock_holder import Holder
+from autostream.coordination.lock_records import BrokenLock, HeldElection, HeldLock
+from autostream.coordination.paths import ElectionKey, LockKey, LockNode, Paths, QueueKey, unquote
 from autostream.errors import ConflictError
 
 KEPT_RECORDS: Final = 100
 """How many broken locks of a table are remembered."""
-
-
-@dataclass(frozen=True)
-class HeldLock:
-    """A lock that somebody holds, whatever keeps it.
-
-    Attributes:
-        kind: What keeps it: `zookeeper`, or `hive` for a lock of the Hive Metastore.
-        key: The table.
-        lock_id: Name of the lock where it is kept: the lock node, or Hive's lock id.
-        holder: Who holds it.
-        since_ms: Since when, epoch milliseconds; None where that is not known.
-        token: The fencing token, where there is one.
-        waiting: Who waits for it, the next one first.
-        state: `held`; a lock of Hive may also be `stale`: its holder is gone.
-    """
-
-    kind: Literal["zookeeper", "hive"]
-    key: LockKey
-    lock_id: str
-    holder: Holder
-    since_ms: int | None
-    token: int | None = None
-    waiting: tuple[Holder, ...] = ()
-    state: str = "held"
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as a JSON document."""
-        return {
-            "table": str(self.key),
-            "kind": self.kind,
-            "state": self.state,
-            "lock_id": self.lock_id,
-            "token": self.token,
-            "since": iso_time(self.since_ms),
-            "since_ms": self.since_ms,
-            "holder": self.holder.to_dict(),
-            "waiting": [waiter.to_dict() for waiter in self.waiting],
-        }
-
-
-@dataclass(frozen=True)
-class BrokenLock:
-    """Record of a lock that was taken from its holder.
-
-    Attributes:
-        table: The table, in full.
-        lock_id: Name of the lock where it was kept.
-        token: Its fencing token.
-        holder: From whom it was taken.
-        by: Who did it.
-        reason: Why, in that one's words; may be empty.
-        at_ms: When, epoch milliseconds.
-    """
-
-    table: str
-    lock_id: str
-    token: int | None
-    holder: Holder
-    by: Holder
-    reason: str
-    at_ms: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as a JSON document."""
-        return asdict(self) | {
-            "holder": self.holder.to_dict(),
-            "by": self.by.to_dict(),
-            "at": iso_time(self.at_ms),
-        }
-
-    def to_bytes(self) -> bytes:
-        """Return what is written into the record's node."""
-        document = asdict(self) | {"holder": asdict(self.holder), "by": asdict(self.by)}
-        return json.dumps(document, ensure_ascii=False).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> BrokenLock | None:
-        """Return what a record says, or None where it cannot be understood."""
-        try:
-            document = json.loads(data)
-            return cls(
-                table=str(document["table"]),
-                lock_id=str(document["lock_id"]),
-                token=document.get("token"),
-                holder=Holder.from_bytes(json.dumps(document["holder"]).encode()),
-                by=Holder.from_bytes(json.dumps(document["by"]).encode()),
-                reason=str(document["reason"]),
-                at_ms=int(document["at_ms"]),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    def __str__(self) -> str:
-        """Who broke it, when and why: `alice on host-7, process 4711 at 2026-11-23T02:00:00Z: it hung`."""
-        where = f" on {self.by.host}" if self.by.host else ""
-        why = f": {self.reason}" if self.reason else ""
-        return f"{self.by.user or 'somebody'}{where} at {iso_time(self.at_ms)}{why}"
 
 
 def held_locks(client: ZooKeeperClient, catalog: str | None = None) -> Iterator[HeldLock]:
@@ -144,25 +46,55 @@ def held_lock(client: ZooKeeperClient, key: LockKey) -> HeldLock | None:
         ServiceError: ZooKeeper cannot be reached.
         DeniedError: The account may not read the lock.
     """
-    queue = Paths(client.root).queue(key)
-    nodes = sorted(node for node in map(LockNode.parse, client.children(queue)) if node is not None)
-    places = []
-    for node in nodes:
-        found = client.get(f"{queue}/{node.name}")
-        if found is not None:  # else it was given up just now
-            places.append((node, Holder.from_bytes(found[0]), found[1]))
+    places = _places(client, key)
     if not places:
         return None
-    node, holder, stat = places[0]
+    first = places[0]
     return HeldLock(
         kind="zookeeper",
         key=key,
-        lock_id=node.name,
-        holder=holder,
-        since_ms=holder.since_ms if holder.since_ms is not None else stat.ctime,
-        token=stat.czxid,
-        waiting=tuple(waiter for _, waiter, _ in places[1:]),
+        lock_id=first.node.name,
+        holder=first.holder,
+        since_ms=first.since_ms,
+        token=first.token,
+        waiting=tuple(place.holder for place in places[1:]),
     )
+
+
+def held_elections(client: ZooKeeperClient) -> list[HeldElection]:
+    """Return who is elected at this moment, by the name of the job.
+
+    Raises:
+        ServiceError: ZooKeeper cannot be reached.
+        DeniedError: The account may not read the elections.
+    """
+    found = []
+    for name in sorted(map(unquote, client.children(Paths(client.root).elections))):
+        if places := _places(client, ElectionKey(name)):
+            candidates = tuple(place.holder for place in places[1:])
+            found.append(HeldElection(name, places[0].holder, places[0].since_ms, candidates))
+    return found
+
+
+@dataclass(frozen=True)
+class _FoundPlace:
+    node: LockNode
+    holder: Holder
+    since_ms: int
+    token: int
+
+
+def _places(client: ZooKeeperClient, key: QueueKey) -> list[_FoundPlace]:
+    """Return the places in a queue, the one that holds the lock first."""
+    queue = Paths(client.root).queue(key)
+    places = []
+    for node in sorted(node for node in map(LockNode.parse, client.children(queue)) if node is not None):
+        found = client.get(f"{queue}/{node.name}")
+        if found is not None:  # else it was given up just now
+            holder, stat = Holder.from_bytes(found[0]), found[1]
+            since_ms = stat.ctime if holder.since_ms is None else holder.since_ms
+            places.append(_FoundPlace(node, holder, since_ms, stat.czxid))
+    return places
 
 
 def break_lock(client: ZooKeeperClient, lock: HeldLock, *, by: Holder, reason: str = "") -> BrokenLock:

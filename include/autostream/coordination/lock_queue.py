@@ -16,8 +16,10 @@ from typing import Any, Final
 from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
 
 from autostream import times
-from autostream.coordination.client import InterruptedSessionError, Session, ZooKeeperClient
-from autostream.coordination.paths import LockKey, LockNode, Paths, lock_prefix
+from autostream.coordination.client import ZooKeeperClient
+from autostream.coordination.paths import LockNode, Paths, QueueKey, lock_prefix
+from autostream.coordination.session import ZooKeeperSession
+from autostream.coordination.session_failures import InterruptedSessionError
 from autostream.errors import DeniedError
 
 _LEAVE_TIMEOUT_SECONDS: Final = 2.0
@@ -28,23 +30,23 @@ _LONGEST_PAUSE_SECONDS: Final = 5.0
 _logger = logging.getLogger(__name__)
 
 
-class Place:
-    """A place in the queue of a table: `enter`, `ahead`, `leave`. The first place holds the lock.
+class QueuePlace:
+    """A place in the queue of a table, or of an election: `enter`, `ahead`, `leave`. The first place holds the lock.
 
     Attributes:
-        key: The table.
+        key: What is queued for.
         node: The node that stands for it, once there is one.
-        token: Its czxid: larger for each later place of the table, and for ever.
+        token: Its czxid: larger for each later place of the queue, and for ever.
         owner: Id of the session that it lives and ends with.
     """
 
-    def __init__(self, client: ZooKeeperClient, key: LockKey) -> None:
+    def __init__(self, client: ZooKeeperClient, key: QueueKey) -> None:
         self._client = client
         self._paths = Paths(client.root)
         self._uuid = uuid.uuid4().hex
         self._made: Any = None
         self._sent = False
-        self._session: Session | None = None
+        self._session: ZooKeeperSession | None = None
         self.key = key
         self.node: LockNode | None = None
         self.token = 0
@@ -52,7 +54,7 @@ class Place:
 
     @property
     def queue(self) -> str:
-        """Parent of all places of the table."""
+        """Parent of all places of the queue."""
         return self._paths.queue(self.key)
 
     @property
@@ -98,13 +100,13 @@ class Place:
             f"{self.queue}/{lock_prefix(self._uuid)}", data, ephemeral=True, sequence=True, include_data=True
         )
 
-    def _make_parents(self, session: Session, deadline: float) -> None:
+    def _make_parents(self, session: ZooKeeperSession, deadline: float) -> None:
         """Make what was missing; unless it was the last one in the queue, that took its node away at that moment."""
         with contextlib.suppress(NodeExistsError, NoNodeError):
             session.request(
                 f"creating {self.queue}", lambda kazoo: self._made, timeout_seconds=deadline - times.monotonic()
             )
-        parent = self._paths.locks_of_catalog(self.key.catalog)
+        parent = self.queue.rpartition("/")[0]
         self._client.ensure_path(parent, timeout_seconds=deadline - times.monotonic())
 
     def _find(self, deadline: float) -> None:
@@ -114,7 +116,7 @@ class Place:
         ends the old connection of a session before it accepts a new one, so what was sent over the old one either has
         been carried out by now or never will be. The server asked may lag behind: `sync` makes it catch up.
         """
-        path = self._paths.locks
+        path = self.queue
         self._client.ask("synchronising", lambda k: k.sync_async(path), timeout_seconds=deadline - times.monotonic())
         for name in self._client.children(self.queue, timeout_seconds=deadline - times.monotonic()):
             node = LockNode.parse(name)
@@ -213,7 +215,7 @@ class Place:
             )
 
 
-def touch(session: Session, path: str, *, timeout_seconds: float) -> bool:
+def touch(session: ZooKeeperSession, path: str, *, timeout_seconds: float) -> bool:
     """Whether a node exists at this moment, as a majority of the servers agrees.
 
     It is asked as a transaction, which takes its turn among all changes: what a reader is told may be old, and a
