@@ -66,14 +66,17 @@ class Properties:
         Raises:
             ConfigurationError: There is one; the message says what there is, and what was probably meant.
         """
-        for key in self.values:
-            name = key.removeprefix(self.prefix)
-            if key.startswith(self.prefix) and name not in known:
+        for name in self.keys():
+            if name not in known:
                 raise ConfigurationError(f"{self._called(name)} is unknown. {one_of(name, known, 'Known are')}")
 
     def __contains__(self, key: str) -> bool:
         """Say whether the owner, or one that it falls back to, has a property."""
         return self._holder(key) is not None
+
+    def keys(self) -> list[str]:
+        """Return the owner's own keys below the prefix, as they are asked for."""
+        return [key.removeprefix(self.prefix) for key in self.values if key.startswith(self.prefix)]
 
     def text(self, key: str, default: _Default) -> str | _Default:
         """Return a value as it is written, without white space around it."""

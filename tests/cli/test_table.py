@@ -427,9 +427,12 @@ def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: Co
             "Option rewrite-al is unknown. Known are: enabled, engine, ",
         ),
         (["--option", "min-input-files=few"], "Option min-input-files is 'few'"),
-        (["--engine", "trino"], "Option engine is 'trino': it must be duckdb."),
+        (["--engine", "trino"], "Option engine is 'trino'. It must be duckdb."),
         (["--option", "enabled=false"], "Whether a table is enabled is not an option of a run"),
-        (["--option", "target-file-size-bytes=x"], "512MB, 2GiB. Correct or remove it."),
+        (
+            ["--option", "target-file-size-bytes=x"],
+            "It must be a size, at least 1 B: a number of bytes, or one with a unit, such as 512MB",
+        ),
         (["--engine", "spark"], "Engine 'spark' is not available in this version, which has duckdb only."),
         (["--where", "v = 1"], "--where names v, by which the table is not partitioned"),
         (["--where", "id >"], "Invalid filter (--where). A value is expected here"),
@@ -446,7 +449,7 @@ def test_a_wrong_property_of_the_table_is_named(autostream: Command, orders: Ord
     with orders.load().transaction() as transaction:
         transaction.set_properties({"autostream.compaction.min-input-files": "few"})
     message = autostream.refused("table", "compact", "lake.db.orders")
-    assert "Table property autostream.compaction.min-input-files is 'few'" in message
+    assert "Table lake.db.orders: property autostream.compaction.min-input-files is 'few'" in message
 
 
 def test_a_conflict_is_exit_code_3_and_changes_nothing(

@@ -14,6 +14,7 @@ from pyiceberg.schema import Schema
 from autostream.lake.engine.casts import duckdb_type
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.output_files import OutputTarget, WriteSettings, WrittenFile, write_rows
+from autostream.properties import of_table
 from autostream.resources import EngineResources
 
 NO_PROPERTIES: Mapping[str, str] = {}
@@ -78,7 +79,7 @@ def write(
         expected_rows=rows.num_rows,
         file_bytes=file_bytes,
     )
-    settings = WriteSettings.from_properties(properties, schema)
+    settings = WriteSettings.from_properties(of_table("lake.db.t", properties or {}), schema)
     return write_rows(engine, relation(engine, schema, rows), schema, target, settings, order_by=order_by)
 
 

@@ -22,7 +22,7 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.sorting import SortOrder
 from pyiceberg.types import NestedField
 
-from autostream.errors import ConfigurationError
+from autostream.properties import Properties
 
 METADATA_LOCATION: Final = "metadata_location"
 ENGINE_HIVE: Final = "engine.hive.enabled"
@@ -95,8 +95,9 @@ def hive_reads(base: TableMetadata | None, new: TableMetadata, catalog: Mapping[
     properties stand for it.
     """
     for properties, key in ((new.properties, ENGINE_HIVE), (catalog, f"iceberg.{ENGINE_HIVE}"), (catalog, ENGINE_HIVE)):
-        if key in properties:
-            return str(properties[key]).strip().lower() == "true"
+        said = Properties("", properties)
+        if key in said:
+            return said.is_true(key)
     # A new table, or one whose property has just been removed: Java's default.
     return False if base is None or ENGINE_HIVE in base.properties else None
 
@@ -169,13 +170,18 @@ def _parameters(
         made[_STORAGE_HANDLER] = "org.apache.iceberg.mr.hive.HiveIcebergStorageHandler"
     elif enabled is False:
         made.pop(_STORAGE_HANDLER, None)
-    if str(catalog.get(KEEP_STATS, "false")).lower() != "true":
+    if not Properties("", catalog).is_true(KEEP_STATS):
         made.pop("COLUMN_STATS_ACCURATE", None)
         made["DO_NOT_UPDATE_STATS"] = "true"
     summary = _summary(new.current_snapshot())
     made.update({key: summary[total] for key, total in _STATISTICS.items() if total in summary})
     made["snapshot-count"] = str(len(new.snapshots))
-    return made | _described_by_json(made, new, summary, _max_size(catalog))
+    return made | _described_by_json(
+        made,
+        new,
+        summary,
+        Properties("", catalog, kind="catalog property").whole(MAX_SIZE, _DEFAULT_MAX_SIZE, minimum=0),
+    )
 
 
 def _described_by_json(
@@ -207,13 +213,6 @@ def _summary(snapshot: Snapshot | None) -> dict[str, str]:
     if snapshot is None or snapshot.summary is None:
         return {}
     return {key: str(value) for key, value in snapshot.summary.additional_properties.items()}
-
-
-def _max_size(catalog: Mapping[str, str]) -> int:
-    text = str(catalog.get(MAX_SIZE, _DEFAULT_MAX_SIZE)).strip()
-    if not text.isdigit():
-        raise ConfigurationError(f"Catalog property {MAX_SIZE} is {text!r}: it must be a whole number, 0 or more.")
-    return int(text)
 
 
 def schema_json(schema: Schema) -> str:

@@ -74,6 +74,7 @@ def list_command(
     """List the tables of a catalog, and whether the hourly workflow compacts them."""
     from autostream.catalogs import list_tables, open_catalog, open_table
     from autostream.lake.compaction.compaction_options import ENABLED
+    from autostream.properties import of_table
 
     opened = open_catalog(catalog)
     rows: list[dict[str, Any]] = []
@@ -89,7 +90,7 @@ def list_command(
             {
                 "table": str(name),
                 "format_version": metadata.format_version,
-                "compaction_enabled": metadata.properties.get(ENABLED, "false").lower() == "true",
+                "compaction_enabled": of_table(name, metadata.properties).is_true(ENABLED),
                 "data_files": _number(summary.get("total-data-files")),
                 "delete_files": _number(summary.get("total-delete-files")),
                 "bytes": _number(summary.get("total-files-size")),
@@ -140,7 +141,7 @@ def inspect(
     from autostream.lake.compaction.table_report import inspect_table
 
     opened, name = _open(table)
-    options = CompactionOptions.from_properties(opened.properties, _pairs(option or []))
+    options = CompactionOptions.from_properties(opened.properties, _pairs(option or []), table=str(name))
     report = inspect_table(plan_compaction(opened, options=options, name=str(name), only_to_show=True), str(name))
     if not files:
         del report["files"], report["deletes"]
@@ -335,7 +336,7 @@ def compact(
             "the table that it names in any case: leave the option out."
         )
     opened, name = _open(table)
-    options = CompactionOptions.from_properties(opened.properties, overrides)
+    options = CompactionOptions.from_properties(opened.properties, overrides, table=str(name))
     if partition:
         require_partitions(read_state(opened, name=str(name)), partition, table=str(name))
     with progress(f"compacting {name}") as report:

@@ -8,7 +8,7 @@ its writer cannot write delete manifests at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -51,9 +51,10 @@ from pyiceberg.types import (
 from pyiceberg.utils.concurrent import ExecutorFactory
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
-from autostream.errors import ConfigurationError, InconsistentTableError
+from autostream.errors import InconsistentTableError
 from autostream.iceberg.files import FILE_PATH_FIELD_ID, Content, LiveFile, partition_key
 from autostream.iceberg.metadata_files import explain_unreadable
+from autostream.properties import Properties
 
 Status = ManifestEntryStatus
 
@@ -249,16 +250,13 @@ _CODECS = {
 }
 
 
-def manifest_codec(properties: Mapping[str, str]) -> str:
+def manifest_codec(properties: Properties) -> str:
     """Return how a table's manifests and manifest lists are compressed.
 
     Raises:
         ConfigurationError: the table's property names a codec that Iceberg does not have.
     """
-    name = properties.get(CODEC, "gzip").strip().lower()
-    if name not in _CODECS:
-        raise ConfigurationError(f"Table property {CODEC} is {name!r}: it must be one of {', '.join(_CODECS)}.")
-    return _CODECS[name]
+    return _CODECS[properties.choice(CODEC, "gzip", _CODECS)]
 
 
 class ManifestWriter:
@@ -291,7 +289,7 @@ class ManifestWriter:
         self._min_sequence_number: int | None = None
         partition = partition_type(metadata, self._spec)
         version = metadata.format_version
-        codec = manifest_codec(metadata.properties)
+        codec = manifest_codec(Properties("", metadata.properties))
         meta = {
             "schema": metadata.schema().model_dump_json(),
             "partition-spec": "[" + ",".join(f.model_dump_json() for f in self._spec.fields) + "]",
@@ -443,7 +441,7 @@ def write_list(
         snapshot_id=snapshot_id,
         parent_snapshot_id=parent_snapshot_id,
         sequence_number=sequence_number,
-        avro_compression=manifest_codec(metadata.properties),  # type: ignore[arg-type]
+        avro_compression=manifest_codec(Properties("", metadata.properties)),  # type: ignore[arg-type]
     ) as writer:
         writer.add_manifests(list(manifests))
 

@@ -67,31 +67,31 @@ def test_other_properties_are_not_ours() -> None:
     [
         ("enabled", "yes", "must be true or false"),
         ("engine", "trino", "must be duckdb"),
-        ("sequence-number", "newest", "must be one of max-merged, starting-snapshot"),
-        ("min-input-files", "0", "must be at least 1"),
+        ("sequence-number", "newest", "must be max-merged or starting-snapshot"),
+        ("min-input-files", "0", "must be a whole number, 1 or more"),
         ("min-input-files", "many", "must be a whole number"),
-        ("delete-file-threshold", "-1", "must be at least 1"),
-        ("delete-ratio-threshold", "30", "must be between 0 and 1"),
-        ("delete-ratio-threshold", "nan", "must be between 0 and 1"),
-        ("target-file-size-bytes", "0", "must be at least 1 byte"),
-        ("target-file-size-bytes", "big", "is not a size"),
-        ("max-file-size-ratio", "0.5", "must be between 1 and 1000"),
-        ("partial-progress.max-commits", "0", "must be at least 1"),
+        ("delete-file-threshold", "-1", "must be a whole number, 1 or more"),
+        ("delete-ratio-threshold", "30", "must be a number from 0 to 1"),
+        ("delete-ratio-threshold", "nan", "must be a number from 0 to 1"),
+        ("target-file-size-bytes", "0", "must be a size, at least 1 B"),
+        ("target-file-size-bytes", "big", "must be a size"),
+        ("max-file-size-ratio", "0.5", "must be a number from 1 to 1,000"),
+        ("partial-progress.max-commits", "0", "must be a whole number, 1 or more"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(name: str, text: str, says: str) -> None:
     with pytest.raises(ConfigurationError) as property_error:
-        CompactionOptions.from_properties({PREFIX + name: text})
-    assert str(property_error.value).startswith(f"Table property {PREFIX}{name} is {text!r}: ")
+        CompactionOptions.from_properties({PREFIX + name: text}, table="lake.db.t")
+    assert str(property_error.value).startswith(f"Table lake.db.t: property {PREFIX}{name} is {text!r}. It ")
     assert says in str(property_error.value)
     with pytest.raises(ConfigurationError) as option_error:
         CompactionOptions.from_properties({}, {name: text})
-    assert str(option_error.value).startswith(f"Option {name} is {text!r}: ")
+    assert str(option_error.value).startswith(f"Option {name} is {text!r}. It ")
     assert property_error.value.exit_code == 2
 
 
 def test_a_wrong_write_property_is_named_as_what_it_is() -> None:
-    with pytest.raises(ConfigurationError, match=r"^Table property write\.target-file-size-bytes is 'x': "):
+    with pytest.raises(ConfigurationError, match=r"^Property write\.target-file-size-bytes is 'x'\. It"):
         CompactionOptions.from_properties({"write.target-file-size-bytes": "x"})
 
 
@@ -100,7 +100,7 @@ def test_an_unknown_option_is_answered_with_the_one_meant() -> None:
         ConfigurationError, match=r"^Option rewrite-al is unknown\. Known .* Did you mean rewrite-all\?$"
     ):
         CompactionOptions.from_properties({}, {"rewrite-al": "true"})
-    with pytest.raises(ConfigurationError, match=r"^Table property autostream\.compaction\.min-input-file is unknown"):
+    with pytest.raises(ConfigurationError, match=r"^Property autostream\.compaction\.min-input-file is unknown"):
         CompactionOptions.from_properties({PREFIX + "min-input-file": "3"})
     with pytest.raises(ConfigurationError, match=r"Known are: enabled, engine, .*partial-progress\.max-commits\.$"):
         CompactionOptions.from_properties({}, {"zzzz": "1"})

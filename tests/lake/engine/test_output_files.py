@@ -46,6 +46,7 @@ from autostream.lake.engine import output_files as output
 from autostream.lake.engine.column_metrics import Mode, _cut_lower, _cut_upper, column_modes, leaves
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.output_files import WriteSettings
+from autostream.properties import of_table
 from tests.lake.writing import arrow_rows, engine_in, field_ids, footer, ids_of, path_of, write
 from tests.support.rows import assert_same_rows
 
@@ -272,28 +273,28 @@ def test_zstd_is_the_default_and_its_level_is_the_tables(engine: Engine, tmp_pat
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("write.parquet.compression-codec", "rar", r"is 'rar': it must be one of brotli, gzip, lz4"),
-        ("write.parquet.compression-level", "high", r"is 'high': it must be a whole number"),
-        ("write.parquet.compression-level", "40", r"is 40: levels of zstd are -131072 to 22"),
-        ("write.parquet.row-group-size-bytes", "1MB", r"is '1MB': it must be a whole number"),
-        ("write.parquet.row-group-limit", "", r"is '': it must be a whole number"),
-        ("write.metadata.metrics.default", "some", r"is 'some': it must be none, counts, truncate\(N\) or full"),
-        ("write.metadata.metrics.default", "truncate(0)", r"it must be none, counts, truncate\(N\) or full"),
-        ("write.metadata.metrics.column.s", "bounds", r"column\.s is 'bounds': it must be none"),
+        ("write.parquet.compression-codec", "rar", r"is 'rar'\. It must be zstd, gzip, snappy"),
+        ("write.parquet.compression-level", "high", r"is 'high'\. It must be a whole number from -131,072 to 22"),
+        ("write.parquet.compression-level", "40", r"is '40'\. It must be a whole number from -131,072 to 22"),
+        ("write.parquet.row-group-size-bytes", "1MB", r"is '1MB'\. It must be a whole number"),
+        ("write.parquet.row-group-limit", "", r"is ''\. It must be a whole number"),
+        ("write.metadata.metrics.default", "some", r"is 'some'\. It must be none, counts, truncate\(N\) or full"),
+        ("write.metadata.metrics.default", "truncate(0)", r"It must be none, counts, truncate\(N\) or full"),
+        ("write.metadata.metrics.column.s", "bounds", r"column\.s is 'bounds'\. It must be none"),
         (
             "write.metadata.metrics.max-inferred-column-defaults",
             "all",
-            r"is 'all': it must be a whole number",
+            r"is 'all'\. It must be a whole number",
         ),
     ],
 )
 def test_wrong_properties_are_named(key: str, value: str, says: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^Table property {key.partition('.column')[0]}.*{says}"):
-        WriteSettings.from_properties({key: value}, IDS)
+    with pytest.raises(ConfigurationError, match=rf"^Table t: property {key.partition('.column')[0]}.*{says}"):
+        WriteSettings.from_properties(of_table("t", {key: value}), IDS)
 
 
 def test_a_level_of_null_is_the_codecs_own() -> None:
-    assert WriteSettings.from_properties({"write.parquet.compression-level": "null"}, IDS).level is None
+    assert WriteSettings.from_properties(of_table("t", {"write.parquet.compression-level": "null"}), IDS).level is None
 
 
 @pytest.mark.parametrize(
@@ -379,7 +380,7 @@ def test_a_failed_write_through_arrow_leaves_nothing(
     monkeypatch.setattr(output, "_engine_writes", lambda _: False)
     schema = Schema(NestedField(1, "id", LongType()))
     rows = pa.table({"id": range(300_000)})
-    settings = WriteSettings.from_properties({}, schema)
+    settings = WriteSettings.from_properties(of_table("t", {}), schema)
     target = output.OutputTarget(f"file://{tmp_path}/out", "part-", 10, 300_000, 1 << 30)
     engine.connection.register("given", rows)
     with pytest.raises((duckdb.Error, OSError), match="broken"):
@@ -622,7 +623,7 @@ def test_values_whose_range_the_footer_leaves_out_have_no_bounds(engine: Engine,
 
 
 def modes_of(schema: Schema, **properties: str) -> dict[str, Mode]:
-    given_modes = column_modes(schema, {f"write.metadata.metrics.{k}": v for k, v in properties.items()})
+    given_modes = column_modes(schema, of_table("t", {f"write.metadata.metrics.{k}": v for k, v in properties.items()}))
     return {leaf.name: given_modes[leaf.field_id] for leaf in leaves(schema)}
 
 

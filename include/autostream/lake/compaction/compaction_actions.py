@@ -51,7 +51,7 @@ class PlanTable(TableAction[list[PartitionSize] | None]):
         from autostream.lake.compaction.planning import plan_compaction
 
         table = open_table(self.table, catalog=bench.open(self.catalog_name, self.properties))
-        options = CompactionOptions.from_properties(table.properties, self.options)
+        options = CompactionOptions.from_properties(table.properties, self.options, table=self.table)
         if self.enabled_only and not options.enabled:
             return None
         plan = plan_compaction(table, options=options, where=self.where)
@@ -90,7 +90,7 @@ class CompactTable(TableAction[dict[str, Any]]):
         document: dict[str, Any] = compact_table(
             table,
             self.table,
-            options=CompactionOptions.from_properties(table.properties, self.options),
+            options=CompactionOptions.from_properties(table.properties, self.options, table=self.table),
             where=self.where,
             partitions=self.partitions,
             dry_run=self.dry_run,

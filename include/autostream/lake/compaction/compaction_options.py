@@ -2,94 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
-from autostream.errors import ConfigurationError
-from autostream.sizes import GIB, MIB, parse_size
-from autostream.spelling import one_of
+from autostream.properties import Properties
+from autostream.sizes import GIB, MIB
 
 PROPERTY_PREFIX: Final = "autostream.compaction."
 ENABLED: Final = PROPERTY_PREFIX + "enabled"
 
 TARGET_FILE_SIZE: Final = "write.target-file-size-bytes"
-
-
-_T = TypeVar("_T", int, float)
-
-
-def _boolean(text: str) -> bool:
-    if text.strip().lower() not in ("true", "false"):
-        raise ValueError("it must be true or false")
-    return text.strip().lower() == "true"
-
-
-def _number(kind: Callable[[str], _T], text: str, what: str) -> _T:
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"it must be {what}") from None
-
-
-def _at_least(minimum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        value = _number(int, text, "a whole number")
-        if value < minimum:
-            raise ValueError(f"it must be at least {minimum}")
-        return value
-
-    return parse
-
-
-def _size(text: str) -> int:
-    value = parse_size(text)
-    if value < 1:
-        raise ValueError("it must be at least 1 byte")
-    return value
-
-
-def _ratio(minimum: float, maximum: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = _number(float, text, "a number")
-        if not minimum <= value <= maximum:
-            raise ValueError(f"it must be between {minimum:g} and {maximum:g}")
-        return value
-
-    return parse
-
-
-def _choice(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"it must be one of {', '.join(choices)}")
-        return text
-
-    return parse
-
-
-def _engine(text: str) -> str:
-    # `spark` is for later versions: a table that asks for it can be looked at, and is not compacted.
-    if text not in ("duckdb", "spark"):
-        raise ValueError("it must be duckdb")
-    return text
-
-
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "enabled": _boolean,
-    "engine": _engine,
-    "sequence-number": _choice("max-merged", "starting-snapshot"),
-    "min-input-files": _at_least(1),
-    "delete-file-threshold": _at_least(1),
-    "delete-ratio-threshold": _ratio(0, 1),
-    "max-file-group-size-bytes": _size,
-    "target-file-size-bytes": _size,
-    "min-file-size-ratio": _ratio(0, 1),
-    "max-file-size-ratio": _ratio(1, 1000),
-    "rewrite-all": _boolean,
-    "partial-progress.enabled": _boolean,
-    "partial-progress.max-commits": _at_least(1),
-}
+OPTION_NAMES: Final = (
+    "enabled",
+    "engine",
+    "sequence-number",
+    "min-input-files",
+    "delete-file-threshold",
+    "delete-ratio-threshold",
+    "max-file-group-size-bytes",
+    "target-file-size-bytes",
+    "min-file-size-ratio",
+    "max-file-size-ratio",
+    "rewrite-all",
+    "partial-progress.enabled",
+    "partial-progress.max-commits",
+)
 
 
 @dataclass(frozen=True)
@@ -128,46 +66,48 @@ class CompactionOptions:
 
     @classmethod
     def from_properties(
-        cls, properties: Mapping[str, str], overrides: Mapping[str, str] | None = None
+        cls, properties: Mapping[str, str], overrides: Mapping[str, str] | None = None, *, table: str = ""
     ) -> CompactionOptions:
         """Return the options of a table.
 
         Args:
             properties: the table's properties; those that are not ``autostream.compaction.*`` are ignored.
             overrides: options of this run, by their names without the prefix.
+            table: the table's name, for messages.
 
         Raises:
-            ConfigurationError: an option is unknown, or its value is none that it takes.
+            ConfigurationError: an option is unknown, or its value is not allowed.
         """
-        values: dict[str, Any] = {}
-        if TARGET_FILE_SIZE in properties:
-            values["target_file_size_bytes"] = _parse(
-                "target-file-size-bytes", properties[TARGET_FILE_SIZE], f"Table property {TARGET_FILE_SIZE}"
-            )
-        stated = {
-            key.removeprefix(PROPERTY_PREFIX): value
-            for key, value in properties.items()
-            if key.startswith(PROPERTY_PREFIX)
-        }
-        for source, label in ((stated, f"Table property {PROPERTY_PREFIX}"), (overrides or {}, "Option ")):
-            for name, text in source.items():
-                attribute = _attribute(name, label)
-                values[attribute] = _parse(name, text, label + name)
-        return cls(**values)
+        of_table = Properties(f"Table {table}" if table else "", properties)
+        stated = of_table.below(PROPERTY_PREFIX)
+        run = Properties("", overrides or {}, kind="option")
+        stated.refuse_unknown(OPTION_NAMES)
+        run.refuse_unknown(OPTION_NAMES)
+        said = run.or_else(stated)
+        target_bytes = of_table.size(TARGET_FILE_SIZE, cls.target_file_size_bytes, minimum=1)
+        return cls(
+            enabled=said.boolean("enabled", cls.enabled),
+            engine=said.read("engine", cls.engine, _engine),
+            sequence_number=said.choice("sequence-number", cls.sequence_number, ("max-merged", "starting-snapshot")),
+            min_input_files=said.whole("min-input-files", cls.min_input_files, minimum=1),
+            delete_file_threshold=said.whole("delete-file-threshold", cls.delete_file_threshold, minimum=1),
+            delete_ratio_threshold=said.number(
+                "delete-ratio-threshold", cls.delete_ratio_threshold, minimum=0, maximum=1
+            ),
+            max_file_group_size_bytes=said.size("max-file-group-size-bytes", cls.max_file_group_size_bytes, minimum=1),
+            target_file_size_bytes=said.size("target-file-size-bytes", target_bytes, minimum=1),
+            min_file_size_ratio=said.number("min-file-size-ratio", cls.min_file_size_ratio, minimum=0, maximum=1),
+            max_file_size_ratio=said.number("max-file-size-ratio", cls.max_file_size_ratio, minimum=1, maximum=1000),
+            rewrite_all=said.boolean("rewrite-all", cls.rewrite_all),
+            partial_progress_enabled=said.boolean("partial-progress.enabled", cls.partial_progress_enabled),
+            partial_progress_max_commits=said.whole(
+                "partial-progress.max-commits", cls.partial_progress_max_commits, minimum=1
+            ),
+        )
 
 
-def _attribute(name: str, label: str) -> str:
-    if name not in _PARSERS:
-        raise ConfigurationError(f"{label}{name} is unknown. {one_of(name, _PARSERS, 'Known are')}")
-    return name.replace("-", "_").replace(".", "_")
-
-
-def _parse(name: str, text: str, label: str) -> Any:
-    try:
-        return _PARSERS[name](text)
-    except (ValueError, ConfigurationError) as error:
-        reason = str(error).rstrip(".")
-        raise ConfigurationError(f"{label} is {text!r}: {reason}. Correct or remove it.") from error
-
-
-assert {_attribute(name, "") for name in _PARSERS} == {f.name for f in fields(CompactionOptions)}
+def _engine(text: str) -> str:
+    # `spark` is for later versions: a table that asks for it can be looked at, and is not compacted.
+    if text not in ("duckdb", "spark"):
+        raise ValueError("duckdb")
+    return text

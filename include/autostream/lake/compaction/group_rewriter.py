@@ -16,7 +16,7 @@ from pyiceberg.typedef import Record
 from autostream.errors import AutostreamError
 from autostream.iceberg.files import LiveFile, normalize_path
 from autostream.iceberg.manifests import data_file
-from autostream.iceberg.tables import full_name
+from autostream.iceberg.tables import full_name, properties_of
 from autostream.lake.compaction.compaction_plan import CompactionPlan, FileGroup
 from autostream.lake.engine.damaged_files import explain_failure
 from autostream.lake.engine.duckdb_engine import Engine, is_out_of_memory
@@ -120,7 +120,7 @@ class GroupRewriter:
         self._run_id = run_id
         self._metadata = plan.state.metadata
         self._schema = self._metadata.schema()
-        self._settings = WriteSettings.from_properties(self._metadata.properties, self._schema)
+        self._settings = WriteSettings.from_properties(properties_of(self._table), self._schema)
         self._order_id = self._metadata.default_sort_order_id
         order = self._metadata.sort_order_by_id(self._order_id)
         self._order_by = order_by(engine, order, self._schema) if order and order.fields else ""

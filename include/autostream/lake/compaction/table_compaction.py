@@ -104,7 +104,7 @@ class _Run:
         self.on_step = on_step
         self.reader = ManifestReader(table.io)
         self.policy = RetryPolicy.from_properties(properties_of(table))
-        manifest_codec(table.metadata.properties)  # a wrong one is told before the work, not after it
+        manifest_codec(properties_of(table))  # a wrong one is told before the work, not after it
         self.referenced: dict[str, set[str]] = {}
 
     def execute(self, where: str | None, partitions: Collection[str] | None, *, dry_run: bool) -> CompactionResult:

@@ -29,7 +29,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 
-from autostream.errors import ConfigurationError
+from autostream.properties import Properties
 
 DEFAULT_MODE = "write.metadata.metrics.default"
 COLUMN_MODE = "write.metadata.metrics.column."
@@ -95,11 +95,11 @@ class Mode:
     length: int | None = None
 
 
-def parse_mode(text: str, key: str) -> Mode:
+def parse_mode(text: str) -> Mode:
     """Return the mode that a property spells.
 
     Raises:
-        ConfigurationError: it is none of none, counts, truncate(N), full.
+        ValueError: it is not one; says which there are.
     """
     lowered = text.strip().lower()
     if match := _TRUNCATE.match(lowered):
@@ -107,32 +107,26 @@ def parse_mode(text: str, key: str) -> Mode:
             return Mode(counts=True, bounds=True, length=int(match[1]))
     elif lowered in ("none", "counts", "full"):
         return Mode(counts=lowered != "none", bounds=lowered == "full")
-    raise ConfigurationError(f"Table property {key} is {text!r}: it must be none, counts, truncate(N) or full.")
+    raise ValueError("none, counts, truncate(N) or full")
 
 
-def column_modes(schema: Schema, properties: Mapping[str, str]) -> dict[int, Mode]:
+def column_modes(schema: Schema, properties: Properties) -> dict[int, Mode]:
     """Return the mode of each primitive field, as Iceberg's MetricsConfig decides it.
 
     Without an explicit default only the first 100 columns (by property) have bounds inferred; the rest has none.
+
+    Raises:
+        ConfigurationError: a property of the table is wrong.
     """
     found = list(leaves(schema))
-    default = parse_mode(properties.get(DEFAULT_MODE, "truncate(16)"), DEFAULT_MODE)
-    inferred = len(found) if DEFAULT_MODE in properties else _max_inferred(properties)
-    modes = {
-        leaf.field_id: default if i < inferred else Mode(counts=False, bounds=False) for i, leaf in enumerate(found)
+    default = properties.read(DEFAULT_MODE, Mode(counts=True, bounds=True, length=16), parse_mode)
+    inferred = len(found) if DEFAULT_MODE in properties else properties.whole(MAX_INFERRED, 100, minimum=0)
+    return {
+        leaf.field_id: properties.read(
+            COLUMN_MODE + leaf.name, default if i < inferred else Mode(counts=False, bounds=False), parse_mode
+        )
+        for i, leaf in enumerate(found)
     }
-    for leaf in found:
-        key = COLUMN_MODE + leaf.name
-        if key in properties:
-            modes[leaf.field_id] = parse_mode(properties[key], key)
-    return modes
-
-
-def _max_inferred(properties: Mapping[str, str]) -> int:
-    text = properties.get(MAX_INFERRED, "100")
-    if not text.strip().isdigit():
-        raise ConfigurationError(f"Table property {MAX_INFERRED} is {text!r}: it must be a whole number, 0 or more.")
-    return int(text)
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ from pyiceberg.types import (
     StructType,
 )
 
-from autostream.errors import ConfigurationError
 from autostream.lake.engine.column_metrics import FloatStatistics, Leaf, Mode, column_modes, file_metrics, leaves
 from autostream.lake.engine.copies.arrow_types import as_arrow, nullable_schema
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.sql_text import is_local, quoted, read_parquet, text
+from autostream.properties import Properties
 
 # Part of the name of every file that a compaction writes: by it the orphan sweep knows what a killed one left behind.
 FILE_PREFIX = "autostream-compact-"
@@ -43,7 +43,7 @@ _LEVELS = {"zstd": range(-131072, 23), "gzip": range(10), "brotli": range(12)}
 # it up to twice the time to write.
 _ROW_GROUP_ROWS = 122_880
 
-_CODECS = {"zstd", "gzip", "snappy", "brotli", "lz4", "lz4_raw", "uncompressed", "none"}
+_CODECS = ("zstd", "gzip", "snappy", "brotli", "lz4", "lz4_raw", "uncompressed", "none")
 _VECTOR_ROWS = 2048
 _BATCH_ROWS = 65_536
 
@@ -72,46 +72,33 @@ class WriteSettings:
     modes: Mapping[int, Mode]
 
     @classmethod
-    def from_properties(cls, properties: Mapping[str, str], schema: Schema) -> WriteSettings:
+    def from_properties(cls, properties: Properties, schema: Schema) -> WriteSettings:
         """Return the settings of a table.
 
         Raises:
             ConfigurationError: a property has a value that it cannot have.
         """
-        codec = properties.get("write.parquet.compression-codec", "zstd").lower()
-        if codec not in _CODECS:
-            raise ConfigurationError(
-                f"Table property write.parquet.compression-codec is {codec!r}: it must be one of "
-                f"{', '.join(sorted(_CODECS))}."
-            )
-        level = properties.get(_LEVEL)
-        level = None if level in ("", "null") else level
-        prefix = "write.parquet.bloom-filter-enabled.column."
+        codec = properties.choice("write.parquet.compression-codec", "zstd", _CODECS)
+        filters = properties.below("write.parquet.bloom-filter-enabled.column.")
         return cls(
             codec={"lz4": "lz4_raw", "none": "uncompressed"}.get(codec, codec),
-            level=None if level is None else _level(properties, codec),
-            row_group_bytes=_integer(properties, _ROW_GROUP_BYTES, 0) if _ROW_GROUP_BYTES in properties else None,
-            row_group_rows=_integer(properties, "write.parquet.row-group-limit", 1 << 20),
-            bloom_filter=any(k.startswith(prefix) and v.lower() == "true" for k, v in properties.items()),
+            level=_level(properties, codec),
+            row_group_bytes=properties.whole(_ROW_GROUP_BYTES, None),
+            row_group_rows=properties.whole("write.parquet.row-group-limit", 1 << 20),
+            bloom_filter=any(map(filters.is_true, filters.keys())),
             modes=column_modes(schema, properties),
         )
 
 
-def _integer(properties: Mapping[str, str], key: str, default: int) -> int:
-    try:
-        return int(properties.get(key, default))
-    except ValueError as error:
-        raise ConfigurationError(f"Table property {key} is {properties[key]!r}: it must be a whole number.") from error
-
-
-def _level(properties: Mapping[str, str], codec: str) -> int | None:
-    """Return the compression level; None for codecs that have none."""
-    level, known = _integer(properties, _LEVEL, 0), _LEVELS.get(codec)
-    if known is not None and level not in known:
-        raise ConfigurationError(
-            f"Table property {_LEVEL} is {level}: levels of {codec} are {known.start} to {known.stop - 1}."
-        )
-    return None if known is None else level
+def _level(properties: Properties, codec: str) -> int | None:
+    """Return the compression level; None for codecs that have none, and where it is left to the codec."""
+    if properties.text(_LEVEL, "") in ("", "null"):
+        return None
+    known = _LEVELS.get(codec)
+    if known is None:
+        properties.whole(_LEVEL, None)
+        return None
+    return properties.whole(_LEVEL, None, minimum=known.start, maximum=known.stop - 1)
 
 
 @dataclass(frozen=True)

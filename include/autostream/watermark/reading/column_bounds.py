@@ -7,7 +7,6 @@ manifest said is remembered, for manifests never change.
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,12 +50,14 @@ from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 from autostream.errors import ConfigurationError
 from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.metadata_files import explain_unreadable
+from autostream.properties import of_table
 from autostream.watermark.marks import Source, TableMark
 
 COLUMN: Final = "autostream.watermark.column"
 LATENESS: Final = "autostream.watermark.allowed-lateness-ms"
 
 _DAY_MS: Final = 86_400_000
+_MOST_LATENESS_MS: Final = 10**15 - 1
 # Event times from here on stand for "never" or "unknown": the year 9999.
 _SENTINEL_MS: Final = 253_370_764_800_000
 _TICKS_A_DAY: Final[Mapping[type[IcebergType], int]] = {
@@ -137,7 +138,7 @@ def column_mark(table: Table, name: str) -> TableMark | None:
     column = properties.get(COLUMN)
     if column is None:
         return None
-    lateness_ms = _lateness(name, properties.get(LATENESS))
+    lateness_ms = of_table(name, properties).whole(LATENESS, 0, minimum=0, maximum=_MOST_LATENESS_MS)
     field = _field(name, table.metadata.schema(), column)
     found = largest_bound(table, field)
     problems = []
@@ -152,16 +153,6 @@ def column_mark(table: Table, name: str) -> TableMark | None:
     else:
         watermark = found.ticks * _DAY_MS // _TICKS_A_DAY[type(field.field_type)] - lateness_ms
     return TableMark(name, Source.COLUMN, watermark, problems=tuple(problems))
-
-
-def _lateness(name: str, text: str | None) -> int:
-    if text is None:
-        return 0
-    if not re.fullmatch("[0-9]{1,15}", text.strip()):  # longer than any time, and than what `int` takes
-        raise ConfigurationError(
-            f"Table {name}: property {LATENESS} is {text!r}. It must be a number of milliseconds, 0 or more."
-        )
-    return int(text)
 
 
 def _field(name: str, schema: Schema, column: str) -> NestedField:
