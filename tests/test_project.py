@@ -200,3 +200,22 @@ def test_readme_and_docs_link_to_what_exists() -> None:
             if not (page.parent / link).exists():
                 broken.append(f"{page.name}: {link}")
     assert broken == []
+
+
+NOT_OURS = {"_read_socket", "_TIMEOUT_SECONDS"}  # kazoo's: nothing else breaks its connection's thread
+
+
+def test_no_private_name_is_patched() -> None:
+    """A test that replaces what is private breaks with every tidying up, and proves what nobody relies on."""
+    attribute, path = (
+        r"""(?:setattr|delattr|patch\.object)\([^"']*["'](_(?!_)\w+)["']""",
+        r"""["'](?:\w+\.)+(_[a-z]\w*)["'],""",
+    )
+    patched = re.compile(f"{attribute}|{path}")
+    found = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in sorted(ROOT.glob("tests/**/*.py"))
+        for match in patched.finditer(file.read_text())
+        if (name := match[1] or match[2]) not in NOT_OURS
+    ]
+    assert found == []

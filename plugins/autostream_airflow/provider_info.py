@@ -17,17 +17,18 @@ def get_provider_info() -> dict[str, Any]:
     provider has are declared only where it is not installed: Airflow takes the first, and warns of any other.
     """
     types = [ZOOKEEPER]
-    types += [declared for provider, declared in _OTHERS.items() if _version_of(provider) is None]
+    types += [declared for provider, declared in _OTHERS.items() if version_of(provider) is None]
     return {
         "package-name": "autostream",
         "name": "autostream",
         "description": "Keeps a streaming lakehouse healthy.",
-        "versions": [_version_of("autostream") or "0"],  # run from a checkout that is only on PYTHONPATH
+        "versions": [version_of("autostream") or "0"],  # run from a checkout that is only on PYTHONPATH
         "connection-types": types,
     }
 
 
-def _version_of(distribution: str) -> str | None:
+def version_of(distribution: str) -> str | None:
+    """Return the version of an installed distribution; None where it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:

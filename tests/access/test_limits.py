@@ -39,7 +39,7 @@ def test_one_that_is_refused_uses_nothing_up() -> None:
 
 
 def test_the_longest_silent_of_many_callers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_MOST_CALLERS", 2)
+    monkeypatch.setattr(limits, "MOST_CALLERS", 2)
     limiter = Limiter(per_minute=1)
     for caller in ("a", "b"):
         for _ in range(10):

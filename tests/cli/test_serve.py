@@ -49,7 +49,7 @@ def test_it_warns_where_others_can_reach_it(
         "autostream.cli.main.configure_logging", lambda verbosity: None
     )  # it would take caplog's handler
 
-    monkeypatch.setattr(module, "_require_free", lambda *_: None)  # names are asked of nobody
+    monkeypatch.setattr(module, "require_free", lambda *_: None)  # names are asked of nobody
     serve("--host", host)
 
     assert ("has no login yet" in caplog.text) == warned

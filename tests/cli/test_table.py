@@ -693,7 +693,7 @@ def test_ctrl_c_is_no_failure_whatever_becomes_of_it(
 ) -> None:
     from autostream.cli import table
 
-    tell = table._tell_state
+    tell = table.tell_state
 
     def interrupt(name: str, reached: Step) -> None:
         tell(name, reached)
@@ -703,7 +703,7 @@ def test_ctrl_c_is_no_failure_whatever_becomes_of_it(
             except KeyboardInterrupt:
                 raise type(failure)(*failure.args) from None
 
-    monkeypatch.setattr(table, "_tell_state", interrupt)
+    monkeypatch.setattr(table, "tell_state", interrupt)
     before = orders.load().metadata_location
     code, _, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
     assert code == 130
@@ -737,7 +737,7 @@ def test_a_full_disk_is_told_as_one(
         if reached is step:
             raise type(failure)(*failure.args)
 
-    monkeypatch.setattr(table, "_tell_state", fail)
+    monkeypatch.setattr(table, "tell_state", fail)
     code, _, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
     assert code == 1
     assert [word for word in ("Traceback", "defect", "damaged", "Restore") if word in err] == []

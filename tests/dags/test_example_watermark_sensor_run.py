@@ -18,9 +18,7 @@ def test_the_run_of_an_hour_that_is_complete_counts_its_users(tmp_path: Path) ->
     (events,) = (stream for stream in seed.STREAMS if stream.table == "events")
     catalog = seed.open_demo_catalog(tmp_path)
     catalog.create_namespace("shop")
-    catalog.create_table(
-        ("shop", "events"), events.schema, partition_spec=events.partition, properties=seed._PROPERTIES
-    )
+    catalog.create_table(("shop", "events"), events.schema, partition_spec=events.partition, properties=seed.PROPERTIES)
     # The hour before the present one is the run's, also if the present one ends meanwhile.
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     writer = EventWriter(tmp_path, hour - timedelta(minutes=15))

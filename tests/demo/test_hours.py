@@ -31,12 +31,10 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lakehouse with its events alone, and few of them."""
     (events,) = (stream for stream in seed.STREAMS if stream.table == "events")
     monkeypatch.setattr(seed, "STREAMS", (events,))
-    monkeypatch.setattr(hours, "_EVENTS_A_CHECKPOINT", 40)
+    monkeypatch.setattr(hours, "EVENTS_A_CHECKPOINT", 40)
     catalog = seed.open_demo_catalog(tmp_path)
     catalog.create_namespace("shop")
-    catalog.create_table(
-        ("shop", "events"), events.schema, partition_spec=events.partition, properties=seed._PROPERTIES
-    )
+    catalog.create_table(("shop", "events"), events.schema, partition_spec=events.partition, properties=seed.PROPERTIES)
     return tmp_path
 
 

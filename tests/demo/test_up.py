@@ -67,7 +67,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {program} "$@"\n')
     python.chmod(0o755)
     monkeypatch.setattr(up.sys, "executable", str(python))
-    monkeypatch.setattr(up, "_make_work", lambda directory: None)
+    monkeypatch.setattr(up, "make_work", lambda directory: None)
     monkeypatch.setattr(LocalAirflow, "prepare", lambda self: self.home.mkdir(parents=True))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield directory
@@ -103,13 +103,13 @@ def test_components_start_in_order_and_all_end_when_one_does(
 
 def test_an_interrupt_ends_everything(directory: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
-    stop = up._stop
+    stop = up.stop
 
     def wait_until(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(up, "_wait_until", wait_until)
-    monkeypatch.setattr(up, "_stop", lambda processes: (stop(processes), ended.extend(p.returncode for p in processes)))
+    monkeypatch.setattr(up, "wait_until", wait_until)
+    monkeypatch.setattr(up, "stop", lambda processes: (stop(processes), ended.extend(p.returncode for p in processes)))
     monkeypatch.setattr(sys, "argv", ["up", "--directory", str(directory), "--port", str(port)])
     up.main()
     assert len(ended) == 1
@@ -133,14 +133,14 @@ def test_the_ports_that_belong_to_it_are_looked_at_too(port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         with pytest.raises(UsageError, match=rf"Port {taken}, which belongs to port {taken - 713}, cannot be used"):
-            up._require_free(taken, port=taken - 713)
+            up.require_free(taken, port=taken - 713)
     with pytest.raises(UsageError, match=r"Port 70713, which belongs to port 70000, cannot be used: there is no such"):
-        up._require_free(up._ports(70_000)[1], port=70_000)
+        up.require_free(up.ports(70_000)[1], port=70_000)
 
 
 def test_the_password_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
-    password = up._password(tmp_path)
-    assert up._password(tmp_path) == password
+    password = up.admin_password(tmp_path)
+    assert up.admin_password(tmp_path) == password
     assert (tmp_path / "passwords.json").stat().st_mode & 0o077 == 0
 
 
@@ -150,10 +150,10 @@ def test_there_is_always_something_to_compact(tmp_path: Path, monkeypatch: pytes
     from autostream.demo import seed
 
     monkeypatch.setattr(seed, "STREAMS", (replace(seed.STREAMS[0], checkpoints=2),))
-    monkeypatch.setattr(up, "_MORE_CHECKPOINTS", 3)
+    monkeypatch.setattr(up, "MORE_CHECKPOINTS", 3)
     snapshots = []
     for _ in range(2):
-        up._make_work(tmp_path / "demo")
+        up.make_work(tmp_path / "demo")
         table = seed.open_demo_catalog(tmp_path / "demo").load_table(("shop", "orders"))
         snapshots.append(len(table.metadata.snapshots))
     assert snapshots == [2, 5]

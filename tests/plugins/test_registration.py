@@ -62,14 +62,14 @@ def test_no_connection_type_is_declared_twice(monkeypatch: pytest.MonkeyPatch) -
         ({"apache-airflow-providers-apache-hive"}, {"zookeeper", "webhdfs"}),
         (set(), {"zookeeper", "hive_metastore", "webhdfs"}),
     ):
-        monkeypatch.setattr(provider_info, "_version_of", dict.fromkeys(installed, "1").get)
+        monkeypatch.setattr(provider_info, "version_of", dict.fromkeys(installed, "1").get)
         assert declared().keys() == types
 
 
 def test_a_declared_type_is_its_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     from autostream_airflow import provider_info
 
-    monkeypatch.setattr(provider_info, "_version_of", {}.get)
+    monkeypatch.setattr(provider_info, "version_of", {}.get)
     for kind, entry in declared().items():
         hook = import_string(entry["hook-class-name"])
         assert (hook.conn_type, hook.hook_name) == (kind, entry["hook-name"])
@@ -94,7 +94,7 @@ def test_the_forms_of_hadoop_have_every_extra(monkeypatch: pytest.MonkeyPatch) -
     from autostream_airflow import provider_info
     from autostream_airflow.hooks import metastore, webhdfs
 
-    monkeypatch.setattr(provider_info, "_version_of", {}.get)
+    monkeypatch.setattr(provider_info, "version_of", {}.get)
     numbers = {"connect_timeout_seconds", "read_timeout_seconds", "client_timeout_seconds", "retries"}
     types = declared()
     assert types["webhdfs"]["conn-fields"].keys() == {*webhdfs.EXTRAS, "use_ssl", "verify"} - numbers

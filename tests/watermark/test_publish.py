@@ -296,7 +296,7 @@ def test_where_properties_are_not_compared_a_second_look_mends_what_was_overwrit
         set_properties(scripted.load_table("db.t"), {**stale, WATERMARK: str(T)})
         return answer
 
-    monkeypatch.setattr(publishing, "_compares", lambda _: False)
+    monkeypatch.setattr(publishing, "compares_properties", lambda _: False)
     scripted.script = [is_overwritten]
     change = publish(scripted.load_table("db.t"), report("a", T + 9))
     assert scripted.load_table("db.t").properties[WATERMARK] == str(T + 5)
@@ -307,7 +307,7 @@ def test_where_properties_are_not_compared_a_second_look_mends_what_was_overwrit
 def test_a_second_look_that_finds_everything_in_order_is_no_commit(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_compares", lambda _: False)
+    monkeypatch.setattr(publishing, "compares_properties", lambda _: False)
     assert publish(scripted.load_table("db.t"), report("a", T)).events[-1].watermark_ms == T
     assert scripted.commits == 1
 

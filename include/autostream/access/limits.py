@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-_MOST_CALLERS: Final = 4096
+MOST_CALLERS: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,6 @@ class Limiter:
                 bucket, cost=cost, burst=self._burst, per_second=self._per_second, now_seconds=now_seconds
             )
             self._buckets[caller] = bucket
-            if len(self._buckets) > _MOST_CALLERS:
+            if len(self._buckets) > MOST_CALLERS:
                 self._buckets.popitem(last=False)
         return math.ceil(wait)

@@ -38,7 +38,7 @@ def serve(
         raise ConfigurationError(
             f"The console needs {', '.join(missing)}, which is not installed. Install autostream[console]."
         )
-    _require_free(host, port)
+    require_free(host, port)
     import uvicorn
 
     load_settings()  # what is wrong with them is said now, not by the server
@@ -49,7 +49,7 @@ def serve(
     uvicorn.run(_FACTORY, factory=True, host=host, port=port, log_config=None)
 
 
-def _require_free(host: str, port: int) -> None:
+def require_free(host: str, port: int) -> None:
     """Refuse an address that cannot be listened at, before anything is opened.
 
     Raises:

@@ -349,7 +349,7 @@ def compact(
             dry_run=dry_run,
             resources=engine_resources(),
             report_progress=report,
-            on_step=partial(_tell_state, str(name)),
+            on_step=partial(tell_state, str(name)),
         )
     if interrupts.interrupted() and result.exit_code:
         raise KeyboardInterrupt  # a group failed by that alone, whatever its error says
@@ -362,7 +362,7 @@ def compact(
     raise typer.Exit(result.exit_code)
 
 
-def _tell_state(name: str, step: Step) -> None:
+def tell_state(name: str, step: Step) -> None:
     """Say what an interruption at a step of a compaction leaves behind."""
     from autostream.lake.commit.steps import Step
 

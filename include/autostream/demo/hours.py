@@ -30,7 +30,7 @@ WORKFLOW = "example_hourly_partition"
 
 _HOUR = timedelta(hours=1)
 _CHECKPOINT = timedelta(minutes=15)
-_EVENTS_A_CHECKPOINT = 500
+EVENTS_A_CHECKPOINT = 500
 
 
 class EventWriter:
@@ -53,9 +53,9 @@ class EventWriter:
     def checkpoint(self) -> float:
         """Write events of fifteen minutes; return when their watermark was in the table, epoch seconds."""
         rows = []
-        for number in range(_EVENTS_A_CHECKPOINT):
+        for number in range(EVENTS_A_CHECKPOINT):
             # Numbers of our own, below those of the events that are there.
-            event_id, at = -1 - len(self.events), self.event_time + number * _CHECKPOINT / _EVENTS_A_CHECKPOINT
+            event_id, at = -1 - len(self.events), self.event_time + number * _CHECKPOINT / EVENTS_A_CHECKPOINT
             if self.events and self._chance.random() < 0.2:  # one that is there is corrected
                 event_id = -1 - self._chance.randrange(len(self.events))
                 at = self.events[event_id]["event_time"]

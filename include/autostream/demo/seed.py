@@ -34,7 +34,7 @@ EVOLVES_AT = 16
 
 _MARKER = ".autostream-demo"
 _START = datetime(2026, 11, 17, tzinfo=UTC)
-_PROPERTIES = {"format-version": "2", "autostream.compaction.enabled": "true", "write.upsert.enabled": "true"}
+PROPERTIES = {"format-version": "2", "autostream.compaction.enabled": "true", "write.upsert.enabled": "true"}
 _STATUSES = ("created", "paid", "packed", "shipped", "delivered", "returned")
 _COUNTRIES = ("AT", "BR", "DE", "ES", "FR", "IN", "JP", "US")
 
@@ -120,7 +120,7 @@ def seed(directory: Path, *, report_progress: Callable[[str], None] = lambda mes
     catalog.create_namespace_if_not_exists(NAMESPACE)
     for stream in STREAMS:
         table = catalog.create_table(
-            (NAMESPACE, stream.table), stream.schema, partition_spec=stream.partition, properties=_PROPERTIES
+            (NAMESPACE, stream.table), stream.schema, partition_spec=stream.partition, properties=PROPERTIES
         )
         report_progress(f"{stream.name}: {stream.checkpoints} checkpoints")
         _write(table, stream, range(stream.checkpoints))

@@ -27,7 +27,7 @@ from autostream.demo.airflow import DAG_ID, LocalAirflow, find_project
 from autostream.errors import AutostreamError, UsageError
 
 DEFAULT_PORT = 8080
-_MORE_CHECKPOINTS = 12
+MORE_CHECKPOINTS = 12
 _STOP_SECONDS = 20.0
 USER = "admin"
 _FIRST = "api-server"
@@ -63,11 +63,11 @@ def up(directory: Path, *, port: int) -> None:
         AutostreamError: Airflow ended by itself.
         Interrupted: This process got SIGINT or SIGTERM; Airflow has ended.
     """
-    for number in _ports(port):
-        _require_free(number, port=port)
+    for number in ports(port):
+        require_free(number, port=port)
     airflow = LocalAirflow(directory, find_project())
     with airflow.alone():
-        _make_work(directory)
+        make_work(directory)
         _say("Making Airflow's database.")
         airflow.prepare()
         _say(f"Starting Airflow; it logs to {airflow.home}/*.log.")
@@ -103,21 +103,21 @@ def running(
     Raises:
         AutostreamError: A component ended by itself.
     """
-    password = _password(airflow.home)
+    password = admin_password(airflow.home)
     variables = airflow.environment() | _environment(airflow.home, port) | dict(environment or {})
     started: dict[str, subprocess.Popen[bytes]] = {}
     try:
         _start(_FIRST, airflow.home, variables, started)
-        _wait_until(lambda: bool(_health(port)), airflow.home, started)
+        wait_until(lambda: bool(_health(port)), airflow.home, started)
         for component in _OTHERS:
             _start(component, airflow.home, variables, started)
-        _wait_until(lambda: _is_healthy(_health(port)), airflow.home, started)
-        yield password, lambda condition: _wait_until(condition, airflow.home, started)
+        wait_until(lambda: _is_healthy(_health(port)), airflow.home, started)
+        yield password, lambda condition: wait_until(condition, airflow.home, started)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
         say("Stopping Airflow.")
-        _stop(started.values())
+        stop(started.values())
 
 
 def _start(
@@ -134,7 +134,7 @@ def _start(
         )
 
 
-def _wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str, subprocess.Popen[bytes]]) -> None:
     """Wait; raise AutostreamError when one of the components ends meanwhile."""
     while not condition():
         for component, process in started.items():
@@ -147,13 +147,13 @@ def _wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str,
         times.sleep(1)
 
 
-def _make_work(directory: Path) -> None:
+def make_work(directory: Path) -> None:
     """Make a lakehouse with something to compact: a new one, or some more commits to that of the last demo."""
     from autostream.demo.seed import clear, is_seeded, seed, write_more
 
     if is_seeded(directory):
-        _say(f"Writing {_MORE_CHECKPOINTS} more checkpoints to each table in {directory}, for there to be work.")
-        write_more(directory, checkpoints=_MORE_CHECKPOINTS)
+        _say(f"Writing {MORE_CHECKPOINTS} more checkpoints to each table in {directory}, for there to be work.")
+        write_more(directory, checkpoints=MORE_CHECKPOINTS)
     else:
         _say(f"Making a lakehouse in {directory}.")
         clear(directory)
@@ -161,7 +161,7 @@ def _make_work(directory: Path) -> None:
 
 
 def _environment(home: Path, port: int) -> dict[str, str]:
-    _, workers, triggers = _ports(port)
+    _, workers, triggers = ports(port)
     return {
         "AIRFLOW__API__HOST": "127.0.0.1",  # it has a plain password, so it is for this machine alone
         "AIRFLOW__API__PORT": str(port),
@@ -172,7 +172,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
     }
 
 
-def _ports(port: int) -> tuple[int, int, int]:
+def ports(port: int) -> tuple[int, int, int]:
     """Return the ports of the API server, and of the logs of tasks and triggers that are under way.
 
     They move together, so that two of these fit on one machine; 8793 and 8794 are Airflow's own defaults.
@@ -184,7 +184,7 @@ def _password_file(home: Path) -> Path:
     return home / "passwords.json"
 
 
-def _password(home: Path) -> str:
+def admin_password(home: Path) -> str:
     """Return the password of the user admin, made once."""
     file = _password_file(home)
     if not file.exists():
@@ -193,7 +193,8 @@ def _password(home: Path) -> str:
     return str(json.loads(file.read_text(encoding="utf-8"))[USER])
 
 
-def _require_free(number: int, *, port: int) -> None:
+def require_free(number: int, *, port: int) -> None:
+    """Raise UsageError where a port that belongs to another one is taken, or cannot be one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -223,7 +224,7 @@ def _is_healthy(health: Mapping[str, Any]) -> bool:
     )
 
 
-def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
+def stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
     """End Airflow: first as Ctrl-C does, then whatever is left of it."""
     deadline = times.monotonic() + _STOP_SECONDS
     for process in processes:

@@ -57,7 +57,7 @@ def publish(
     name = full_name(table)
     policy = RetryPolicy.from_properties(properties_of(table))
     done: Change | None = None
-    for attempt in policy.attempts(at_least=1 if _compares(table) else 2):  # there is a second look
+    for attempt in policy.attempts(at_least=1 if compares_properties(table) else 2):  # there is a second look
         if attempt > 1:
             _reload(table, name)
         change = decide(table.metadata.properties)
@@ -69,7 +69,7 @@ def publish(
         for event in change.events:
             _logger.info("%s: %s", name, describe(event))
         done = change if done is None else Change({**done.changed, **change.changed}, done.events + change.events)
-        if _compares(table):
+        if compares_properties(table):
             return done
     if done is not None:
         return done
@@ -104,7 +104,8 @@ def _commit(table: Table, name: str, change: Change) -> bool:
     return True
 
 
-def _compares(table: Table) -> bool:
+def compares_properties(table: Table) -> bool:
+    """Say whether a table's catalog swaps its properties only if they are what they were when it was decided."""
     return not isinstance(table.catalog, RestCatalog)
 
 

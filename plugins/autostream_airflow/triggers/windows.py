@@ -19,7 +19,7 @@ from autostream_airflow.polling import Watch, shared_polling
 
 _log = structlog.get_logger(__name__)
 _CURSOR = "autostream.complete_until_ms"
-_MOST_AT_A_LOOK = 100
+MOST_AT_A_LOOK = 100
 _SEVERAL = "concrete inlets and outlets"  # what Airflow says where assets share a trigger
 
 
@@ -116,7 +116,7 @@ class CompleteWindows(SharedStreamProducer):
                         yield self._payload(window, watermark_ms), window.end_ms
                         await asyncio.sleep(0)  # for who takes it
                     cursor_ms = windows[-1].end_ms if windows else cursor_ms
-                    self._look_again(watch, cursor_ms, watermark_ms, soon=len(windows) == _MOST_AT_A_LOOK)
+                    self._look_again(watch, cursor_ms, watermark_ms, soon=len(windows) == MOST_AT_A_LOOK)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Remembers the windows whose events Airflow has stored, up to the first that it has not.
@@ -149,7 +149,7 @@ class CompleteWindows(SharedStreamProducer):
             current = window_at(self._kind, min(watermark_ms, now_ms), self._zone)
             cursor_ms = window_at(self._kind, current.start_ms - 1, self._zone).start_ms
         return complete_windows(
-            self._kind, cursor_ms, watermark_ms, now_ms=now_ms, limit=_MOST_AT_A_LOOK, zone=self._zone
+            self._kind, cursor_ms, watermark_ms, now_ms=now_ms, limit=MOST_AT_A_LOOK, zone=self._zone
         )
 
     def _look_again(self, watch: Watch, cursor_ms: int | None, watermark_ms: int, *, soon: bool) -> None:

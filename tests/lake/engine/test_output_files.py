@@ -64,7 +64,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each writer where the engine's own would do."""
     if request.param == "arrow":
-        monkeypatch.setattr(output, "_engine_writes", lambda _: False)
+        monkeypatch.setattr(output, "engine_writes", lambda _: False)
     return str(request.param)
 
 
@@ -377,7 +377,7 @@ def test_folders_named_like_partitions(engine: Engine, tmp_path: Path, writer: s
 def test_a_failed_write_through_arrow_leaves_nothing(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "_engine_writes", lambda _: False)
+    monkeypatch.setattr(output, "engine_writes", lambda _: False)
     schema = Schema(NestedField(1, "id", LongType()))
     rows = pa.table({"id": range(300_000)})
     settings = WriteSettings.from_properties(of_table("t", {}), schema)

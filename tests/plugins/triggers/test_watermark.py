@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
+from structlog.testing import capture_logs
 
 from autostream.times import clock_replaced
 from autostream.watermark.waiting import MarkReading
@@ -19,6 +20,8 @@ TABLE = "lake.db.t"
 UNTIL = 1_795_399_200_000  # 2026-11-23T02:00:00Z
 MINUTE = 60_000
 
+Logged = list[MutableMapping[str, Any]]
+
 
 async def fire(trigger: WatermarkTrigger) -> dict[str, Any]:
     events = [event async for event in trigger.run()]
@@ -29,15 +32,10 @@ async def fire(trigger: WatermarkTrigger) -> dict[str, Any]:
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    lines: list[str] = []
-
-    class Log:
-        def info(self, line: str) -> None:
-            lines.append(line)
-
-    monkeypatch.setattr(module, "_log", Log())
-    return lines
+def logged() -> Iterator[Logged]:
+    """What the triggerer would write into the task's log."""
+    with capture_logs() as entries:
+        yield entries
 
 
 @pytest.fixture
@@ -65,7 +63,7 @@ def test_it_can_be_made_again_elsewhere_and_keeps_no_secret() -> None:
     assert WatermarkTrigger(**json.loads(json.dumps(kwargs))).serialize() == (path, kwargs)
 
 
-def test_it_fires_when_the_watermark_is_there_and_tells_each_step_once(tables: Tables, logged: list[str]) -> None:
+def test_it_fires_when_the_watermark_is_there_and_tells_each_step_once(tables: Tables, logged: Logged) -> None:
     tables.set(TABLE, UNTIL - MINUTE)
 
     async def main() -> dict[str, Any]:
@@ -80,13 +78,13 @@ def test_it_fires_when_the_watermark_is_there_and_tells_each_step_once(tables: T
     event = run_at_once(main())
     assert event["status"] == "met"
     assert event["answer"]["watermark_ms"] == UNTIL
-    assert logged == [
+    assert [entry["event"] for entry in logged] == [
         f"{TABLE}: watermark 01:59, need 02:00 UTC, 1 min short",
         f"{TABLE}: watermark 01:59:30, need 02:00 UTC, 30 s short",
     ]
 
 
-def test_what_the_task_has_said_is_not_said_again(tables: Tables, logged: list[str], clock: LoopClock) -> None:
+def test_what_the_task_has_said_is_not_said_again(tables: Tables, logged: Logged, clock: LoopClock) -> None:
     tables.set(TABLE, UNTIL - MINUTE)
     said = f"{TABLE}: watermark 01:59, need 02:00 UTC, 1 min short"
     trigger = WatermarkTrigger(tables=[TABLE], until_ms=UNTIL, deadline_ms=UNTIL + MINUTE, said=said)
@@ -132,7 +130,7 @@ def test_a_table_that_is_dropped_fails_who_waits_for_it(tables: Tables) -> None:
     assert run_at_once(main()) == {"status": "failed", "message": f"Table {TABLE} does not exist."}
 
 
-def test_a_catalog_that_is_down_is_an_explanation_and_waited_for(tables: Tables, logged: list[str]) -> None:
+def test_a_catalog_that_is_down_is_an_explanation_and_waited_for(tables: Tables, logged: Logged) -> None:
     tables[TABLE] = MarkReading(None, "no answer from http://catalog")
 
     async def main() -> dict[str, Any]:
@@ -142,7 +140,7 @@ def test_a_catalog_that_is_down_is_an_explanation_and_waited_for(tables: Tables,
         return await waiting
 
     assert run_at_once(main())["status"] == "met"
-    assert logged == [
+    assert [entry["event"] for entry in logged] == [
         f"{TABLE}: its watermark could not be read, need 2026-11-23 02:00 UTC (no answer from http://catalog)"
     ]
 

@@ -166,7 +166,7 @@ def test_nothing_is_remembered_beyond_an_event_that_was_lost(
 
 
 def test_many_hours_come_in_portions(tables: Tables, triggerer: Triggerer, store: Store, monkeypatch: Any) -> None:
-    monkeypatch.setattr(module, "_MOST_AT_A_LOOK", 3)
+    monkeypatch.setattr(module, "MOST_AT_A_LOOK", 3)
     store[module._CURSOR] = ms("00:00")
     tables.set(TABLE, ms("10:30"))
     run_at_once(triggerer.run(seconds=120))

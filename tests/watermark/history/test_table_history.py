@@ -157,8 +157,8 @@ def test_the_metadata_of_a_table_gives_back_what_was_lost(table: Lake) -> None:
 
 def test_each_metadata_file_is_read_once(table: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    real = module._read
-    monkeypatch.setattr(module, "_read", lambda io, path, known: read.append(path) or real(io, path, known))
+    real = module.read_metadata
+    monkeypatch.setattr(module, "read_metadata", lambda io, path, known: read.append(path) or real(io, path, known))
     table.advance(T0 + 5, T0 + 10, recorded=False)
     table.append()
     table.entries()
@@ -413,7 +413,7 @@ def test_old_metadata_is_not_read_and_old_records_go(
     table.advance(T0 + 5, now + 100 * DAY_MS)
 
     read: list[str] = []
-    monkeypatch.setattr(module, "_read", lambda io, path, known: read.append(path) or "")
+    monkeypatch.setattr(module, "read_metadata", lambda io, path, known: read.append(path) or "")
 
     assert [e.watermark_ms for e in table.entries().entries if e.recorded_at_ms < now + DAY_MS] == []
     assert len(read) == 0

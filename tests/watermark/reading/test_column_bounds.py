@@ -123,15 +123,15 @@ def rows(*moments: datetime | None, first_id: int = 1) -> pa.Table:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the manifests that are read, and nothing remembered from earlier tests."""
-    monkeypatch.setattr(bounds, "_memory", bounds._Memory())
+    bounds.REMEMBERED.forget()
     names: list[str] = []
-    real: Callable[..., Found] = bounds._read
+    real: Callable[..., Found] = bounds.read_bounds
 
     def read(io: Any, manifest: Any, field_id: int, ticks_a_day: int) -> Found:
         names.append(manifest.manifest_path)
         return real(io, manifest, field_id, ticks_a_day)
 
-    monkeypatch.setattr(bounds, "_read", read)
+    monkeypatch.setattr(bounds, "read_bounds", read)
     return names
 
 
@@ -372,9 +372,8 @@ def test_what_is_remembered_of_one_column_is_not_that_of_another(lake: SqlCatalo
     assert largest_bound(lake_table.table, schema.find_field("day")).ticks == (START.date() - date(1970, 1, 1)).days
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "_MOST_REMEMBERED", 2)
-    memory = bounds._Memory()
+def test_memory_is_bounded() -> None:
+    memory = bounds.ManifestMemory(most=2)
     for key in "abc":
         memory.put((key,), Found(1))
 

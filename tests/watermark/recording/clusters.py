@@ -113,13 +113,13 @@ class Cluster:
             "config": lambda: {"execution-config": {"user-config": dict(job.parameters)}},
             "metrics": lambda: [{"id": "numRestarts", "value": str(job.attempt)}] if running else [],
             "vertices/v": lambda: {"subtasks": [{"attempt": job.attempt, "status": job.state}]},
-            "vertices/v/metrics": lambda: self._metrics(job, parameters),
+            "vertices/v/metrics": lambda: self.metrics_page(job, parameters),
             "checkpoints/config": lambda: {"unaligned_checkpoints": job.unaligned} if job.checkpointing else None,
-            "checkpoints": lambda: self._checkpoints(job) if job.checkpointing else None,
+            "checkpoints": lambda: self.checkpoints_page(job) if job.checkpointing else None,
         }
         return pages[page]()
 
-    def _checkpoints(self, job: Job) -> Any:
+    def checkpoints_page(self, job: Job) -> Any:
         restored = job.restored and {"id": job.restored[0], "restore_timestamp": job.restored[1]}
         return {
             "counts": {"completed": len(job.history)},
@@ -127,7 +127,7 @@ class Cluster:
             "history": [{"id": n, "status": "COMPLETED", "checkpoint_type": kind} for n, kind in job.history[-10:]],
         }
 
-    def _metrics(self, job: Job, parameters: Mapping[str, str]) -> Any:
+    def metrics_page(self, job: Job, parameters: Mapping[str, str]) -> Any:
         watermarks = [f"0.{op.replace(': ', '__').replace('.', '_')}.currentInputWatermark" for op in job.operators]
         if "get" not in parameters:
             return [{"id": name} for name in watermarks]

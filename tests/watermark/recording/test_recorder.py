@@ -311,7 +311,7 @@ def test_a_page_of_checkpoints_that_is_older_than_the_end_is_not_believed(
     job = ingest()
     world = world_of(job)
     cluster = world.clusters[0]
-    page = cluster._checkpoints
+    page = cluster.checkpoints_page
     pages: list[tuple[float, Any]] = []
 
     def as_old_as_may_be(_: Job) -> Any:
@@ -323,7 +323,7 @@ def test_a_page_of_checkpoints_that_is_older_than_the_end_is_not_believed(
             world.go(0.5)
 
     go(10)
-    monkeypatch.setattr(cluster, "_checkpoints", as_old_as_may_be)
+    monkeypatch.setattr(cluster, "checkpoints_page", as_old_as_may_be)
     world.record(ENDS)
     go(0.5)
     listed = cluster.asked["overview"]
@@ -339,7 +339,7 @@ def test_a_page_of_checkpoints_that_is_older_than_the_end_is_not_believed(
 def test_a_job_that_had_ended_before_the_recorder_came(world_of: NewWorld) -> None:
     job = ingest(state="FINISHED", history=[(1, "CHECKPOINT")])
     world = world_of(job)
-    world.clusters[0]._metrics = lambda *_: []  # type: ignore[method-assign]
+    world.clusters[0].metrics_page = lambda *_: []  # type: ignore[method-assign]
     world.record(ENDS)
     world.go(100)
     assert world.mark().ended
@@ -761,7 +761,7 @@ def test_a_reason_is_written_into_the_table_only_when_it_lasts(world_of: NewWorl
 def test_a_job_without_watermarks(world_of: NewWorld) -> None:
     job = ingest()
     world = world_of(job)
-    world.clusters[0]._metrics = _without_watermark(world.clusters[0]._metrics)  # type: ignore[method-assign]
+    world.clusters[0].metrics_page = _without_watermark(world.clusters[0].metrics_page)  # type: ignore[method-assign]
     recorder = world.record(RULE)
     world.go(200)
     assert "it has had no rows, or has no watermark strategy" in "".join(recorder.notes().values())

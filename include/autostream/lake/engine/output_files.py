@@ -158,7 +158,7 @@ def write_rows(
     directory = engine.directory(target.directory)
     written = None
     # A file in a folder is named with "/" for "\\" by the engine.
-    if _engine_writes(schema) and "\\" not in directory:
+    if engine_writes(schema) and "\\" not in directory:
         written = _copy(engine, rows, schema, target, settings, order_by, row_group_rows, directory)
     if written is None:
         written = _write_arrow(engine, rows, schema, target, settings, order_by, row_group_rows)
@@ -175,7 +175,8 @@ def _row_group_rows(engine: Engine, target: OutputTarget, settings: WriteSetting
     return max(_VECTOR_ROWS, int(fitting) // _VECTOR_ROWS * _VECTOR_ROWS)
 
 
-def _engine_writes(schema: Schema) -> bool:
+def engine_writes(schema: Schema) -> bool:
+    """Say whether the engine itself stores all columns as the spec says."""
     """Say whether the engine's Parquet writer stores every type as the Iceberg spec's mapping says."""
 
     def exact(field_type: IcebergType) -> bool:

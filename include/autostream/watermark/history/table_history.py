@@ -370,7 +370,7 @@ class _Past:
         # PyIceberg forgets the parent of a snapshot when it expires; what was written before still tells it.
         known = None if commits is None else frozenset(c.snapshot_id for c in commits.values() if c.parent_id)
         with ThreadPoolExecutor(_READERS, thread_name_prefix="metadata-history") as pool:
-            for found in pool.map(lambda path: _read(self.table.io, path, known), wanted[: self._most_files]):
+            for found in pool.map(lambda path: read_metadata(self.table.io, path, known), wanted[: self._most_files]):
                 if isinstance(found, str):
                     self.problems.append(found)
                     continue
@@ -381,7 +381,7 @@ class _Past:
         return states
 
 
-def _read(io: FileIO, location: str, known: frozenset[int] | None) -> tuple[State, list[SnapshotFacts]] | str:
+def read_metadata(io: FileIO, location: str, known: frozenset[int] | None) -> tuple[State, list[SnapshotFacts]] | str:
     """Return what a metadata file says, with the snapshots that are not ``known``, or why it cannot be read.
 
     Not by PyIceberg's classes: they take a second for a table of many snapshots, of which little is needed.

@@ -70,7 +70,6 @@ _TICKS_A_DAY: Final[Mapping[type[IcebergType], int]] = {
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 _READERS: Final = 8
-_MOST_REMEMBERED: Final = 20_000
 
 _RECORD_COUNT, _VALUE_COUNTS, _NULL_COUNTS, _LOWER_BOUNDS, _UPPER_BOUNDS = 103, 109, 110, 125, 128
 # What is read of an entry. PyIceberg skips fields that it is not asked for, but only those of primitive types.
@@ -104,25 +103,34 @@ class Found:
         return Found(max(known, default=None), self.silent_files + other.silent_files)
 
 
-class _Memory:
+class ManifestMemory:
     """What manifests said, the least recently added forgotten first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 20_000) -> None:
+        """Remember nothing yet, and so many at most."""
         self._found: dict[tuple[object, ...], Found] = {}
+        self._most = most
         self._guard = threading.Lock()
 
+    def forget(self) -> None:
+        """Forget everything."""
+        with self._guard:
+            self._found.clear()
+
     def get(self, key: tuple[object, ...]) -> Found | None:
+        """Return what a manifest said, if that is remembered."""
         with self._guard:
             return self._found.get(key)
 
     def put(self, key: tuple[object, ...], found: Found) -> None:
+        """Remember what a manifest said."""
         with self._guard:
-            if len(self._found) >= _MOST_REMEMBERED:
+            if len(self._found) >= self._most:
                 del self._found[next(iter(self._found))]
             self._found[key] = found
 
 
-_memory = _Memory()
+REMEMBERED: Final = ManifestMemory()
 
 
 def column_mark(table: Table, name: str) -> TableMark | None:
@@ -201,7 +209,7 @@ def _search(
     found = Found()
     pending: list[tuple[float, int, ManifestFile]] = []
     for manifest in manifests:
-        remembered = _memory.get(_key(manifest, field.field_id, ticks_a_day))
+        remembered = REMEMBERED.get(_key(manifest, field.field_id, ticks_a_day))
         if remembered is not None:
             found |= remembered
         else:
@@ -212,7 +220,7 @@ def _search(
     with ThreadPoolExecutor(_READERS, thread_name_prefix="manifest-bounds") as pool:
         while pending and not (found.ticks is not None and pending[-1][0] <= found.ticks):
             batch = [pending.pop()[2] for _ in range(min(size, len(pending)))]
-            for part in pool.map(lambda m: _read(io, m, field.field_id, ticks_a_day), batch):
+            for part in pool.map(lambda m: read_bounds(io, m, field.field_id, ticks_a_day), batch):
                 found |= part
             size = _READERS
     return found
@@ -238,7 +246,8 @@ class _Entries(AvroFile[Record]):
         return self
 
 
-def _read(io: FileIO, manifest: ManifestFile, field_id: int, ticks_a_day: int) -> Found:
+def read_bounds(io: FileIO, manifest: ManifestFile, field_id: int, ticks_a_day: int) -> Found:
+    """Read what a manifest says of a column, and remember it."""
     found = Found()
     try:
         with _Entries(io.new_input(manifest.manifest_path)) as entries:
@@ -247,7 +256,7 @@ def _read(io: FileIO, manifest: ManifestFile, field_id: int, ticks_a_day: int) -
                     found |= _of_file(entry[1], field_id, ticks_a_day)
     except Exception as error:  # Avro decoding fails in as many ways as bytes can be wrong
         raise explain_unreadable(io, manifest.manifest_path, f"Manifest {manifest.manifest_path}", error) from error
-    _memory.put(_key(manifest, field_id, ticks_a_day), found)
+    REMEMBERED.put(_key(manifest, field_id, ticks_a_day), found)
     return found
 
 
