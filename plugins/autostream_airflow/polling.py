@@ -13,6 +13,7 @@ from contextvars import Context
 from types import TracebackType
 from weakref import WeakKeyDictionary
 
+from autostream.backoff import Backoff
 from autostream.names import catalog_of
 from autostream.watermark.reading.mark_reader import describe_failure
 from autostream.watermark.waiting import MarkReading
@@ -22,7 +23,7 @@ THREADS = 8
 THREADS_OF_A_CATALOG = 4
 """Fewer than there are, so that a catalog that answers late holds up no other one."""
 
-_BACK_OFF_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 60.0
 """The longest pause after failures, so that who waits learns soon that a catalog is up again."""
 
 _TOLD_AT_A_TIME = 50
@@ -36,17 +37,17 @@ class Polling:
 
     Args:
         read: Looks at a table.
-        jitter: Factors by which pauses differ, so that tables are not all looked at at once.
+        chance: Random numbers of [0, 1), by which pauses differ, so that tables are not all looked at at once.
     """
 
     def __init__(
         self,
         read: Callable[[str], Awaitable[MarkReading]],
         *,
-        jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.1),
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.read = read
-        self.jitter = jitter
+        self.chance = chance
         self.pollers: dict[str, _Poller] = {}
 
     def watch(self, tables: Iterable[str], *, interval_seconds: float) -> Watch:
@@ -165,8 +166,8 @@ class _Poller:
 
     async def _pause(self) -> None:
         loop = asyncio.get_running_loop()
-        since, factor = loop.time(), self._polling.jitter()
-        while (left := since + factor * self._pause_seconds() - loop.time()) > 0:
+        since, drawn = loop.time(), self._polling.chance()
+        while (left := since + self._pause_seconds(drawn) - loop.time()) > 0:
             self._hurry.clear()
             try:
                 async with asyncio.timeout(left):
@@ -174,10 +175,10 @@ class _Poller:
             except TimeoutError:
                 return
 
-    def _pause_seconds(self) -> float:
-        shortest = min((watch.interval_seconds for watch in self._watches), default=_BACK_OFF_SECONDS)
-        longest = max(shortest, _BACK_OFF_SECONDS)
-        return min(shortest * 2.0 ** min(self._failures, 20), longest)
+    def _pause_seconds(self, drawn: float) -> float:
+        shortest = min((watch.interval_seconds for watch in self._watches), default=_LONGEST_PAUSE_SECONDS)
+        pauses = Backoff(shortest, max(shortest, _LONGEST_PAUSE_SECONDS), jitter=(0.9, 1.1))
+        return pauses.seconds(self._failures + 1, chance=lambda: drawn)
 
 
 class _Threads:

@@ -47,7 +47,7 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 def polling(catalog: Catalog) -> Polling:
-    return Polling(catalog.read, jitter=lambda: 1.0)
+    return Polling(catalog.read, chance=lambda: 0.5)
 
 
 async def first(watch: Watch) -> dict[str, MarkReading]:
@@ -185,8 +185,8 @@ def test_a_defect_of_reading_ends_no_poller(catalog: Catalog, polling: Polling) 
 
 
 def test_pauses_differ_by_the_jitter(catalog: Catalog) -> None:
-    factors = iter([0.9, 1.1, 1.0, 1.0])
-    polling = Polling(catalog.read, jitter=lambda: next(factors))
+    drawn = iter([0.0, 1.0, 0.5, 0.5])
+    polling = Polling(catalog.read, chance=lambda: next(drawn))
 
     async def main() -> None:
         with polling.watch([TABLE], interval_seconds=100) as watch:

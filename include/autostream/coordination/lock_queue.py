@@ -16,6 +16,7 @@ from typing import Any, Final
 from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
 
 from autostream import times
+from autostream.backoff import Backoff
 from autostream.coordination.client import ZooKeeperClient
 from autostream.coordination.paths import LockNode, Paths, QueueKey, lock_prefix
 from autostream.coordination.session import ZooKeeperSession
@@ -24,8 +25,7 @@ from autostream.errors import DeniedError
 
 _LEAVE_TIMEOUT_SECONDS: Final = 2.0
 _BACKGROUND_TIMEOUT_SECONDS: Final = 10.0
-_FIRST_PAUSE_SECONDS: Final = 0.1
-_LONGEST_PAUSE_SECONDS: Final = 5.0
+_PAUSES: Final = Backoff(first_seconds=0.1, cap_seconds=5.0)
 
 _logger = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class QueuePlace:
         return self._session is None or self._client.current_session() is not self._session
 
     def _keep_removing(self) -> None:
-        pause = _FIRST_PAUSE_SECONDS
+        tries = 0
         while not self._gone_with_session():
             try:
                 self._remove(times.monotonic() + _BACKGROUND_TIMEOUT_SECONDS)
@@ -184,8 +184,8 @@ class QueuePlace:
                 return
             except Exception as error:
                 _logger.debug("%s is not removed yet: %s", self.path, error)
-            times.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            tries += 1
+            times.sleep(_PAUSES.seconds(tries))
 
     def _remove(self, deadline: float) -> None:
         if self.node is None:

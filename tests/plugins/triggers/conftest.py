@@ -27,7 +27,7 @@ class Tables(dict[str, MarkReading]):
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
     tables = Tables()
-    polling = Polling(tables.read, jitter=lambda: 1.0)
+    polling = Polling(tables.read, chance=lambda: 0.5)
     for user in (module, *_users()):
         monkeypatch.setattr(user, "shared_polling", lambda: polling)
     yield tables

@@ -28,7 +28,7 @@ from autostream.watermark.recording.overtaking import why_overtaken
 from autostream.watermark.recording.state import GONE, Cluster, Job, Sink
 from autostream.watermark.recording.tables import Tables
 from autostream.watermark.recording.targets import by_writer, choose_all, targets_of
-from autostream.watermark.recording.work import Work, back_off
+from autostream.watermark.recording.work import PAUSES, Work
 
 # Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
 _MOST_PAUSE_SECONDS: Final = 1.0
@@ -91,7 +91,7 @@ class Jobs:
             listed: _Listed = done.result()
         except AutostreamError as error:
             cluster.failures += 1
-            cluster.list_due = times.monotonic() + back_off(cluster.failures)
+            cluster.list_due = times.monotonic() + PAUSES.seconds(cluster.failures)
             self._work.say(cluster.rest.url, str(error))
             self._note_all(cluster, "its Flink cluster does not answer")
             return
@@ -202,7 +202,7 @@ class Jobs:
             answer = done.result()
         except AutostreamError as error:
             job.failures += 1
-            job.due = times.monotonic() + back_off(job.failures)
+            job.due = times.monotonic() + PAUSES.seconds(job.failures)
             self._work.say(f"job {job.summary.job_id}", str(error))
             return None
         job.failures = 0

@@ -26,7 +26,7 @@ from autostream.watermark.publish import publish
 from autostream.watermark.recording.evidence import Asked
 from autostream.watermark.recording.leadership import Leadership
 from autostream.watermark.recording.state import Job, RecordedTable, Sink
-from autostream.watermark.recording.work import Work, back_off
+from autostream.watermark.recording.work import PAUSES, Work
 
 _END_OF_INPUT: Final = 2**63 - 1
 """Checkpoint id that FlinkSink commits by when its input has ended."""
@@ -219,7 +219,7 @@ class Tables:
             visit: _Visit = done.result()
         except AutostreamError as error:
             table.failures += 1
-            table.look_due = table.publish_due = now + back_off(table.failures)
+            table.look_due = table.publish_due = now + PAUSES.seconds(table.failures)
             self._work.say(table.name, str(error))
             return
         self._work.say(table.name, "")

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Any, Final
 
+from autostream.backoff import Backoff
 from autostream.errors import AutostreamError
 
-_MOST_BACK_OFF_SECONDS: Final = 60.0
+PAUSES: Final = Backoff(first_seconds=2.0, cap_seconds=60.0)
+"""After how long something that failed so many times in a row is tried again."""
 
 _logger = logging.getLogger(__name__)
 
@@ -51,11 +53,6 @@ class Work:
         else:
             del self._said[subject]
             _logger.info("%s: in order again", subject)
-
-
-def back_off(failures: int) -> float:
-    """Return the seconds after which something that failed so many times in a row is tried again."""
-    return min(2.0 ** min(failures, 10), _MOST_BACK_OFF_SECONDS)
 
 
 def _expected(call: Callable[[], Any]) -> Any:
