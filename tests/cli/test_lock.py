@@ -257,7 +257,7 @@ def test_config_check_proves_that_locks_can_be_made(
             patch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
             result = CliRunner().invoke(config.app, ["check", "--catalog", "lake", "--json"], catch_exceptions=False)
         found = json.loads(result.stdout)["checks"]
-        return result.exit_code, {check["name"]: (check["ok"], check["message"]) for check in found}
+        return result.exit_code, {check["subject"]: (check["severity"] == "ok", check["reason"]) for check in found}
 
     code, found = checks()
     assert (code, found["zookeeper"][0]) == (0, True)
