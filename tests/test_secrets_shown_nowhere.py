@@ -81,10 +81,11 @@ def command(*arguments: str, **environ: str) -> str:
 def page(path: str) -> str:
     from fastapi.testclient import TestClient
 
-    from autostream.console.alone import create_app
+    from autostream.access.roles import Role
+    from tests.console.support import known_app
 
     configure_logging(2)  # as `autostream serve` does
-    with TestClient(create_app(), base_url="http://localhost", raise_server_exceptions=False) as client:
+    with TestClient(known_app(Role.VIEWER), base_url="http://localhost", raise_server_exceptions=False) as client:
         return client.get(path).text
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from autostream.access.roles import Role
+from autostream.access.tokens import create_token
 from autostream.cli import serve as module
 from autostream.cli.main import app
 from autostream.errors import ConfigurationError, UsageError
+from autostream.store.database import open_database
 
 
 @pytest.fixture
@@ -34,26 +37,85 @@ def test_it_listens_to_this_machine_alone(started: list[dict[str, Any]]) -> None
     assert callable(getattr(import_module(where), name))
 
 
-@pytest.mark.parametrize(
-    ("host", "warned"),
-    [("0.0.0.0", True), ("::", True), ("lake.example.org", True), ("::1", False), ("localhost", False)],
-)
-def test_it_warns_where_others_can_reach_it(
-    started: list[dict[str, Any]],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    host: str,
-    warned: bool,
+OTHERS = ["0.0.0.0", "::", "lake.example.org"]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What is logged; names of hosts are asked of nobody."""
+    monkeypatch.setattr("autostream.cli.main.configure_logging", lambda verbosity: None)  # it would take this handler
+    monkeypatch.setattr(module, "require_free", lambda *_: None)
+    return caplog
+
+
+def create_a_token() -> None:
+    with open_database().write() as connection:
+        create_token(connection, "ann", role=Role.VIEWER, days=1, by="test", now_ms=0)
+
+
+@pytest.mark.parametrize("host", OTHERS)
+def test_others_cannot_reach_it_before_somebody_can_log_in(
+    started: list[dict[str, Any]], logged: pytest.LogCaptureFixture, host: str
 ) -> None:
-    monkeypatch.setattr(
-        "autostream.cli.main.configure_logging", lambda verbosity: None
-    )  # it would take caplog's handler
-
-    monkeypatch.setattr(module, "require_free", lambda *_: None)  # names are asked of nobody
+    with pytest.raises(
+        UsageError, match=r"no token was ever created\. Run 'autostream token create NAME --role admin'"
+    ):
+        serve("--host", host)
+    assert started == []
+    create_a_token()
     serve("--host", host)
-
-    assert ("has no login yet" in caplog.text) == warned
     assert started[0]["host"] == host
+    assert "tokens cross the network in the clear" in logged.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_without_a_token_this_machine_is_told_what_it_may_do(
+    started: list[dict[str, Any]], logged: pytest.LogCaptureFixture, host: str
+) -> None:
+    serve("--host", host)
+    assert "everyone on this machine can look at the console without a login; nothing can be changed" in logged.text
+    logged.clear()
+    create_a_token()
+    serve("--host", host)
+    assert [record.levelname for record in logged.records] == ["INFO"]
+
+
+def test_it_is_served_by_https(started: list[dict[str, Any]], logged: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    create_a_token()
+
+    serve("--host", "0.0.0.0", "--tls-cert", str(certificate), "--tls-key", str(key))
+
+    assert (started[0]["ssl_certfile"], started[0]["ssl_keyfile"]) == (certificate, key)
+    assert "serving at https://0.0.0.0:8090" in logged.text
+    assert "in the clear" not in logged.text
+
+
+def test_files_that_are_not_for_https_are_said_before_anything_is_served(
+    started: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    other = self_signed(tmp_path / "other")[1]
+
+    for arguments, message in (
+        (["--tls-key", str(key)], "--tls-key needs --tls-cert"),
+        (["--tls-cert", str(tmp_path / "none.pem")], r"none\.pem cannot be used for https: No such file"),
+        (["--tls-cert", str(key)], r"key\.pem cannot be used for https"),
+        (["--tls-cert", str(certificate), "--tls-key", str(other)], "cannot be used for https"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            serve("--port", "0", *arguments)
+    assert started == []
+
+
+def self_signed(directory: Path) -> tuple[Path, Path]:
+    """Make a certificate for `localhost` and its key."""
+    directory.mkdir(exist_ok=True)
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost -addext"
+    command = [*words.split(), "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
 
 
 def test_what_is_missing_is_named(started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,20 +149,33 @@ def test_a_taken_port_is_said_before_anything_else(
     assert started == []
 
 
-def test_the_real_server_answers(tmp_path: Path) -> None:
+def test_the_real_server_answers_by_https_who_shows_a_token(tmp_path: Path) -> None:
     import requests
 
+    with open_database().write() as connection:
+        _, token = create_token(connection, "ann", role=Role.VIEWER, days=None, by="test", now_ms=0)
+    certificate, key = self_signed(tmp_path)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "autostream.cli.main", "-vv", "serve", "--port", str(port)]
+    files = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    command = [sys.executable, "-m", "autostream.cli.main", "-vv", "serve", "--port", str(port), *files]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr
         try:
             for line in server.stderr:
                 if "Uvicorn running" in line:
                     break
-            assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=30).json() == {"status": "ok"}
+            url = f"https://127.0.0.1:{port}"
+            with requests.Session() as session:
+                session.verify, session.trust_env = str(certificate), False
+                assert session.get(f"{url}/healthz", timeout=30).json() == {"status": "ok"}
+                assert session.get(f"{url}/api/me", timeout=30).status_code == 401
+                session.headers["Authorization"] = f"Bearer {token}"
+                answer = session.get(f"{url}/api/me", timeout=30)
+            assert answer.json()["name"] == "ann"
+            assert "server" not in answer.headers
+            assert answer.headers["strict-transport-security"]
         finally:
             server.terminate()
             server.stderr.read()

@@ -36,6 +36,9 @@ class KnownAccess(AloneAccess):
     async def identify(self, request: Request) -> Identity | None:
         return self.identity
 
+    def login_url(self, request: Request) -> str | None:
+        return None
+
     def record(self, kind: str, identity: Identity, about: dict[str, Any]) -> None:
         self.recorded.append((kind, identity.name, about))
 
@@ -51,13 +54,13 @@ class Browser(TestClient):
     def __init__(self, app: FastAPI, *, base_url: str = "http://localhost:8090", **how: Any) -> None:
         how.setdefault("headers", {"Accept": "text/html"})
         super().__init__(app, base_url=base_url, raise_server_exceptions=False, follow_redirects=False, **how)
-        self.event_hooks = {"response": [lambda response: require_declared(app, response)]}
+        document = describe(app)
+        self.event_hooks = {"response": [lambda response: require_declared(app, document, response)]}
 
 
-def require_declared(app: FastAPI, response: Response) -> None:
+def require_declared(app: FastAPI, document: dict[str, Any], response: Response) -> None:
     """Fail where an answer is not what the OpenAPI document says of its route."""
     method, path = response.request.method, response.request.url.path.removeprefix(app.root_path)
-    document = describe(app)
     for route in app.routes:
         if isinstance(route, APIRoute) and method in route.methods and route.path_regex.match(path):
             if route.include_in_schema:

@@ -49,9 +49,10 @@ ENTRIES: Final = {
     "db": Entry("autostream.cli.db", "The database of what autostream remembers beyond the metadata of tables."),
     "serve": Entry(
         "autostream.cli.serve",
-        "Serve the console: tables and their watermarks as web pages and by REST, read-only, until it is stopped.",
+        "Serve the console: tables and their watermarks as web pages and by REST, until it is stopped.",
         is_group=False,
     ),
+    "token": Entry("autostream.cli.token", "Tokens, by which people and programs log in to the console."),
     "demo": Entry(
         "autostream.cli.demo",
         "Seed a small lakehouse, compact it through Airflow, and have a workflow run for an hour that is complete.",

@@ -1,4 +1,4 @@
-"""``autostream serve``: the console."""
+"""`autostream serve`: the console."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import errno
 import ipaddress
 import logging
 import socket
+import ssl
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +19,7 @@ from autostream.errors import ConfigurationError, UsageError
 
 app = typer.Typer()
 
-_NEEDED = ("fastapi", "jinja2", "uvicorn")
+_NEEDED = ("fastapi", "jinja2", "python_multipart", "uvicorn")
 # By name, for commands do not import the console, nor the console commands.
 _FACTORY = "autostream.console.alone:create_app"
 
@@ -28,10 +30,17 @@ _logger = logging.getLogger(__name__)
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8090,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate with its chain, PEM: serve by https.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its key, PEM, where that is in another file.")
+    ] = None,
 ) -> None:
-    """Serve the console: tables and their watermarks as web pages and by REST, read-only, until it is stopped.
+    """Serve the console: tables and their watermarks as web pages and by REST, until it is stopped.
 
-    It has no login of its own yet, so it answers only whoever is on this machine.
+    People and programs log in with tokens ('autostream token create'). While no token was ever created, it listens to
+    this machine alone, and whoever is on it can look at everything and change nothing.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
@@ -39,14 +48,73 @@ def serve(
             f"The console needs {', '.join(missing)}, which is not installed. Install autostream[console]."
         )
     require_free(host, port)
+    _require_tls(tls_cert, tls_key)
     import uvicorn
 
     load_settings()  # what is wrong with them is said now, not by the server
-    if not _is_local(host):
-        _logger.warning("The console has no login yet: requests to %s:%s from other machines are refused.", host, port)
-    _logger.info("serving at http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    _require_login(host, by_tls=tls_cert is not None)
+    shown_host = f"[{host}]" if ":" in host else host
+    _logger.info("serving at %s://%s:%s", "https" if tls_cert else "http", shown_host, port)
     interrupts.leave_behind("The console is stopped.")
-    uvicorn.run(_FACTORY, factory=True, host=host, port=port, log_config=None)
+    uvicorn.run(
+        _FACTORY,
+        factory=True,
+        host=host,
+        port=port,
+        log_config=None,
+        server_header=False,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key,
+    )
+
+
+def _require_login(host: str, *, by_tls: bool) -> None:
+    """Say who can log in; refuse to be reached by others where nobody can.
+
+    Raises:
+        UsageError: Other machines reach the address, and no token was ever created.
+        AutostreamError: The database cannot be read.
+    """
+    from autostream.access.tokens import has_tokens
+    from autostream.store.database import open_database
+
+    with open_database().read() as connection:
+        protected = has_tokens(connection)
+    if not protected and not _is_local(host):
+        raise UsageError(
+            f"Other machines can reach {host}, but nobody could log in: no token was ever created. Run 'autostream "
+            "token create NAME --role admin' first, or serve this machine alone (--host 127.0.0.1)."
+        )
+    if not protected:
+        _logger.warning(
+            "no token was ever created, so everyone on this machine can look at the console without a login; nothing "
+            "can be changed ('autostream token create NAME --role admin' switches the login on)"
+        )
+    elif not _is_local(host) and not by_tls:
+        _logger.warning(
+            "tokens cross the network in the clear: serve by https (--tls-cert, --tls-key), or listen at 127.0.0.1 "
+            "behind a proxy that does"
+        )
+
+
+def _require_tls(certificate: Path | None, key: Path | None) -> None:
+    """Refuse files by which nothing could be served by https.
+
+    Raises:
+        UsageError: One is missing, is of another kind, or they do not belong together.
+    """
+    if certificate is None:
+        if key:
+            raise UsageError("--tls-key needs --tls-cert.")
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except OSError as error:  # SSLError is one
+        files = f"{certificate} and {key}" if key else str(certificate)
+        raise UsageError(
+            f"{files} cannot be used for https: {error.strerror or error}. --tls-cert takes a certificate with "
+            "its chain, --tls-key its key without a password, both as PEM."
+        ) from error
 
 
 def require_free(host: str, port: int) -> None:

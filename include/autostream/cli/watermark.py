@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import shlex
 import signal
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +17,7 @@ import typer
 
 from autostream import times
 from autostream.cli import interrupts, watermark_history
+from autostream.cli.account import this_account
 from autostream.cli.grid import NAME, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, progress
 from autostream.cli.terminal import say
@@ -49,7 +47,7 @@ from autostream.watermark.windows import WindowKind, window_at
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-    from autostream.watermark.changes import WatermarkChange
+    from autostream.watermark.codec import Change
     from autostream.watermark.recording.leadership import Leadership
 
 app = typer.Typer(no_args_is_help=True)
@@ -143,13 +141,13 @@ def set_command(
     as_json: JsonOption = False,
 ) -> None:
     """Record how far a writer has got, as it says itself. It never goes back: an earlier time changes nothing."""
-    from autostream.watermark.changes import WriterReport, apply_reports
+    from autostream.watermark.codec import Report, advance
 
     at_ms = _forever_or_instant(at, parse_zone(time_zone), force=force)
-    report = WriterReport(writer, at_ms, forced=force and at_ms < FOREVER_MS)
+    report = Report(writer, at_ms, forced=force and at_ms < FOREVER_MS)
     _change(
         table,
-        lambda p: apply_reports(p, [report], now_ms=times.now_ms(), by=_me()),
+        lambda p: advance(p, [report], now_ms=times.now_ms(), by=this_account()),
         why_unchanged=partial(_why_it_stays, writer, at_ms),
         as_json=as_json,
     )
@@ -158,9 +156,11 @@ def set_command(
 @app.command()
 def retire(table: TableArgument, writer: WriterOption, reason: ReasonOption, as_json: JsonOption = False) -> None:
     """Have a table wait for a writer no longer. When it reports again it has to catch up before it counts."""
-    from autostream.watermark.changes import retire_writer
+    from autostream.watermark.codec import retire
 
-    _change(table, lambda p: retire_writer(p, writer, now_ms=times.now_ms(), by=_me(), reason=reason), as_json=as_json)
+    _change(
+        table, lambda p: retire(p, writer, now_ms=times.now_ms(), by=this_account(), reason=reason), as_json=as_json
+    )
 
 
 @app.command()
@@ -175,12 +175,12 @@ def reset(
     as_json: JsonOption = False,
 ) -> None:
     """Set a watermark back, as after a rollback or a reload. Who did it, when and why stays on record in the table."""
-    from autostream.watermark.changes import reset_watermark
+    from autostream.watermark.codec import reset
 
     to_ms = parse_instant(to, parse_zone(time_zone))
     _change(
         table,
-        lambda p: reset_watermark(p, to_ms, writer=writer, now_ms=times.now_ms(), by=_me(), reason=reason),
+        lambda p: reset(p, to_ms, writer=writer, now_ms=times.now_ms(), by=this_account(), reason=reason),
         as_json=as_json,
     )
 
@@ -265,7 +265,7 @@ def _end(until: str | None, hour: str | None, day: str | None, zone: tzinfo) -> 
 
 def _change(
     table: str,
-    decide: Callable[[Mapping[str, str]], WatermarkChange],
+    decide: Callable[[Mapping[str, str]], Change],
     *,
     why_unchanged: Callable[[TableMark], str] = lambda _: "Nothing had to be changed.",
     as_json: bool,
@@ -316,7 +316,7 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _keep(published: deque[dict[str, Any]], table: Table, change: WatermarkChange) -> None:
+def _keep(published: deque[dict[str, Any]], table: Table, change: Change) -> None:
     from autostream.iceberg.tables import full_name
     from autostream.watermark.history import table_history as history
 
@@ -380,11 +380,3 @@ def _cells(writer: WriterMark, zone: tzinfo) -> tuple[str, str, str, str, str]:
     since = "-" if writer.recorded_at_ms is None else describe_instant(writer.recorded_at_ms, zone)
     details = [text for text in (f"job {writer.job_id}" if writer.job_id else "", writer.note) if text]
     return writer.name, reached, since, writer.status.value, ", ".join(details)
-
-
-def _me() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number that has no name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

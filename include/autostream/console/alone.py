@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 
+from autostream.access import audit
 from autostream.access.limits import Limiter
 from autostream.access.roles import Identity, Role
+from autostream.access.sessions import find_session
+from autostream.access.tokens import Token, find_token, has_tokens
 from autostream.config import Settings, load_settings
+from autostream.console import login
 from autostream.console.app import create_app as create_app_for
 from autostream.console.hosts import is_loopback, is_own_host
-from autostream.errors import UsageError
+from autostream.console.problems import LoginNeededError, unavailable
+from autostream.errors import AutostreamError, UsageError
+from autostream.store.database import open_database
+from autostream.times import now_ms
 
 _NOBODY: Final = Identity(name="this machine", role=Role.VIEWER, login="none")
-
-_logger = logging.getLogger(__name__)
+# What a proxy adds: whoever asks through it is not on this machine, though the proxy is.
+_PROXY_HEADERS: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 class AloneAccess:
-    """Who is on this machine may look at everything, and nobody may change anything."""
+    """Callers show a token, browsers a session; while there was never a token, this machine may look at everything."""
 
     framed = False
-    routers: Sequence[APIRouter] = ()
+    routers: Sequence[APIRouter] = (login.router,)
 
     def __init__(self, settings: Settings) -> None:
         """Take the hosts at which people reach the console."""
@@ -34,13 +41,17 @@ class AloneAccess:
         self._hosts = {host for host in (url.hostname, *settings.console.hosts) if host}
 
     async def identify(self, request: Request) -> Identity | None:
-        """Return who makes a request."""
-        return _NOBODY if self._is_this_machine(request) else None
+        """Return who makes a request; None for nobody.
+
+        Raises:
+            LoginNeededError: The token that it shows is not valid.
+            UnavailableError: The database cannot be read: nobody gets in by that.
+        """
+        return await run_in_threadpool(self._identify, request)
 
     def login_url(self, request: Request) -> str | None:
-        """Return None: there is no login."""
-        del request
-        return None
+        """Return where a browser logs in."""
+        return login.login_url(request)
 
     def require_own_host(self, request: Request) -> None:
         """Refuse requests for other hosts.
@@ -56,16 +67,44 @@ class AloneAccess:
             )
 
     def record(self, kind: str, identity: Identity, about: dict[str, Any]) -> None:
-        """Write down what somebody does."""
-        _logger.info("%s by %s: %s", kind, identity.name, about)
+        """Write down in the audit log what somebody does."""
+        with open_database().write() as connection:
+            audit.record(connection, kind, by=identity.name, about=about, now_ms=now_ms())
+
+    def _identify(self, request: Request) -> Identity | None:
+        authorization, session = request.headers.get("authorization"), request.cookies.get(login.SESSION)
+        try:
+            with open_database().read() as connection:
+                if authorization is not None:
+                    token = find_token(connection, _bearer(authorization), now_ms=now_ms())
+                    if token is None:
+                        raise LoginNeededError("The token is not valid: it is mistyped, revoked or expired.")
+                    return _identity(token, login="token")
+                if session and (token := find_session(connection, session, now_ms=now_ms())):
+                    return _identity(token, login="session", form_secret=session.encode())
+                return None if has_tokens(connection) or not self._is_this_machine(request) else _NOBODY
+        except LoginNeededError:
+            raise
+        except AutostreamError as error:
+            raise unavailable("The database of tokens cannot be read.") from error
 
     def _is_this_machine(self, request: Request) -> bool:
-        """Say whether a request came to, and is for, this machine alone; a proxy would have named what people type."""
+        """Say whether a request came to this machine alone, and not through a proxy that lets others in."""
         server = request.scope.get("server")
-        return is_loopback(server[0] if server else "") and is_loopback(request.url.hostname or "")
+        local = (server[0] if server else "", request.url.hostname or "", *self._hosts)
+        return all(map(is_loopback, local)) and not any(name in request.headers for name in _PROXY_HEADERS)
 
 
 def create_app() -> FastAPI:
     """Make the application for the configured catalogs."""
     settings = load_settings()
     return create_app_for(AloneAccess(settings), root_path=urlsplit(settings.console.url).path.rstrip("/"))
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _identity(token: Token, *, login: str, form_secret: bytes | None = None) -> Identity:
+    return Identity(name=token.name, role=token.role, team=token.team, login=login, form_secret=form_secret)

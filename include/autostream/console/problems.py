@@ -48,7 +48,7 @@ class TooManyRequestsError(DeniedError):
 
     http_status = 429
 
-    def __init__(self, message: str, *, wait_seconds: int) -> None:
+    def __init__(self, message: str, *, wait_seconds: int = 1) -> None:
         """Keep how long to wait."""
         super().__init__(message)
         self.wait_seconds = wait_seconds
@@ -57,7 +57,7 @@ class TooManyRequestsError(DeniedError):
 class UnavailableError(ServiceError):
     """A service that is asked for the answer fails. The message may be told: what the service said is in the log."""
 
-    def __init__(self, message: str, *, entry: str) -> None:
+    def __init__(self, message: str, *, entry: str | None = None) -> None:
         """Keep where in the log it is."""
         super().__init__(message)
         self.entry = entry
@@ -102,9 +102,7 @@ def answer(request: Request, error: Exception) -> Response:
         content = problem.model_dump(exclude_none=True)
         response = JSONResponse(content, status_code=problem.status, media_type=MEDIA_TYPE)
     elif isinstance(error, LoginNeededError) and (login := request.app.state.access.login_url(request)):
-        response = RedirectResponse(login, status_code=HTTPStatus.SEE_OTHER)
-        if "hx-request" in request.headers:  # htmx would put the login page into a part of this one
-            response = Response(status_code=problem.status, headers={"HX-Redirect": login})
+        response = _lead_to(login, request, status=problem.status)
     else:
         response = render(request, "error.html", {"problem": problem}, status=problem.status)
     if isinstance(error, LoginNeededError):
@@ -114,6 +112,16 @@ def answer(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         response.headers.update(error.headers or {})
     return response
+
+
+def _lead_to(login: str, request: Request, *, status: int) -> Response:
+    if "hx-request" in request.headers:  # htmx would put the login page into a part of this one
+        return Response(status_code=status, headers={"HX-Redirect": login})
+    if request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET":
+        # A browser keeps our strict cookies back when a link of another site leads here. Asked by our own page to load
+        # it again, it sends them.
+        return render(request, "continue.html", {}, status=status)
+    return RedirectResponse(login, status_code=HTTPStatus.SEE_OTHER)
 
 
 def wants_page(request: Request) -> bool:

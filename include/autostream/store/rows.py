@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Integer, MetaData
 from sqlalchemy.orm import DeclarativeBase
 
 ROW_MODULES: Final = (
+    "autostream.access.rows",
     "autostream.store.chores",
     "autostream.store.journal",
     "autostream.watermark.history.rows",

@@ -4,9 +4,10 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from autostream.console.routers import general, tables, watermarks
+from autostream.console.routers import audit, general, tables, watermarks
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    audit.router,
     general.router,
     tables.router,
     watermarks.router,
