@@ -65,7 +65,7 @@ class LocalFile(InputFile):
 
 def local_path(location: str | None) -> str | None:
     """Return where a location is on this machine; None where it is elsewhere, or PyIceberg might see another there."""
-    if location is None or any(sign in location for sign in "?#;"):
+    if location is None or any(sign in location for sign in "?#;\n\r\t"):
         return None
     path = location.removeprefix("file://" if location.startswith("file://") else "file:")
     return path if path.startswith("/") and not path.startswith("//") else None
