@@ -43,7 +43,7 @@ test: setup ## run all tests but the soak and the exhaustive ones, with branch c
 
 test-integration: export AUTOSTREAM_REQUIRE_SERVICES = 1
 test-integration: setup ## run the tests against real services, all combinations; one that cannot be had fails them
-	@pytest -n $(PYTEST_WORKERS) -m "integration and not soak" $(PYTEST_ARGS)
+	@pytest -n $(PYTEST_WORKERS) -m "(integration or exhaustive) and not soak" $(PYTEST_ARGS)
 
 soak: setup ## run the soaks: SOAK_HISTORIES (2000) random upserts; writers and recorded jobs killed for SOAK_SECONDS (600)
 	@pytest -n $(PYTEST_WORKERS) -m soak -rP $(PYTEST_ARGS)

@@ -17,7 +17,7 @@ from autostream.watermark.codec import Report, advance
 from autostream.watermark.publish import publish
 from tests.support.catalogs import IDS
 from tests.support.clocks import FakeClock
-from tests.support.commands import autostream
+from tests.support.commands import autostream, autostream_here
 
 T = "2026-11-23T02:00:00Z"
 T_MS = parse_instant(T)
@@ -56,13 +56,13 @@ def set_writer(writer: str, at: str, *more: str, table: str = "lake.db.t") -> An
 
 
 def test_a_table_from_its_first_watermark_to_its_last(table: SqlCatalog) -> None:
-    unknown = autostream("watermark", "get", "lake.db.t", "--json")
+    unknown = autostream_here("watermark", "get", "lake.db.t", "--json")
     assert (unknown.exit_code, unknown.document["watermark"], unknown.document["source"]) == (4, None, None)
 
-    done = autostream("watermark", "set", "lake.db.t", "--writer", "ingest-orders", "--at", T, "--json")
+    done = autostream_here("watermark", "set", "lake.db.t", "--writer", "ingest-orders", "--at", T, "--json")
     assert (done.exit_code, done.document["changed"], done.document["watermark_ms"]) == (0, True, T_MS)
 
-    known = autostream("watermark", "get", "lake.db.t", "--json")
+    known = autostream_here("watermark", "get", "lake.db.t", "--json")
     writer = known.document["writers"]["ingest-orders"]
     assert known.exit_code == 0
     assert {key: known.document[key] for key in ("table", "watermark", "watermark_ms", "source", "problems")} == {
@@ -75,14 +75,14 @@ def test_a_table_from_its_first_watermark_to_its_last(table: SqlCatalog) -> None
     assert (writer["watermark_ms"], writer["active"], writer["status"]) == (T_MS, True, "active")
     assert writer["recorded_at_ms"] > T_MS - 10**12
 
-    met = autostream("watermark", "wait", "lake.db.t", "--until", T, "--timeout", "60", "--json")
+    met = autostream_here("watermark", "wait", "lake.db.t", "--until", T, "--timeout", "60", "--json")
     assert (met.exit_code, met.document["met"], met.document["tables"]) == (0, True, ["lake.db.t"])
 
     late = autostream("watermark", "wait", "lake.db.t", "--hour", T, "--timeout", "0", "--json")
     assert (late.exit_code, late.document["met"], late.document["held_back_by"]) == (124, False, "ingest-orders")
     assert "Not complete within 0 s: lake.db.t: watermark 02:00, need 03:00 UTC, 1 h short, held back by" in late.stderr
 
-    nothing = autostream("watermark", "reset", "lake.db.t", "--to", T, "--reason", "x")
+    nothing = autostream_here("watermark", "reset", "lake.db.t", "--to", T, "--reason", "x")
     assert nothing.exit_code == 3
     assert "Nothing goes back to 2026-11-23T02:00:00Z" in nothing.stderr
 
@@ -96,7 +96,7 @@ def test_a_table_from_its_first_watermark_to_its_last(table: SqlCatalog) -> None
     ],
 )
 def test_what_cannot_be_done_ends_by_2(table: SqlCatalog, arguments: tuple[str, ...], says: str) -> None:
-    done = autostream("watermark", *arguments, "--json")
+    done = autostream_here("watermark", *arguments, "--json")
     assert (done.exit_code, done.stdout) == (2, "")
     assert says in done.stderr
 
@@ -283,7 +283,7 @@ def test_a_property_that_is_still_to_come_completes_nothing(table: SqlCatalog, c
 
 @pytest.mark.parametrize(("option", "seconds"), [("--timeout", "nan"), ("--timeout", "-1"), ("--poll", "inf")])
 def test_seconds_are_a_number(table: SqlCatalog, option: str, seconds: str) -> None:
-    result = autostream("watermark", "wait", "lake.db.t", "--until", T, option, seconds)
+    result = autostream_here("watermark", "wait", "lake.db.t", "--until", T, option, seconds)
     assert (result.exit_code, f"Invalid value for '{option}'" in result.stderr) == (2, True)
 
 

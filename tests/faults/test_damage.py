@@ -13,7 +13,7 @@ from pyiceberg.transforms import IdentityTransform
 from autostream.iceberg.files import Content, LiveFile, normalize_path
 from autostream.iceberg.state import read_state
 from autostream.lake.engine.output_files import FILE_PREFIX
-from tests.support.commands import autostream, finish, start
+from tests.support.commands import autostream_here, finish, start
 from tests.support.lakes import BUCKETED, Orders
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows
@@ -60,14 +60,14 @@ def test_a_damaged_file_is_named_and_nothing_changes(
     file = a_file(orders, content)
     damage(Path(normalize_path(file.path)))
     before = state_of(orders)
-    done = autostream("table", "compact", "lake.db.t", "--option", "rewrite-all=true", "--json")
+    done = autostream_here("table", "compact", "lake.db.t", "--option", "rewrite-all=true", "--json")
     assert done.exit_code == 1, done.stderr
     assert done.document["status"] == "failed"
     for part in ("db.t", file.path, "Restore it"):
         assert part in done.document["error"]
         assert part in done.stderr
     assert state_of(orders) == before
-    read = autostream("table", "scan", "lake.db.t", "--columns", "v", "--output", "/dev/null/x.parquet")
+    read = autostream_here("table", "scan", "lake.db.t", "--columns", "v", "--output", "/dev/null/x.parquet")
     assert read.exit_code in (1, 2)
 
 
@@ -75,7 +75,7 @@ def test_with_partial_progress_the_other_partitions_are_compacted(orders: Orders
     file = a_file(orders, Content.DATA)
     Path(normalize_path(file.path)).unlink()
     options = ["--option", "rewrite-all=true", "--option", "partial-progress.enabled=true"]
-    done = autostream("table", "compact", "lake.db.t", *options, "--json")
+    done = autostream_here("table", "compact", "lake.db.t", *options, "--json")
     assert done.exit_code == 1
     assert done.document["status"] == "failed"
     assert done.document["groups"] == {"planned": 4, "committed": 3, "conflicted": 0, "failed": 1}
@@ -88,7 +88,7 @@ def test_a_corrupt_manifest_is_named(orders: Orders) -> None:
     scramble(Path(normalize_path(manifest)))
     before = state_of(orders)
     for command in ("compact", "inspect", "scan"):
-        done = autostream("table", command, "lake.db.t")
+        done = autostream_here("table", command, "lake.db.t")
         assert done.exit_code == 1
         assert manifest in done.stderr
         assert "roll the table back" in done.stderr
@@ -99,7 +99,7 @@ def test_a_missing_manifest_list_is_named(orders: Orders) -> None:
     table = orders.load()
     path = table.current_snapshot().manifest_list  # type: ignore[union-attr]
     Path(normalize_path(path)).unlink()
-    done = autostream("table", "compact", "lake.db.t")
+    done = autostream_here("table", "compact", "lake.db.t")
     assert done.exit_code == 1
     assert path in done.stderr
     assert "lake.db.t" in done.stderr
@@ -108,14 +108,14 @@ def test_a_missing_manifest_list_is_named(orders: Orders) -> None:
 def test_missing_metadata_is_named(orders: Orders) -> None:
     location = orders.load().metadata_location
     Path(normalize_path(location)).unlink()
-    done = autostream("table", "compact", "lake.db.t")
+    done = autostream_here("table", "compact", "lake.db.t")
     assert done.exit_code == 1
     assert normalize_path(location) in done.stderr
     assert "lake.db.t" in done.stderr
 
 
 def test_an_unreadable_catalog_is_named(lake: SqlCatalog, tmp_path: Path) -> None:
-    done = autostream(
+    done = autostream_here(
         "table", "compact", "lake.db.t", PYICEBERG_CATALOG__LAKE__URI=f"sqlite:///{tmp_path}/no/such/dir.db"
     )
     assert done.exit_code == 2
@@ -139,7 +139,7 @@ def test_a_wrong_property_is_named(properties: dict[str, str], message: str, ord
     with orders.load().transaction() as transaction:
         transaction.set_properties(properties)
     before = state_of(orders)
-    done = autostream("table", "compact", "lake.db.t", "--option", "rewrite-all=true")
+    done = autostream_here("table", "compact", "lake.db.t", "--option", "rewrite-all=true")
     assert done.exit_code == 2, done.stderr
     assert message in done.stderr
     assert state_of(orders) == before
@@ -167,7 +167,7 @@ def test_no_space_for_outputs(small_disk: Path, lake: SqlCatalog, tmp_path: Path
         transaction.set_properties({"write.data.path": f"file://{small_disk}/data"})
     (small_disk / "filler").write_bytes(b"x" * 63_000)
     before = state_of(orders)
-    done = autostream("table", "compact", "lake.db.t", "--option", "rewrite-all=true", "--json")
+    done = autostream_here("table", "compact", "lake.db.t", "--option", "rewrite-all=true", "--json")
     assert done.exit_code == 1, done.stderr
     assert "space" in done.document["error"]
     assert state_of(orders) == before
@@ -180,7 +180,7 @@ def test_no_room_to_spill(small_disk: Path, orders: Orders) -> None:
     (small_disk / "file").write_bytes(b"")
     spill = {"AUTOSTREAM_ENGINE__SPILL_DIRECTORY": str(small_disk / "file")}
     before = state_of(orders)
-    done = autostream("table", "compact", "lake.db.t", "--option", "rewrite-all=true", **spill)
+    done = autostream_here("table", "compact", "lake.db.t", "--option", "rewrite-all=true", **spill)
     assert done.exit_code == 1
     assert "AUTOSTREAM_ENGINE__SPILL_DIRECTORY" in done.stderr
     assert str(small_disk) in done.stderr
@@ -198,7 +198,7 @@ def test_the_spill_directory_fills_up(small_disk: Path, lake: SqlCatalog) -> Non
     orders.writer.commit(data=orders.writer.files.write_data(rows))
     tight = {"AUTOSTREAM_ENGINE__SPILL_DIRECTORY": str(small_disk), "AUTOSTREAM_ENGINE__MEMORY_LIMIT": "30MB"}
     before = state_of(orders)
-    done = autostream("table", "compact", "lake.db.t", "--option", "rewrite-all=true", **tight)
+    done = autostream_here("table", "compact", "lake.db.t", "--option", "rewrite-all=true", **tight)
     assert done.exit_code == 1, done.stderr
     assert f"ran out of space in {small_disk}" in done.stderr
     assert "engine.spill_directory" in done.stderr

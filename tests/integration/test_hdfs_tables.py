@@ -25,7 +25,7 @@ from autostream.demo.writer import Changes, UpsertWriter
 from autostream.hadoop.fileio import WebHdfsFileIO
 from autostream.iceberg.manifests import data_file
 from autostream.lake.scan import scan_table
-from tests.support.commands import autostream
+from tests.support.commands import autostream_here
 from tests.support.hadoop import Hdfs
 from tests.support.lakes import BUCKETED, UNPARTITIONED, Orders, compact
 from tests.support.rows import assert_same_rows
@@ -75,11 +75,11 @@ def test_commands_scan_inspect_and_compact(catalog: SqlCatalog, spec: Any) -> No
     orders.checkpoint(4)
     assert_same_rows(scan_table(orders.load()).to_batches(), orders.expected())
 
-    counted = autostream("table", "scan", "lake.db.t", "--count", "--json")
+    counted = autostream_here("table", "scan", "lake.db.t", "--count", "--json")
     assert (counted.exit_code, counted.document["rows"]) == (0, len(orders.expected())), counted.stderr
-    inspected = autostream("table", "inspect", "lake.db.t", "--json")
+    inspected = autostream_here("table", "inspect", "lake.db.t", "--json")
     assert inspected.exit_code == 0, inspected.stderr
-    compacted = autostream("table", "compact", "lake.db.t", "--option", "rewrite-all=true", "--json")
+    compacted = autostream_here("table", "compact", "lake.db.t", "--option", "rewrite-all=true", "--json")
     assert (compacted.exit_code, compacted.document["status"]) == (0, "committed"), compacted.stderr
     assert compacted.document["after"]["equality_delete_files"] == 0
 
@@ -206,7 +206,7 @@ def test_config_check_looks_into_the_warehouse(
     catalog: SqlCatalog, hdfs: Hdfs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def check() -> tuple[int, str]:
-        finished = autostream("config", "check", "--catalog", "lake", "--json")
+        finished = autostream_here("config", "check", "--catalog", "lake", "--json")
         messages = {item["name"]: item["message"] for item in json.loads(finished.stdout)["checks"]}
         return finished.exit_code, messages["catalog lake"]
 
@@ -234,11 +234,11 @@ def test_who_may_not_read_is_told_so_and_not_of_damage(catalog: SqlCatalog, monk
         if location.endswith(".parquet"):
             table.io.client(location).set_permission(location.removeprefix("hdfs://lake"), "600")
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__AUTOSTREAM__PROXY_USER", "bob")
-    scanned = autostream("table", "scan", "lake.db.t", "--count", "--json")
+    scanned = autostream_here("table", "scan", "lake.db.t", "--count", "--json")
     assert scanned.exit_code == 5
     assert "Table lake.db.t: HDFS denies bob this (OPEN /data/" in scanned.stderr
     assert "Restore it" not in scanned.stderr
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__WEBHDFS__USER", "mallory")
-    inspected = autostream("table", "inspect", "lake.db.t", "--json")
+    inspected = autostream_here("table", "inspect", "lake.db.t", "--json")
     assert inspected.exit_code == 5
     assert "does not let mallory act as bob" in inspected.stderr

@@ -46,6 +46,8 @@ from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
 
 pytestmark = pytest.mark.integration
 shared = pytest.mark.xdist_group("hadoop")  # those that take services from fixtures
+# What only our scripts can get wrong: other tests use what they prove.
+of_the_scripts_alone = pytest.mark.exhaustive
 
 
 # --------------------------------------------------------------------------------------------- ZooKeeper
@@ -70,6 +72,7 @@ def test_zookeeper_keeps_a_node(zookeeper: ZooKeeper) -> None:
         assert client.get(path)[0] == b"one"
 
 
+@of_the_scripts_alone
 def test_three_zookeepers_do_without_one_and_ask_for_password_and_certificate() -> None:
     svc = {"mechanism": "DIGEST-MD5", "username": "svc", "password": "svcpw"}
     with hadoop.zookeeper(nodes=3, sasl="digest", tls="need") as ensemble:
@@ -130,6 +133,7 @@ def test_hdfs_keeps_a_file_for_the_account_that_a_proxy_acts_for(hdfs: Hdfs) -> 
     assert write(hdfs.webhdfs_url, path + "4", b"", user="mallory", doas="alice") == 403
 
 
+@of_the_scripts_alone
 def test_two_namenodes_fail_over_and_come_back() -> None:
     with hadoop.hdfs(namenodes=2) as pair:
         first, second = pair.webhdfs_urls
@@ -147,6 +151,7 @@ def test_two_namenodes_fail_over_and_come_back() -> None:
         assert pair.state == ("active", "standby")
 
 
+@of_the_scripts_alone
 def test_hdfs_over_tls_survives_a_restart() -> None:
     with hadoop.hdfs(https=True) as secure:
         assert write(secure.webhdfs_url, "/data/a", b"one", verify=secure.tls_ca) == 201
@@ -241,6 +246,7 @@ def test_a_metastore_keeps_a_table(
             swap(client, namespace, "stale", "three")
 
 
+@of_the_scripts_alone
 def test_a_metastore_keeps_its_tables_when_it_is_killed() -> None:
     with hadoop.hive_metastore() as metastore:
         with hive_client(metastore.uri) as client:
@@ -251,7 +257,8 @@ def test_a_metastore_keeps_its_tables_when_it_is_killed() -> None:
             assert set(client.get_all_databases()) == {"default", "kept"}
 
 
-@pytest.mark.parametrize("version", ["4.0.0", pytest.param(hadoop.OLDER_HIVE, marks=pytest.mark.exhaustive)])
+@of_the_scripts_alone
+@pytest.mark.parametrize("version", ["4.0.0", hadoop.OLDER_HIVE])
 def test_housekeeping_takes_a_lock_without_heartbeats(version: str) -> None:
     component = LockComponent(type=LockType.EXCLUSIVE, level=LockLevel.TABLE, dbname="default", tablename="t")
     wanted = LockRequest(component=[component], user="alice", hostname="gone")

@@ -31,7 +31,9 @@ def _compare(lake: SqlCatalog, tmp_path: Path, *, version: str, seed: int, table
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "version", [v if v == VERSIONS[0] else pytest.param(v, marks=pytest.mark.exhaustive) for v in VERSIONS]
+)
 def test_a_few_tables(lake: SqlCatalog, tmp_path: Path, version: str) -> None:
     _compare(lake, tmp_path, version=version, seed=1, tables=8)
 

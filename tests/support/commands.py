@@ -1,12 +1,15 @@
 """The `autostream` command as users run it: a process of its own."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 _ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from autostream.cli.start import run; run()"]
@@ -37,13 +40,35 @@ def start(*args: str, **extra: str) -> "subprocess.Popen[str]":
 def finish(process: "subprocess.Popen[str]") -> Finished:
     """Wait for a started command."""
     out, err = process.communicate()
-    try:
-        document = json.loads(out)
-    except ValueError:
-        document = None
-    return Finished(process.returncode, document, err, out)
+    return _finished(process.returncode, out, err)
 
 
 def autostream(*args: str, **extra: str) -> Finished:
     """Run the command; keyword arguments are added to its environment."""
     return finish(start(*args, **extra))
+
+
+def autostream_here(*args: str, **extra: str) -> Finished:
+    """Run the command in this process, in a tenth of the time: where how it starts is not the point."""
+    from autostream.cli.main import run
+
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        patch.object(sys, "argv", ["autostream", *args]),
+        patch.dict(os.environ, extra),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            run()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return _finished(code, out.getvalue(), err.getvalue())
+
+
+def _finished(code: int, out: str, err: str) -> Finished:
+    try:
+        document = json.loads(out)
+    except ValueError:
+        document = None
+    return Finished(code, document, err, out)

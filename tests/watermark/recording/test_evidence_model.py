@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from autostream.watermark.recording.evidence import Reading
 from tests.watermark.recording.flink_model import LOOKS, Act, Flink, Limits, World
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 RUNNING = Flink(read=1, next_id=6, completed=(5, 1), table=((5, 1),), counted=1)
 """A job that has completed a checkpoint, so that a watch can settle at once."""
 LIMITS_OF_WALKS = Limits(rows=60, checkpoints=40, failures=20, looks=200)
@@ -34,7 +36,6 @@ def explore(start: World, limits: Limits) -> tuple[int, list[Reading]]:
     return len(seen), proved
 
 
-@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(
     ("flink", "limits"),
     [
