@@ -57,7 +57,7 @@ def beside_a_writer(*, seconds: float, recorded: bool, checkpoint_ms: int = 1000
 def asking(*, runs: int) -> dict[str, list[float]]:
     """Measure `watermark get`: the whole process, and the read alone on a catalog that is open."""
     from autostream.catalogs import open_table
-    from autostream.watermark.codec import Report, advance
+    from autostream.watermark.changes import WriterReport, apply_reports
     from autostream.watermark.publish import publish
     from autostream.watermark.reading.table_marks import read_mark
 
@@ -69,7 +69,9 @@ def asking(*, runs: int) -> dict[str, list[float]]:
         rows = pa.table({"id": [1]})
         for _ in range(50):
             catalog.load_table("db.events").append(rows)
-        publish(open_table("lake.db.events", catalog=catalog), lambda p: advance(p, [Report("w", 1)], now_ms=2))
+        publish(
+            open_table("lake.db.events", catalog=catalog), lambda p: apply_reports(p, [WriterReport("w", 1)], now_ms=2)
+        )
         reads, processes = [], []
         for _ in range(runs):
             begin = time.perf_counter()

@@ -75,7 +75,7 @@ def test_check_proves_that_catalogs_are_reachable(lake: SqlCatalog) -> None:
     document = json.loads(result.stdout)
     assert result.exit_code == 0
     assert document["ok"] is True
-    assert {"name": "catalog lake", "ok": True, "message": "reachable, 1 namespace"} in document["checks"]
+    assert {"subject": "catalog lake", "severity": "ok", "reason": "reachable, 1 namespace"} in document["checks"]
 
 
 def test_check_says_what_is_wrong_and_checks_the_others_all_the_same(
@@ -86,11 +86,11 @@ def test_check_says_what_is_wrong_and_checks_the_others_all_the_same(
 
     result = invoke("check", "--catalog", "broken", "--catalog", "lake", "--json")
 
-    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    checks = {check["subject"]: check for check in json.loads(result.stdout)["checks"]}
     assert result.exit_code == 1
-    assert checks["catalog broken"]["ok"] is False
-    assert "unable to open database file" in checks["catalog broken"]["message"]
-    assert checks["catalog lake"]["ok"] is True
+    assert checks["catalog broken"]["severity"] == "error"
+    assert "unable to open database file" in checks["catalog broken"]["reason"]
+    assert checks["catalog lake"]["severity"] == "ok"
 
 
 def test_check_for_people(lake: SqlCatalog) -> None:
@@ -114,9 +114,9 @@ def test_check_finds_a_spill_directory_that_cannot_be_used(
 
     result = invoke("check", "--json")
 
-    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    checks = {check["subject"]: check for check in json.loads(result.stdout)["checks"]}
     assert result.exit_code == 1
-    assert "Set engine.spill_directory" in checks["engine.spill_directory"]["message"]
+    assert "Set engine.spill_directory" in checks["engine.spill_directory"]["reason"]
     assert stat.S_ISREG(occupied.stat().st_mode)
 
 

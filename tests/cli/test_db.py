@@ -37,16 +37,16 @@ def test_upgrade_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_config_check_proves_the_database(lake: object, monkeypatch: pytest.MonkeyPatch) -> None:
     def check() -> tuple[int, dict[str, object]]:
         result = CliRunner().invoke(config_app, ["check", "--catalog", "lake", "--json"], catch_exceptions=False)
-        checks = {item["name"]: item for item in json.loads(result.stdout)["checks"]}
+        checks = {item["subject"]: item for item in json.loads(result.stdout)["checks"]}
         return result.exit_code, checks["database"]
 
     code, found = check()
     assert code == 0
-    assert found["ok"]
-    assert "is reachable" in str(found["message"])
+    assert found["severity"] == "ok"
+    assert "is reachable" in str(found["reason"])
 
     monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", "postgresql+psycopg2://me:hidden@localhost:1/db")
     code, found = check()
     assert code == 1
-    assert not found["ok"]
+    assert found["severity"] == "error"
     assert "hidden" not in str(found)

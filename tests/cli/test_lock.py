@@ -14,11 +14,12 @@ from typer.testing import CliRunner, Result
 from autostream.cli import config
 from autostream.cli.lock import age, app
 from autostream.coordination.client import ZooKeeperClient, close_all
+from autostream.coordination.election import Election
 from autostream.coordination.paths import LockKey
 from autostream.coordination.queued_lock import QueuedLock
 from autostream.errors import ConfigurationError, LockLostError, UsageError
 from tests.coordination.conftest import connect, root
-from tests.coordination.locking import KEY, in_queue, lock
+from tests.coordination.locking import KEY, in_queue, lock, until
 from tests.support.hadoop import ZooKeeper
 
 __all__ = ["connect", "root"]
@@ -96,7 +97,45 @@ def test_list_as_json(held: QueuedLock) -> None:
     assert found["since"].endswith("Z")
     assert found["since_ms"] == found["holder"]["since_ms"]
     assert found["waiting"] == []
-    assert json.loads(invoke("list", "--catalog", "other", "--json").stdout) == {"locks": []}
+    assert json.loads(invoke("list", "--catalog", "other", "--json").stdout) == {"locks": [], "errors": []}
+
+
+@integration
+def test_a_catalog_that_cannot_be_asked_does_not_hide_the_locks_of_others(
+    held: QueuedLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYICEBERG_CATALOG__BROKEN__TYPE", "hive")  # and no uri
+    monkeypatch.setenv("PYICEBERG_CATALOG__WRONG__TYPE", "sql")
+    monkeypatch.setenv("PYICEBERG_CATALOG__WRONG__ZOOKEEPER__SESSION_TIMEOUT_SECONDS", "soon")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+        result, people = invoke("list", "--json"), invoke("list")
+
+    document = json.loads(result.stdout)
+    assert (result.exit_code, [found["table"] for found in document["locks"]]) == (1, ["lake.db.orders"])
+    assert [error.partition(":")[0] for error in document["errors"]] == ["catalog wrong", "catalog broken"]
+    assert people.exit_code == 1
+    assert "lake.db.orders" in people.stdout
+    assert "catalog broken: " in people.stderr
+
+
+@integration
+def test_elections_are_listed_apart(held: QueuedLock, client: ZooKeeperClient) -> None:
+    assert invoke("list", "--elections").stdout == "No process is elected for anything.\n"
+    with Election(client, "watermark-recorder") as election:
+        until(election.leads)
+        (found,) = json.loads(invoke("list", "--elections", "--json").stdout)["elections"]
+        assert (found["election"], found["elected"]["pid"], found["candidates"]) == (
+            "watermark-recorder",
+            os.getpid(),
+            [],
+        )
+        lines = invoke("list", "--elections").stdout.splitlines()
+        assert lines[0].split() == ["election", "since", "elected", "candidates"]
+        assert lines[1].startswith("watermark-recorder ")
+        assert [lock["table"] for lock in json.loads(invoke("list", "--json").stdout)["locks"]] == ["lake.db.orders"]
+    with pytest.raises(UsageError, match="leave out --catalog"):
+        invoke("list", "--elections", "--catalog", "lake")
 
 
 @integration
@@ -218,7 +257,7 @@ def test_config_check_proves_that_locks_can_be_made(
             patch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
             result = CliRunner().invoke(config.app, ["check", "--catalog", "lake", "--json"], catch_exceptions=False)
         found = json.loads(result.stdout)["checks"]
-        return result.exit_code, {check["name"]: (check["ok"], check["message"]) for check in found}
+        return result.exit_code, {check["subject"]: (check["severity"] == "ok", check["reason"]) for check in found}
 
     code, found = checks()
     assert (code, found["zookeeper"][0]) == (0, True)

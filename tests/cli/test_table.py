@@ -215,8 +215,9 @@ def test_inspect_judges_by_the_options_given(autostream: Command) -> None:
 
 def test_inspect_advises_more_snapshots_where_flink_writes(autostream: Command, orders: Orders) -> None:
     (advice,) = autostream.document("table", "inspect", "lake.db.orders")["advice"]
-    assert "flink.max-continuous-empty-commits=1" in advice
-    assert f"Advice: {advice}" in autostream("table", "inspect", "lake.db.orders")[1]
+    assert (advice["id"], advice["severity"]) == ("empty-commits-rare", "info")
+    assert "flink.max-continuous-empty-commits=1" in advice["remedy"]
+    assert f"Advice: {advice['reason']} {advice['remedy']}" in autostream("table", "inspect", "lake.db.orders")[1]
     with orders.load().transaction() as transaction:
         transaction.set_properties({"flink.max-continuous-empty-commits": "1"})
     assert autostream.document("table", "inspect", "lake.db.orders")["advice"] == []
@@ -234,7 +235,14 @@ def test_inspect_says_why_a_watermark_does_not_advance(autostream: Command, lake
     with lake.load_table("db.appended").transaction() as transaction:
         transaction.set_properties({"flink.max-continuous-empty-commits": "1", **properties})
     advice = autostream.document("table", "inspect", "lake.db.appended")["advice"]
-    assert advice == ["Watermark of writer a: its checkpoints may be unaligned."]
+    assert advice == [
+        {
+            "subject": "table lake.db.appended",
+            "severity": "warning",
+            "reason": "Watermark of writer a: its checkpoints may be unaligned.",
+            "id": "watermark-stalled",
+        }
+    ]
 
 
 def test_what_holds_for_the_partition_above_is_no_blank(autostream: Command, orders: Orders) -> None:

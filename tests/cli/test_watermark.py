@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from autostream.cli.watermark import app
 from autostream.errors import AutostreamError, ConfigurationError, ConflictError, DeniedError, TimedOutError, UsageError
 from autostream.times import FOREVER_MS, parse_instant
-from autostream.watermark.codec import Report, advance
+from autostream.watermark.changes import WriterReport, apply_reports
 from autostream.watermark.publish import publish
 from tests.support.catalogs import IDS
 from tests.support.clocks import FakeClock
@@ -289,8 +289,8 @@ def test_seconds_are_a_number(table: SqlCatalog, option: str, seconds: str) -> N
 
 def test_what_is_waited_for_comes_meanwhile(table: SqlCatalog, clock: FakeClock) -> None:
     def reach(text: str) -> None:
-        report = Report("x", parse_instant(text))
-        publish(table.load_table("db.t"), lambda p: advance(p, [report], now_ms=T_MS))
+        report = WriterReport("x", parse_instant(text))
+        publish(table.load_table("db.t"), lambda p: apply_reports(p, [report], now_ms=T_MS))
 
     clock.then = {1: lambda: reach("2026-11-23T01:00Z"), 3: lambda: reach(T)}
     document = run("wait", "lake.db.t", "--until", T, "--poll", "7", "--json")

@@ -10,7 +10,7 @@ from pyiceberg.types import LongType, NestedField
 from pyiceberg.utils.config import Config
 
 from autostream.console.alone import create_app
-from autostream.watermark.codec import Change, Report, advance
+from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports
 from autostream.watermark.history.table_history import record
 from autostream.watermark.publish import publish
 from tests.console.support import MINUTE, T0, Browser
@@ -38,7 +38,9 @@ def client(configured: SqlCatalog) -> Iterator[Browser]:
 
 @pytest.fixture
 def change(lake: SqlCatalog) -> Callable[..., None]:
-    def act(decide: Callable[..., Change], *arguments: object, at: int = T0 + 20 * MINUTE, **more: object) -> None:
+    def act(
+        decide: Callable[..., WatermarkChange], *arguments: object, at: int = T0 + 20 * MINUTE, **more: object
+    ) -> None:
         table = lake.load_table("db.t")
         done = publish(table, lambda properties: decide(properties, *arguments, now_ms=at, **more))
         record(table, done.events)
@@ -48,6 +50,6 @@ def change(lake: SqlCatalog) -> Callable[..., None]:
 
 @pytest.fixture
 def filled(client: Browser, change: Callable[..., None]) -> Browser:
-    reports = [Report("fast", T0 + 10 * MINUTE), Report("slow", T0, job_id="abc", note="idle since 15:00")]
-    change(advance, reports, at=T0 + 11 * MINUTE)
+    reports = [WriterReport("fast", T0 + 10 * MINUTE), WriterReport("slow", T0, job_id="abc", note="idle since 15:00")]
+    change(apply_reports, reports, at=T0 + 11 * MINUTE)
     return client

@@ -207,7 +207,7 @@ def test_config_check_looks_into_the_warehouse(
 ) -> None:
     def check() -> tuple[int, str]:
         finished = autostream_here("config", "check", "--catalog", "lake", "--json")
-        messages = {item["name"]: item["message"] for item in json.loads(finished.stdout)["checks"]}
+        messages = {item["subject"]: item["reason"] for item in json.loads(finished.stdout)["checks"]}
         return finished.exit_code, messages["catalog lake"]
 
     warehouse = catalog.properties["warehouse"]

@@ -12,7 +12,8 @@ from autostream.catalogs.hive_lock import HiveLockEntry, show_hive_locks
 from autostream.catalogs.swap import root_cause
 from autostream.errors import LockTimeoutError
 from autostream.flink.jobs import FlinkCluster
-from autostream.locks.janitor import Decision, LockJanitor, jobs_of_table
+from autostream.locks.janitor import LockJanitor, jobs_of_table
+from autostream.locks.staleness import LockDecision
 from tests.support import commands
 from tests.support.appenders import (
     FlinkWriter,
@@ -229,5 +230,5 @@ def test_the_lock_of_a_job_that_runs_is_kept_and_that_of_a_dead_one_is_not(table
     assert table.locks() == []
 
 
-def _of(table: Table, decisions: list[Decision]) -> list[Decision]:
+def _of(table: Table, decisions: list[LockDecision]) -> list[LockDecision]:
     return [d for d in decisions if f"{d.lock.database}.{d.lock.table}" == table.name]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from autostream.watermark.codec import Report, advance
+from autostream.watermark.changes import WriterReport, apply_reports
 from autostream.watermark.publish import publish
 from autostream.watermark.reading.table_marks import mark_of
 from tests.support.catalogs import IDS, append, hive_catalog, new_namespace
@@ -20,8 +20,8 @@ def test_they_are_table_parameters_and_stay_when_rows_come(hive_metastore: "Hive
     namespace = new_namespace(catalog)
     table = catalog.create_table(f"{namespace}.events", IDS)
     stale = catalog.load_table(f"{namespace}.events")
-    publish(table, lambda p: advance(p, [Report("a", 2000), Report("b", 1000)], now_ms=5000))
-    publish(stale, lambda p: advance(p, [Report("b", 1500)], now_ms=6000))  # the other's is not lost
+    publish(table, lambda p: apply_reports(p, [WriterReport("a", 2000), WriterReport("b", 1000)], now_ms=5000))
+    publish(stale, lambda p: apply_reports(p, [WriterReport("b", 1500)], now_ms=6000))  # the other's is not lost
     append(catalog.load_table(f"{namespace}.events"), 1)
     with catalog._client as client:
         parameters = client.get_table(namespace, "events").parameters

@@ -27,7 +27,9 @@ from autostream.errors import (
 )
 from autostream.times import parse_instant
 from autostream.watermark import publish as publishing
-from autostream.watermark.codec import WATERMARK, Change, Event, Kind, Report, advance, read_properties, retire
+from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports, retire_writer
+from autostream.watermark.codec import WATERMARK, read_properties
+from autostream.watermark.events import EventKind, WatermarkEvent
 from autostream.watermark.publish import Decision, publish
 from autostream.watermark.reading.table_marks import read_mark
 from tests.support.catalogs import IDS, append, ids, new_namespace
@@ -46,7 +48,7 @@ QUICK = {
 
 
 def report(writer: str, watermark: int | None) -> Decision:
-    return lambda properties: advance(properties, [Report(writer, watermark)], now_ms=NOW)
+    return lambda properties: apply_reports(properties, [WriterReport(writer, watermark)], now_ms=NOW)
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ class Overtaken:
         self.between = list(between)
         self.calls = 0
 
-    def __call__(self, properties: Any) -> Change:
+    def __call__(self, properties: Any) -> WatermarkChange:
         self.calls += 1
         change = self.decide(properties)
         if self.between:
@@ -89,7 +91,10 @@ class Overtaken:
 def test_what_is_published_is_read(catalog: Catalog) -> None:
     table = load(catalog)
     change = publish(table, report("a", T))
-    assert change.events == (Event(Kind.JOIN, "a", T, NOW), Event(Kind.ADVANCE, None, T, NOW))
+    assert change.events == (
+        WatermarkEvent(EventKind.JOIN, "a", T, NOW),
+        WatermarkEvent(EventKind.ADVANCE, None, T, NOW),
+    )
     assert table.properties[WATERMARK] == str(T), "the table that was given is what it has become"
     assert read_mark("lake.db.t").watermark_ms == read_mark("lake.db.t", catalog=catalog).watermark_ms == T
 
@@ -97,21 +102,21 @@ def test_what_is_published_is_read(catalog: Catalog) -> None:
 def test_nothing_new_is_no_commit(catalog: Catalog) -> None:
     publish(load(catalog), report("a", T))
     before = load(catalog).metadata_location
-    assert publish(load(catalog), report("a", T - 1)) == Change()
+    assert publish(load(catalog), report("a", T - 1)) == WatermarkChange()
     assert load(catalog).metadata_location == before
 
 
 def test_another_recorder_in_between_is_not_set_back(catalog: Catalog) -> None:
     publish(load(catalog), report("a", T))
     decide = Overtaken(report("a", T + 5), lambda: publish(load(catalog), report("a", T + 9)))
-    assert publish(load(catalog), decide) == Change()
+    assert publish(load(catalog), decide) == WatermarkChange()
     assert (watermarks(catalog), decide.calls) == ({"table": T + 9, "a": T + 9}, 2)
 
 
 def test_another_writer_in_between_is_not_lost(catalog: Catalog) -> None:
     decide = Overtaken(report("a", T + 5), lambda: publish(load(catalog), report("b", T + 9)))
     change = publish(load(catalog), decide)
-    assert change.events == (Event(Kind.JOIN, "a", T + 5, NOW),)
+    assert change.events == (WatermarkEvent(EventKind.JOIN, "a", T + 5, NOW),)
     assert (watermarks(catalog), decide.calls) == ({"table": T + 9, "a": T + 5, "b": T + 9}, 2)
 
 
@@ -289,7 +294,7 @@ def test_where_properties_are_not_compared_a_second_look_mends_what_was_overwrit
     """Both made their decision upon the same state; the other one's commit comes second, and knows nothing of ours."""
     publish(scripted.load_table("db.t"), report("a", T))
     publish(scripted.load_table("db.t"), report("b", T))
-    stale = advance(scripted.load_table("db.t").properties, [Report("b", T + 5)], now_ms=NOW).changed
+    stale = apply_reports(scripted.load_table("db.t").properties, [WriterReport("b", T + 5)], now_ms=NOW).changed
 
     def is_overwritten(commit: Callable[[], Any]) -> Any:
         answer = commit()
@@ -300,7 +305,10 @@ def test_where_properties_are_not_compared_a_second_look_mends_what_was_overwrit
     scripted.script = [is_overwritten]
     change = publish(scripted.load_table("db.t"), report("a", T + 9))
     assert scripted.load_table("db.t").properties[WATERMARK] == str(T + 5)
-    assert change.events == (Event(Kind.ADVANCE, "a", T + 9, NOW), Event(Kind.ADVANCE, None, T + 5, NOW))
+    assert change.events == (
+        WatermarkEvent(EventKind.ADVANCE, "a", T + 9, NOW),
+        WatermarkEvent(EventKind.ADVANCE, None, T + 5, NOW),
+    )
     assert change.changed[WATERMARK] == str(T + 5)
 
 
@@ -341,7 +349,7 @@ def test_a_comparison_that_fails_sends_nothing_by_rest(rest_server: tuple[str, s
     name = f"{new_namespace(catalog)}.t"
     table = catalog.create_table(name, IDS, properties=QUICK)
     decide = Overtaken(report("a", T), lambda: publish(catalog.load_table(name), report("a", T + 9)))
-    assert publish(table, decide) == Change()
+    assert publish(table, decide) == WatermarkChange()
     assert catalog.load_table(name).properties[WATERMARK] == str(T + 9)
 
 
@@ -406,7 +414,7 @@ def test_the_watermark_survives_compaction_expiry_and_changes_of_schema(lake: Sq
     orders = Orders(lake, "db.t", **QUICK)
     orders.checkpoint(3)
     publish(orders.load(), report("a", T))
-    publish(orders.load(), lambda p: retire(p, "a", now_ms=NOW, by="me", reason="moved"))
+    publish(orders.load(), lambda p: retire_writer(p, "a", now_ms=NOW, by="me", reason="moved"))
     publish(orders.load(), report("b", T + 5))
     before = read_properties("lake.db.t", orders.load().properties)
 

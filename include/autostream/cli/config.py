@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,18 +22,10 @@ from autostream.config import (
     pyiceberg_catalogs,
 )
 from autostream.errors import AutostreamError, ConfigurationError
+from autostream.findings import Finding, Severity
 from autostream.masking import mask, mask_property
 
 app = typer.Typer(no_args_is_help=True)
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was found out about one configured thing."""
-
-    name: str
-    ok: bool
-    message: str
 
 
 @app.command()
@@ -77,20 +69,21 @@ def check(
     for url in settings.watermark.flink_urls:
         checks.append(_guarded(f"flink {mask(url)}", partial(_check_flink, url)))
     checks += [_guarded(f"catalog {name}", partial(_check_catalog, name)) for name in names]
-    document = {"ok": all(item.ok for item in checks), "checks": [asdict(item) for item in checks]}
+    well = all(found.severity is Severity.OK for found in checks)
+    document = {"ok": well, "checks": [found.to_dict() for found in checks]}
     emit(document, as_json=as_json, render=lambda: _render_checks(checks))
-    if not document["ok"]:
+    if not well:
         raise typer.Exit(1)
 
 
-def _guarded(name: str, examine: Callable[[], str]) -> Check:
+def _guarded(name: str, examine: Callable[[], str]) -> Finding:
     """One thing that is out of order must not hide the state of the others."""
     try:
-        return Check(name, True, mask(examine()))
+        return Finding(name, Severity.OK, mask(examine()))
     except AutostreamError as error:
-        return Check(name, False, str(error))
+        return Finding(name, Severity.ERROR, str(error))
     except Exception as error:
-        return Check(name, False, mask(f"{type(error).__name__}: {error}"))
+        return Finding(name, Severity.ERROR, mask(f"{type(error).__name__}: {error}"))
 
 
 def _check_catalog(name: str) -> str:
@@ -176,6 +169,7 @@ def _text(value: Any) -> str:
     return str(value) if value != "" else "-"
 
 
-def _render_checks(checks: list[Check]) -> None:
-    for item in checks:
-        say(("ok     ", "green") if item.ok else ("failed ", "red"), f"{item.name}: {item.message}", indent=7)
+def _render_checks(checks: list[Finding]) -> None:
+    for found in checks:
+        word = ("ok     ", "green") if found.severity is Severity.OK else ("failed ", "red")
+        say(word, f"{found.subject}: {found}", indent=7)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,17 +13,21 @@ from autostream.cli import interrupts
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, print_error
 from autostream.cli.terminal import Part, note, say
-from autostream.config import load_settings, pyiceberg_catalogs
-from autostream.errors import ConfigurationError, UsageError
-from autostream.locks.hive_locks import break_hive_lock, hive_catalog_names, hive_catalogs, hive_locks, sweep
+from autostream.errors import UsageError
+from autostream.locks.table_locks import (
+    LockListing,
+    LocksOfTable,
+    break_locks,
+    list_elections,
+    list_locks,
+    locks_of_table,
+)
 from autostream.names import TableName
 
 if TYPE_CHECKING:
-    from autostream.catalogs.hive import HiveCatalog
-    from autostream.coordination.client import ZooKeeperClient
     from autostream.coordination.lock_holder import Holder
-    from autostream.coordination.lock_records import BrokenLock, HeldLock
-    from autostream.coordination.paths import LockKey
+    from autostream.coordination.lock_records import HeldElection, HeldLock
+    from autostream.locks.janitor import SweepReport
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -37,25 +41,34 @@ def list_command(
     catalog: Annotated[
         str | None, typer.Option("--catalog", metavar="NAME", help="Only this catalog's tables.")
     ] = None,
+    elections: Annotated[
+        bool, typer.Option("--elections", help="Instead of locks on tables: which process is elected for what.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the tables that are locked: by whom, for what, since when, and how many wait."""
-    locks = list(_held_locks(catalog))
-    document = {"locks": [lock.to_dict() for lock in locks]}
-    emit(document, as_json=as_json, render=lambda: _render_list(locks))
+    """List the tables that are locked: by whom, for what, since when, and how many wait.
+
+    Exit code 1: a catalog could not be asked; the locks of the others are listed.
+    """
+    if elections:
+        if catalog:
+            raise UsageError("--elections lists no locks of a catalog: leave out --catalog.")
+        found, problems = list_elections()
+        document = {"elections": [election.to_dict() for election in found], "errors": problems}
+        emit(document, as_json=as_json, render=lambda: _render_elections(found, problems))
+    else:
+        listing = list_locks(catalog)
+        problems = list(listing.problems)
+        emit(listing.to_dict(), as_json=as_json, render=lambda: _render_list(listing))
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()
 def show(table: TableArgument, as_json: JsonOption = False) -> None:
     """Show who holds a table, who waits for it in which order, and whose locks on it were broken."""
-    name = TableName.parse(table)
-    locks, broken = list(_held_locks_of(name)), _broken(name)
-    document = {
-        "table": str(name),
-        "locks": [lock.to_dict() for lock in locks],
-        "broken": [record.to_dict() for record in broken],
-    }
-    emit(document, as_json=as_json, render=lambda: _render_table(name, locks, broken))
+    found = locks_of_table(TableName.parse(table))
+    emit(found.to_dict(), as_json=as_json, render=lambda: _render_table(found))
 
 
 @app.command("break")
@@ -71,17 +84,17 @@ def break_command(
     or nobody held it; 1: not confirmed; 3: the lock passed on to another one meanwhile, nothing was broken.
     """
     name = TableName.parse(table)
-    locks = list(_held_locks_of(name))
-    if not locks:
+    found = locks_of_table(name)
+    if not found.locks:
         document: dict[str, Any] = {"table": str(name), "status": "not-locked", "broken": []}
         emit(document, as_json=as_json, render=lambda: say(f"{name} is not locked."))
         return
     if not yes:
-        _confirm(name, locks)
+        _confirm(name, found.locks)
     interrupts.leave_behind(f"'autostream lock show {name}' tells who holds the lock now.")
-    records = [_break(lock, name, reason) for lock in locks]
+    records = break_locks(found, reason=reason)
     document = {"table": str(name), "status": "broken", "broken": [record.to_dict() for record in records]}
-    emit(document, as_json=as_json, render=lambda: _render_broken(name, locks))
+    emit(document, as_json=as_json, render=lambda: _render_broken(name, found.locks))
 
 
 @app.command()
@@ -96,106 +109,15 @@ def janitor(
 
     Exit code 0: done, or nothing to do; 1: a metastore could not be asked, or a lock could not be released.
     """
+    from autostream.locks.janitor import sweep_catalogs
+
     if not dry_run:
         interrupts.leave_behind("Locks that were released until then stay so; each is in the log.")
-    rows, errors = sweep(catalog, dry_run=dry_run)
-    document = {"dry_run": dry_run, "locks": rows, "errors": errors}
-    emit(document, as_json=as_json, render=lambda: _render_sweep(rows, errors, dry_run=dry_run))
-    if errors or any(row["error"] for row in rows):
+    report = sweep_catalogs(catalog, dry_run=dry_run)
+    document = {"dry_run": dry_run, "locks": list(report.rows), "errors": list(report.problems)}
+    emit(document, as_json=as_json, render=lambda: _render_sweep(report, dry_run=dry_run))
+    if not report.ok:
         raise typer.Exit(1)
-
-
-def _properties(catalog: str) -> dict[str, str]:
-    return pyiceberg_catalogs().get(catalog, {})
-
-
-def _client(catalog: str) -> ZooKeeperClient | None:
-    """Return the client of the ensemble that a catalog's locks are in; None where none is configured."""
-    from autostream.catalogs.locking import merged_settings
-    from autostream.coordination.client import shared_client
-
-    settings = merged_settings(_properties(catalog))
-    return shared_client(settings) if settings.hosts else None
-
-
-def _clients(catalog: str | None) -> list[ZooKeeperClient]:
-    """Return the clients of all ensembles that locks may be in, of one catalog where named."""
-    from autostream.coordination.client import shared_client
-
-    names = [catalog] if catalog else list(pyiceberg_catalogs())
-    found = [client for name in names if (client := _client(name))]
-    if load_settings().zookeeper.hosts:
-        found.append(shared_client(load_settings().zookeeper))
-    return list(dict.fromkeys(found))
-
-
-def _require_any(clients: Sequence[ZooKeeperClient], hive: Sequence[HiveCatalog]) -> None:
-    if not clients and not hive:
-        raise ConfigurationError(
-            "Nothing that locks tables is configured. Set zookeeper.hosts in autostream.toml or "
-            "AUTOSTREAM_ZOOKEEPER__HOSTS, or configure a Hive catalog."
-        )
-
-
-def _require_known(catalog: str) -> None:
-    """Refuse a catalog that is not configured where others are: that its tables are not locked says nothing then."""
-    from autostream.catalogs import require_catalogs
-
-    configured = pyiceberg_catalogs()
-    aliases = {properties.get("autostream.lock.catalog") for properties in configured.values()}
-    if configured and catalog not in aliases:
-        require_catalogs([catalog])
-
-
-def _zookeeper_key(name: TableName) -> LockKey:
-    """Return the key by which the commits of a table's catalog lock it."""
-    from autostream.catalogs.locking import lock_key
-
-    return lock_key(name, _properties(name.catalog), ignores_case=name.catalog in hive_catalog_names())
-
-
-def _held_locks(catalog: str | None) -> Iterator[HeldLock]:
-    from autostream.coordination.lock_registry import held_locks
-
-    if catalog:
-        _require_known(catalog)
-    clients, hive = _clients(catalog), hive_catalogs((catalog,) if catalog else None)
-    _require_any(clients, hive)
-    for client in clients:
-        yield from held_locks(client, _properties(catalog).get("autostream.lock.catalog", catalog) if catalog else None)
-    for opened in hive:
-        yield from hive_locks(opened)
-
-
-def _held_locks_of(name: TableName) -> Iterator[HeldLock]:
-    from autostream.coordination.lock_registry import held_lock
-
-    _require_known(name.catalog)
-    client, hive = _client(name.catalog), hive_catalogs((name.catalog,))
-    _require_any([client] if client else [], hive)
-    if client and (lock := held_lock(client, _zookeeper_key(name))):
-        yield lock
-    for opened in hive:
-        yield from hive_locks(opened, name)
-
-
-def _broken(name: TableName) -> list[BrokenLock]:
-    """Return the records of broken locks; they are kept in ZooKeeper, Hive's in the log and the janitor's file."""
-    from autostream.coordination.lock_registry import broken_locks
-
-    client = _client(name.catalog)
-    return broken_locks(client, _zookeeper_key(name)) if client else []
-
-
-def _break(lock: HeldLock, name: TableName, reason: str) -> BrokenLock:
-    from autostream.coordination.lock_holder import Holder
-    from autostream.coordination.lock_registry import break_lock
-
-    by = Holder.of_this_process("lock break")
-    client = _client(name.catalog)
-    if lock.kind == "hive" or client is None:
-        return break_hive_lock(lock, by=by, reason=reason)
-    return break_lock(client, lock, by=by, reason=reason)
 
 
 def _confirm(name: TableName, locks: Sequence[HeldLock]) -> None:
@@ -247,12 +169,14 @@ def _who(holder: Holder) -> str:
     return " ".join(word for word in words if word)
 
 
-def _render_list(locks: Sequence[HeldLock]) -> None:
-    if not locks:
-        say("No table is locked.")
+def _render_list(listing: LockListing) -> None:
+    for problem in listing.problems:
+        print_error(problem)
+    if not listing.locks:
+        say("No other table is locked." if listing.problems else "No table is locked.")
         return
     rows: list[list[Part]] = []
-    for lock in locks:
+    for lock in listing.locks:
         kind = lock.kind if lock.state == "held" else f"{lock.kind}, {lock.state}"
         what = lock.holder.what or lock.holder.agent or "-"
         rows.append([str(lock.key), kind, _since(lock.since_ms), _who(lock.holder), what, str(len(lock.waiting))])
@@ -260,9 +184,22 @@ def _render_list(locks: Sequence[HeldLock]) -> None:
     show_grid([*columns, Column("waiting", NUMBER)], rows)
 
 
-def _render_table(name: TableName, locks: Sequence[HeldLock], broken: Sequence[BrokenLock]) -> None:
-    say((str(name), "bold"), f" is {'' if locks else 'not '}locked.")
-    for lock in locks:
+def _render_elections(elections: Sequence[HeldElection], problems: Sequence[str]) -> None:
+    for problem in problems:
+        print_error(problem)
+    if not elections:
+        say("No process is elected for anything.")
+        return
+    rows: list[list[Part]] = [
+        [found.name, _since(found.since_ms), _who(found.elected), str(len(found.candidates))] for found in elections
+    ]
+    columns = [Column("election", NAME), Column("since"), Column("elected", NAME), Column("candidates", NUMBER)]
+    show_grid(columns, rows)
+
+
+def _render_table(found: LocksOfTable) -> None:
+    say((str(found.table), "bold"), f" is {'' if found.locks else 'not '}locked.")
+    for lock in found.locks:
         token = f", token {lock.token}" if lock.token is not None else ""
         say(f"{lock.kind} lock {lock.lock_id}{token}")
         people = [(lock.state, lock.since_ms, lock.holder)]
@@ -273,9 +210,9 @@ def _render_table(name: TableName, locks: Sequence[HeldLock], broken: Sequence[B
         ]
         columns = [Column("state"), Column("since"), Column("who", NAME), Column("for", TEXT)]
         show_grid([*columns, Column("Airflow run", NAME)], rows)
-    if broken:
+    if found.broken:
         say("Broken locks, the last one first:")
-    for record in broken:
+    for record in found.broken:
         say(f"  {record}; it was held by {record.holder}", indent=4)
 
 
@@ -285,18 +222,18 @@ def _render_broken(name: TableName, locks: Sequence[HeldLock]) -> None:
         say(f"The lock on {name} was taken from {lock.holder}.{next_one}")
 
 
-def _render_sweep(rows: Sequence[dict[str, Any]], errors: Sequence[str], *, dry_run: bool) -> None:
-    if not rows and not errors:
+def _render_sweep(report: SweepReport, *, dry_run: bool) -> None:
+    if not report.rows and not report.problems:
         say("There is no Hive lock.")
-    if rows:
+    if report.rows:
         cells: list[list[Part]] = []
-        for row in rows:
+        for row in report.rows:
             whose = [row["table"], str(row["lock_id"]), row["user"], row["host"], row["agent"] or "-"]
             cells.append([*whose, _outcome(row, dry_run=dry_run), row["error"] or row["reason"]])
         kinds = {"table": NAME, "lock": NUMBER, "user": NAME, "host": NAME, "agent": NAME, "outcome": LABEL}
         show_grid([*(Column(*item) for item in kinds.items()), Column("reason", TEXT)], cells)
-    for text in errors:
-        print_error(text)
+    for problem in report.problems:
+        print_error(problem)
 
 
 def _outcome(row: dict[str, Any], *, dry_run: bool) -> str:

@@ -179,8 +179,8 @@ def _render_inspection(report: Mapping[str, Any]) -> None:
             f"Compaction would merge {len(plan['groups']):,} groups, apply {deletes['applied']:,} delete files, remove "
             f"{deletes['removed']:,} and keep {deletes['kept']:,}."
         )
-    for advice in dict.fromkeys(report["advice"]):
-        say(f"Advice: {advice}", indent=2)
+    for advice in report["advice"]:
+        say(f"Advice: {' '.join(filter(None, (advice['reason'], advice.get('remedy'))))}", indent=2)
 
 
 def _render_partitions(partitions: list[dict[str, Any]]) -> None:

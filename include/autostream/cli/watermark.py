@@ -47,7 +47,7 @@ from autostream.watermark.windows import WindowKind, window_at
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-    from autostream.watermark.codec import Change
+    from autostream.watermark.changes import WatermarkChange
     from autostream.watermark.recording.leadership import Leadership
 
 app = typer.Typer(no_args_is_help=True)
@@ -141,13 +141,13 @@ def set_command(
     as_json: JsonOption = False,
 ) -> None:
     """Record how far a writer has got, as it says itself. It never goes back: an earlier time changes nothing."""
-    from autostream.watermark.codec import Report, advance
+    from autostream.watermark.changes import WriterReport, apply_reports
 
     at_ms = _forever_or_instant(at, parse_zone(time_zone), force=force)
-    report = Report(writer, at_ms, forced=force and at_ms < FOREVER_MS)
+    report = WriterReport(writer, at_ms, forced=force and at_ms < FOREVER_MS)
     _change(
         table,
-        lambda p: advance(p, [report], now_ms=times.now_ms(), by=this_account()),
+        lambda p: apply_reports(p, [report], now_ms=times.now_ms(), by=this_account()),
         why_unchanged=partial(_why_it_stays, writer, at_ms),
         as_json=as_json,
     )
@@ -156,10 +156,12 @@ def set_command(
 @app.command()
 def retire(table: TableArgument, writer: WriterOption, reason: ReasonOption, as_json: JsonOption = False) -> None:
     """Have a table wait for a writer no longer. When it reports again it has to catch up before it counts."""
-    from autostream.watermark.codec import retire
+    from autostream.watermark.changes import retire_writer
 
     _change(
-        table, lambda p: retire(p, writer, now_ms=times.now_ms(), by=this_account(), reason=reason), as_json=as_json
+        table,
+        lambda p: retire_writer(p, writer, now_ms=times.now_ms(), by=this_account(), reason=reason),
+        as_json=as_json,
     )
 
 
@@ -175,12 +177,12 @@ def reset(
     as_json: JsonOption = False,
 ) -> None:
     """Set a watermark back, as after a rollback or a reload. Who did it, when and why stays on record in the table."""
-    from autostream.watermark.codec import reset
+    from autostream.watermark.changes import reset_watermark
 
     to_ms = parse_instant(to, parse_zone(time_zone))
     _change(
         table,
-        lambda p: reset(p, to_ms, writer=writer, now_ms=times.now_ms(), by=this_account(), reason=reason),
+        lambda p: reset_watermark(p, to_ms, writer=writer, now_ms=times.now_ms(), by=this_account(), reason=reason),
         as_json=as_json,
     )
 
@@ -265,7 +267,7 @@ def _end(until: str | None, hour: str | None, day: str | None, zone: tzinfo) -> 
 
 def _change(
     table: str,
-    decide: Callable[[Mapping[str, str]], Change],
+    decide: Callable[[Mapping[str, str]], WatermarkChange],
     *,
     why_unchanged: Callable[[TableMark], str] = lambda _: "Nothing had to be changed.",
     as_json: bool,
@@ -316,7 +318,7 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _keep(published: deque[dict[str, Any]], table: Table, change: Change) -> None:
+def _keep(published: deque[dict[str, Any]], table: Table, change: WatermarkChange) -> None:
     from autostream.iceberg.tables import full_name
     from autostream.watermark.history import table_history as history
 

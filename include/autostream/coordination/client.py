@@ -13,7 +13,7 @@ from typing import Any
 from kazoo.exceptions import NoNodeError
 
 from autostream import times
-from autostream.config import ZooKeeperSettings
+from autostream.config.sections.zookeeper import ZooKeeperSettings
 from autostream.coordination.session import ZooKeeperSession
 from autostream.coordination.session_failures import InterruptedSessionError
 from autostream.coordination.session_settings import account, require_sound

@@ -21,7 +21,7 @@ from kazoo.protocol.serialization import SASL, Auth
 from kazoo.protocol.states import KazooState
 
 from autostream import times
-from autostream.config import ZooKeeperSettings
+from autostream.config.sections.zookeeper import ZooKeeperSettings
 from autostream.coordination.session_failures import ABOUT_NODES, IN_DOUBT, REFUSED, explain, unreachable
 from autostream.coordination.session_settings import kazoo_arguments
 from autostream.errors import AutostreamError, ConfigurationError

@@ -22,7 +22,7 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import KazooTimeoutError
 
-from autostream.config import ZooKeeperSettings
+from autostream.config.sections.zookeeper import ZooKeeperSettings
 from autostream.coordination.port_probe import what_else_answers
 from autostream.coordination.session_settings import account
 from autostream.errors import AutostreamError, ConfigurationError, DeniedError, ServiceError

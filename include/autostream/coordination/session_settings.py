@@ -8,7 +8,7 @@ from typing import Any, Final
 from kazoo.hosts import collect_hosts
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE
 
-from autostream.config import ZooKeeperSettings
+from autostream.config.sections.zookeeper import ZooKeeperSettings
 from autostream.errors import ConfigurationError
 
 # kazoo waits up to an hour between two tries to reconnect unless it is told otherwise.

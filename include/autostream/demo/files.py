@@ -38,13 +38,14 @@ from pyiceberg.types import (
 from autostream.errors import UsageError
 from autostream.iceberg.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID
 from autostream.iceberg.manifests import data_file, field_type
+from autostream.properties import Properties
 
 POSITION_DELETE_SCHEMA = Schema(
     NestedField(FILE_PATH_FIELD_ID, "file_path", StringType(), required=True),
     NestedField(POSITION_FIELD_ID, "pos", LongType(), required=True),
 )
 
-_ROW_GROUP_LIMIT = ("write.parquet.row-group-limit", "1048576")
+_ROW_GROUP_LIMIT = "write.parquet.row-group-limit"
 
 # What a date or time is to Iceberg's transforms and manifests.
 _STORED_AS: dict[type, pa.DataType] = {
@@ -192,7 +193,7 @@ class FileWriter:
             output.create() as stream,
             pq.ParquetWriter(stream, rows.schema, metadata_collector=collected, **options) as writer,
         ):
-            writer.write(rows, row_group_size=int(properties.get(*_ROW_GROUP_LIMIT)))
+            writer.write(rows, row_group_size=Properties("", properties).whole(_ROW_GROUP_LIMIT, 1 << 20))
         return data_file(
             spec_id=spec.spec_id,
             content=content,

@@ -20,7 +20,7 @@ from autostream.demo.timeline import Timeline, read_timeline
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import AutostreamError
 from autostream.times import to_ms
-from autostream.watermark.codec import Report, advance
+from autostream.watermark.changes import WriterReport, apply_reports
 from autostream.watermark.partitions import HOUR_KEY
 from autostream.watermark.publish import publish
 
@@ -74,9 +74,9 @@ class EventWriter:
 
     def report(self) -> float:
         """Record how far it has got; return when that was in the table, epoch seconds."""
-        report = Report("demo", to_ms(self.event_time), job_id="demo-hours")
+        report = WriterReport("demo", to_ms(self.event_time), job_id="demo-hours")
         self._writer.table.refresh()
-        publish(self._writer.table, lambda known: advance(known, [report], now_ms=times.now_ms()))
+        publish(self._writer.table, lambda known: apply_reports(known, [report], now_ms=times.now_ms()))
         return times.now_ms() / 1000
 
     def kinds(self) -> dict[str, int]:

@@ -1,16 +1,15 @@
-"""Hive's locks for `autostream lock`: found in the metastores of the configured Hive catalogs."""
+"""Hive's locks, in the metastores of the configured Hive catalogs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from autostream import times
-from autostream.config import is_hive_catalog, load_settings, pyiceberg_catalogs
-from autostream.errors import AutostreamError, ConfigurationError
+from autostream.config import is_hive_catalog, pyiceberg_catalogs
+from autostream.errors import ConfigurationError
 from autostream.names import TableName
-from autostream.spelling import one_of
 
 if TYPE_CHECKING:
     from autostream.catalogs.hive import HiveCatalog
@@ -22,17 +21,23 @@ _logger = logging.getLogger(__name__)
 
 
 def hive_catalog_names() -> list[str]:
-    """Names of the Hive catalogs of PyIceberg's configuration."""
+    """Return the names of the Hive catalogs of PyIceberg's configuration."""
     return [name for name, properties in pyiceberg_catalogs().items() if is_hive_catalog(properties)]
 
 
-def hive_catalogs(names: Sequence[str] | None = None) -> list[HiveCatalog]:
-    """Return the configured catalogs that are Hive's, of these names where given; nothing is connected yet."""
+def open_hive_catalog(name: str) -> HiveCatalog | None:
+    """Return a configured catalog where it is Hive's, else None; nothing is connected yet.
+
+    Raises:
+        ConfigurationError: The catalog cannot be opened.
+    """
     from autostream.catalogs import open_catalog
     from autostream.catalogs.hive import HiveCatalog
 
-    wanted = [name for name in hive_catalog_names() if names is None or name in names]
-    return [opened for name in wanted if isinstance(opened := open_catalog(name), HiveCatalog)]
+    if name not in hive_catalog_names():
+        return None
+    opened = open_catalog(name)
+    return opened if isinstance(opened, HiveCatalog) else None
 
 
 def hive_locks(catalog: HiveCatalog, name: TableName | None = None) -> Iterator[HeldLock]:
@@ -72,7 +77,9 @@ def break_hive_lock(lock: HeldLock, *, by: Holder, reason: str) -> BrokenLock:
     from autostream.catalogs.hive_lock import release_hive_lock
     from autostream.coordination.lock_records import BrokenLock
 
-    (catalog,) = hive_catalogs((lock.key.catalog,))
+    catalog = open_hive_catalog(lock.key.catalog)
+    if catalog is None:
+        raise ConfigurationError(f"Catalog {lock.key.catalog} is no longer configured as a Hive catalog.")
     release_hive_lock(catalog.metastore, int(lock.lock_id))
     record = BrokenLock(
         table=str(lock.key),
@@ -85,35 +92,3 @@ def break_hive_lock(lock: HeldLock, *, by: Holder, reason: str) -> BrokenLock:
     )
     _logger.warning("%s", record)
     return record
-
-
-def sweep(names: Sequence[str] | None, *, dry_run: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    """Let the janitor through the Hive catalogs; a metastore that fails holds up no other.
-
-    Returns:
-        One row a lock, and what went wrong.
-
-    Raises:
-        ConfigurationError: there is no such Hive catalog.
-    """
-    from autostream.locks.janitor import sweep_locks
-
-    settings = load_settings().janitor
-    known = hive_catalog_names()
-    chosen = tuple(names or settings.catalogs or known)
-    if missing := [name for name in chosen if name not in known]:
-        raise ConfigurationError(f"There is no Hive catalog {missing[0]!r}. {one_of(missing[0], known, 'Configured')}")
-    if not chosen:
-        raise ConfigurationError(
-            "No Hive catalog is configured, so there are no Hive locks. Name one in .pyiceberg.yaml (type: hive), or "
-            "by PYICEBERG_CATALOG__NAME__TYPE=hive and PYICEBERG_CATALOG__NAME__URI=thrift://HOST:9083."
-        )
-    rows: list[dict[str, Any]] = []
-    errors: list[str] = []
-    for catalog in hive_catalogs(chosen):
-        try:
-            rows += sweep_locks(catalog, settings, dry_run=dry_run)
-        except AutostreamError as error:
-            errors.append(f"catalog {catalog.name}: {error}")
-            continue
-    return rows, errors

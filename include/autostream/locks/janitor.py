@@ -1,22 +1,15 @@
-"""Stale Hive locks: which ones have outlived their holders, and their release.
-
-A Hive lock whose holder died stays until the metastore's housekeeping finds it, if that runs at all. A lock is stale
-when the metastore has not heard of its holder for a configured time *and* nothing else says that the holder lives: its
-process, where it ran on this machine, or the Flink job that writes the table.
-"""
+"""The janitor: looks through the Hive locks of metastores, and releases the stale ones, each with a record."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import re
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -35,157 +28,36 @@ from thrift.Thrift import TException
 from autostream import times
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import AGENT, HiveLockEntry, release_hive_lock, show_hive_locks
-from autostream.config import JanitorSettings
+from autostream.config import JanitorSettings, load_settings
 from autostream.coordination.lock_holder import Holder, iso_time, process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
-from autostream.flink.jobs import FlinkCluster, JobRun
+from autostream.flink.jobs import FlinkCluster
 from autostream.hadoop.metastore import Metastore
 from autostream.iceberg.flink_commits import flink_job_ids
 from autostream.iceberg.snapshots import snapshots_of
+from autostream.locks.hive_locks import hive_catalog_names, open_hive_catalog
+from autostream.locks.staleness import (
+    NAMELESS,
+    HolderEvidence,
+    HolderLife,
+    LockDecision,
+    evidence_of_job,
+    evidence_of_process,
+    judge_by_evidence,
+    judge_by_heartbeat,
+    weigh,
+)
 from autostream.masking import mask_all
+from autostream.spelling import one_of
 
 logger = logging.getLogger(__name__)
 
-# An attempt of a job that started this much after the lock was taken may still have taken it: the ages come from two
-# clocks that are read one after the other.
-_MARGIN_MS: Final = 60_000
 _JOBS_LOOKED_AT: Final = 5
-_OWN_AGENT: Final = re.compile(rf"^{AGENT}-[0-9a-f-]{{36}} pid=(?P<pid>\d+) started=(?P<started>\d+)$")
 _CLOCK: Final = f"{AGENT}-clock-"
-# PyIceberg says nothing, which Thrift's default makes "Unknown".
-_NAMELESS: Final = ("Unknown", "")
-# Metastore 4.1 elects its leader by locks on a database of its own, with nobody's name on them.
-_OWN_DATABASES: Final = "__"
-_ICEBERG_AGENTS: Final = ("Iceberg-", f"{AGENT}-")
 
 
 Row = dict[str, Any]
 """What became of one lock, as JSON carries it."""
-
-
-class Life(StrEnum):
-    """What is known of a lock's holder besides its heartbeats."""
-
-    ALIVE = "alive"
-    DEAD = "dead"
-    UNKNOWN = "unknown"
-    NOT_ASKED = "not-asked"
-    """It could be told by somebody who does not answer at the moment: it may well be alive."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was found out about a lock's holder, and how."""
-
-    life: Life
-    reason: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What is done about a lock, and why.
-
-    Attributes:
-        lock: the lock.
-        release: whether it is stale.
-        reason: in words.
-        released: whether it was released; False in a dry run, and where somebody else was faster.
-        error: why it could not be.
-    """
-
-    lock: HiveLockEntry
-    release: bool
-    reason: str
-    released: bool = False
-    error: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON carries it."""
-        return {
-            **asdict(self.lock),
-            "stale": self.release,
-            "reason": self.reason,
-            "released": self.released,
-            "error": self.error,
-        }
-
-
-def silent_ms(lock: HiveLockEntry, now_ms: int) -> int:
-    """Return for how long the metastore has not heard of a lock's holder, by its own clock."""
-    heard = max(lock.heartbeat_ms or 0, lock.acquired_ms or 0)
-    return now_ms - heard
-
-
-def judge_by_heartbeat(lock: HiveLockEntry, *, now_ms: int, stale_after_ms: int) -> Decision | None:
-    """Return the decision to keep a lock, where its heartbeats or its kind say so; None if they do not."""
-    if lock.transaction_id:
-        return Decision(lock, False, f"it belongs to Hive's transaction {lock.transaction_id}, which Hive ends itself")
-    if lock.database.startswith(_OWN_DATABASES):
-        return Decision(lock, False, "the metastore itself took it")
-    if lock.table is None or not (lock.agent in _NAMELESS or lock.agent.startswith(_ICEBERG_AGENTS)):
-        return Decision(lock, False, f"no Iceberg writer took it ({lock.agent or 'no agent info'})")
-    if not (lock.heartbeat_ms or lock.acquired_ms):
-        return Decision(lock, False, "the metastore does not say when it last heard of its holder")
-    silent = silent_ms(lock, now_ms)
-    if silent < stale_after_ms:
-        return Decision(
-            lock, False, f"its holder was heard of {silent / 1000:.0f} s ago; stale after {stale_after_ms / 1000:.0f} s"
-        )
-    return None
-
-
-def judge_by_evidence(lock: HiveLockEntry, evidence: Evidence, *, now_ms: int) -> Decision:
-    """Return what is done about a lock whose holder has been silent for too long."""
-    silence = f"nothing heard of its holder for {silent_ms(lock, now_ms) / 1000:.0f} s"
-    return Decision(lock, evidence.life in (Life.DEAD, Life.UNKNOWN), f"{silence}; {evidence.reason}")
-
-
-def evidence_of_process(lock: HiveLockEntry, *, host: str, started_ms: Callable[[int], int | None]) -> Evidence | None:
-    """Return whether autostream's own process lives that took a lock; None where this machine cannot tell.
-
-    Args:
-        lock: the lock.
-        host: this machine's name.
-        started_ms: says when a process of this machine started, epoch milliseconds; None if there is none.
-    """
-    match = _OWN_AGENT.match(lock.agent)
-    if match is None or lock.host != host:
-        return None
-    pid, started = int(match["pid"]), int(match["started"])
-    if started_ms(pid) == started:
-        return Evidence(Life.ALIVE, f"process {pid} on this machine lives")
-    return Evidence(Life.DEAD, f"process {pid} on this machine is gone")
-
-
-def evidence_of_job(lock: HiveLockEntry, job: JobRun | None, job_id: str, *, now_ms: int) -> Evidence:
-    """Return what a Flink job that writes the table says of its lock.
-
-    A job whose committer's attempt is younger than the lock did not take it: an attempt before it did, and is dead.
-    Ages are compared, not times, so that no clock has to agree with another.
-    """
-    if job is None:
-        return Evidence(Life.DEAD, f"Flink job {job_id} is not known any more")
-    if job.ended:
-        return Evidence(Life.DEAD, f"Flink job {job.name} ({job_id}) is {job.state}")
-    lock_age_ms = now_ms - (lock.acquired_ms or lock.heartbeat_ms or now_ms)
-    if job.committer_age_ms is None:
-        return Evidence(Life.DEAD, f"Flink job {job.name} ({job_id}) is {job.state}, and no attempt of it runs")
-    if job.committer_age_ms + _MARGIN_MS < lock_age_ms:
-        return Evidence(
-            Life.DEAD,
-            f"Flink job {job.name} ({job_id}) restarted {job.committer_age_ms / 1000:.0f} s ago, after the lock was "
-            "taken",
-        )
-    return Evidence(Life.ALIVE, f"Flink job {job.name} ({job_id}) has been running since before the lock was taken")
-
-
-def weigh(evidence: Iterable[Evidence]) -> Evidence:
-    """Return the whole of what is known: one sign of life counts, and one that may still be given."""
-    found = list(evidence)
-    for life in (Life.ALIVE, Life.NOT_ASKED, Life.DEAD):
-        if reasons := [item.reason for item in found if item.life is life]:
-            return Evidence(life, "; ".join(dict.fromkeys(reasons)))
-    return Evidence(Life.UNKNOWN, "nothing else tells whether it lives")
 
 
 def jobs_of_table(catalog: HiveCatalog, database: str, table: str) -> list[str]:
@@ -260,7 +132,7 @@ class LockJanitor:
             stale_after_seconds=settings.stale_after_seconds,
         )
 
-    def examine(self) -> list[Decision]:
+    def examine(self) -> list[LockDecision]:
         """Return what is to be done about each lock of the metastore; nothing is released.
 
         Raises:
@@ -272,12 +144,12 @@ class LockJanitor:
         now_ms = metastore_time_ms(self.metastore)
         return [self._judge(lock, now_ms) for lock in locks if not lock.agent.startswith(_CLOCK)]
 
-    def _judge(self, lock: HiveLockEntry, now_ms: int) -> Decision:
+    def _judge(self, lock: HiveLockEntry, now_ms: int) -> LockDecision:
         kept = judge_by_heartbeat(lock, now_ms=now_ms, stale_after_ms=round(self.stale_after_seconds * 1000))
         if kept is not None:
             return kept
-        if lock.agent in _NAMELESS and not self._is_iceberg(lock):
-            return Decision(lock, False, "it has no agent info, and the table is none of Iceberg's")
+        if lock.agent in NAMELESS and not self._is_iceberg(lock):
+            return LockDecision(lock, False, "it has no agent info, and the table is none of Iceberg's")
         own = evidence_of_process(lock, host=socket.gethostname(), started_ms=process_started_ms)
         evidence = own if own is not None else weigh(self._flink(lock, now_ms))
         return judge_by_evidence(lock, evidence, now_ms=now_ms)
@@ -292,16 +164,16 @@ class LockJanitor:
             raise ServiceError(f"The metastore does not describe {lock.database}.{lock.table}: {error}.") from error
         return str(parameters.get("table_type")).upper() == "ICEBERG"
 
-    def _flink(self, lock: HiveLockEntry, now_ms: int) -> list[Evidence]:
+    def _flink(self, lock: HiveLockEntry, now_ms: int) -> list[HolderEvidence]:
         if not self.clusters or lock.table is None:
             return []
         try:
             job_ids = self.job_ids(lock.database, lock.table)[:_JOBS_LOOKED_AT]
         except AutostreamError as error:
-            return [Evidence(Life.NOT_ASKED, f"which Flink jobs write the table cannot be read: {error}")]
+            return [HolderEvidence(HolderLife.NOT_ASKED, f"which Flink jobs write the table cannot be read: {error}")]
         return [self._evidence_of_job(lock, job_id, now_ms) for job_id in job_ids]
 
-    def _evidence_of_job(self, lock: HiveLockEntry, job_id: str, now_ms: int) -> Evidence:
+    def _evidence_of_job(self, lock: HiveLockEntry, job_id: str, now_ms: int) -> HolderEvidence:
         problem = None
         for cluster in self.clusters:
             try:
@@ -312,10 +184,10 @@ class LockJanitor:
             if job is not None:
                 return evidence_of_job(lock, job, job_id, now_ms=now_ms)
         if problem is not None:
-            return Evidence(Life.NOT_ASKED, f"Flink job {job_id} may run where nobody answers: {problem}")
+            return HolderEvidence(HolderLife.NOT_ASKED, f"Flink job {job_id} may run where nobody answers: {problem}")
         return evidence_of_job(lock, None, job_id, now_ms=now_ms)
 
-    def release(self, decision: Decision) -> Decision:
+    def release(self, decision: LockDecision) -> LockDecision:
         """Release a lock if it is stale, after one more look at it; what became of it. Nothing is raised."""
         lock = decision.lock
         if not decision.release:
@@ -325,13 +197,13 @@ class LockJanitor:
             same = next((found for found in again if found.lock_id == lock.lock_id), None)
             if same is None or same.heartbeat_ms != lock.heartbeat_ms:
                 reason = "it is gone by now" if same is None else "its holder has just been heard of"
-                return Decision(lock, False, reason)
+                return LockDecision(lock, False, reason)
             released = release_hive_lock(self.metastore, lock.lock_id)
         except AutostreamError as error:
             logger.error("Stale %s of %s.%s was not released: %s", lock.holder, lock.database, lock.table, error)
-            return Decision(lock, True, decision.reason, error=str(error))
+            return LockDecision(lock, True, decision.reason, error=str(error))
         logger.warning("Released stale %s of %s.%s: %s", lock.holder, lock.database, lock.table, decision.reason)
-        return Decision(lock, True, decision.reason, released=released)
+        return LockDecision(lock, True, decision.reason, released=released)
 
 
 def sweep_locks(catalog: HiveCatalog, settings: JanitorSettings, *, dry_run: bool) -> list[Row]:
@@ -347,7 +219,7 @@ def sweep_locks(catalog: HiveCatalog, settings: JanitorSettings, *, dry_run: boo
     janitor = LockJanitor.of(catalog, settings)
     decisions = janitor.examine()
 
-    def row(decision: Decision) -> Row:
+    def row(decision: LockDecision) -> Row:
         lock = decision.lock
         return {**decision.to_dict(), "table": f"{catalog.name}.{lock.database}.{lock.table or '*'}"}
 
@@ -360,6 +232,55 @@ def sweep_locks(catalog: HiveCatalog, settings: JanitorSettings, *, dry_run: boo
             rows.append(row(janitor.release(decision)))
             append(rows[-1])
     return rows
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What the janitor found in several catalogs.
+
+    Attributes:
+        rows: One a lock, as JSON carries it.
+        problems: Why catalogs could not be looked through.
+    """
+
+    rows: tuple[Row, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every metastore was asked, and every stale lock released."""
+        return not self.problems and not any(row["error"] for row in self.rows)
+
+
+def sweep_catalogs(names: Sequence[str] | None = None, *, dry_run: bool) -> SweepReport:
+    """Let the janitor through Hive catalogs; one that fails does not block the others.
+
+    Args:
+        names: The catalogs; those of `janitor.catalogs` where None, or all that are configured.
+        dry_run: Say what would be released, and release nothing.
+
+    Raises:
+        ConfigurationError: There is no such Hive catalog, or none at all.
+    """
+    settings = load_settings()
+    known = hive_catalog_names()
+    chosen = tuple(names or settings.janitor.catalogs or known)
+    if missing := [name for name in chosen if name not in known]:
+        raise ConfigurationError(f"There is no Hive catalog {missing[0]!r}. {one_of(missing[0], known, 'Configured')}")
+    if not chosen:
+        raise ConfigurationError(
+            "No Hive catalog is configured, so there are no Hive locks. Name one in .pyiceberg.yaml (type: hive), or "
+            "by PYICEBERG_CATALOG__NAME__TYPE=hive and PYICEBERG_CATALOG__NAME__URI=thrift://HOST:9083."
+        )
+    rows: list[Row] = []
+    problems: list[str] = []
+    for name in chosen:
+        try:
+            if (catalog := open_hive_catalog(name)) is not None:
+                rows += sweep_locks(catalog, settings.janitor, dry_run=dry_run)
+        except AutostreamError as error:
+            problems.append(f"catalog {name}: {error}")
+    return SweepReport(tuple(rows), tuple(problems))
 
 
 def metastore_time_ms(metastore: Metastore) -> int:

@@ -14,7 +14,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from autostream.config import DatabaseSettings, load_settings
+from autostream.config.loading import load_settings
+from autostream.config.sections.database import DatabaseSettings
 from autostream.errors import ConfigurationError, ServiceError
 from autostream.masking import learn, mask, secrets_in
 from autostream.store.schema import REVISIONS, is_newer, migrate, revision_of, why_unusable

@@ -127,3 +127,16 @@ def slowest(writers: Iterable[WriterMark]) -> WriterMark | None:
     return min(
         active, key=lambda w: (w.watermark_ms is not None, w.watermark_ms or 0, w.recorded_at_ms or 0), default=None
     )
+
+
+def minimum(writers: Iterable[WriterMark]) -> int | None:
+    """Return the lowest watermark of the active writers; None where there is none, or one is not known."""
+    values = [writer.watermark_ms for writer in writers if writer.active]
+    known = [value for value in values if value is not None]
+    return min(known) if known and len(known) == len(values) else None
+
+
+def at_least(one: int | None, other: int | None) -> int | None:
+    """Return the later of two watermarks, of which None is not known."""
+    known = [value for value in (one, other) if value is not None]
+    return max(known, default=None)

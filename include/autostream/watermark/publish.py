@@ -21,11 +21,13 @@ from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.catalogs.swap import root_cause
 from autostream.errors import AutostreamError, ConflictError, DeniedError, OutcomeUnknownError, UsageError
 from autostream.iceberg.tables import full_name, properties_of
-from autostream.watermark.codec import PREFIX, Change, describe
+from autostream.watermark.changes import WatermarkChange
+from autostream.watermark.codec import PREFIX
+from autostream.watermark.events import describe_event
 
 _logger = logging.getLogger(__name__)
 
-Decision = Callable[[Mapping[str, str]], Change]
+Decision = Callable[[Mapping[str, str]], WatermarkChange]
 """Says what has to change, given the properties that the table has: ``advance`` and its like, with their arguments."""
 
 _REFUSALS = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError)
@@ -36,7 +38,7 @@ def publish(
     decide: Decision,
     *,
     before_commit: Callable[[], None] = lambda: None,
-) -> Change:
+) -> WatermarkChange:
     """Change a table's watermarks, and return what was changed: nothing where the table says it all already.
 
     The decision is made anew upon each state of the table, so what others record meanwhile is never set back.
@@ -56,7 +58,7 @@ def publish(
     """
     name = full_name(table)
     policy = RetryPolicy.from_properties(properties_of(table))
-    done: Change | None = None
+    done: WatermarkChange | None = None
     for attempt in policy.attempts(at_least=1 if compares_properties(table) else 2):  # there is a second look
         if attempt > 1:
             _reload(table, name)
@@ -67,8 +69,10 @@ def publish(
         if not _commit(table, name, change):
             continue
         for event in change.events:
-            _logger.info("%s: %s", name, describe(event))
-        done = change if done is None else Change({**done.changed, **change.changed}, done.events + change.events)
+            _logger.info("%s: %s", name, describe_event(event))
+        done = (
+            change if done is None else WatermarkChange({**done.changed, **change.changed}, done.events + change.events)
+        )
         if compares_properties(table):
             return done
     if done is not None:
@@ -79,7 +83,7 @@ def publish(
     )
 
 
-def _commit(table: Table, name: str, change: Change) -> bool:
+def _commit(table: Table, name: str, change: WatermarkChange) -> bool:
     """Make one attempt; False where another commit was faster."""
     try:
         commit_properties(table, change.changed, guarded_prefix=PREFIX)

@@ -9,9 +9,9 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from autostream.watermark.reading.mark_reader import MarkReader
 from autostream_airflow.hooks.fields import as_text, extras_of, require_type, ticket_cache
-from autostream_airflow.hooks.metastore import MetastoreHook
+from autostream_airflow.hooks.metastore import FILES_AND_LOCKS, MetastoreHook
 from autostream_airflow.hooks.metastore import kerberos_properties as metastore_kerberos
-from autostream_airflow.hooks.references import FILES_AND_LOCKS, METASTORE, referenced
+from autostream_airflow.hooks.references import referenced
 from autostream_airflow.hooks.webhdfs import kerberos_properties as webhdfs_kerberos
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class CatalogHook(BaseHook):
         if connection.conn_type == MetastoreHook.conn_type:
             properties = MetastoreHook(self.catalog).properties()
         else:
-            properties = referenced(connection, _own(connection), (METASTORE, *FILES_AND_LOCKS))
+            hooks = {MetastoreHook.conn_name_attr: MetastoreHook, **FILES_AND_LOCKS}
+            properties = referenced(connection, _own(connection), hooks)
         return with_defaults(properties, connection, cache=ticket_cache())
 
     def get_conn(self) -> Catalog:

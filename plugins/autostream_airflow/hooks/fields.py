@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from airflow.sdk.configuration import conf
 
 from autostream.errors import AutostreamError, ConfigurationError
 from autostream.masking import mask
+from autostream.properties import Properties
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -28,16 +28,9 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def as_flag(value: Any, *, where: str) -> bool:
-    """Return a yes or no, which people and other programs write as `true`, `"True"` or `"false"`.
-
-    Raises:
-        ConfigurationError: It is neither; `where` names it.
-    """
-    text = as_text(value).strip().lower()
-    if text not in ("true", "false"):
-        raise ConfigurationError(f"{where} cannot be {value!r}. Write true or false.")
-    return text == "true"
+def said_by(connection: Connection, extras: Mapping[str, Any]) -> Properties:
+    """Return extras of a connection, to be read as typed values."""
+    return Properties(f"Connection {connection.conn_id!r}", extras, kind="extra")
 
 
 def require_type(connection: Connection, *types: str) -> None:
@@ -54,20 +47,12 @@ def require_type(connection: Connection, *types: str) -> None:
 
 
 def require_known(connection: Connection, extras: Iterable[str], known: Iterable[str]) -> None:
-    """Refuses extras that mean nothing, which are slips of the pen most often.
+    """Refuse extras that mean nothing, which are slips of the pen most often.
 
     Raises:
-        ConfigurationError: There is one; the message names what may have been meant.
+        ConfigurationError: There is one; the message says what there is, and what may have been meant.
     """
-    there_are = sorted(known)
-    for name in extras:
-        if name not in there_are:
-            near = difflib.get_close_matches(name, there_are, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(there_are)}."
-            raise ConfigurationError(
-                f"Connection {connection.conn_id!r} has the extra {name!r}, which means nothing for type "
-                f"{connection.conn_type!r}. {hint}"
-            )
+    said_by(connection, dict.fromkeys(extras)).refuse_unknown(sorted(known))
 
 
 def renamed(extras: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:

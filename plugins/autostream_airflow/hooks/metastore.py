@@ -17,7 +17,9 @@ from autostream_airflow.hooks.fields import (
     ticket_cache,
     tried,
 )
-from autostream_airflow.hooks.references import FILES_AND_LOCKS, referenced
+from autostream_airflow.hooks.references import referenced
+from autostream_airflow.hooks.webhdfs import WebHdfsHook
+from autostream_airflow.hooks.zookeeper import ZooKeeperHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -38,6 +40,9 @@ EXTRAS = {
 _MECHANISM = ("auth_mechanism", "authMechanism")  # the Hive provider's name, and the one that it had before
 _MECHANISMS = {"NOSASL": "false", "GSSAPI": "true"}
 _SHOWN = 5
+
+FILES_AND_LOCKS = {hook.conn_name_attr: hook for hook in (WebHdfsHook, ZooKeeperHook)}
+"""Extras that name other connections -> the hooks of those."""
 
 
 class MetastoreHook(BaseHook):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -12,17 +13,26 @@ from autostream_airflow.hooks.fields import as_text, extras_of
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-FILES_AND_LOCKS = ("webhdfs_conn_id", "zookeeper_conn_id")
-METASTORE = "metastore_conn_id"
+
+class PropertiesHook(Protocol):
+    """A hook whose connection is some of a catalog's properties."""
+
+    def __init__(self, conn_id: str, /) -> None:
+        """Name the connection."""
+
+    def properties(self) -> dict[str, str]:
+        """Return them."""
 
 
-def referenced(connection: Connection, own: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
+def referenced(
+    connection: Connection, own: dict[str, str], hooks: Mapping[str, type[PropertiesHook]]
+) -> dict[str, str]:
     """Return a connection's properties on top of those of the connections that its extras name.
 
     Args:
         connection: The connection.
         own: Its own properties.
-        names: Extras that name connections; they are no properties themselves.
+        hooks: Extras that name connections, each with the hook of those; they are no properties themselves.
 
     Raises:
         ConfigurationError: A named connection is missing or wrong, or two contradict each other.
@@ -30,12 +40,12 @@ def referenced(connection: Connection, own: dict[str, str], names: tuple[str, ..
     extras = extras_of(connection)
     found: dict[str, str] = {}
     origin: dict[str, str] = {}
-    for name in names:
+    for name, hook in hooks.items():
         if name not in extras:
             continue
         named = as_text(extras[name]).strip()
         try:
-            properties = _properties(name, named)
+            properties = hook(named).properties()
         except AirflowNotFoundException as error:
             raise ConfigurationError(
                 f"The extra {name!r} of connection {connection.conn_id!r} is {named!r}, but there is no connection of "
@@ -48,15 +58,4 @@ def referenced(connection: Connection, own: dict[str, str], names: tuple[str, ..
                     f"{connection.conn_id!r} names both. Write {key} into its extras, or make them agree."
                 )
             origin.setdefault(key, named)
-    return {**found, **{key: value for key, value in own.items() if key not in names}}
-
-
-def _properties(name: str, conn_id: str) -> dict[str, str]:
-    # A metastore's connection names others in turn, so each knows of this module.
-    from autostream_airflow.hooks.metastore import MetastoreHook
-    from autostream_airflow.hooks.webhdfs import WebHdfsHook
-    from autostream_airflow.hooks.zookeeper import ZooKeeperHook
-
-    hooks: dict[str, Any] = {hook.conn_name_attr: hook for hook in (MetastoreHook, WebHdfsHook, ZooKeeperHook)}
-    properties: dict[str, str] = hooks[name](conn_id).properties()
-    return properties
+    return {**found, **{key: value for key, value in own.items() if key not in hooks}}

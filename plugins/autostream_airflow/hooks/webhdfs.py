@@ -8,7 +8,6 @@ from airflow.sdk import BaseHook
 
 from autostream.errors import ConfigurationError
 from autostream_airflow.hooks.fields import (
-    as_flag,
     as_text,
     extras_of,
     has_port,
@@ -16,6 +15,7 @@ from autostream_airflow.hooks.fields import (
     renamed,
     require_known,
     require_type,
+    said_by,
     ticket_cache,
     tried,
 )
@@ -128,8 +128,8 @@ def kerberos_properties(cache: str | None) -> dict[str, str]:
 
 
 def _urls(connection: Connection, extras: dict[str, Any]) -> list[str]:
-    where = f"The extra 'use_ssl' of connection {connection.conn_id!r}"
-    protocol, port = ("https", 9871) if as_flag(extras.get("use_ssl", False), where=where) else ("http", 9870)
+    tls = said_by(connection, extras).boolean("use_ssl", False)
+    protocol, port = ("https", 9871) if tls else ("http", 9870)
     path = f"/{connection.schema.strip('/')}" if connection.schema else ""
     return [
         host

@@ -9,14 +9,14 @@ from pyiceberg.types import LongType, NestedField
 
 from autostream.console import tables as module
 from autostream.times import FOREVER_MS
-from autostream.watermark.codec import Report, advance, reset, retire
+from autostream.watermark.changes import WriterReport, apply_reports, reset_watermark, retire_writer
 from tests.console.support import MINUTE, T0, Browser, text
 
 API = "/api/tables/lake.db.t/watermark"
 
 
 def test_the_page_of_a_table(filled: Browser, change: Callable[..., None]) -> None:
-    change(retire, "fast", by="ann", reason="replaced")
+    change(retire_writer, "fast", by="ann", reason="replaced")
 
     said = text(filled.get("/tables/lake.db.t").text)
 
@@ -44,7 +44,7 @@ def test_the_page_of_a_table_of_which_nothing_is_known(client: Browser) -> None:
 
 
 def test_the_page_of_a_table_whose_writers_have_ended(client: Browser, change: Callable[..., None]) -> None:
-    change(advance, [Report("load", FOREVER_MS)])
+    change(apply_reports, [WriterReport("load", FOREVER_MS)])
 
     assert "the end of all data all its writers have ended" in text(client.get("/tables/lake.db.t").text)
 
@@ -59,14 +59,14 @@ def test_the_page_answers_a_question(filled: Browser, change: Callable[..., None
     assert 'value="5min"' in short
     assert text(filled.get("/tables/lake.db.t?until=&lateness=").text).count("need 15") == 0
 
-    change(reset, T0 - MINUTE, by="ann", reason="bad rows")
-    change(advance, [Report("slow", T0), Report("fast", T0)], at=T0 + 25 * MINUTE)
+    change(reset_watermark, T0 - MINUTE, by="ann", reason="bad rows")
+    change(apply_reports, [WriterReport("slow", T0), WriterReport("fast", T0)], at=T0 + 25 * MINUTE)
     again = text(filled.get("/tables/lake.db.t?until=2026-09-21T15:00").text)
     assert "since 2026-09-21 15:25 UTC; it had been since 2026-09-21 15:11" in again
 
 
 def test_names_and_notes_are_escaped(client: Browser, change: Callable[..., None]) -> None:
-    change(advance, [Report("<script>x()</script>", T0, note="<b>n</b>")], by="<i>ann</i>")
+    change(apply_reports, [WriterReport("<script>x()</script>", T0, note="<b>n</b>")], by="<i>ann</i>")
 
     for page in ("/tables/lake.db.t", "/", "/?q=<script>q()</script>", "/tables/<script>y"):
         html = client.get(page).text

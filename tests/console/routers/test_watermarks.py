@@ -8,7 +8,7 @@ from pyiceberg.utils.config import Config
 from autostream.access.roles import Role
 from autostream.catalogs import open_catalog
 from autostream.console import tables as module
-from autostream.watermark.codec import Report, advance
+from autostream.watermark.changes import WriterReport, apply_reports
 from tests.console.support import MINUTE, T0, Browser, known_app, text
 
 API = "/api/tables/lake.db.t/watermark"
@@ -41,7 +41,7 @@ def test_what_is_not_known_is_null(client: Browser) -> None:
 
 def test_each_answer_is_of_now(filled: Browser, change: Callable[..., None]) -> None:
     assert filled.get(API).json()["watermark_ms"] == T0
-    change(advance, [Report("slow", T0 + 5 * MINUTE)])
+    change(apply_reports, [WriterReport("slow", T0 + 5 * MINUTE)])
 
     assert filled.get(API).json()["watermark_ms"] == T0 + 5 * MINUTE
 

@@ -78,8 +78,8 @@ def test_under_kerberos_the_renewed_ticket_counts_unless_the_connection_says_oth
             "'hdfs' has password: WebHDFS is asked by account name or by Kerberos",
         ),
         (connection(host="nn", extra={"cert": "/c", "headers": {"a": "b"}}), "has cert, headers"),
-        (connection(host="nn", extra={"proxyuser": "team"}), "Did you mean 'proxy_user'"),
-        (connection(host="nn", extra={"use_ssl": "yes"}), "'use_ssl' of connection 'hdfs' cannot be 'yes'"),
+        (connection(host="nn", extra={"proxyuser": "team"}), "Did you mean proxy_user"),
+        (connection(host="nn", extra={"use_ssl": "yes"}), "'hdfs': extra use_ssl is 'yes'. It must be true or false"),
     ],
 )
 def test_what_is_refused(made: Connection, message: str) -> None:

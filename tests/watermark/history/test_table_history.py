@@ -18,7 +18,8 @@ from autostream.errors import UsageError
 from autostream.iceberg.snapshots import SnapshotFacts
 from autostream.store.database import Database, open_database
 from autostream.times import FOREVER_MS, iso
-from autostream.watermark.codec import RESET, Change, Report, advance, reset, retire
+from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports, reset_watermark, retire_writer
+from autostream.watermark.codec import RESET
 from autostream.watermark.history import table_history as module
 from autostream.watermark.history.facts import TableId, facts_of_commits
 from autostream.watermark.history.log import DAY_MS, STEP_MS, LogEntry, WatermarkLog
@@ -44,7 +45,7 @@ class Lake:
     def table(self) -> Table:
         return open_table(NAME, catalog=self.catalog)
 
-    def publish(self, change: object, *, recorded: bool = True) -> Change:
+    def publish(self, change: object, *, recorded: bool = True) -> WatermarkChange:
         table = self.table
         done = publish(table, change)  # type: ignore[arg-type]
         if recorded:
@@ -52,12 +53,13 @@ class Lake:
         return done
 
     def advance(self, watermark: int, at: int, *, writer: str = "w", recorded: bool = True, **more: object) -> None:
-        report = Report(writer, watermark, **more)  # type: ignore[arg-type]
-        self.publish(lambda properties: advance(properties, [report], now_ms=at), recorded=recorded)
+        report = WriterReport(writer, watermark, **more)  # type: ignore[arg-type]
+        self.publish(lambda properties: apply_reports(properties, [report], now_ms=at), recorded=recorded)
 
     def reset(self, to: int, at: int, *, recorded: bool = True) -> None:
         self.publish(
-            lambda properties: reset(properties, to, now_ms=at, by="ann", reason="bad rows"), recorded=recorded
+            lambda properties: reset_watermark(properties, to, now_ms=at, by="ann", reason="bad rows"),
+            recorded=recorded,
         )
 
     def append(self, summary: Mapping[str, str] | None = None) -> None:
@@ -129,7 +131,7 @@ def test_a_database_that_is_down_fails_no_publication(
     table: Lake, broken: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     opened = table.table
-    done = publish(opened, lambda properties: advance(properties, [Report("w", T0)], now_ms=T0))
+    done = publish(opened, lambda properties: apply_reports(properties, [WriterReport("w", T0)], now_ms=T0))
 
     assert not record(opened, done.events, database=broken)
     assert "The history of lake.db.t has a gap until its metadata is read" in caplog.text
@@ -226,7 +228,7 @@ def test_compressed_metadata_is_read(table: Lake) -> None:
 def test_what_the_recorder_has_recorded_is_not_doubled(table: Lake) -> None:
     table.advance(T0 + 5, T0 + 10)
     table.advance(T0 + 5, T0 + 11, writer="slow")
-    table.publish(lambda p: retire(p, "w", now_ms=T0 + 15, by="ann", reason="gone"))
+    table.publish(lambda p: retire_writer(p, "w", now_ms=T0 + 15, by="ann", reason="gone"))
     table.advance(T0 + 9, T0 + 18, writer="slow")
     table.advance(T0 + 9, T0 + 19, writer="other")
     table.reset(T0 + 8, T0 + 20)
@@ -250,7 +252,7 @@ def test_what_the_recorder_has_recorded_is_not_doubled(table: Lake) -> None:
 
 def test_a_retired_writer_is_rebuilt(table: Lake) -> None:
     table.advance(T0 + 5, T0 + 10, recorded=False)
-    table.publish(lambda p: retire(p, "w", now_ms=T0 + 15, by="ann", reason="gone"), recorded=False)
+    table.publish(lambda p: retire_writer(p, "w", now_ms=T0 + 15, by="ann", reason="gone"), recorded=False)
 
     (retired,) = [entry for entry in table.entries().entries if entry.kind == "retire"]
 
@@ -628,8 +630,8 @@ def test_a_missing_database_is_warned_of(reached: Lake, monkeypatch: pytest.Monk
 def test_a_new_run_of_a_writer_that_had_ended_is_on_record(table: Lake) -> None:
     table.advance(T0 + 5, T0 + 10, job_id="j")
     table.advance(FOREVER_MS, T0 + 20, job_id="j")
-    run = Report("w", None, "k", started_ms=T0 + 25)
-    table.publish(lambda properties: advance(properties, [run], now_ms=T0 + 30))
+    run = WriterReport("w", None, "k", started_ms=T0 + 25)
+    table.publish(lambda properties: apply_reports(properties, [run], now_ms=T0 + 30))
 
     assert brief(table.entries())[-2:] == [("reset", "w", 5), ("reset", None, 5)]
     assert table.completed_at(T0 + 5).reached_at_ms == T0 + 10

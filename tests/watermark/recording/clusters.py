@@ -16,7 +16,9 @@ from pyiceberg.table.update import AddSnapshotUpdate, RemoveSnapshotsUpdate, Set
 from autostream.config import WatermarkSettings
 from autostream.errors import ServiceError
 from autostream.times import Clock
-from autostream.watermark.codec import Change, Kind, read_properties
+from autostream.watermark.changes import WatermarkChange
+from autostream.watermark.codec import read_properties
+from autostream.watermark.events import EventKind
 from autostream.watermark.marks import TableMark
 from autostream.watermark.recording import recorder as recorder_module
 from autostream.watermark.recording.leadership import Leadership
@@ -163,7 +165,7 @@ class World(Clock):
         self.clusters = clusters
         self.now = 0.0
         self.skew_ms = 0
-        self.publications: list[tuple[float, Change]] = []
+        self.publications: list[tuple[float, WatermarkChange]] = []
         self.recorders: list[Recorder] = []
         self.checkpoint_seconds = 10.0
         self.catalog_is_down = False
@@ -174,12 +176,12 @@ class World(Clock):
         self,
         *rules: Mapping[str, str],
         leadership: Leadership | None = None,
-        on_publication: Callable[[Table, Change], None] | None = None,
+        on_publication: Callable[[Table, WatermarkChange], None] | None = None,
         **settings: Any,
     ) -> Recorder:
         """Start a recorder of all clusters."""
 
-        def published(_: Table, change: Change) -> None:
+        def published(_: Table, change: WatermarkChange) -> None:
             self.publications.append((self.now, change))
 
         urls = [f"http://flink-{number}" for number in range(len(self.clusters))]
@@ -253,7 +255,7 @@ class World(Clock):
     def advances(self, writer: str | None = None) -> list[int]:
         """Watermarks of a writer, or of the table, in the order in which they were published."""
         events = [event for _, change in self.publications for event in change.events]
-        return [e.watermark_ms for e in events if e.writer == writer and e.kind is Kind.ADVANCE and e.watermark_ms]
+        return [e.watermark_ms for e in events if e.writer == writer and e.kind is EventKind.ADVANCE and e.watermark_ms]
 
 
 def _add_snapshot(table: Table, summary: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream.errors import LockLostError
 from autostream.times import FOREVER_MS, clock_replaced
-from autostream.watermark.codec import Kind
+from autostream.watermark.events import EventKind
 from autostream.watermark.marks import Status
 from tests.support.catalogs import IDS
 from tests.watermark.recording.clusters import END_OF_INPUT, REFRESH, T0, Cluster, Job, World
@@ -410,7 +410,7 @@ def test_a_new_run_takes_back_that_its_writer_had_ended(world_of: NewWorld, same
     assert world.mark().watermark_ms == before_ms
     (writer,) = world.mark().writers
     assert (writer.job_id, writer.status, writer.watermark_ms) == (again.id, Status.ACTIVE, before_ms)
-    resets = [e for _, change in world.publications for e in change.events if e.kind is Kind.RESET]
+    resets = [e for _, change in world.publications for e in change.events if e.kind is EventKind.RESET]
     assert [(event.writer, event.watermark_ms) for event in resets] == [("ingest-a", before_ms), (None, before_ms)]
     assert "is a new run of writer ingest-a, which had ended" in resets[0].note
 
@@ -698,7 +698,7 @@ def test_an_idle_writer_is_retired_and_comes_back(world_of: NewWorld) -> None:
         ("ingest-a-2", Status.RETIRED),
     ]
     assert (mark.watermark_ms or 0) >= world.wall_ms - 150_000
-    retired = [event for _, change in world.publications for event in change.events if event.kind is Kind.RETIRE]
+    retired = [event for _, change in world.publications for event in change.events if event.kind is EventKind.RETIRE]
     assert [event.writer for event in retired] == ["ingest-a-2"]
     world.clusters[0].jobs.append(ingest(number=3, name="ingest-a-2", lag=1, restored=(slow.history[-1][0], T0)))
     world.go(300)
@@ -717,7 +717,7 @@ def test_a_recorder_that_was_away_retires_nobody_for_it(world_of: NewWorld) -> N
     world.record(rule, retire_after_seconds=300)
     world.go(400)
     kinds = {event.kind for _, change in world.publications for event in change.events}
-    assert kinds == {Kind.JOIN, Kind.ADVANCE}
+    assert kinds == {EventKind.JOIN, EventKind.ADVANCE}
     assert {writer.status for writer in world.mark().writers} == {Status.ACTIVE}
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any, Final
 
+from autostream.findings import Finding, Severity, worst_first
 from autostream.iceberg.files import Content, LiveFile, PartitionKey
 from autostream.iceberg.flink_commits import flink_job_ids
 from autostream.iceberg.snapshots import snapshots_of
@@ -23,7 +25,8 @@ def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
     ``partitions`` has a row for each spec and partition with data or delete files; ``files`` one for each data file
     with the names of the deletes that can apply to it; ``deletes`` one for each delete file with the number of data
     files that it can apply to. Of a table that contradicts itself there is no ``compaction``; its ``contradictions``
-    have each live entry, the counts each path once.
+    have each live entry, the counts each path once. ``advice`` has a finding for each thing that the owner might
+    want to change, or to know.
     """
     state = plan.state
     views = view_files(state)
@@ -45,32 +48,34 @@ def inspect_table(plan: CompactionPlan, table: str) -> dict[str, Any]:
         "manifests": len(state.manifests),
         "contradictions": [_contradiction(found) for found in state.contradictions],
         "compaction": None if state.contradictions else plan.to_dict(),
-        "advice": _advice(state),
+        "advice": [found.to_dict() for found in find_advice(state, table)],
         "partitions": _partitions(plan, views),
         "files": [_file(view, plan) for view in views],
         "deletes": [_delete(d, reach[d.path], plan, leaving) for d in state.deletes.values()],
     }
 
 
-def _advice(state: TableState) -> list[str]:
-    """Return what the owner of the table might want to change, or to know."""
-    return [*_uncounted(state), *_stalled_writers(state), *_empty_commits(state)]
+def find_advice(state: TableState, table: str) -> list[Finding]:
+    """Return what the owner of a table might want to change, or to know."""
+    return worst_first([*_uncounted(state, table), *_stalled_writers(state, table), *_empty_commits(state, table)])
 
 
-def _uncounted(state: TableState) -> list[str]:
+def _uncounted(state: TableState, table: str) -> Iterator[Finding]:
     files = sum(file.record_count <= 0 < file.size_bytes for file in state.data.values())
-    if not files:
-        return []
-    return [
-        f"{files:,} data files have a record count of 0 or less in their manifests: they are empty, or their writer "
-        "did not count and the numbers of records shown here are too low. `autostream table scan --count` counts the "
-        "rows; compaction writes true counts."
-    ]
+    if files:
+        yield Finding(
+            subject=f"table {table}",
+            severity=Severity.WARNING,
+            reason=f"{files:,} data files have a record count of 0 or less in their manifests: they are empty, or "
+            "their writer did not count and the numbers of records shown here are too low.",
+            remedy="`autostream table scan --count` counts the rows; compaction writes true counts.",
+            id="records-uncounted",
+            figures={"data_files": files},
+        )
 
 
-def _stalled_writers(state: TableState) -> list[str]:
+def _stalled_writers(state: TableState, table: str) -> Iterator[Finding]:
     """Say why watermarks of writers do not advance, as the recorder has left it in the table's properties."""
-    found = []
     for key, value in sorted(state.metadata.properties.items()):
         if key.startswith(_WRITER_STATE):
             try:
@@ -79,19 +84,26 @@ def _stalled_writers(state: TableState) -> list[str]:
                 continue
             if isinstance(writer, dict) and writer.get("note") and writer.get("status") != "retired":
                 name = key.removeprefix(_WRITER_STATE)
-                found.append(f"Watermark of writer {name}: {writer['note']}.")
-    return found
+                yield Finding(
+                    subject=f"table {table}",
+                    severity=Severity.WARNING,
+                    reason=f"Watermark of writer {name}: {writer['note']}.",
+                    id="watermark-stalled",
+                )
 
 
-def _empty_commits(state: TableState) -> list[str]:
+def _empty_commits(state: TableState, table: str) -> Iterator[Finding]:
     metadata = state.metadata
     often = metadata.properties.get(_EMPTY_COMMITS, "10")
-    if often == "1" or not flink_job_ids(snapshots_of(metadata)):
-        return []
-    return [
-        f"While no rows come, Flink commits only every {often}th checkpoint, and the watermark advances as rarely. To "
-        f"have it advance with each, set {_EMPTY_COMMITS}=1 and restart the job."
-    ]
+    if often != "1" and flink_job_ids(snapshots_of(metadata)):
+        yield Finding(
+            subject=f"table {table}",
+            severity=Severity.INFO,
+            reason=f"While no rows come, Flink commits only every {often}th checkpoint, and the watermark advances as "
+            "rarely.",
+            remedy=f"To have it advance with each, set {_EMPTY_COMMITS}=1 and restart the job.",
+            id="empty-commits-rare",
+        )
 
 
 def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[str, Any]]:

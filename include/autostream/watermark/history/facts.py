@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autostream.iceberg.snapshots import SnapshotFacts
-from autostream.watermark.codec import RESET as RESET_PROPERTY
-from autostream.watermark.codec import Kind, read_properties, time_or_none
+from autostream.watermark.codec import last_reset, read_properties, time_or_none
+from autostream.watermark.events import EventKind
 from autostream.watermark.history.log import ADVANCE, JOIN, RESET, RETIRE, Known, LogEntry
 from autostream.watermark.marks import Status, TableMark, WriterMark
 from autostream.watermark.reading.derived_marks import complete, lowest, property_mark, what_is_said
@@ -39,7 +38,7 @@ class State:
 
 def generation(properties: Mapping[str, str]) -> int:
     """Return when a table was last set back, epoch ms; 0 where it never was."""
-    return time_or_none(_last_reset(properties).get("at-ms")) or 0
+    return time_or_none(last_reset(properties).get("at-ms")) or 0
 
 
 def facts_of_state(
@@ -53,7 +52,7 @@ def facts_of_state(
         return
     since = generation(state.properties)
     if since:
-        yield _reset(table, _last_reset(state.properties), since)
+        yield _reset(table, last_reset(state.properties), since)
     yield from _facts_of_mark(table, mark, state.updated_ms, since)
 
 
@@ -126,18 +125,18 @@ def _facts_of_mark(table: TableId, mark: TableMark, updated_ms: int, since: int)
     for writer in mark.writers:
         at_ms = updated_ms if writer.recorded_at_ms is None else writer.recorded_at_ms
         if writer.watermark_ms is not None:
-            yield _fact(table, Kind.ADVANCE, writer.name, writer.watermark_ms, at_ms, since, writer.job_id)
+            yield _fact(table, EventKind.ADVANCE, writer.name, writer.watermark_ms, at_ms, since, writer.job_id)
         if writer.status is Status.RETIRED:
             yield _fact(
-                table, Kind.RETIRE, writer.name, writer.watermark_ms, updated_ms, since, writer.job_id, writer.note
+                table, EventKind.RETIRE, writer.name, writer.watermark_ms, updated_ms, since, writer.job_id, writer.note
             )
     if mark.watermark_ms is not None:
-        yield _fact(table, Kind.ADVANCE, None, mark.watermark_ms, updated_ms, since)
+        yield _fact(table, EventKind.ADVANCE, None, mark.watermark_ms, updated_ms, since)
 
 
 def _fact(
     table: TableId,
-    kind: Kind,
+    kind: EventKind,
     writer: str | None,
     watermark_ms: int | None,
     at_ms: int,
@@ -155,7 +154,7 @@ def _from_commit(table: TableId, writer: str | None, watermark_ms: int, commit: 
         table.name,
         table.uuid,
         writer,
-        Kind.ADVANCE.value,
+        EventKind.ADVANCE.value,
         watermark_ms,
         commit.timestamp_ms,
         snapshot_id=commit.snapshot_id,
@@ -169,18 +168,10 @@ def _reset(table: TableId, record: Mapping[str, object], at_ms: int) -> LogEntry
         table.name,
         table.uuid,
         None,
-        Kind.RESET.value,
+        EventKind.RESET.value,
         min(ends) if known and len(ends) == 2 else None,
         at_ms,
         generation_ms=at_ms,
         by=str(record.get("by", "")),
         note=str(record.get("reason", "")),
     )
-
-
-def _last_reset(properties: Mapping[str, str]) -> Mapping[str, object]:
-    try:
-        record = json.loads(properties.get(RESET_PROPERTY, "{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}

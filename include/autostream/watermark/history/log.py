@@ -11,12 +11,13 @@ from sqlalchemy.orm import aliased
 
 from autostream.store.chores import take_chore
 from autostream.store.upsert import insert_missing, insert_or_update
+from autostream.watermark.events import EventKind
 from autostream.watermark.history.rows import MetadataReadRow, WatermarkRow
 
-ADVANCE: Final = "advance"
-JOIN: Final = "join"
-RESET: Final = "reset"
-RETIRE: Final = "retire"
+ADVANCE: Final = EventKind.ADVANCE.value
+JOIN: Final = EventKind.JOIN.value
+RESET: Final = EventKind.RESET.value
+RETIRE: Final = EventKind.RETIRE.value
 
 DAY_MS: Final = 86_400_000
 WHOLE_MS: Final = 2 * DAY_MS

@@ -27,7 +27,8 @@ from autostream.iceberg.snapshots import SnapshotFacts, lineage, snapshots_of
 from autostream.iceberg.tables import full_name
 from autostream.store.database import Database, open_database
 from autostream.times import describe_instant, iso, why_too_far_ahead
-from autostream.watermark.codec import Event, read_properties
+from autostream.watermark.codec import read_properties
+from autostream.watermark.events import WatermarkEvent
 from autostream.watermark.history.facts import NewFacts, State, TableId, facts_of_commits, facts_of_state, generation
 from autostream.watermark.history.log import DAY_MS, Known, LogEntry, WatermarkLog, thinned
 from autostream.watermark.reading.derived_marks import property_mark
@@ -152,7 +153,7 @@ class Completion:
         }
 
 
-def record(table: Table, events: Iterable[Event], *, database: Database | None = None) -> bool:
+def record(table: Table, events: Iterable[WatermarkEvent], *, database: Database | None = None) -> bool:
     """Put what was just published into the database; what is there already is not doubled.
 
     Never fails: the table's metadata has it too, from which the next question fills the gap.

@@ -21,7 +21,7 @@ from autostream.flink.progress import (
     was_stopped,
 )
 from autostream.times import FOREVER_MS
-from autostream.watermark.codec import Report
+from autostream.watermark.changes import WriterReport
 from autostream.watermark.recording.evidence import Reading, Want, Watch
 from autostream.watermark.recording.looking import Looked, discover_writers, look
 from autostream.watermark.recording.overtaking import why_overtaken
@@ -266,7 +266,7 @@ class Jobs:
             sink.watch.note = reason
             return
         started_ms = job.summary.started_ms
-        report = Report(
+        report = WriterReport(
             sink.target.writer, reading.watermark_ms, job.summary.job_id, reading.floor, started_ms=started_ms
         )
         self._tables.report(sink, report)

@@ -17,7 +17,7 @@ from autostream import times
 from autostream.catalogs import open_catalog
 from autostream.config import WatermarkSettings
 from autostream.flink.rest import FlinkRest
-from autostream.watermark.codec import Change
+from autostream.watermark.changes import WatermarkChange
 from autostream.watermark.recording.jobs import Jobs
 from autostream.watermark.recording.leadership import Alone, Leadership
 from autostream.watermark.recording.state import Cluster
@@ -33,7 +33,7 @@ class Recorder:
         settings: WatermarkSettings,
         *,
         leadership: Leadership | None = None,
-        on_publication: Callable[[Table, Change], None] = lambda table, change: None,
+        on_publication: Callable[[Table, WatermarkChange], None] = lambda table, change: None,
         on_step: Callable[[], None] = lambda: None,
         open_catalog: Callable[[str], Catalog] = open_catalog,
         pool: Callable[[str], Executor] | None = None,

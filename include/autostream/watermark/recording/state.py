@@ -8,7 +8,7 @@ from typing import Final
 
 from autostream.flink.progress import JobSummary, Life
 from autostream.flink.rest import FlinkRest
-from autostream.watermark.codec import Report
+from autostream.watermark.changes import WriterReport
 from autostream.watermark.recording.evidence import Watch
 from autostream.watermark.recording.targets import SinkWriter, Target
 
@@ -142,7 +142,7 @@ class RecordedTable:
     name: str
     sinks: list[tuple[Job, Sink]] = field(default_factory=list)
     uuid: str = ""
-    reports: dict[str, Report] = field(default_factory=dict)
+    reports: dict[str, WriterReport] = field(default_factory=dict)
     look_wanted: bool = False
     look_due: float = _NEVER
     publish_due: float = _NEVER

@@ -21,7 +21,8 @@ from autostream.iceberg.flink_commits import FlinkCommit, committed_by_all, comm
 from autostream.iceberg.snapshots import SnapshotFacts, lineage_of_main
 from autostream.names import TableName
 from autostream.times import FOREVER_MS, why_too_far_ahead
-from autostream.watermark.codec import NOT_YET_MS, Change, Report, advance
+from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports
+from autostream.watermark.codec import NOT_YET_MS
 from autostream.watermark.publish import publish
 from autostream.watermark.recording.evidence import Asked
 from autostream.watermark.recording.leadership import Leadership
@@ -48,7 +49,7 @@ class Surroundings:
 
     pool: Executor
     leadership: Leadership
-    on_publication: Callable[[Table, Change], None]
+    on_publication: Callable[[Table, WatermarkChange], None]
     open_catalog: Callable[[str], Catalog]
 
 
@@ -93,7 +94,7 @@ class Tables:
             table = self.known.setdefault(sink.target.table, RecordedTable(sink.target.table))
             table.sinks.append((job, sink))
             if not job.summary.ended:
-                joins = Report(sink.target.writer, None, job.summary.job_id, started_ms=job.summary.started_ms)
+                joins = WriterReport(sink.target.writer, None, job.summary.job_id, started_ms=job.summary.started_ms)
                 table.reports.setdefault(sink.target.writer, joins)
 
     def leave(self, job: Job) -> None:
@@ -119,7 +120,7 @@ class Tables:
         entries = self._of(sink).sinks
         return (other for other, its in entries if (its.target.table, its.target.writer) == named and other is not job)
 
-    def report(self, sink: Sink, report: Report) -> None:
+    def report(self, sink: Sink, report: WriterReport) -> None:
         """Have something recorded, unless something further is waiting to be."""
         reports = self._of(sink).reports
         before = reports.get(report.writer)
@@ -138,7 +139,7 @@ class Tables:
         others = list(self.others(job, sink))
         last = all(other.over and other.summary.started_ms <= job.summary.started_ms for other in others)
         if sink.watch.ends and last:
-            self.report(sink, Report(sink.target.writer, FOREVER_MS, job.summary.job_id))
+            self.report(sink, WriterReport(sink.target.writer, FOREVER_MS, job.summary.job_id))
 
     def why_not_believed(self, watermark_ms: int) -> str:
         """Say why a watermark is not to be recorded: it is too far ahead of now; empty where it is not."""
@@ -181,9 +182,9 @@ class Tables:
         """Have it written into the table why a sink does not advance, unless another job has taken its place."""
         if sink.told != sink.note and all(other.over for other in self.others(job, sink)):
             sink.told = sink.note
-            self.report(sink, Report(sink.target.writer, None, job.summary.job_id, note=sink.told))
+            self.report(sink, WriterReport(sink.target.writer, None, job.summary.job_id, note=sink.told))
 
-    def _visit(self, known: RecordedTable, reports: Mapping[str, Report], *, publishes: bool) -> _Visit:
+    def _visit(self, known: RecordedTable, reports: Mapping[str, WriterReport], *, publishes: bool) -> _Visit:
         """Load a table, and record in it what is due."""
         name = TableName.parse(known.name)
         at = times.monotonic()
@@ -198,12 +199,12 @@ class Tables:
             )
         return visit
 
-    def _publish(self, table: Table, reports: Iterable[Report]) -> None:
+    def _publish(self, table: Table, reports: Iterable[WriterReport]) -> None:
         limit = self.settings.retire_after_seconds
         # That nothing was recorded before this recorder came is nobody's fault.
         retires = times.monotonic() - self._since > limit
         decide = partial(
-            advance,
+            apply_reports,
             reports=reports,
             now_ms=times.now_ms(),
             retire_after_ms=limit * 1000 if retires else 0,
@@ -212,7 +213,9 @@ class Tables:
         if change:
             self._around.on_publication(table, change)
 
-    def _visited(self, table: RecordedTable, reports: Mapping[str, Report], published: bool, done: Future[Any]) -> None:
+    def _visited(
+        self, table: RecordedTable, reports: Mapping[str, WriterReport], published: bool, done: Future[Any]
+    ) -> None:
         table.busy = False
         now = times.monotonic()
         try:
@@ -277,7 +280,7 @@ def _count_sinks(job: Job, sink: Sink, sinks: Mapping[str, FlinkCommit]) -> int:
     return max(len(sinks), 1) if job.over else 0
 
 
-def _is_there(report: Report, visit: _Visit) -> bool:
+def _is_there(report: WriterReport, visit: _Visit) -> bool:
     """Say whether a table still has the commit that proves a report."""
     sinks = visit.commits.get(report.job_id, {}).values()
     floor = report.checkpoint_id

@@ -11,7 +11,7 @@ from autostream.config import WriterRule
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.flink.progress import JobSummary, Vertex, watermark_operators
 from autostream.names import TableName
-from autostream.watermark.codec import check_name
+from autostream.watermark.codec import check_writer_name
 
 TABLE_PARAMETER: Final = "autostream.watermark.table"
 """Job parameter: the tables that a job writes to, separated by commas."""
@@ -158,7 +158,7 @@ def _target(
         TableName.parse(table)
     except UsageError as error:
         raise ConfigurationError(f"Job {job.name!r}: {where} is wrong. {error}") from error
-    check_name(writer)
+    check_writer_name(writer)
     return Target(table, writer, operator, ends_forever)
 
 
