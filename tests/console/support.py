@@ -1,7 +1,7 @@
 """A browser that checks what it is answered, and what pages say."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +12,13 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from jsonschema import validate
 
+from autostream.access import audit
 from autostream.access.roles import Identity, Role
 from autostream.config import load_settings
 from autostream.console.alone import AloneAccess
 from autostream.console.app import create_app
 from autostream.console.openapi import describe
+from autostream.store.database import open_database
 
 T0 = 1_790_002_800_000  # 2026-09-21T15:00Z
 MINUTE = 60_000
@@ -31,16 +33,12 @@ class KnownAccess(AloneAccess):
         super().__init__(load_settings())
         self.routers = routers
         self.identity = Identity(name="ann", role=role, login="session", form_secret=form_secret) if role else None
-        self.recorded: list[tuple[str, str, dict[str, Any]]] = []
 
     async def identify(self, request: Request) -> Identity | None:
         return self.identity
 
     def login_url(self, request: Request) -> str | None:
         return None
-
-    def record(self, kind: str, identity: Identity, about: dict[str, Any]) -> None:
-        self.recorded.append((kind, identity.name, about))
 
 
 def known_app(role: Role) -> FastAPI:
@@ -75,6 +73,12 @@ def _require(content: dict[str, Any], document: dict[str, Any], response: Respon
     response.read()
     schema = content[response.headers["content-type"]]["schema"]
     validate(response.json(), schema | {"components": document["components"]})
+
+
+def recorded() -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Return the audit log, oldest first."""
+    with open_database().read() as connection:
+        return [(entry.kind, entry.by, entry.body) for entry in reversed(audit.newest(connection, limit=100))]
 
 
 def text(html: str) -> str:

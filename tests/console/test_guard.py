@@ -7,13 +7,13 @@ from fastapi import APIRouter, Depends, FastAPI
 from pyiceberg.catalog.sql import SqlCatalog
 from starlette.routing import Mount
 
-from autostream.access.roles import Identity, Role
+from autostream.access.roles import Role
 from autostream.console import tables as module
 from autostream.console.app import create_app
 from autostream.console.forms import proof
 from autostream.console.guard import ADMINISTER, OPEN, OPERATE, READ, REPORT, require_decisions
-from autostream.errors import ConflictError, DefectError, ServiceError
-from tests.console.support import Browser, KnownAccess, known_app
+from autostream.errors import ConflictError, DefectError
+from tests.console.support import Browser, KnownAccess, known_app, recorded
 from tests.support.clocks import FakeClock
 
 API = "/api/tables/lake.db.t/watermark"
@@ -126,21 +126,25 @@ def test_a_change_is_made_for_whom_it_should_and_written_down(
     configured: object, role: Role | None, allowed: set[str]
 ) -> None:
     changed: list[str] = []
-    access = KnownAccess(role, routers=[changing(changed=changed)])
-    browser = Browser(create_app(access))
+    browser = Browser(create_app(KnownAccess(role, routers=[changing(changed=changed)])))
 
     for method, path in (("POST", "/report"), ("POST", "/operate"), ("PUT", "/administer")):
-        before = len(changed), len(access.recorded)
+        before = len(changed), len(recorded())
         status = browser.request(method, path).status_code
         assert status == (200 if path in allowed else 403 if role else 401)
         assert len(changed) - before[0] == (path in allowed)
-        written = access.recorded[before[1] :]
+        written = recorded()[before[1] :]
         if path not in allowed:
             assert written == []
             continue
         (kind, name, about), (then, _, outcome) = written
         assert (kind, name, then) == ("request", "ann", "outcome")
-        assert (about["method"], about["path"], about["address"]) == (method, path, "testclient")
+        assert {name: about[name] for name in about if name != "request"} == {
+            "method": method,
+            "path": path,
+            "address": "testclient",
+            "login": "session",
+        }
         assert outcome == {"request": about["request"], "status": 200}
 
 
@@ -159,19 +163,16 @@ def test_a_refusal_says_who_may(configured: object) -> None:
 
 
 def test_a_change_that_fails_is_written_down_as_failed(configured: object) -> None:
-    access = KnownAccess(Role.ADMIN, routers=[changing(changed=[])])
+    app = create_app(KnownAccess(Role.ADMIN, routers=[changing(changed=[])]))
 
-    assert Browser(create_app(access), headers={}).delete("/refuse").json()["type"] == "urn:autostream:error:conflict"
-    assert [about.get("status") for _, _, about in access.recorded] == [None, 409]
+    assert Browser(app, headers={}).delete("/refuse").json()["type"] == "urn:autostream:error:conflict"
+    assert [about.get("status") for _, _, about in recorded()] == [None, 409]
 
 
-def test_what_cannot_be_written_down_is_not_done(configured: object) -> None:
-    class Unwritten(KnownAccess):
-        def record(self, kind: str, identity: Identity, about: dict[str, Any]) -> None:
-            raise ServiceError("the database failed")
-
+def test_what_cannot_be_written_down_is_not_done(configured: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", "sqlite:////proc/none/a.db")
     changed: list[str] = []
-    browser = Browser(create_app(Unwritten(Role.ADMIN, routers=[changing(changed=changed)])))
+    browser = Browser(create_app(KnownAccess(Role.ADMIN, routers=[changing(changed=changed)])))
 
     assert browser.post("/operate").status_code == 503
     assert changed == []
@@ -199,6 +200,14 @@ def test_only_forms_of_our_own_pages_change_something(configured: object, how: d
 
     assert Browser(create_app(access)).post("/operate", **how).status_code == status
     assert len(changed) == (status == 200)
+
+
+def test_a_browser_changes_nothing_for_another_site_however_it_is_known(configured: object) -> None:
+    changed: list[str] = []
+    browser = Browser(create_app(KnownAccess(Role.OPERATOR, routers=[changing(changed=changed)])))
+
+    assert browser.post("/operate", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert changed == []
 
 
 @pytest.mark.parametrize(

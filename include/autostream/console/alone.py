@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 
-from autostream.access import audit
 from autostream.access.limits import Limiter
 from autostream.access.roles import Identity, Role
 from autostream.access.sessions import find_session
@@ -65,11 +64,6 @@ class AloneAccess:
                 f"This console does not answer requests for the host {host!r}. Set console.url to the address at which "
                 "people reach it, or add the host to console.hosts."
             )
-
-    def record(self, kind: str, identity: Identity, about: dict[str, Any]) -> None:
-        """Write down in the audit log what somebody does."""
-        with open_database().write() as connection:
-            audit.record(connection, kind, by=identity.name, about=about, now_ms=now_ms())
 
     def _identify(self, request: Request) -> Identity | None:
         authorization, session = request.headers.get("authorization"), request.cookies.get(login.SESSION)

@@ -18,13 +18,15 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount
 
+from autostream.access import audit
 from autostream.access.limits import Limiter
 from autostream.access.roles import Identity, Permission, Role
 from autostream.console.forms import FIELD, HEADER, from_other_site, proves
 from autostream.console.pages import identity_of, path_of, remember_identity, remember_root
 from autostream.console.problems import LoginNeededError, TooManyRequestsError, answer
 from autostream.errors import DefectError, DeniedError
-from autostream.times import monotonic
+from autostream.store.database import open_database
+from autostream.times import monotonic, now_ms
 
 STATIC: Final = "/static"
 HEALTH: Final = "/healthz"
@@ -60,9 +62,6 @@ class Access(Protocol):
             AutostreamError: This one is not.
         """
 
-    def record(self, kind: str, identity: Identity, about: dict[str, Any]) -> None:
-        """Write down in the audit log what somebody does."""
-
 
 @dataclass(frozen=True)
 class Requires:
@@ -81,7 +80,7 @@ class Requires:
             )
         if request.method not in _SAFE_METHODS:
             await require_own_form(request, identity.form_secret)
-            await _record_write(access, request, identity)
+            await _record_write(request, identity)
 
 
 class Open:
@@ -140,15 +139,18 @@ def require_decisions(routes: Iterable[BaseRoute]) -> None:
 async def require_own_form(request: Request, secret: bytes | None) -> None:
     """Refuse a change that another site had this browser ask for.
 
+    Args:
+        request: The change.
+        secret: What the session of the browser has; None where the caller shows who it is with each request.
+
     Raises:
         DeniedError: It does not prove that it comes from our pages.
     """
-    if secret is None:
-        return
-    given = request.headers.get(HEADER)
-    if given is None:
-        given = str((await request.form()).get(FIELD, ""))
-    if from_other_site(request.headers.get("sec-fetch-site")) or not proves(given, secret):
+    proved = not from_other_site(request.headers.get("sec-fetch-site"))
+    if proved and secret is not None:
+        given = request.headers.get(HEADER)
+        proved = proves(str((await request.form()).get(FIELD, "")) if given is None else given, secret)
+    if not proved:
         raise DeniedError(
             "This form was not sent from a page of this session. Go back, load the page again, and send it again."
         )
@@ -183,16 +185,22 @@ async def _identified(access: Access, request: Request) -> Identity:
     return identity
 
 
-async def _record_write(access: Access, request: Request, identity: Identity) -> None:
+async def _record_write(request: Request, identity: Identity) -> None:
     """Write down a change before it is made: where that fails, it is not made."""
     about = {
         "request": uuid.uuid4().hex,
         "method": request.method,
         "path": path_of(request),
         "address": address_of(request),
+        "login": identity.login,
     }
-    await run_in_threadpool(access.record, "request", identity, about)
+    await run_in_threadpool(_record, "request", identity, about)
     request.scope[_WRITE] = about
+
+
+def _record(kind: str, identity: Identity, about: dict[str, Any]) -> None:
+    with open_database().write() as connection:
+        audit.record(connection, kind, by=identity.name, about=about, now_ms=now_ms())
 
 
 def add_protection(app: FastAPI, access: Access) -> None:
@@ -211,7 +219,7 @@ def add_protection(app: FastAPI, access: Access) -> None:
             response = answer(request, error)
         if (about := request.scope.get(_WRITE)) and (identity := identity_of(request)):
             outcome = {"request": about["request"], "status": response.status_code}
-            await run_in_threadpool(access.record, "outcome", identity, outcome)
+            await run_in_threadpool(_record, "outcome", identity, outcome)
         for name, value in _headers(request, framed=access.framed).items():
             response.headers.setdefault(name, value)
         return response
