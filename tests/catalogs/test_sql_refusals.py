@@ -9,8 +9,8 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
 from autostream.catalogs import open_catalog
+from autostream.catalogs.commit_answers import root_cause
 from autostream.catalogs.sql import with_time_outs
-from autostream.catalogs.swap import root_cause
 from autostream.errors import AutostreamError, CommitRefusedError, ConfigurationError
 from autostream.outcomes import outcome_of_error, worth_repeating
 from tests.support.catalogs import IDS, append

@@ -8,7 +8,7 @@ import sys
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 
 from autostream.catalogs import open_catalog
-from autostream.catalogs.swap import SwapStep
+from autostream.catalogs.committing import CommitStep
 from tests.support.catalogs import append
 
 
@@ -18,7 +18,7 @@ def main(document: str) -> None:
     catalog = open_catalog("w", told["properties"])
     done = False
 
-    def observe(step: SwapStep) -> None:
+    def observe(step: CommitStep) -> None:
         nonlocal done
         if step == told["step"] and not done:
             done = True

@@ -21,8 +21,9 @@ from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownExcept
 from sqlalchemy.exc import OperationalError
 
 from autostream.catalogs import open_catalog
+from autostream.catalogs.commit_answers import root_cause
+from autostream.catalogs.committing import CommitStep
 from autostream.catalogs.hive_lock import HiveLock
-from autostream.catalogs.swap import SwapStep, root_cause
 from autostream.errors import LockLostError, LockTimeoutError
 from tests.faults import commit_and_die
 from tests.faults.worlds import HIVE, KINDS, LOCKED_BY_ZOOKEEPER, World, in_background, world
@@ -78,13 +79,13 @@ FORKS.set_forkserver_preload(
 )
 
 
-def told(broken: World, step: SwapStep, how: str) -> str:
+def told(broken: World, step: CommitStep, how: str) -> str:
     return json.dumps(
         {"properties": broken.properties, "table": broken.table_name, "id": 3, "step": step.value, "signal": how}
     )
 
 
-def start(broken: World, step: SwapStep, how: str) -> "subprocess.Popen[str]":
+def start(broken: World, step: CommitStep, how: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.commit_and_die", told(broken, step, how)],
         cwd=ROOT,
@@ -98,19 +99,19 @@ def start(broken: World, step: SwapStep, how: str) -> "subprocess.Popen[str]":
 KILLS = [
     marked(kind, step)
     for kind in KINDS
-    for step in SwapStep
-    if not (kind.startswith("rest") and step is SwapStep.METADATA_WRITTEN)
+    for step in CommitStep
+    if not (kind.startswith("rest") and step is CommitStep.METADATA_WRITTEN)
 ]
 
 
 @pytest.mark.parametrize(("broken", "step"), KILLS, indirect=["broken"])
-def test_killed(broken: World, step: SwapStep) -> None:
+def test_killed(broken: World, step: CommitStep) -> None:
     process = FORKS.Process(target=commit_and_die.main, args=(told(broken, step, "SIGKILL"),))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
     broken.release_dead_locks()
-    landed = step in (SwapStep.SWAPPED, SwapStep.UNLOCKED)
+    landed = step in (CommitStep.SWAPPED, CommitStep.UNLOCKED)
     broken.check(AFTER if landed else BEFORE, left_over=1)
 
 
@@ -120,7 +121,7 @@ def test_killed(broken: World, step: SwapStep) -> None:
 )
 def test_a_paused_holder_never_swaps_after_its_successor(broken: World) -> None:
     """It is stopped right before its swap, its lock verified, for longer than its session lasts."""
-    process = start(broken, SwapStep.LOCK_VERIFIED, "SIGSTOP")
+    process = start(broken, CommitStep.LOCK_VERIFIED, "SIGSTOP")
     os.waitpid(process.pid, os.WUNTRACED)
     locked = broken.locks()
     broken.release_dead_locks()  # the process lives, so this must not release anything
@@ -136,7 +137,7 @@ def test_a_paused_holder_never_swaps_after_its_successor(broken: World) -> None:
 
 @every(["older-hive+zookeeper"], always={"older-hive+zookeeper"})
 def test_without_comparison_a_paused_holder_looks_again(broken: World) -> None:
-    process = start(broken, SwapStep.LOCK_VERIFIED, "SIGSTOP")
+    process = start(broken, CommitStep.LOCK_VERIFIED, "SIGSTOP")
     os.waitpid(process.pid, os.WUNTRACED)
     append(broken.load(), 7)
     process.send_signal(signal.SIGCONT)
@@ -282,15 +283,15 @@ def test_a_table_that_others_hold_is_waited_for_and_given_up(broken: World) -> N
 
 # ----------------------------------------------------------------------------------- ZooKeeper that goes away
 
-STEPS_UNDER_LOCK = [SwapStep.LOCKED, SwapStep.METADATA_WRITTEN]
+STEPS_UNDER_LOCK = [CommitStep.LOCKED, CommitStep.METADATA_WRITTEN]
 
 
-def observed(broken: World, step: SwapStep, then: Callable[[], None]) -> tuple[object, object]:
+def observed(broken: World, step: CommitStep, then: Callable[[], None]) -> tuple[object, object]:
     """Return the catalog behind the proxies, and its table, which does something once at a step."""
     catalog = broken.broken()
     times = iter([then])
 
-    def observe(reached: SwapStep) -> None:
+    def observe(reached: CommitStep) -> None:
         if reached is step and (action := next(times, None)):
             action()
 
@@ -300,10 +301,10 @@ def observed(broken: World, step: SwapStep, then: Callable[[], None]) -> tuple[o
 
 @every(LOCKED_BY_ZOOKEEPER)
 @pytest.mark.parametrize("step", STEPS_UNDER_LOCK)
-def test_the_connection_to_zookeeper_is_lost_and_comes_back(broken: World, step: SwapStep) -> None:
+def test_the_connection_to_zookeeper_is_lost_and_comes_back(broken: World, step: CommitStep) -> None:
     """The session lives on, but nobody can tell meanwhile: the commit stops before its swap, and is made anew."""
-    if broken.name.startswith("rest") and step is SwapStep.METADATA_WRITTEN:
-        step = SwapStep.LOCKED
+    if broken.name.startswith("rest") and step is CommitStep.METADATA_WRITTEN:
+        step = CommitStep.LOCKED
     assert broken.zookeeper is not None
 
     def cut() -> None:
@@ -319,7 +320,7 @@ def test_the_connection_to_zookeeper_is_lost_and_comes_back(broken: World, step:
 def test_zookeeper_is_down_at_the_verification(broken: World) -> None:
     assert broken.zookeeper is not None
     broken.properties |= {"zookeeper.connect-timeout-seconds": "1", "autostream.lock.timeout-ms": "1000"}
-    _, table = observed(broken, SwapStep.LOCKED, broken.zookeeper.down)
+    _, table = observed(broken, CommitStep.LOCKED, broken.zookeeper.down)
     with pytest.raises(CommitFailedException) as error:
         append(table, 3)  # type: ignore[arg-type]
     assert root_cause(error.value) is not None
@@ -336,7 +337,7 @@ def test_a_lock_that_is_broken_after_its_verification(broken: World) -> None:
         broken.release_hive_locks()
         append(broken.load(), 7)
 
-    _, table = observed(broken, SwapStep.LOCK_VERIFIED, break_and_commit)
+    _, table = observed(broken, CommitStep.LOCK_VERIFIED, break_and_commit)
     append(table, 3)  # type: ignore[arg-type]
     broken.check([1, 2, 3, 7])
 
@@ -344,7 +345,7 @@ def test_a_lock_that_is_broken_after_its_verification(broken: World) -> None:
 @every([kind for kind in LOCKED_BY_ZOOKEEPER if not kind.startswith("rest")])
 def test_a_lock_that_is_broken_before_its_verification(broken: World) -> None:
     broken.load().transaction().set_properties({"commit.retry.num-retries": "0"}).commit_transaction()
-    _, table = observed(broken, SwapStep.METADATA_WRITTEN, lambda: broken.break_zookeeper_lock(reason="it hangs"))
+    _, table = observed(broken, CommitStep.METADATA_WRITTEN, lambda: broken.break_zookeeper_lock(reason="it hangs"))
     with pytest.raises(CommitFailedException, match="it hangs") as error:
         append(table, 3)  # type: ignore[arg-type]
     assert isinstance(root_cause(error.value), LockLostError)
@@ -395,7 +396,7 @@ def test_an_update_that_was_lost_is_made_again(broken: World, caplog: pytest.Log
         table.parameters["metadata_location"] = stale.metadata_location
         client.alter_table_with_environment_context(broken.namespace, "t", table, EnvironmentContext(properties={}))
     fault = broken.store.watch(thrift_call("get_table"))
-    _, table = observed(broken, SwapStep.SWAPPED, overwrite)
+    _, table = observed(broken, CommitStep.SWAPPED, overwrite)
     append(table, 3)  # type: ignore[arg-type]
     assert fault.seen
     assert "was lost" in caplog.text
@@ -429,7 +430,7 @@ def test_the_disk_is_full_when_the_metadata_is_written(broken: World, small_disk
             while file.write(b"x" * 4096):
                 pass
 
-    _, table = observed(broken, SwapStep.LOCKED, fill)
+    _, table = observed(broken, CommitStep.LOCKED, fill)
     with pytest.raises(CommitFailedException, match=r"metadata file .* cannot be written: .*No space left") as error:
         append(table, 3)  # type: ignore[arg-type]
     assert "Nothing was changed" in str(error.value)

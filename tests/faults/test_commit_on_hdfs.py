@@ -9,8 +9,8 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
 from autostream.catalogs import open_catalog
+from autostream.catalogs.committing import CommitStep
 from autostream.catalogs.sql import SqlCatalog
-from autostream.catalogs.swap import SwapStep
 from autostream.hadoop.fileio import WebHdfsFileIO
 from tests.faults.worlds import QUICK
 from tests.support.catalogs import IDS, append, ids
@@ -49,11 +49,11 @@ def catalog(pair: Hdfs, tmp_path: Path, request: pytest.FixtureRequest) -> SqlCa
     return opened
 
 
-def once_at(catalog: SqlCatalog, step: SwapStep, action: Callable[[], object]) -> None:
+def once_at(catalog: SqlCatalog, step: CommitStep, action: Callable[[], object]) -> None:
     """Do something at the first time that a commit gets to a step."""
     actions = iter([action])
 
-    def observe(reached: SwapStep) -> None:
+    def observe(reached: CommitStep) -> None:
         if reached is step and (first := next(actions, None)):
             first()
 
@@ -70,8 +70,8 @@ def set_quota(pair: Hdfs, path: str, *, files: int = -1) -> None:
     requests.put(f"{pair.webhdfs_urls[0]}/webhdfs/v1{path}?{query}", timeout=10).raise_for_status()
 
 
-@pytest.mark.parametrize("step", list(SwapStep))
-def test_the_namenode_fails_over(pair: Hdfs, catalog: SqlCatalog, step: SwapStep) -> None:
+@pytest.mark.parametrize("step", list(CommitStep))
+def test_the_namenode_fails_over(pair: Hdfs, catalog: SqlCatalog, step: CommitStep) -> None:
     table = catalog.create_table("db.t", IDS, properties=QUICK)
     append(table, 1)
     once_at(catalog, step, lambda: pair.activate(2))
@@ -85,7 +85,7 @@ def test_the_namenode_fails_over(pair: Hdfs, catalog: SqlCatalog, step: SwapStep
 def test_the_namenode_fails_over_during_a_compaction(pair: Hdfs, catalog: SqlCatalog) -> None:
     orders = Orders(catalog, "db.orders")
     orders.checkpoint(4)
-    once_at(catalog, SwapStep.METADATA_WRITTEN, lambda: pair.activate(2))
+    once_at(catalog, CommitStep.METADATA_WRITTEN, lambda: pair.activate(2))
     table = orders.load()
     pair.activate(2)
     result = compact(table, "h.db.orders")
@@ -100,7 +100,7 @@ def test_no_space_for_metadata(pair: Hdfs, catalog: SqlCatalog) -> None:
     append(table, 1)
     before = metadata_files(pair, table)
     path = table.location().removeprefix(pair.uri) + "/metadata"
-    once_at(catalog, SwapStep.LOCKED, lambda: set_quota(pair, path, files=1))
+    once_at(catalog, CommitStep.LOCKED, lambda: set_quota(pair, path, files=1))
     with pytest.raises(CommitFailedException, match=r"metadata file .* cannot be written.*quota"):
         append(table, 2)
     set_quota(pair, path)
@@ -140,7 +140,7 @@ def test_the_creation_of_the_metadata_file_is_not_answered(pair: Hdfs, tmp_path:
         faults: list[object] = []
         once_at(
             catalog,  # type: ignore[arg-type]
-            SwapStep.LOCKED,
+            CommitStep.LOCKED,
             lambda: faults.append(getattr(proxy, way)(b"op=CREATE")),
         )
         append(table, 2)

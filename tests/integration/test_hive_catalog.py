@@ -18,9 +18,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import ListType, LongType, NestedField, StructType, TimestamptzType
 
+from autostream.catalogs.commit_answers import root_cause
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import HiveLock, show_hive_locks
-from autostream.catalogs.swap import root_cause
 from autostream.errors import CommitRefusedError, ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.fileio import WebHdfsFileIO
 from tests.support.catalogs import IDS, append, hive_catalog, ids, new_namespace

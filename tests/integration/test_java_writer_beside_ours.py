@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pyiceberg.exceptions import CommitFailedException
 
+from autostream.catalogs.commit_answers import root_cause
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import HiveLockEntry, show_hive_locks
-from autostream.catalogs.swap import root_cause
 from autostream.errors import LockTimeoutError
 from autostream.flink.jobs import FlinkCluster
 from autostream.locks.janitor import LockJanitor, jobs_of_table

@@ -16,7 +16,7 @@ from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownExcept
 from pyiceberg.table import Table
 
 from autostream.catalogs import open_catalog
-from autostream.catalogs.swap import SwapStep
+from autostream.catalogs.committing import CommitStep
 from tests.support.catalogs import append
 from tests.support.lakes import compact
 
@@ -52,8 +52,8 @@ class RowWriter:
         """Commit no more, once what is under way has ended."""
         self.ended = True
 
-    def _observe(self, step: SwapStep) -> None:
-        self.attempts += step is SwapStep.BEFORE_LOCK
+    def _observe(self, step: CommitStep) -> None:
+        self.attempts += step is CommitStep.BEFORE_LOCK
 
     def _append(self) -> None:
         self.attempts = 0

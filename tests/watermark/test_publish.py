@@ -13,9 +13,9 @@ from pyiceberg.table import Table
 from pyiceberg.types import StringType
 
 from autostream.catalogs import open_catalog, sql
+from autostream.catalogs.committing import CommitStep
 from autostream.catalogs.compared_properties import AssertProperties
 from autostream.catalogs.rest import RestCatalog
-from autostream.catalogs.swap import SwapStep
 from autostream.errors import (
     AutostreamError,
     ConfigurationError,
@@ -330,8 +330,8 @@ def test_two_that_publish_by_rest_at_the_same_moment(rest_server: tuple[str, str
     for writer in "ab":
         publish(mine.load_table(name), report(writer, T))
 
-    def others_commit(step: SwapStep) -> None:
-        if step is SwapStep.LOCK_VERIFIED:  # ours has been compared, and is not sent yet
+    def others_commit(step: CommitStep) -> None:
+        if step is CommitStep.LOCK_VERIFIED:  # ours has been compared, and is not sent yet
             mine.observe = lambda _: None
             publish(others.load_table(name), report("b", T + 5))
 

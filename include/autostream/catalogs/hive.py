@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from hive_metastore.ttypes import (
@@ -26,48 +26,29 @@ from pyiceberg.exceptions import (
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.serializers import FromInputFile
-from pyiceberg.table import CommitTableResponse, StagedTable, Table
+from pyiceberg.table import StagedTable, Table
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
-from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
-from autostream.catalogs.acting import ActingCatalog
+from autostream.catalogs.committing import Commit, NotAllowedError, NotAppliedError, NotSentError, RejectedError
 from autostream.catalogs.hive_answers import Answer, answer_of
 from autostream.catalogs.hive_entry import METADATA_LOCATION, update_entry
 from autostream.catalogs.hive_lock import HiveLock, HiveLockPolicy
 from autostream.catalogs.locking import (
     LOCK_TYPE,
-    AllOf,
+    CommitLock,
     LockType,
     hive_lock_wanted,
-    holding,
     lock_key,
     lock_properties,
     lock_type,
     zookeeper_lock,
 )
-from autostream.catalogs.retry_policy import RetryPolicy
-from autostream.catalogs.swap import (
-    CommitLock,
-    ForbiddenError,
-    NotSentError,
-    PointerView,
-    RefusedError,
-    RejectedError,
-    Swap,
-    SwapObserver,
-    SwapStep,
-    added_snapshots,
-    no_observer,
-    nothing_changed,
-    report_lost_updates,
-    write_and_swap,
-)
+from autostream.catalogs.pointers import Base, Pointer, PointerCatalog, PointerView
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.accounts import acting_account
 from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
 from autostream.hadoop.thrift_answers import MetastoreAnswerLostError
-from autostream.iceberg.tables import properties_of
 from autostream.names import TableName
 from autostream.properties import of_catalog
 
@@ -77,11 +58,11 @@ _ALLOWED: Final = tuple(LockType)
 _NO_STATISTICS: Final = {pyiceberg_hive.DO_NOT_UPDATE_STATS: pyiceberg_hive.DO_NOT_UPDATE_STATS_DEFAULT}
 
 
-class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
+class HiveCatalog(PointerCatalog, pyiceberg_hive.HiveCatalog):
     """PyIceberg's Hive catalog with commits of our own.
 
     A commit locks the table (ZooKeeper, Hive or none), reads it again, writes ``metadata.json`` and swaps the pointer,
-    by comparison where the metastore can. Whatever becomes of the answer, the outcome is found out (see ``swap``).
+    by comparison where the metastore can. Whatever becomes of the answer, the outcome is found out (see `committing`).
     Files and tables are made by the account that acts for the table: its property ``autostream.proxy-user``, else its
     namespace's, else the catalog's.
     """
@@ -94,7 +75,6 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
         """
         self.metastore = Metastore(MetastoreSettings.from_properties(properties, owner=f"Catalog {name}"))
         super().__init__(name, **properties)
-        self.observe: SwapObserver = no_observer
         self._said = of_catalog(name, self.properties)
         self._compare_and_swap = self._said.boolean(COMPARE_AND_SWAP, None)
 
@@ -198,7 +178,7 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
             )
             pointer = _Creation(self, self._convert_iceberg_into_hive(staged))
             try:
-                self._swap(f"{self.name}.{database}.{name}", staged, pointer, base=None, lock=AllOf(()))
+                self._send(TableName(self.name, database, name), self._swap(staged, pointer, None))
             except CommitFailedException as error:
                 if pointer.exists_already:
                     raise TableAlreadyExistsError(f"Table {database}.{name} already exists") from error
@@ -230,95 +210,39 @@ class HiveCatalog(ActingCatalog, pyiceberg_hive.HiveCatalog):
 
     # --------------------------------------------------------------------------------------------- commit
 
-    def commit_table(
-        self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
-    ) -> CommitTableResponse:
-        """Commit updates to a table.
-
-        Raises:
-            CommitFailedException: nothing was changed, and what was written for it is gone: a requirement does not
-                hold, another commit was faster, the lock was not got or was lost, or the metastore refused it.
-            CommitStateUnknownException: whether it was applied could not be found out; everything is kept.
-        """
-        database, name = self.identifier_to_database_and_table(table.name(), NoSuchTableError)
-        label = f"{self.name}.{database}.{name}"
-        self.observe(SwapStep.BEFORE_LOCK)
-        with ExitStack() as stack:
-            with nothing_changed(label):
-                locks = self._locks(database, name, table.metadata.properties)
-                lock = stack.enter_context(holding(locks))
-                self.observe(SwapStep.LOCKED)
-                current, hive_table = self._current(database, name)
-                stack.enter_context(
-                    self._acting_as(
-                        self.account_of(hive_table.parameters if hive_table else table.properties, database)
-                    )
-                )
-                staged = self._update_and_stage_table(current, table.name(), requirements, updates)
-                if current is not None and staged.metadata == current.metadata:
-                    return CommitTableResponse(metadata=current.metadata, metadata_location=current.metadata_location)
-                pointer = self._pointer(staged, current, hive_table)
-                if not pointer.compare_and_swap and not locks:
-                    raise ConfigurationError(
-                        f"Table {label} has lock type none, but its metastore does not compare when it swaps: commits "
-                        f"at the same time would be lost. Set {LOCK_TYPE} to zookeeper or hive, or bring the metastore "
-                        "to a version with HIVE-26882."
-                    )
-            self._swap(label, staged, pointer, base=current, lock=lock)
-        self.observe(SwapStep.UNLOCKED)
-        return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
-
-    def _current(self, database: str, name: str) -> tuple[Table | None, HiveTable | None]:
-        try:
-            hive_table = self._read(database, name)
-        except NoSuchTableError:
-            return None, None
-        return self._convert_hive_into_iceberg(hive_table), hive_table
-
-    def _locks(self, database: str, name: str, properties: Mapping[str, str]) -> Sequence[CommitLock]:
-        """Return the locks of a table's commits, in the order in which they are taken."""
-        table = TableName(self.name, database, name)
-        said = lock_properties(table, properties, self.properties)
+    def _locks(self, name: TableName, table: Table) -> Sequence[CommitLock]:
+        said = lock_properties(name, table.metadata.properties, self.properties)
         chosen = lock_type(said, default=LockType.HIVE, allowed=_ALLOWED)
         locks: list[CommitLock] = []
         if chosen is LockType.ZOOKEEPER:
-            key = lock_key(table, self.properties, ignores_case=True)
+            key = lock_key(name, self.properties, ignores_case=True)
             locks.append(zookeeper_lock(key, said, catalog=self.properties))
         if hive_lock_wanted(chosen, said):
             policy = HiveLockPolicy.from_properties(said)
-            locks.append(HiveLock(self.metastore, database, name, policy, user=self.metastore.settings.account))
+            user = self.metastore.settings.account
+            locks.append(HiveLock(self.metastore, name.namespace, name.table, policy, user=user))
         return locks
 
-    def _pointer(
-        self, staged: StagedTable, current: Table | None, hive_table: HiveTable | None
-    ) -> _Creation | _Alteration:
-        if current is None or hive_table is None:
-            return _Creation(self, self._convert_iceberg_into_hive(staged))
-        altered = self._entry(hive_table, staged, base=current)
-        return _Alteration(
-            self, altered, current.metadata_location, compare_and_swap=self._compares_and_swaps(hive_table)
-        )
+    def _base(self, commit: Commit) -> Base:
+        database = commit.name.namespace
+        try:
+            entry = self._read(database, commit.name.table)
+        except NoSuchTableError:
+            return Base(None, self.account_of(commit.table.properties, database))
+        return Base(self._convert_hive_into_iceberg(entry), self.account_of(entry.parameters, database), entry)
 
-    def _swap(
-        self, label: str, staged: StagedTable, pointer: _Creation | _Alteration, *, base: Table | None, lock: CommitLock
-    ) -> None:
-        swap = Swap(
-            table=label,
-            base=base.metadata_location if base else None,
-            new=staged.metadata_location,
-            adds=added_snapshots(staged.metadata, base.metadata if base else None),
-            pointer=pointer,
-            lock=lock,
-            policy=RetryPolicy.from_properties(properties_of(staged)),
-            observe=self.observe,
-        )
-        write_and_swap(
-            swap,
-            write=lambda: self._write_metadata(staged.metadata, staged.io, staged.metadata_location),
-            io=staged.io,
-        )
-        if not pointer.compare_and_swap:
-            report_lost_updates(swap)
+    def _pointer(self, commit: Commit, staged: StagedTable, base: Base) -> Pointer:
+        if base.table is None:
+            return _Creation(self, self._convert_iceberg_into_hive(staged))
+        altered = self._entry(base.entry, staged, base=base.table)
+        compares = self._compares_and_swaps(base.entry)
+        if not compares and not commit.locks:
+            raise ConfigurationError(
+                f"Table {commit.name} has lock type none, but its metastore does not compare when it swaps: commits at "
+                f"the same time would be lost. Set {LOCK_TYPE} to zookeeper or hive, or bring the metastore to a "
+                "version with HIVE-26882."
+            )
+        return _Alteration(self, altered, base.table.metadata_location, compare_and_swap=compares)
 
     def _compares_and_swaps(self, table: HiveTable) -> bool:
         if self._compare_and_swap is not None:
@@ -397,7 +321,7 @@ class _Alteration:
                 if not self.compare_and_swap:
                     found = (client.get_table(database, name).parameters or {}).get(METADATA_LOCATION)
                     if found != self._base:
-                        raise RefusedError(f"{MODIFIED}: it points to {found}, not to {self._base}")
+                        raise NotAppliedError(f"{MODIFIED}: it points to {found}, not to {self._base}")
                 client.alter_table_with_environment_context(database, name, self._altered, context)
         except Exception as error:
             raise _classified(self._altered, error) from error
@@ -410,16 +334,16 @@ class _Alteration:
 def _classified(table: HiveTable, error: Exception) -> Exception:
     """Tell the answers that say that nothing was done, for now or for ever, from those that leave it open."""
     message = str(getattr(error, "message", None) or error or type(error).__name__)
-    if isinstance(error, (RefusedError, MetastoreAnswerLostError)):
+    if isinstance(error, (NotAppliedError, MetastoreAnswerLostError)):
         return error
     if isinstance(error, (ServiceError, DeniedError)):  # raised before there was a connection
         return NotSentError(message)
     name = f"{table.dbName}.{table.tableName}"
     match answer_of(error):
         case Answer.OVERTAKEN:
-            return RefusedError(message)
+            return NotAppliedError(message)
         case Answer.FORBIDDEN:
-            return ForbiddenError(
+            return NotAllowedError(
                 f"The metastore forbids this account to change {name}: {message}. Give the account the right to alter "
                 "the table, or set the one that may (autostream.proxy-user)."
             )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pydantic import ValidationError
 
-from autostream.catalogs.swap import CommitLock
 from autostream.config import ZooKeeperSettings, load_settings
 from autostream.coordination.paths import LockKey
 from autostream.errors import ConfigurationError
@@ -26,6 +25,17 @@ ENGINE_HIVE_LOCK: Final = "engine.hive.lock-enabled"
 """Iceberg's own table property: `false` makes its writers (1.3 and later) swap by comparison instead of locking."""
 _ZOOKEEPER: Final = "zookeeper."
 _DEFAULT_TIMEOUT_MS: Final = 180_000
+
+
+class CommitLock(Protocol):
+    """What protects a commit from others; entered before the table is read, left after the swap."""
+
+    def verify(self) -> None:
+        """Make sure that the lock is still held.
+
+        Raises:
+            LockLostError: it is not, or nobody can tell.
+        """
 
 
 class LockType(StrEnum):

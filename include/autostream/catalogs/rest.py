@@ -6,16 +6,16 @@ Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.rest.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Never
+from typing import Any, Final
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog import rest as pyiceberg_rest
 from pyiceberg.exceptions import (
     CommitFailedException,
-    CommitStateUnknownException,
     NoSuchTableError,
 )
 from pyiceberg.table import CommitTableResponse, Table
@@ -24,37 +24,24 @@ from pyiceberg.table.update import (
     AddSnapshotUpdate,
     AssertRefSnapshotId,
     SetSnapshotRefUpdate,
-    TableRequirement,
-    TableUpdate,
     update_table_metadata,
 )
 
-from autostream.catalogs.acting import ActingCatalog, has_owners
+from autostream.catalogs.acting import has_owners
+from autostream.catalogs.committing import Commit, CommittingCatalog, NotAppliedError, Requirements, Updates, Verdict
 from autostream.catalogs.compared_properties import AssertProperties
 from autostream.catalogs.failures import explained, http_status
-from autostream.catalogs.locking import holding, optional_lock
+from autostream.catalogs.locking import CommitLock, optional_lock
 from autostream.catalogs.retry_policy import RetryPolicy
-from autostream.catalogs.swap import (
-    SwapObserver,
-    SwapStep,
-    Verdict,
-    no_observer,
-    nothing_changed,
-)
 from autostream.errors import AutostreamError, CommitRefusedError, DeniedError
 from autostream.iceberg.tables import properties_of
 from autostream.names import TableName
 from autostream.properties import of_catalog
 
-logger = logging.getLogger(__name__)
-
 _CONNECT_TIMEOUT_MS: Final = 10_000
 _ANSWER_TIMEOUT_MS: Final = 60_000
 # Not refusals: too slow, a conflict, too early, too many.
 _NOT_NOW: Final = (408, 409, 425, 429)
-
-Requirements = tuple[TableRequirement, ...]
-Updates = tuple[TableUpdate, ...]
 
 
 def is_applied(updates: Updates, metadata: TableMetadata) -> bool:
@@ -124,13 +111,8 @@ def is_refusal(error: BaseException) -> bool:
     return status is not None and 400 <= status < 500 and status not in _NOT_NOW
 
 
-class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
+class RestCatalog(CommittingCatalog, pyiceberg_rest.RestCatalog):
     """PyIceberg's REST catalog with the status check that its commits lack."""
-
-    def __init__(self, name: str, **properties: str) -> None:
-        """Open the catalog: the server is asked for its configuration."""
-        super().__init__(name, **properties)
-        self.observe: SwapObserver = no_observer
 
     def _create_session(self) -> Any:
         session = super()._create_session()
@@ -149,92 +131,83 @@ class RestCatalog(ActingCatalog, pyiceberg_rest.RestCatalog):
         with self._acting_as(account):
             return super()._response_to_table(identifier_tuple, table_response)
 
-    def commit_table(self, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
-        """Commit updates to a table.
+    def _locks(self, name: TableName, table: Table) -> Sequence[CommitLock]:
+        return optional_lock(name, table=table.metadata.properties, catalog=self.properties)
 
-        Raises:
-            CommitFailedException: nothing was changed: a requirement does not hold, the lock was not got or lost, or
-                the server refused it.
-            NoSuchTableError: the table is gone.
-            CommitStateUnknownException: whether it was applied could not be found out.
-        """
-        name = TableName.of(self.name, table.name())
-        label = str(name)
-        self.observe(SwapStep.BEFORE_LOCK)
-        with ExitStack() as stack:
-            with nothing_changed(label):
-                locks = optional_lock(name, table=table.metadata.properties, catalog=self.properties)
-                lock = stack.enter_context(holding(locks))
-                self.observe(SwapStep.LOCKED)
-                requirements = self._checked_here(table, requirements)
-                lock.verify()
-            self.observe(SwapStep.LOCK_VERIFIED)
-            answer = self._send(label, table, requirements, updates)
-            self.observe(SwapStep.SWAPPED)
-        self.observe(SwapStep.UNLOCKED)
-        return answer
-
-    def _checked_here(self, table: Table, requirements: Requirements) -> Requirements:
-        """Check what the protocol has no words for upon the table as it is now; return what is left for the server."""
-        own = [requirement for requirement in requirements if isinstance(requirement, AssertProperties)]
-        if own:
-            metadata = self.load_table(table.name()).metadata
+    def _decide(self, commit: Commit, _: ExitStack) -> RestRequest:
+        own = [requirement for requirement in commit.requirements if isinstance(requirement, AssertProperties)]
+        if own:  # the protocol has no words for them: they are checked here, upon the table as it is now
+            metadata = self.load_table(commit.table.name()).metadata
             for requirement in own:
                 requirement.validate(metadata)
-        return tuple(requirement for requirement in requirements if not isinstance(requirement, AssertProperties))
+        left = tuple(r for r in commit.requirements if not isinstance(r, AssertProperties))
+        return RestRequest(self, replace(commit, requirements=left))
 
-    def _send(self, label: str, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
-        try:
-            return self._commit_once(table, requirements, updates)
-        except NoSuchTableError:
-            raise
-        except Exception as error:  # a conflict too: whoever repeated the request in between may have met its effect
-            if is_refusal(error):
-                self._refuse(label, error)
-            return self._settle(label, table, requirements, updates, error)
-
-    def _commit_once(self, table: Table, requirements: Requirements, updates: Updates) -> CommitTableResponse:
-        answer: CommitTableResponse = super().commit_table(table, requirements, updates)
+    def commit_once(self, commit: Commit) -> CommitTableResponse:
+        """Send a commit, and return the server's answer."""
+        answer: CommitTableResponse = pyiceberg_rest.RestCatalog.commit_table(
+            self, commit.table, commit.requirements, commit.updates
+        )
         return answer
 
-    @staticmethod
-    def _refuse(label: str, error: Exception) -> Never:
-        """Say what a refusal means: forbidden, or wrong; the same request would be refused again."""
-        refused: AutostreamError = CommitRefusedError(
-            f"The catalog refuses a commit to {label}, and would refuse it again: {error}. Correct what it names; the "
-            "server's log says more."
-        )
-        if isinstance(failure := explained(error), DeniedError):
-            refused = DeniedError(f"A commit to {label} was refused. {failure}")
-        raise CommitFailedException(str(refused)) from refused
 
-    def _settle(
-        self, label: str, table: Table, requirements: Requirements, updates: Updates, error: Exception
-    ) -> CommitTableResponse:
-        """Find out what became of a commit that was not answered by a success."""
-        policy = RetryPolicy.from_properties(properties_of(table))
-        conflict = isinstance(error, CommitFailedException)
-        for _ in policy.status_checks():
-            try:
-                now = self.load_table(table.name())
-            except Exception as failure:  # the server may be down for a while: that is what the back-off is for
-                logger.warning("Table %s cannot be re-read after a commit: %s", label, failure)
-                continue
-            verdict = judge_rest(requirements, updates, now.metadata)
-            if verdict is Verdict.COMMITTED:
-                logger.info("The answer to a commit to %s was lost (%s); it was applied.", label, error)
-                return CommitTableResponse(metadata=now.metadata, metadata_location=now.metadata_location)
-            if verdict is Verdict.FAILED or conflict:
-                raise CommitFailedException(f"A commit to {label} was not applied: {error}") from error
-            if is_repeatable(requirements, updates):
-                try:
-                    return self._commit_once(table, requirements, updates)
-                except Exception as again:
-                    error = again
-        raise CommitStateUnknownException(
-            f"Whether a commit to {label} was applied is not known: {error or type(error).__name__}. Every file was "
-            f"kept. Look {_what_to_look_for(updates)} once the catalog answers again."
-        ) from error
+class RestRequest:
+    """One attempt to commit at a REST server: see `CommitAttempt`."""
+
+    def __init__(self, catalog: RestCatalog, commit: Commit) -> None:
+        """Prepare the request.
+
+        Raises:
+            ConfigurationError: the table's ``commit.*`` properties are wrong.
+        """
+        self._catalog, self._commit = catalog, commit
+        self.policy = RetryPolicy.from_properties(properties_of(commit.table))
+        self.repeatable = is_repeatable(commit.requirements, commit.updates)
+        self.response: CommitTableResponse
+
+    @property
+    def evidence(self) -> str:
+        """What shows whether it was applied."""
+        return f"{_what_to_look_for(self._commit.updates)} once the catalog answers again"
+
+    def stage(self) -> None:
+        """Write nothing: the server does."""
+
+    def send(self) -> None:
+        """Send the request."""
+        try:
+            self.response = self._catalog.commit_once(self._commit)
+        except CommitFailedException as error:  # whoever repeated the request in between may have met its effect
+            raise NotAppliedError(str(error)) from error
+        except Exception as error:
+            if is_refusal(error) and not isinstance(error, NoSuchTableError):
+                cause = refusal(str(self._commit.name), error)
+                raise CommitFailedException(str(cause)) from cause
+            raise
+
+    def look(self, *, refused: bool) -> Verdict:
+        """Return what the table says of the request."""
+        now = self._catalog.load_table(self._commit.table.name())
+        verdict = judge_rest(self._commit.requirements, self._commit.updates, now.metadata)
+        if verdict is Verdict.COMMITTED:
+            self.response = CommitTableResponse(metadata=now.metadata, metadata_location=now.metadata_location)
+        return Verdict.FAILED if refused and verdict is Verdict.PENDING else verdict
+
+    def discard(self) -> None:
+        """Delete nothing: what the server wrote is its own."""
+
+    def confirm(self, lock: CommitLock) -> None:
+        """Trust the server, which compares."""
+
+
+def refusal(label: str, error: Exception) -> AutostreamError:
+    """Return what a refusal means: forbidden, or wrong; the same request would be refused again."""
+    if isinstance(failure := explained(error), DeniedError):
+        return DeniedError(f"A commit to {label} was refused. {failure}")
+    return CommitRefusedError(
+        f"The catalog refuses a commit to {label}, and would refuse it again: {error}. Correct what it names; the "
+        "server's log says more."
+    )
 
 
 def _what_to_look_for(updates: Updates) -> str:

@@ -5,7 +5,7 @@ Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.sql.S
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pyiceberg.catalog import Catalog
@@ -18,37 +18,21 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.serializers import FromInputFile
-from pyiceberg.table import CommitTableResponse, StagedTable, Table, TableProperties
+from pyiceberg.table import StagedTable, Table, TableProperties
 from pyiceberg.table.locations import load_location_provider
 from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
-from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 from sqlalchemy import and_, insert, make_url, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from autostream.catalogs.acting import ActingCatalog, has_owners
+from autostream.catalogs.acting import has_owners
+from autostream.catalogs.committing import Commit, NotAllowedError, NotAppliedError, NotSentError, RejectedError
 from autostream.catalogs.failures import database_words, explained, is_busy
-from autostream.catalogs.locking import AllOf, holding, optional_lock
-from autostream.catalogs.retry_policy import RetryPolicy
-from autostream.catalogs.swap import (
-    CommitLock,
-    ForbiddenError,
-    NotSentError,
-    PointerView,
-    RefusedError,
-    RejectedError,
-    Swap,
-    SwapObserver,
-    SwapStep,
-    added_snapshots,
-    no_observer,
-    nothing_changed,
-    write_and_swap,
-)
+from autostream.catalogs.locking import CommitLock, optional_lock
+from autostream.catalogs.pointers import Base, PointerCatalog, PointerView
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
-from autostream.iceberg.tables import properties_of
 from autostream.masking import ESCAPES
 from autostream.names import TableName
 
@@ -88,7 +72,7 @@ def with_time_outs(uri: str) -> str:
     return url.update_query_dict({**_POSTGRESQL, **url.query}).render_as_string(hide_password=False)
 
 
-class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
+class SqlCatalog(PointerCatalog, pyiceberg_sql.SqlCatalog):
     """PyIceberg's SQL catalog with commits of our own: the row's ``metadata_location`` is swapped by comparison."""
 
     def __init__(self, name: str, **properties: str) -> None:
@@ -100,7 +84,6 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
         if uri := properties.get("uri"):
             properties = {**properties, "uri": with_time_outs(uri)}
         super().__init__(name, **properties)
-        self.observe: SwapObserver = no_observer
         dialect = self.engine.dialect
         if not dialect.supports_sane_rowcount:
             raise ConfigurationError(
@@ -145,11 +128,12 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
         if not self.namespace_exists(namespace_identifier):
             raise NoSuchNamespaceError(f"Namespace does not exist: {namespace_identifier}")
         namespace = Catalog.namespace_to_string(namespace_identifier)
-        label = f"{self.name}.{namespace}.{name}"
         with self._acting_as(self.account_of(properties, namespace)):
             staged = self._staged(identifier, schema, location, partition_spec, sort_order, properties)
             try:
-                self._swap(label, staged, base=None, lock=AllOf(()))
+                self._send(
+                    TableName(self.name, namespace, name), self._swap(staged, _Row(self, staged, base=None), None)
+                )
             except CommitFailedException as error:
                 if self.table_exists(identifier):
                     raise TableAlreadyExistsError(f"Table {namespace}.{name} already exists") from error
@@ -186,54 +170,18 @@ class SqlCatalog(ActingCatalog, pyiceberg_sql.SqlCatalog):
             catalog=self,
         )
 
-    def commit_table(
-        self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
-    ) -> CommitTableResponse:
-        """Commit updates to a table.
+    def _locks(self, name: TableName, table: Table) -> Sequence[CommitLock]:
+        return optional_lock(name, table=table.metadata.properties, catalog=self.properties)
 
-        Raises:
-            CommitFailedException: nothing was changed, and what was written for it is gone.
-            CommitStateUnknownException: whether it was applied could not be found out; everything is kept.
-        """
-        identifier = table.name()
-        namespace = Catalog.namespace_to_string(Catalog.namespace_from(identifier))
-        name = TableName.of(self.name, identifier)
-        label = str(name)
-        self.observe(SwapStep.BEFORE_LOCK)
-        with ExitStack() as stack:
-            with nothing_changed(label):
-                locks = optional_lock(name, table=table.metadata.properties, catalog=self.properties)
-                lock = stack.enter_context(holding(locks))
-                self.observe(SwapStep.LOCKED)
-                stack.enter_context(self._acting_as(self.account_of(table.properties, namespace)))
-                try:
-                    current = self.load_table(identifier)
-                except NoSuchTableError:
-                    current = None
-                staged = self._update_and_stage_table(current, identifier, requirements, updates)
-                if current is not None and staged.metadata == current.metadata:
-                    return CommitTableResponse(metadata=current.metadata, metadata_location=current.metadata_location)
-            self._swap(label, staged, base=current, lock=lock)
-        self.observe(SwapStep.UNLOCKED)
-        return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
+    def _base(self, commit: Commit) -> Base:
+        account = self.account_of(commit.table.properties, commit.name.namespace)
+        try:
+            return Base(self.load_table(commit.table.name()), account)
+        except NoSuchTableError:
+            return Base(None, account)
 
-    def _swap(self, label: str, staged: StagedTable, *, base: Table | None, lock: CommitLock) -> None:
-        location = base.metadata_location if base else None
-        swap = Swap(
-            table=label,
-            base=location,
-            new=staged.metadata_location,
-            adds=added_snapshots(staged.metadata, base.metadata if base else None),
-            pointer=_Row(self, staged, location),
-            lock=lock,
-            policy=RetryPolicy.from_properties(properties_of(staged)),
-            observe=self.observe,
-        )
-        write_and_swap(
-            swap,
-            write=lambda: self._write_metadata(staged.metadata, staged.io, staged.metadata_location),
-            io=staged.io,
-        )
+    def _pointer(self, _: Commit, staged: StagedTable, base: Base) -> _Row:
+        return _Row(self, staged, base.table.metadata_location if base.table else None)
 
 
 class _Row:
@@ -272,7 +220,7 @@ class _Row:
             try:
                 session.execute(insert(_TABLES).values(**row))
             except IntegrityError as error:
-                raise RefusedError(f"table {self._namespace}.{self._name} exists already") from error
+                raise NotAppliedError(f"table {self._namespace}.{self._name} exists already") from error
             return
         changed = session.execute(
             update(_TABLES)
@@ -280,16 +228,16 @@ class _Row:
             .values(metadata_location=new, previous_metadata_location=self._base)
         )
         if changed.rowcount < 1:  # type: ignore[attr-defined]
-            raise RefusedError(f"another commit was faster: it no longer points to {self._base}")
+            raise NotAppliedError(f"another commit was faster: it no longer points to {self._base}")
 
-    def _refusal(self, error: DBAPIError) -> RefusedError:
+    def _refusal(self, error: DBAPIError) -> NotAppliedError:
         """Return what a database's error means before the commit: not sent, undone for now, or refused for good."""
         name = f"{self._namespace}.{self._name}"
         if is_busy(error):
-            return RefusedError(database_words(error))
+            return NotAppliedError(database_words(error))
         failure = explained(error)
         if isinstance(failure, DeniedError):
-            return ForbiddenError(f"The change of {name} is not allowed. {failure}")
+            return NotAllowedError(f"The change of {name} is not allowed. {failure}")
         if isinstance(failure, ServiceError):
             return NotSentError(str(failure))
         return RejectedError(

@@ -14,11 +14,11 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.table import Table
 
+from autostream.catalogs.commit_answers import root_cause
 from autostream.catalogs.compared_properties import commit_properties
 from autostream.catalogs.failures import explained
 from autostream.catalogs.rest import RestCatalog
 from autostream.catalogs.retry_policy import RetryPolicy
-from autostream.catalogs.swap import root_cause
 from autostream.errors import AutostreamError, ConflictError, DeniedError, OutcomeUnknownError, UsageError
 from autostream.iceberg.tables import full_name, properties_of
 from autostream.watermark.changes import WatermarkChange

@@ -25,9 +25,9 @@ from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 
 from autostream import __version__, times
+from autostream.catalogs.commit_answers import is_permanent, root_cause
 from autostream.catalogs.failures import explained
 from autostream.catalogs.retry_policy import RetryPolicy
-from autostream.catalogs.swap import is_permanent, root_cause
 from autostream.errors import (
     AutostreamError,
     ConflictError,

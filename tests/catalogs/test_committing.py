@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,24 +12,20 @@ from hypothesis import strategies as st
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from autostream.catalogs.locking import AllOf
-from autostream.catalogs.retry_policy import RetryPolicy
-from autostream.catalogs.swap import (
-    ForbiddenError,
+from autostream.catalogs.commit_answers import is_permanent, root_cause
+from autostream.catalogs.committing import (
+    CommitStep,
+    NotAllowedError,
+    NotAppliedError,
     NotSentError,
-    PointerView,
-    RefusedError,
     RejectedError,
-    Swap,
-    SwapStep,
+    Sending,
     Verdict,
-    is_permanent,
-    judge,
     nothing_changed,
-    report_lost_updates,
-    root_cause,
-    write_and_swap,
 )
+from autostream.catalogs.locking import AllOf
+from autostream.catalogs.pointers import PointerSwap, PointerView, judge_swap
+from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.errors import (
     AutostreamError,
     ConfigurationError,
@@ -71,21 +68,21 @@ def _nobody_waits(clock: FakeClock) -> None:
     ],
 )
 def test_verdicts(view: PointerView, refused: bool, compare: bool, verdict: Verdict) -> None:
-    assert judge(view, base=BASE, new=NEW, refused=refused, compare_and_swap=compare) is verdict
+    assert judge_swap(view, base=BASE, new=NEW, refused=refused, compare_and_swap=compare) is verdict
 
 
 def test_a_snapshot_that_is_there_was_committed_whatever_the_log_has_forgotten() -> None:
     view = PointerView(OTHER, frozenset({"f:/9.json"}), frozenset({7, 8}))
     told = {"base": BASE, "new": NEW, "refused": True, "compare_and_swap": True}
-    assert judge(view, **told, adds={7}) is Verdict.COMMITTED  # type: ignore[arg-type]
-    assert judge(view, **told, adds={6}) is Verdict.FAILED  # type: ignore[arg-type]
+    assert judge_swap(view, **told, adds={7}) is Verdict.COMMITTED  # type: ignore[arg-type]
+    assert judge_swap(view, **told, adds={6}) is Verdict.FAILED  # type: ignore[arg-type]
 
 
 def test_a_creation_that_another_one_was_faster_with_has_failed() -> None:
-    assert judge(PointerView(OTHER), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.FAILED
-    assert judge(PointerView(None), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
+    assert judge_swap(PointerView(OTHER), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.FAILED
+    assert judge_swap(PointerView(None), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
     grown = PointerView(OTHER, frozenset({"f:/9.json"}))  # from whose creation its log does not say
-    assert judge(grown, base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
+    assert judge_swap(grown, base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
 
 
 class Store:
@@ -102,7 +99,7 @@ class Store:
 
     def apply(self) -> None:
         if self.compare_and_swap and self.history[-1] != BASE:
-            raise RefusedError("The table has been modified")
+            raise NotAppliedError("The table has been modified")
         self.history.append(NEW)
         self.applied += 1
 
@@ -112,7 +109,7 @@ class Store:
         if answer == "no-connection":
             raise NotSentError("connection refused")
         if answer == "denied":
-            raise RefusedError("alice may not write")
+            raise NotAppliedError("alice may not write")
         if answer in ("request-lost", "held", "down"):
             self.held += answer == "held"
             self.down = 2 if answer == "down" else 0
@@ -123,7 +120,7 @@ class Store:
         if answer == "answer-lost":
             raise ConnectionError("reset")
         if answer == "answer-wrong":
-            raise RefusedError("The table has been modified")
+            raise NotAppliedError("The table has been modified")
         if answer == "answer-lost-and-built-upon":
             self.history.append(OTHER)
             raise ConnectionError("reset")
@@ -134,7 +131,7 @@ class Store:
             raise ConnectionError("down")
         if self.held:  # what was held up lands between two looks
             self.held -= 1
-            with suppress(RefusedError):
+            with suppress(NotAppliedError):
                 self.apply()
         return PointerView(self.history[-1], frozenset(self.history[:-1]))
 
@@ -151,15 +148,28 @@ class Lock:
             raise LockLostError("the session expired")
 
 
-def swap_of(store: Store, lock: Lock | None = None) -> Swap:
-    return Swap(
+def swap_of(
+    store: Store,
+    lock: Lock | None = None,
+    *,
+    new: str = NEW,
+    write: Callable[[], None] = lambda: None,
+    io: Any = None,
+    policy: RetryPolicy = POLICY,
+    observe: Callable[[CommitStep], None] = lambda _: None,
+) -> Sending:
+    swap = PointerSwap(
         table="lake.db.t",
         base=BASE,
-        new=NEW,
+        new=new,
         pointer=store,
-        lock=lock or Lock(),
-        policy=POLICY,
+        write=write,
+        io=io or PyArrowFileIO(),
+        policy=policy,
+        response=None,  # type: ignore[arg-type]
+        observe=observe,
     )
+    return Sending("lake.db.t", swap, lock or Lock(), observe)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +233,7 @@ def test_a_lock_that_is_lost_later_stops_every_further_sending() -> None:
 def test_the_status_check_ends_after_its_total_time(clock: FakeClock) -> None:
     clock.then = {2: lambda: clock.advance(5000)}
     store = Store(*["request-lost"] * 9)
-    swap = swap_of(store)
-    swap.policy = RetryPolicy(status_retries=100, status_total_timeout_ms=60_000)
+    swap = swap_of(store, policy=RetryPolicy(status_retries=100, status_total_timeout_ms=60_000))
     with pytest.raises(CommitStateUnknownException):
         swap.run()
     assert store.sent == 4
@@ -257,10 +266,8 @@ def test_whatever_happens_the_verdict_is_true(script: list[str], verifications: 
 @pytest.mark.parametrize(("script", "kept"), [(["ok"], True), (["denied"], False), (["request-lost"] * 9, True)])
 def test_only_a_proven_failure_deletes_the_metadata_file(script: list[str], kept: bool, tmp_path: Path) -> None:
     file = tmp_path / "1.json"
-    swap = swap_of(Store(*script))
-    swap.new = str(file)
     with suppress(CommitFailedException, CommitStateUnknownException):
-        write_and_swap(swap, write=lambda: _write(file), io=PyArrowFileIO())
+        swap_of(Store(*script), new=str(file), write=lambda: _write(file)).run()
     assert file.exists() is kept
 
 
@@ -271,15 +278,13 @@ def _write(file: Path) -> None:
 def test_a_file_that_cannot_be_written_is_removed_and_named(tmp_path: Path) -> None:
     file = tmp_path / "1.json"
     store = Store()
-    swap = swap_of(store)
-    swap.new = str(file)
 
     def fill_the_disk() -> None:
         file.write_text("{")
         raise OSError("No space left on device")
 
     with pytest.raises(CommitFailedException, match=r"1.json of lake.db.t cannot be written: No space left"):
-        write_and_swap(swap, write=fill_the_disk, io=PyArrowFileIO())
+        swap_of(store, new=str(file), write=fill_the_disk).run()
     assert (file.exists(), store.sent) == (False, 0)
 
 
@@ -288,19 +293,16 @@ def test_a_failure_to_delete_does_not_hide_why(tmp_path: Path) -> None:
         def delete(self, location: object) -> None:
             raise PermissionError("read-only")
 
-    swap = swap_of(Store("denied"))
-    swap.new = str(tmp_path / "1.json")
+    file = tmp_path / "1.json"
+    swap = swap_of(Store("denied"), new=str(file), write=lambda: _write(file), io=Stubborn())
     with pytest.raises(CommitFailedException, match="alice may not write"):
-        write_and_swap(swap, write=lambda: _write(tmp_path / "1.json"), io=Stubborn())
+        swap.run()
 
 
-def test_steps_are_told_in_order(tmp_path: Path) -> None:
-    steps: list[SwapStep] = []
-    swap = swap_of(Store())
-    swap.new = str(tmp_path / "1.json")
-    swap.observe = steps.append
-    write_and_swap(swap, write=lambda: None, io=PyArrowFileIO())
-    assert steps == [SwapStep.METADATA_WRITTEN, SwapStep.LOCK_VERIFIED, SwapStep.SWAPPED]
+def test_steps_are_told_in_order() -> None:
+    steps: list[CommitStep] = []
+    swap_of(Store(), observe=steps.append).run()
+    assert steps == [CommitStep.METADATA_WRITTEN, CommitStep.LOCK_VERIFIED, CommitStep.SWAPPED]
 
 
 def test_nothing_changed_keeps_the_cause() -> None:
@@ -320,20 +322,29 @@ def _overwritten(store: Store) -> None:
 )
 def test_a_lost_update_is_found_afterwards(after: Callable[[Store], None], lost: bool) -> None:
     store = Store(compare_and_swap=False)
-    swap = swap_of(store)
-    swap.run()
-    after(store)
+    swap = swap_of(store, observe=lambda step: after(store) if step is CommitStep.SWAPPED else None)
     if lost:
         with pytest.raises(CommitFailedException, match=f"A commit to lake.db.t was lost.*{OTHER}"):
-            report_lost_updates(swap)
+            swap.run()
     else:
-        report_lost_updates(swap)
+        swap.run()
+
+
+def test_an_update_that_was_lost_keeps_its_metadata_file(tmp_path: Path) -> None:
+    """Whoever reads the table at this moment may have been sent there."""
+    file, store = tmp_path / "1.json", Store(compare_and_swap=False)
+
+    def overwritten(step: CommitStep) -> None:
+        if step is CommitStep.SWAPPED:
+            _overwritten(store)
+
+    with pytest.raises(CommitFailedException, match="was lost"):
+        swap_of(store, new=str(file), write=lambda: _write(file), observe=overwritten).run()
+    assert file.exists()
 
 
 def test_a_lock_that_was_lost_during_a_swap_without_comparison_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    swap = swap_of(Store(compare_and_swap=False), Lock(1))
-    swap.run()
-    report_lost_updates(swap)
+    swap_of(Store(compare_and_swap=False), Lock(1)).run()
     assert "may have been overwritten" in caplog.text
 
 
@@ -355,7 +366,7 @@ def test_all_of_no_lock_is_held() -> None:
         (LockLostError("lost"), True),
         (ServiceError("away"), True),
         (RejectedError("columns differ"), False),
-        (ForbiddenError("not you"), False),
+        (NotAllowedError("not you"), False),
         (ConfigurationError("no such lock"), False),
         (ResourceError("disk full"), False),
     ],
@@ -367,7 +378,7 @@ def test_what_is_worth_another_attempt(cause: AutostreamError | None, *, again: 
 class Refusing(Store):
     """Refuses by an error of its own, before or after the change: a metastore's listener may do the latter."""
 
-    def __init__(self, refusal: RefusedError, *, applied: bool) -> None:
+    def __init__(self, refusal: NotAppliedError, *, applied: bool) -> None:
         super().__init__()
         self.refusal, self.applies = refusal, applied
 
@@ -378,8 +389,8 @@ class Refusing(Store):
         raise self.refusal
 
 
-@pytest.mark.parametrize("refusal", [RejectedError("columns differ"), ForbiddenError("not you")])
-def test_a_refusal_for_good_is_the_cause_and_is_not_repeated(refusal: RefusedError) -> None:
+@pytest.mark.parametrize("refusal", [RejectedError("columns differ"), NotAllowedError("not you")])
+def test_a_refusal_for_good_is_the_cause_and_is_not_repeated(refusal: NotAppliedError) -> None:
     store = Refusing(refusal, applied=False)
     with pytest.raises(CommitFailedException, match=str(refusal)) as raised:
         swap_of(store).run()
@@ -387,8 +398,8 @@ def test_a_refusal_for_good_is_the_cause_and_is_not_repeated(refusal: RefusedErr
     assert store.sent == 1
 
 
-@pytest.mark.parametrize("refusal", [RejectedError("columns differ"), ForbiddenError("not you")])
-def test_a_refusal_after_the_change_was_made_is_none(refusal: RefusedError) -> None:
+@pytest.mark.parametrize("refusal", [RejectedError("columns differ"), NotAllowedError("not you")])
+def test_a_refusal_after_the_change_was_made_is_none(refusal: NotAppliedError) -> None:
     swap_of(Refusing(refusal, applied=True)).run()
 
 
@@ -410,5 +421,5 @@ def test_why_a_metadata_file_is_not_there_says_whether_to_try_again(error: Excep
         raise error
 
     with pytest.raises(CommitFailedException) as raised:
-        write_and_swap(swap_of(Store()), write=fail, io=NoFiles())  # type: ignore[arg-type]
+        swap_of(Store(), write=fail, io=NoFiles()).run()
     assert type(root_cause(raised.value)) is kind
