@@ -23,7 +23,7 @@ from pyiceberg.utils.config import Config
 from autostream.cli import main
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import DataError
-from autostream.lake.commit.steps import Step
+from autostream.lake.compaction.compaction_steps import CompactionStep
 from tests.support.lakes import BUCKETED, Orders
 from tests.support.reader import read_table
 from tests.support.upserts import EVERYTHING, SHAPES, random_upserts
@@ -679,23 +679,27 @@ NOTHING_CHANGED = "error: Interrupted. Nothing was changed.\n"
 @pytest.mark.parametrize(
     ("step", "failure", "says"),
     [
-        (Step.GROUP_REWRITTEN, KeyboardInterrupt(), NOTHING_CHANGED),
-        (Step.GROUP_REWRITTEN, RuntimeError("Query interrupted"), NOTHING_CHANGED),
-        (Step.GROUP_REWRITTEN, DataError("a file is damaged"), NOTHING_CHANGED),
-        (Step.GROUP_REWRITTEN, OSError(errno.EIO, "?"), NOTHING_CHANGED),
+        (CompactionStep.GROUP_REWRITTEN, KeyboardInterrupt(), NOTHING_CHANGED),
+        (CompactionStep.GROUP_REWRITTEN, RuntimeError("Query interrupted"), NOTHING_CHANGED),
+        (CompactionStep.GROUP_REWRITTEN, DataError("a file is damaged"), NOTHING_CHANGED),
+        (CompactionStep.GROUP_REWRITTEN, OSError(errno.EIO, "?"), NOTHING_CHANGED),
         (
-            Step.SWAP_PREPARED,
+            CompactionStep.SWAP_PREPARED,
             KeyboardInterrupt(),
             "Whether the commit landed is not known: 'autostream table inspect lake.db.orders' shows",
         ),
-        (Step.SWAPPED, KeyboardInterrupt(), "Interrupted. What was committed until then stays; the table is sound."),
+        (
+            CompactionStep.SWAPPED,
+            KeyboardInterrupt(),
+            "Interrupted. What was committed until then stays; the table is sound.",
+        ),
     ],
 )
 def test_ctrl_c_is_no_failure_whatever_becomes_of_it(
     autostream: Command,
     orders: Orders,
     monkeypatch: pytest.MonkeyPatch,
-    step: Step,
+    step: CompactionStep,
     failure: BaseException,
     says: str,
 ) -> None:
@@ -703,7 +707,7 @@ def test_ctrl_c_is_no_failure_whatever_becomes_of_it(
 
     tell = table.tell_state
 
-    def interrupt(name: str, reached: Step) -> None:
+    def interrupt(name: str, reached: CompactionStep) -> None:
         tell(name, reached)
         if reached is step:
             try:
@@ -717,7 +721,7 @@ def test_ctrl_c_is_no_failure_whatever_becomes_of_it(
     assert code == 130
     assert says in err
     assert [word for word in ("Traceback", "defect", "damaged") if word in err] == []
-    assert (orders.load().metadata_location == before) == (step is not Step.SWAPPED)
+    assert (orders.load().metadata_location == before) == (step is not CompactionStep.SWAPPED)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -727,21 +731,21 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 @pytest.mark.parametrize(
     ("step", "failure"),
     [
-        (Step.PLANNED, FULL),
-        (Step.PLANNED, OSError(errno.EDQUOT, "Disk quota exceeded")),
-        (Step.PLANNED, sqlite3.OperationalError("database or disk is full")),
-        (Step.PLANNED, duckdb.IOException('Could not write file "x": No space left on device')),
-        (Step.GROUP_REWRITTEN, FULL),
-        (Step.REWRITTEN, FULL),
-        (Step.MANIFESTS_WRITTEN, FULL),
+        (CompactionStep.PLANNED, FULL),
+        (CompactionStep.PLANNED, OSError(errno.EDQUOT, "Disk quota exceeded")),
+        (CompactionStep.PLANNED, sqlite3.OperationalError("database or disk is full")),
+        (CompactionStep.PLANNED, duckdb.IOException('Could not write file "x": No space left on device')),
+        (CompactionStep.GROUP_REWRITTEN, FULL),
+        (CompactionStep.REWRITTEN, FULL),
+        (CompactionStep.MANIFESTS_WRITTEN, FULL),
     ],
 )
 def test_a_full_disk_is_told_as_one(
-    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch, step: Step, failure: Exception
+    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch, step: CompactionStep, failure: Exception
 ) -> None:
     from autostream.cli import table
 
-    def fail(name: str, reached: Step) -> None:
+    def fail(name: str, reached: CompactionStep) -> None:
         if reached is step:
             raise type(failure)(*failure.args)
 

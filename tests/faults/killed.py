@@ -8,8 +8,8 @@ from typing import Any
 
 from autostream.catalogs import open_table
 from autostream.catalogs.sql import SqlCatalog
-from autostream.lake.commit.steps import Step
 from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.compaction_steps import CompactionStep
 from autostream.lake.compaction.table_compaction import compact_table
 
 
@@ -41,7 +41,7 @@ def main(table: str, point: str) -> None:
     elif point == "answer-lost":
         die_around("commit_table", after=True)
 
-    def on_step(step: Step) -> None:
+    def on_step(step: CompactionStep) -> None:
         if step == point:
             die()
 

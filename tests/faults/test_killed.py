@@ -11,15 +11,15 @@ from pyiceberg.manifest import clear_manifest_cache
 from pyiceberg.table import Table
 
 from autostream.iceberg.files import normalize_path
-from autostream.lake.commit.steps import Step
+from autostream.lake.compaction.compaction_steps import CompactionStep
 from autostream.lake.engine.output_files import FILE_PREFIX
 from autostream.lake.scan import scan_table
 from tests.support.lakes import BUCKETED, Orders, compact
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows
 
-COMMITTED = {Step.SWAPPED.value, "answer-lost"}
-POINTS = [*(step.value for step in Step), "metadata-written", "answer-lost"]
+COMMITTED = {CompactionStep.SWAPPED.value, "answer-lost"}
+POINTS = [*(step.value for step in CompactionStep), "metadata-written", "answer-lost"]
 
 
 def referenced(table: Table) -> set[str]:
@@ -60,4 +60,4 @@ def test_killed_at(point: str, lake: SqlCatalog, tmp_path: Path) -> None:
     left = {str(path) for path in warehouse.glob("data/**/*") if path.is_file()} - referenced(orders.load())
     assert all(Path(path).name.startswith(FILE_PREFIX) for path in left), left
     # Whatever was written by the killed process and never committed is still there to be swept, nothing else.
-    assert bool(left) == (point not in {Step.PLANNED.value, *COMMITTED}), left
+    assert bool(left) == (point not in {CompactionStep.PLANNED.value, *COMMITTED}), left

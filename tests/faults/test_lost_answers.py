@@ -175,7 +175,7 @@ def test_a_failure_to_write_after_a_lost_answer_deletes_nothing(
 
     def hangs(commit: Commit) -> CommitTableResponse:
         held.append(commit)
-        patched.setattr("autostream.lake.commit.attempts.write_list", no_space)
+        patched.setattr("autostream.lake.commit.snapshot_manifests.write_list", no_space)
         raise TimeoutError("no answer within 30 s")
 
     with monkeypatch.context() as patched, answers(monkeypatch, [hangs]):
@@ -203,6 +203,56 @@ def test_a_pending_commit_may_land_after_its_answer_was_lost(orders: Orders, mon
     assert orders.load().metadata.current_snapshot_id == result.snapshot_id
     assert_same_rows(read_table(orders.load()), orders.expected())
     assert files(orders, "metadata/*.avro") == reachable_metadata(orders)
+
+
+def test_a_pending_commit_that_lands_before_the_next_answer_is_lost_too(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What landed is the first attempt, so its files stay, and those of the second go."""
+    held: list[Commit] = []
+
+    def hangs(commit: Commit) -> CommitTableResponse:
+        held.append(commit)
+        raise TimeoutError("no answer within 30 s")
+
+    def the_first_lands(_: Commit) -> CommitTableResponse:
+        held.pop()()
+        raise ConnectionError("connection reset")
+
+    with answers(monkeypatch, [hangs, the_first_lands]):
+        result = compact(orders.load())
+    assert result.status == "committed"
+    assert_same_rows(read_table(orders.load()), orders.expected())
+    assert files(orders, "metadata/*.avro") == reachable_metadata(orders)
+
+
+@pytest.mark.parametrize("refused_in_words", [False, True], ids=["answer-lost", "answer-wrong"])
+def test_a_snapshot_that_expired_before_it_was_looked_for_keeps_every_file(
+    refused_in_words: bool, orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed is live in later snapshots: that its own is not there proves nothing."""
+
+    def commits_and_others_go_on(commit: Commit) -> CommitTableResponse:
+        commit()
+        with answers(monkeypatch, []):
+            orders.checkpoint()
+            expire_all_but_the_head(orders)
+        if refused_in_words:
+            raise CommitFailedException("branch main has changed")
+        raise ConnectionError("connection reset")
+
+    with answers(monkeypatch, [commits_and_others_go_on]):
+        result = compact(orders.load())
+    assert (result.status, result.exit_code) == ("unknown", 4)
+    assert_same_rows(read_table(orders.load()), orders.expected())
+
+
+def expire_all_but_the_head(orders: Orders) -> None:
+    table = orders.load()
+    head = table.metadata.current_snapshot_id
+    table.maintenance.expire_snapshots().by_ids(
+        [snapshot.snapshot_id for snapshot in table.metadata.snapshots if snapshot.snapshot_id != head]
+    ).commit()
 
 
 def test_another_writers_commit_settles_that_a_lost_one_failed(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:

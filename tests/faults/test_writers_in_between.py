@@ -16,9 +16,9 @@ from sqlalchemy import text
 from autostream.demo.writer import UpsertWriter
 from autostream.iceberg.files import normalize_path
 from autostream.iceberg.state import read_state
-from autostream.lake.commit.steps import Step
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.compaction_result import CompactionResult
+from autostream.lake.compaction.compaction_steps import CompactionStep
 from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.engine.output_files import FILE_PREFIX
 from autostream.lake.scan import scan_table
@@ -26,7 +26,7 @@ from tests.support.lakes import BUCKETED, UNPARTITIONED, Orders, compact
 from tests.support.reader import read_table
 from tests.support.rows import assert_same_rows
 
-STEPS = [step for step in Step if step is not Step.SWAPPED]
+STEPS = [step for step in CompactionStep if step is not CompactionStep.SWAPPED]
 
 
 def upsert(orders: Orders) -> None:
@@ -128,12 +128,12 @@ KINDS: dict[Callable[[Orders], None], set[str]] = {
 }
 
 
-def run(orders: Orders, step: Step, act: Callable[[], None]) -> CompactionResult:
+def run(orders: Orders, step: CompactionStep, act: Callable[[], None]) -> CompactionResult:
     """Compact everything; at the first time that the step is reached, somebody else acts."""
     table = orders.load()
     pending = [act]
 
-    def on_step(reached: Step) -> None:
+    def on_step(reached: CompactionStep) -> None:
         if reached == step and pending:
             pending.pop()()
 
@@ -150,15 +150,15 @@ def run(orders: Orders, step: Step, act: Callable[[], None]) -> CompactionResult
 # Several groups differ from one in what a conflict leaves over, which the first and the last step show.
 CASES = [
     *((step, UNPARTITIONED) for step in STEPS),
-    *((step, BUCKETED) for step in (Step.PLANNED, Step.SWAP_PREPARED)),
+    *((step, BUCKETED) for step in (CompactionStep.PLANNED, CompactionStep.SWAP_PREPARED)),
 ]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
-    ("step", "spec"), CASES, ids=lambda v: v.value if isinstance(v, Step) else f"spec{len(v.fields)}"
+    ("step", "spec"), CASES, ids=lambda v: v.value if isinstance(v, CompactionStep) else f"spec{len(v.fields)}"
 )
-def test_somebody_commits(step: Step, kind: Callable[[Orders], None], spec: object, lake: SqlCatalog) -> None:
+def test_somebody_commits(step: CompactionStep, kind: Callable[[Orders], None], spec: object, lake: SqlCatalog) -> None:
     orders = Orders(lake, "db.t", spec=spec, **{"commit.retry.min-wait-ms": "0"})  # type: ignore[arg-type]
     orders.checkpoint(3)
     result = run(orders, step, lambda: kind(orders))
@@ -187,14 +187,14 @@ def test_a_new_position_delete_that_cannot_be_read_is_named(lake: SqlCatalog) ->
         named.append(new.path)
         Path(normalize_path(new.path)).unlink()
 
-    result = run(orders, Step.REWRITTEN, delete_and_lose_the_file)
+    result = run(orders, CompactionStep.REWRITTEN, delete_and_lose_the_file)
     assert (result.status, result.exit_code) == ("failed", 1)
     assert f"position-delete file {named[0]} is missing" in str(result.error)
     assert not list(Path(normalize_path(orders.load().location())).rglob(f"{FILE_PREFIX}*"))
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_dropped_table_is_a_conflict(step: Step, lake: SqlCatalog) -> None:
+def test_a_dropped_table_is_a_conflict(step: CompactionStep, lake: SqlCatalog) -> None:
     orders = Orders(lake, "db.t")
     orders.checkpoint(3)
     result = run(orders, step, lambda: lake.drop_table("db.t"))
@@ -202,8 +202,8 @@ def test_a_dropped_table_is_a_conflict(step: Step, lake: SqlCatalog) -> None:
     assert "lake.db.t was dropped" in str(result.error)
 
 
-@pytest.mark.parametrize("step", [s for s in STEPS if s is not Step.PLANNED])
-def test_a_table_made_anew_is_a_conflict(step: Step, lake: SqlCatalog) -> None:
+@pytest.mark.parametrize("step", [s for s in STEPS if s is not CompactionStep.PLANNED])
+def test_a_table_made_anew_is_a_conflict(step: CompactionStep, lake: SqlCatalog) -> None:
     orders = Orders(lake, "db.t")
     orders.checkpoint(3)
     made: list[Orders] = []
@@ -231,6 +231,6 @@ def test_a_table_that_becomes_version_3_is_refused_at_the_commit(lake: SqlCatalo
         with lake.engine.begin() as connection:
             connection.execute(text("UPDATE iceberg_tables SET metadata_location = :new"), {"new": location})
 
-    result = run(orders, Step.REWRITTEN, upgrade)
+    result = run(orders, CompactionStep.REWRITTEN, upgrade)
     assert (result.status, result.exit_code) == ("failed", 2)
     assert "format version 3" in str(result.error)

@@ -21,9 +21,9 @@ from pyiceberg.types import IntegerType, LongType, NestedField, StringType
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.iceberg.files import Content
 from autostream.iceberg.state import is_unpartitioned, read_state
-from autostream.lake.commit.steps import Step
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.compaction_result import CompactionResult, FileCounts
+from autostream.lake.compaction.compaction_steps import CompactionStep
 from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
@@ -72,7 +72,7 @@ class Compact:
     """A compaction with these options, and what writers commit at its steps."""
 
     options: Mapping[str, str]
-    meanwhile: tuple[tuple[Step, Write | DeletePosition], ...]
+    meanwhile: tuple[tuple[CompactionStep, Write | DeletePosition], ...]
 
 
 Action = Write | DeletePosition | Evolve | Compact
@@ -99,7 +99,7 @@ _options = st.fixed_dictionaries(
         "target-file-size-bytes": st.sampled_from(["1", "1000"]),
     },
 )
-_steps = st.sampled_from([s for s in Step if s is not Step.SWAPPED])
+_steps = st.sampled_from([s for s in CompactionStep if s is not CompactionStep.SWAPPED])
 _compactions = st.builds(
     Compact,
     options=_options,
@@ -241,7 +241,7 @@ class World:
         table = self.table()
         waiting = list(action.meanwhile)
 
-        def on_step(step: Step) -> None:
+        def on_step(step: CompactionStep) -> None:
             for item in [item for item in waiting if item[0] == step]:
                 waiting.remove(item)
                 self.play(item[1])

@@ -29,16 +29,7 @@ _REFUSALS = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError, BadRe
 
 
 class OvertakenError(ConflictError):
-    """Nothing was changed, and another attempt may fare better.
-
-    Attributes:
-        away: What was away meanwhile, if that was the reason, and not another commit.
-    """
-
-    def __init__(self, message: str, away: ServiceError | None) -> None:
-        """Keep what there is to say."""
-        super().__init__(message)
-        self.away = away
+    """Nothing was changed, and another attempt may fare better: another commit was faster, or a service away."""
 
 
 class AnswerLostError(OutcomeUnknownError):
@@ -50,7 +41,7 @@ def judged(what: str) -> Iterator[None]:
     """Tell what an error means that a catalog ends a commit by.
 
     Args:
-        what: What was to be committed, for messages: `the compaction of lake.db.orders`.
+        what: What was refused, if it was, for a message: `the compaction of lake.db.orders`.
 
     Raises:
         OvertakenError: Nothing was changed, and another attempt may fare better.
@@ -64,7 +55,7 @@ def judged(what: str) -> Iterator[None]:
         cause = root_cause(error)
         if is_permanent(cause):
             raise cause from error
-        raise OvertakenError(str(error), cause if isinstance(cause, ServiceError) else None) from error
+        raise OvertakenError(str(error)) from error
     except _REFUSALS as error:
         raise DeniedError(
             f"The catalog refused {what}: {error}. Nothing was changed. Give this account the right to write to the "

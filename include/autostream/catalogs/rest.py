@@ -34,6 +34,7 @@ from autostream.catalogs.failures import explained, http_status
 from autostream.catalogs.locking import CommitLock, optional_lock
 from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.errors import AutostreamError, CommitRefusedError, DeniedError
+from autostream.iceberg.absent_snapshots import went_on_without
 from autostream.iceberg.tables import properties_of
 from autostream.names import TableName
 from autostream.properties import of_catalog
@@ -74,25 +75,14 @@ def judge_rest(requirements: Requirements, updates: Updates, metadata: TableMeta
         return Verdict.COMMITTED
     if any(isinstance(update, AddSnapshotUpdate) for update in updates):
         bases = [r for r in requirements if isinstance(r, AssertRefSnapshotId)]
-        return Verdict.FAILED if any(_left_for_another(r, metadata) for r in bases) else Verdict.PENDING
+        overtaken = any(went_on_without(metadata, ref=r.ref, base=r.snapshot_id) for r in bases)
+        return Verdict.FAILED if overtaken else Verdict.PENDING
     try:
         for requirement in requirements:
             requirement.validate(metadata)
     except CommitFailedException:
         return Verdict.FAILED
     return Verdict.PENDING
-
-
-def _left_for_another(base: AssertRefSnapshotId, metadata: TableMetadata) -> bool:
-    """Say whether a ref has gone on from the snapshot that it is required to point to."""
-    ref = metadata.refs.get(base.ref)
-    snapshot = metadata.snapshot_by_id(ref.snapshot_id) if ref else None
-    while snapshot is not None and snapshot.snapshot_id != base.snapshot_id:
-        if snapshot.parent_snapshot_id == base.snapshot_id:
-            return True
-        parent = snapshot.parent_snapshot_id
-        snapshot = metadata.snapshot_by_id(parent) if parent is not None else None
-    return False
 
 
 def is_repeatable(requirements: Requirements, updates: Updates) -> bool:

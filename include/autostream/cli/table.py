@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.types import NestedField
 
-    from autostream.lake.commit.steps import Step
+    from autostream.lake.compaction.compaction_steps import CompactionStep
     from autostream.names import TableName
 
 app = typer.Typer(help="Iceberg tables: what they hold, and how they are kept fast to read.", no_args_is_help=True)
@@ -362,16 +362,16 @@ def compact(
     raise typer.Exit(result.exit_code)
 
 
-def tell_state(name: str, step: Step) -> None:
+def tell_state(name: str, step: CompactionStep) -> None:
     """Say what an interruption at a step of a compaction leaves behind."""
-    from autostream.lake.commit.steps import Step
+    from autostream.lake.compaction.compaction_steps import CompactionStep
 
-    if step is Step.SWAP_PREPARED:
+    if step is CompactionStep.SWAP_PREPARED:
         interrupts.leave_behind(
             f"Whether the commit landed is not known: 'autostream table inspect {name}' shows the current snapshot. "
             "The table is sound either way."
         )
-    elif step is Step.SWAPPED:
+    elif step is CompactionStep.SWAPPED:
         interrupts.leave_behind("What was committed until then stays; the table is sound.")
 
 

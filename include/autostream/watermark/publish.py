@@ -5,21 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from pyiceberg.exceptions import (
-    AuthorizationExpiredError,
-    CommitFailedException,
-    ForbiddenError,
-    NoSuchTableError,
-    UnauthorizedError,
-)
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
-from autostream.catalogs.commit_answers import root_cause
+from autostream.catalogs.commit_answers import AnswerLostError, OvertakenError, judged, reread, root_cause
 from autostream.catalogs.compared_properties import commit_properties
-from autostream.catalogs.failures import explained
 from autostream.catalogs.rest import RestCatalog
 from autostream.catalogs.retry_policy import RetryPolicy
-from autostream.errors import AutostreamError, ConflictError, DeniedError, OutcomeUnknownError, UsageError
+from autostream.errors import ConflictError, OutcomeUnknownError, ServiceError, UsageError
 from autostream.iceberg.tables import full_name, properties_of
 from autostream.watermark.changes import WatermarkChange
 from autostream.watermark.codec import PREFIX
@@ -29,8 +22,6 @@ _logger = logging.getLogger(__name__)
 
 Decision = Callable[[Mapping[str, str]], WatermarkChange]
 """Says what has to change, given the properties that the table has: ``advance`` and its like, with their arguments."""
-
-_REFUSALS = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError)
 
 
 def publish(
@@ -86,24 +77,16 @@ def publish(
 def _commit(table: Table, name: str, change: WatermarkChange) -> bool:
     """Make one attempt; False where another commit was faster."""
     try:
-        commit_properties(table, change.changed, guarded_prefix=PREFIX)
-    except CommitFailedException as error:
-        cause = root_cause(error)
-        if isinstance(cause, AutostreamError) and not isinstance(cause, ConflictError):
-            raise cause from error  # a lock that was not got, a setting: trying at once would end the same way
+        with judged(f"to record watermarks in {name}"):
+            commit_properties(table, change.changed, guarded_prefix=PREFIX)
+    except OvertakenError as error:
+        if isinstance(cause := root_cause(error), ServiceError):
+            raise cause from error  # whoever publishes comes again by itself, and then decides upon newer readings
         _logger.debug("A commit of watermarks to %s was overtaken: %s", name, error)
         return False
-    except _REFUSALS as error:
-        raise DeniedError(
-            f"The catalog refused to record watermarks in {name}: {error}. Give this account the right to write to the "
-            "table."
-        ) from error
-    except AutostreamError:
-        raise
-    except Exception as error:  # raised after the catalog took the commit, or before: who knows
+    except AnswerLostError as error:
         raise OutcomeUnknownError(
-            f"Whether watermarks were recorded in {name} is not known: {error or type(error).__name__}. Recording them "
-            "again is safe."
+            f"Whether watermarks were recorded in {name} is not known: {error}. Recording them again is safe."
         ) from error
     return True
 
@@ -115,13 +98,6 @@ def compares_properties(table: Table) -> bool:
 
 def _reload(table: Table, name: str) -> None:
     try:
-        table.refresh()
+        reread(table.refresh, table=name, purpose="to record watermarks")
     except NoSuchTableError as error:
         raise UsageError(f"Table {name} was dropped meanwhile; nothing was recorded.") from error
-    except AutostreamError:
-        raise
-    except Exception as error:  # each catalog fails in its own way
-        failure = explained(error) or AutostreamError(f"{error or type(error).__name__}.")
-        raise type(failure)(
-            f"Table {name} cannot be re-read to record watermarks: {failure} Check the catalog, then try again."
-        ) from error

@@ -14,10 +14,10 @@ from pyiceberg.types import LongType, NestedField
 
 from autostream.errors import DataError
 from autostream.iceberg.files import Content, LiveFile
-from autostream.lake.commit.attempts import summarize
+from autostream.lake.commit.replacements import Replacement
+from autostream.lake.commit.snapshot_summary import summarize
 from autostream.lake.compaction import group_rewriter
 from autostream.lake.compaction.compaction_options import CompactionOptions
-from autostream.lake.compaction.group_rewriter import RewrittenGroup
 from autostream.lake.compaction.planning import plan_compaction
 from autostream.lake.compaction.table_compaction import compact_table
 from autostream.lake.compaction.table_report import inspect_table
@@ -84,7 +84,7 @@ def test_a_total_that_nobody_knows_is_left_out(table: ForeignTable) -> None:
     table.commit(table.data(ROWS))
     plan = plan_compaction(table.load(), options=ALL)
     merged = replace(plan.groups[0], files=plan.groups[0].files[1:])
-    said = summarize(plan.state, [RewrittenGroup(merged, (), 3, (0, 3))], ())
+    said = summarize(plan.state, [Replacement(merged, (), 3, (0, 3))], ())
     assert "total-records" not in said
     assert said["deleted-records"] == "3"
 

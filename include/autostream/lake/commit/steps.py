@@ -1,4 +1,4 @@
-"""The steps of a compaction, at each of which it may die without harm (rule 9)."""
+"""The steps of a commit, at each of which it may die without harm (rule 9)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable
 from enum import StrEnum
 
 
-class Step(StrEnum):
+class SnapshotStep(StrEnum):
     """A point between two effects; tests kill the process at each."""
 
-    PLANNED = "planned"
-    GROUP_REWRITTEN = "group-rewritten"
-    REWRITTEN = "rewritten"
     MANIFESTS_WRITTEN = "manifests-written"
     MANIFEST_LIST_WRITTEN = "manifest-list-written"
     SWAP_PREPARED = "swap-prepared"
     SWAPPED = "swapped"
 
 
-StepObserver = Callable[[Step], None]
+SnapshotObserver = Callable[[SnapshotStep], None]
 
 
-def no_observer(_: Step) -> None:
+def ignore_snapshot_step(_: SnapshotStep) -> None:
     """Observe nothing."""

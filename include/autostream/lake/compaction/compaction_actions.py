@@ -9,7 +9,7 @@ from pydantic import Field
 from autostream.actions import CatalogAction, TableAction, Workbench
 
 if TYPE_CHECKING:
-    from autostream.lake.commit.steps import Step
+    from autostream.lake.compaction.compaction_steps import CompactionStep
 
 PartitionSize = tuple[str, int, int]
 """A partition that needs compaction: its key, and the bytes and files to rewrite."""
@@ -83,7 +83,7 @@ class CompactTable(TableAction[dict[str, Any]]):
         from autostream.lake.compaction.table_compaction import compact_table
         from autostream.resources import EngineResources
 
-        def on_step(step: Step) -> None:
+        def on_step(step: CompactionStep) -> None:
             bench.on_step(self.table, step)
 
         table = open_table(self.table, catalog=bench.open(self.catalog_name, self.properties))

@@ -11,6 +11,7 @@ from autostream.errors import UsageError
 from autostream.iceberg.deletes import removable
 from autostream.iceberg.files import Content, FileTest, LiveFile, PartitionKey
 from autostream.iceberg.state import TableState
+from autostream.lake.commit.replacements import FileGroup
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.sizes import format_size
 from autostream.spelling import one_of
@@ -28,42 +29,15 @@ class DataFileView:
     deleted_ratio: float
 
 
-@dataclass(frozen=True)
-class FileGroup:
-    """Files of one spec and partition that are merged into outputs together.
+@dataclass(frozen=True, kw_only=True)
+class PlannedGroup(FileGroup):
+    """Files of one spec and partition that are merged into outputs together; they are ordered by sequence number.
 
     Attributes:
-        number: position in the plan, from 0.
-        partition: the partition by name, as ``--partition`` takes it.
-        partition_key: its key.
-        files: data files to merge, by data sequence number.
-        deletes: delete files that the merge applies.
-        reason: why the group was chosen.
-        sequence_number: data sequence number of the outputs (rule 1).
+        reason: Why the group was chosen.
     """
 
-    number: int
-    partition: str
-    partition_key: PartitionKey
-    files: tuple[LiveFile, ...]
-    deletes: tuple[LiveFile, ...]
     reason: str
-    sequence_number: int
-
-    @property
-    def input_bytes(self) -> int:
-        """Size of the data files to merge."""
-        return sum(file.size_bytes for file in self.files)
-
-    @property
-    def input_files(self) -> int:
-        """Number of data files to merge."""
-        return len(self.files)
-
-    @property
-    def input_rows(self) -> int:
-        """Rows in the data files by their manifests, deleted ones included."""
-        return sum(file.claimed_rows for file in self.files)
 
     def to_dict(self, *, files: bool = False) -> dict[str, Any]:
         """Return what a report shows of the group; with ``files``, the paths of what it merges and applies too."""
@@ -98,7 +72,7 @@ class CompactionPlan:
 
     state: TableState
     options: CompactionOptions
-    groups: tuple[FileGroup, ...]
+    groups: tuple[PlannedGroup, ...]
     removed_deletes: tuple[LiveFile, ...]
     skipped: dict[str, str]
 
@@ -172,7 +146,7 @@ def plan(
     for view in view_files(state):
         if matches(view.file):
             by_partition[view.file.partition].append(view)
-    groups: list[FileGroup] = []
+    groups: list[PlannedGroup] = []
     skipped: dict[str, str] = {}
     for key, views in sorted(by_partition.items(), key=lambda item: (item[0][0], str(item[0][1]))):
         name = state.partition_name(key)
@@ -270,9 +244,9 @@ def _group(
     reason: str,
     state: TableState,
     options: CompactionOptions,
-) -> FileGroup:
+) -> PlannedGroup:
     largest = max(v.file.sequence_number for v in views)
-    return FileGroup(
+    return PlannedGroup(
         number=number,
         partition=name,
         partition_key=key,
@@ -283,7 +257,7 @@ def _group(
     )
 
 
-def _removed(state: TableState, groups: Sequence[FileGroup]) -> tuple[LiveFile, ...]:
+def _removed(state: TableState, groups: Sequence[PlannedGroup]) -> tuple[LiveFile, ...]:
     replaced = {file.path for group in groups for file in group.files}
     remaining = [file for path, file in state.data.items() if path not in replaced]
     left = removable(

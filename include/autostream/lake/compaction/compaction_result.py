@@ -11,7 +11,7 @@ from autostream.lake.compaction.compaction_plan import CompactionPlan
 from autostream.resources import peak_memory_bytes
 
 if TYPE_CHECKING:
-    from autostream.lake.commit.attempts import Committed
+    from autostream.lake.commit.replacing import ReplaceOutcome
 
 CompactionStatus = Literal["committed", "nothing-to-do", "conflict", "failed", "unknown", "planned"]
 
@@ -38,10 +38,10 @@ class FileCounts:
             records=sum(f.claimed_rows for f in state.data.values()),
         )
 
-    def after(self, done: Committed) -> FileCounts:
+    def after(self, done: ReplaceOutcome) -> FileCounts:
         """Return the counts after a commit upon the state that these are of."""
-        inputs = [file for item in done.groups for file in item.group.files]
-        outputs = [file for item in done.groups for file in item.outputs]
+        inputs = [file for item in done.replaced for file in item.group.files]
+        outputs = [file for item in done.replaced for file in item.outputs]
         removed = done.removed_deletes
         equality = sum(f.content == Content.EQUALITY_DELETES for f in removed)
         return FileCounts(

@@ -17,7 +17,9 @@ from autostream.errors import AutostreamError
 from autostream.iceberg.files import LiveFile, normalize_path
 from autostream.iceberg.manifests import data_file
 from autostream.iceberg.tables import full_name, properties_of
-from autostream.lake.compaction.compaction_plan import CompactionPlan, FileGroup
+from autostream.iceberg.unused_files import delete_files
+from autostream.lake.commit.replacements import FileGroup, Replacement
+from autostream.lake.compaction.compaction_plan import CompactionPlan
 from autostream.lake.engine.damaged_files import explain_failure
 from autostream.lake.engine.duckdb_engine import Engine, is_out_of_memory
 from autostream.lake.engine.file_relations import Relations
@@ -35,7 +37,6 @@ from autostream.lake.engine.output_files import (
     OutputTarget,
     WriteSettings,
     WrittenFile,
-    delete_files,
     write_rows,
 )
 from autostream.lake.engine.sort_order import order_by
@@ -44,43 +45,6 @@ from autostream.lake.engine.sql_text import is_local
 logger = logging.getLogger(__name__)
 
 _GUESSED_ROW_BYTES = 50
-
-
-@dataclass(frozen=True)
-class RewrittenGroup:
-    """A group whose outputs are written, not yet committed.
-
-    Attributes:
-        group: what was to be merged.
-        outputs: new data files; none if every row of the group is deleted.
-        rows_read: rows of the merged data files, by their footers.
-        deletable: how many of those the applied deletes remove at least and at most, known without the outputs.
-    """
-
-    group: FileGroup
-    outputs: tuple[DataFile, ...]
-    rows_read: int
-    deletable: tuple[int, int]
-
-    @property
-    def rows_written(self) -> int:
-        """Rows that are left."""
-        return sum(file.record_count for file in self.outputs)
-
-    @property
-    def rows_deleted(self) -> int:
-        """Rows that deletes removed."""
-        return self.rows_read - self.rows_written
-
-    @property
-    def bytes_read(self) -> int:
-        """Size of the data and delete files that were merged."""
-        return self.group.input_bytes + sum(delete.size_bytes for delete in self.group.deletes)
-
-    @property
-    def bytes_written(self) -> int:
-        """Size of the outputs."""
-        return sum(file.file_size_in_bytes for file in self.outputs)
 
 
 @dataclass(frozen=True)
@@ -125,7 +89,7 @@ class GroupRewriter:
         order = self._metadata.sort_order_by_id(self._order_id)
         self._order_by = order_by(engine, order, self._schema) if order and order.fields else ""
 
-    def rewrite(self, group: FileGroup) -> RewrittenGroup:
+    def rewrite(self, group: FileGroup) -> Replacement:
         """Merge a group. A failure leaves no output behind, but for what cannot be deleted now.
 
         Raises:
@@ -143,7 +107,7 @@ class GroupRewriter:
                 raise self._explained(group, error) from error
             raise
         outputs = tuple(self._data_file(group, file) for file in written)
-        return RewrittenGroup(group, outputs, sum(relations.rows[file.path] for file in group.files), deletable)
+        return Replacement(group, outputs, sum(relations.rows[file.path] for file in group.files), deletable)
 
     def _merge(
         self, relations: Relations, group: FileGroup, target: OutputTarget, written: list[WrittenFile]

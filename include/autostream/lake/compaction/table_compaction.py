@@ -25,18 +25,19 @@ from autostream.iceberg.files import LiveFile
 from autostream.iceberg.manifests import ManifestReader, manifest_codec
 from autostream.iceberg.state import read_state
 from autostream.iceberg.tables import properties_of
-from autostream.lake.commit.attempts import ReplaceCommit
-from autostream.lake.commit.steps import Step, StepObserver, no_observer
-from autostream.lake.commit.validation import find_conflicts
+from autostream.iceberg.unused_files import delete_files
+from autostream.lake.commit.conflicts import find_conflicts
+from autostream.lake.commit.replacements import Replacement
+from autostream.lake.commit.replacing import ReplaceCommit
 from autostream.lake.compaction.compaction_options import CompactionOptions
-from autostream.lake.compaction.compaction_plan import CompactionPlan, FileGroup
+from autostream.lake.compaction.compaction_plan import CompactionPlan, PlannedGroup
 from autostream.lake.compaction.compaction_result import CompactionResult, FileCounts
-from autostream.lake.compaction.group_rewriter import GroupRewriter, RewrittenGroup
+from autostream.lake.compaction.compaction_steps import CompactionObserver, CompactionStep, ignore_compaction_step
+from autostream.lake.compaction.group_rewriter import GroupRewriter
 from autostream.lake.compaction.planning import plan_compaction
 from autostream.lake.engine.damaged_files import explain_failure
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.file_relations import Relations
-from autostream.lake.engine.output_files import delete_files
 from autostream.names import TableName
 from autostream.resources import EngineResources
 from autostream.sizes import format_size
@@ -54,7 +55,7 @@ def compact_table(
     dry_run: bool = False,
     resources: EngineResources | None = None,
     report_progress: Callable[[str], None] | None = None,
-    on_step: StepObserver = no_observer,
+    on_step: CompactionObserver = ignore_compaction_step,
 ) -> CompactionResult:
     """Compact a table.
 
@@ -94,7 +95,7 @@ class _Run:
         options: CompactionOptions,
         resources: EngineResources,
         say: Callable[[str], None],
-        on_step: StepObserver,
+        on_step: CompactionObserver,
     ) -> None:
         self.table = table
         self.name = name
@@ -115,7 +116,7 @@ class _Run:
         counts = FileCounts.of(made.state)
         result = CompactionResult(self.name, "nothing-to-do", counts, counts, made)
         result.seconds["plan"] = times.monotonic() - started
-        self.on_step(Step.PLANNED)
+        self.on_step(CompactionStep.PLANNED)
         if dry_run:
             result.status = "planned"
         elif made.has_work:
@@ -134,7 +135,7 @@ class _Run:
                 if result.exit_code and not self.options.partial_progress_enabled:
                     return
 
-    def _batches(self, made: CompactionPlan) -> Iterator[Sequence[FileGroup]]:
+    def _batches(self, made: CompactionPlan) -> Iterator[Sequence[PlannedGroup]]:
         """Yield the groups of each commit; one commit without groups where only deletes have to go."""
         groups = made.groups
         size = len(groups) or 1
@@ -144,11 +145,11 @@ class _Run:
             yield groups[start : start + size]
 
     def _rewrite(
-        self, rewriter: GroupRewriter, batch: Sequence[FileGroup], made: CompactionPlan, result: CompactionResult
-    ) -> list[RewrittenGroup] | None:
+        self, rewriter: GroupRewriter, batch: Sequence[PlannedGroup], made: CompactionPlan, result: CompactionResult
+    ) -> list[Replacement] | None:
         """Rewrite the groups of one commit; None if one failed and all go together."""
         started = times.monotonic()
-        rewritten: list[RewrittenGroup] = []
+        rewritten: list[Replacement] = []
         try:
             for group in batch:
                 self.say(
@@ -161,17 +162,17 @@ class _Run:
                     if not self._overtaken(made, group, error, result) and not self.options.partial_progress_enabled:
                         self._discard(rewritten)
                         return None
-                self.on_step(Step.GROUP_REWRITTEN)
+                self.on_step(CompactionStep.GROUP_REWRITTEN)
         except BaseException:
             self._discard(rewritten)
             raise
         finally:
             result.seconds["rewrite"] += times.monotonic() - started
-        self.on_step(Step.REWRITTEN)
+        self.on_step(CompactionStep.REWRITTEN)
         return rewritten
 
     def _overtaken(
-        self, made: CompactionPlan, group: FileGroup, error: AutostreamError, result: CompactionResult
+        self, made: CompactionPlan, group: PlannedGroup, error: AutostreamError, result: CompactionResult
     ) -> bool:
         """Say whether a group failed only since another writer replaced its files meanwhile; note what happened."""
         if isinstance(error, DataError):
@@ -193,16 +194,17 @@ class _Run:
         result.exit_code = result.exit_code or error.exit_code
         return False
 
-    def _commit(self, made: CompactionPlan, rewritten: list[RewrittenGroup], result: CompactionResult) -> None:
+    def _commit(self, made: CompactionPlan, rewritten: list[Replacement], result: CompactionResult) -> None:
         started = times.monotonic()
         commit = ReplaceCommit(
             table=self.table,
             name=self.name,
+            what="compaction",
             planned=made.state,
             reader=self.reader,
             referenced_paths=self._referenced_paths,
             policy=self.policy,
-            on_step=self.on_step,
+            on_step=lambda step: self.on_step(CompactionStep(step)),
         )
         try:
             done = commit.commit(rewritten)
@@ -221,20 +223,20 @@ class _Run:
             return
         finally:
             result.seconds["commit"] += times.monotonic() - started
-        self._discard([r for r in rewritten if r not in done.groups])
+        self._discard([r for r in rewritten if r not in done.replaced])
         result.conflicts |= done.conflicts
         if done.snapshot_id is None:
             return
         result.snapshot_id = done.snapshot_id
         result.commits += 1
-        result.committed += len(done.groups)
+        result.committed += len(done.replaced)
         result.after = FileCounts.of(done.base).after(done)
-        result.rows_read += sum(r.rows_read for r in done.groups)
-        result.rows_deleted += sum(r.rows_deleted for r in done.groups)
-        result.bytes_read += sum(r.bytes_read for r in done.groups)
-        result.bytes_written += sum(r.bytes_written for r in done.groups)
+        result.rows_read += sum(r.rows_read for r in done.replaced)
+        result.rows_deleted += sum(r.rows_deleted for r in done.replaced)
+        result.bytes_read += sum(r.bytes_read for r in done.replaced)
+        result.bytes_written += sum(r.bytes_written for r in done.replaced)
 
-    def _discard(self, rewritten: Sequence[RewrittenGroup]) -> None:
+    def _discard(self, rewritten: Sequence[Replacement]) -> None:
         """Delete outputs that are known not to be committed."""
         delete_files(self.table.io, [file.file_path for r in rewritten for file in r.outputs])
 

@@ -12,7 +12,7 @@ from autostream.iceberg.files import Content, LiveFile, PartitionKey
 from autostream.iceberg.flink_commits import flink_job_ids
 from autostream.iceberg.snapshots import snapshots_of
 from autostream.iceberg.state import Contradiction, TableState
-from autostream.lake.compaction.compaction_plan import CompactionPlan, DataFileView, FileGroup, view_files
+from autostream.lake.compaction.compaction_plan import CompactionPlan, DataFileView, PlannedGroup, view_files
 from autostream.lake.compaction.compaction_result import FileCounts
 
 _EMPTY_COMMITS: Final = "flink.max-continuous-empty-commits"
@@ -110,7 +110,7 @@ def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[st
     state = plan.state
     data: dict[PartitionKey, list[DataFileView]] = defaultdict(list)
     deletes: dict[PartitionKey, list[LiveFile]] = defaultdict(list)
-    groups: dict[PartitionKey, list[FileGroup]] = defaultdict(list)
+    groups: dict[PartitionKey, list[PlannedGroup]] = defaultdict(list)
     for view in views:
         data[view.file.partition].append(view)
     for delete in state.deletes.values():
@@ -144,7 +144,7 @@ def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[dict[st
     return rows
 
 
-def _why(plan: CompactionPlan, partition: str, groups: list[FileGroup]) -> str:
+def _why(plan: CompactionPlan, partition: str, groups: list[PlannedGroup]) -> str:
     if plan.state.contradictions:
         return "the table contradicts itself"
     return "; ".join(g.reason for g in groups) or plan.skipped.get(partition, "no data files")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pyiceberg.types import (
     StructType,
 )
 
+from autostream.iceberg.unused_files import delete_files
 from autostream.lake.engine.column_metrics import FloatStatistics, Leaf, Mode, column_modes, file_metrics, leaves
 from autostream.lake.engine.copies.arrow_types import as_arrow, nullable_schema
 from autostream.lake.engine.duckdb_engine import Engine
@@ -359,16 +360,3 @@ def _measured(
     with source.open() as stream:
         footer = pq.read_metadata(stream)
     return WrittenFile(location, len(source), file_metrics(footer, schema, settings.modes, floats))
-
-
-def delete_files(io: FileIO, locations: Sequence[str]) -> list[str]:
-    """Delete files as far as that is possible; returns those that stayed, for the orphan sweep."""
-    left = []
-    for location in locations:
-        try:
-            io.delete(location)
-        except FileNotFoundError:
-            continue
-        except Exception:  # a file that cannot be deleted now is the orphan sweep's; the first error must not be hidden
-            left.append(location)
-    return left

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from autostream.iceberg.files import LiveFile
-from autostream.lake.commit.validation import find_conflicts
-from autostream.lake.compaction.compaction_plan import FileGroup
+from autostream.lake.commit.conflicts import find_conflicts
+from autostream.lake.commit.replacements import FileGroup
 from tests.lake.files import column, data, equality, path_bounds, position
 from tests.lake.states import SPECS, metadata, state
 
@@ -25,7 +25,6 @@ def group(number: int = 0, *files: LiveFile, deletes: tuple[LiveFile, ...] = (AP
         partition_key=chosen[0].partition,
         files=chosen,
         deletes=deletes,
-        reason="",
         sequence_number=max(f.sequence_number for f in chosen),
     )
 

@@ -1,4 +1,4 @@
-"""Whether a group may be committed: its rows add up, and what happened since the plan allows it (rule 5).
+"""Whether a group may be committed: what happened since the plan allows it (rule 5).
 
 Pure but for one question.
 """
@@ -11,25 +11,10 @@ from autostream.iceberg.deletes import DeleteIndex
 from autostream.iceberg.files import LiveFile
 from autostream.iceberg.manifests import field_type
 from autostream.iceberg.state import TableState, is_unpartitioned
-from autostream.lake.compaction.compaction_plan import FileGroup
-from autostream.lake.compaction.group_rewriter import RewrittenGroup
+from autostream.lake.commit.replacements import FileGroup
 
 ReferencedPaths = Callable[[LiveFile], set[str]]
 """The (normalised) paths of the data files that a position-delete file speaks of: found by opening it."""
-
-
-def find_defect(rewritten: RewrittenGroup) -> str | None:
-    """Return why a group's outputs cannot be what is left of its inputs; None if their rows add up."""
-    least, most = rewritten.deletable
-    if least <= rewritten.rows_deleted <= most:
-        return None
-    group = rewritten.group
-    can = str(most) if least == most else f"{least} to {most}"
-    return (
-        f"group {group.number} ({group.partition}): {rewritten.rows_read} rows were read from {group.input_files} data "
-        f"files and {rewritten.rows_written} written to {len(rewritten.outputs)}, so {rewritten.rows_deleted} would be "
-        f"deleted; the {len(group.deletes)} delete files that apply can delete {can}"
-    )
 
 
 def find_conflicts(
