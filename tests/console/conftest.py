@@ -11,7 +11,7 @@ from pyiceberg.utils.config import Config
 
 from autostream.console.alone import create_app
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports
-from autostream.watermark.history.table_history import record
+from autostream.watermark.history.publications import record_publication
 from autostream.watermark.publish import publish
 from tests.console.support import MINUTE, T0, Browser
 from tests.support.clocks import FakeClock
@@ -43,7 +43,7 @@ def change(lake: SqlCatalog) -> Callable[..., None]:
     ) -> None:
         table = lake.load_table("db.t")
         done = publish(table, lambda properties: decide(properties, *arguments, now_ms=at, **more))
-        record(table, done.events)
+        record_publication(table, done.events)
 
     return act
 

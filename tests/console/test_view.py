@@ -3,7 +3,7 @@ import pytest
 from autostream.console import view
 from autostream.console.language import translator
 from autostream.times import FOREVER_MS
-from autostream.watermark.marks import Source, Status, TableMark, WriterMark
+from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus
 
 NOW = 1_790_002_800_000
 MINUTE = 60_000
@@ -28,13 +28,13 @@ def test_how_long_ago(ms: int | None, said: str) -> None:
 def test_the_writer_that_holds_a_table_back_is_first_and_retired_ones_are_last() -> None:
     mark = TableMark(
         "t",
-        Source.WRITERS,
+        MarkSource.WRITERS,
         1,
         (
-            WriterMark("retired", 0, status=Status.RETIRED),
+            WriterMark("retired", 0, status=WriterStatus.RETIRED),
             WriterMark("fast", 9),
             WriterMark("slow", 1),
-            WriterMark("new", 0, status=Status.CATCHING_UP),
+            WriterMark("new", 0, status=WriterStatus.CATCHING_UP),
         ),
     )
 
@@ -46,4 +46,4 @@ def test_the_writer_that_holds_a_table_back_is_first_and_retired_ones_are_last()
 
 
 def test_one_writer_alone_holds_nothing_back() -> None:
-    assert not view.writers(TableMark("t", Source.WRITERS, 1, (WriterMark("w", 1),)), NOW, t)[0]["holds_back"]
+    assert not view.writers(TableMark("t", MarkSource.WRITERS, 1, (WriterMark("w", 1),)), NOW, t)[0]["holds_back"]

@@ -14,12 +14,12 @@ from autostream.times import FOREVER_MS, parse_instant
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports, reset_watermark, retire_writer
 from autostream.watermark.codec import NOT_YET_MS, RESET, STATE_PREFIX, WATERMARK, WRITER_PREFIX, read_properties
 from autostream.watermark.events import EventKind, WatermarkEvent, describe_event
-from autostream.watermark.marks import Source, Status, TableMark, WriterMark
+from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus
 
 NOW = parse_instant("2026-11-25T02:00Z")
 T = parse_instant("2026-11-25T01:00Z")
 MINUTE = 60_000
-ACTIVE, CATCHING_UP, RETIRED = Status.ACTIVE, Status.CATCHING_UP, Status.RETIRED
+ACTIVE, CATCHING_UP, RETIRED = WriterStatus.ACTIVE, WriterStatus.CATCHING_UP, WriterStatus.RETIRED
 
 Properties = dict[str, str]
 
@@ -44,7 +44,7 @@ def told(change: WatermarkChange) -> list[tuple[EventKind, str | None, int | Non
     return [(event.kind, event.writer, event.watermark_ms) for event in change.events]
 
 
-def statuses(properties: Properties) -> dict[str, tuple[int | None, Status]]:
+def statuses(properties: Properties) -> dict[str, tuple[int | None, WriterStatus]]:
     return {writer.name: (writer.watermark_ms, writer.status) for writer in read(properties).writers}
 
 
@@ -63,7 +63,7 @@ def test_the_first_report() -> None:
         WatermarkEvent(EventKind.ADVANCE, None, T, NOW),
     )
     mark = read(change.changed)
-    assert (mark.source, mark.watermark_ms, mark.ended) == (Source.WRITERS, T, False)
+    assert (mark.source, mark.watermark_ms, mark.ended) == (MarkSource.WRITERS, T, False)
 
 
 def test_the_table_waits_for_its_slowest_writer() -> None:
@@ -377,7 +377,7 @@ def test_a_retired_writer_that_runs_again_does_not_take_its_table_back() -> None
     properties = apply(properties, retire_writer(properties, "w", now_ms=NOW, by="me", reason="x"))
     mark = read(apply(properties, apply_reports(properties, [ran("w", "job-2")], now_ms=NOW)))
     assert mark.watermark_ms == T + 50
-    assert mark.writer("w") == replace(mark.writers[1], watermark_ms=T, status=Status.RETIRED)
+    assert mark.writer("w") == replace(mark.writers[1], watermark_ms=T, status=WriterStatus.RETIRED)
 
 
 @pytest.mark.parametrize("watermark", [FOREVER_MS + 1, 2**63 - 1, NOT_YET_MS, T * 1000])
@@ -409,7 +409,7 @@ class Model:
     """What a table and its writers are worth, kept without any properties."""
 
     table: int | None = None
-    writers: dict[str, tuple[int | None, Status]] = field(default_factory=dict)
+    writers: dict[str, tuple[int | None, WriterStatus]] = field(default_factory=dict)
 
     def report(self, reports: Mapping[str, int | None]) -> list[tuple[EventKind, str | None, int | None]]:
         events: list[tuple[EventKind, str | None, int | None]] = []

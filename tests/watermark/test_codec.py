@@ -9,7 +9,7 @@ from autostream.errors import UsageError
 from autostream.times import FOREVER_MS
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports, reset_watermark, retire_writer
 from autostream.watermark.codec import STATE_PREFIX, WATERMARK, WRITER_PREFIX, read_properties
-from autostream.watermark.marks import Source
+from autostream.watermark.marks import MarkSource
 from tests.watermark.test_changes import (
     ACTIVE,
     MINUTE,
@@ -48,7 +48,7 @@ GARBAGE += [
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_is_a_problem_and_never_a_watermark(garbage: str) -> None:
     mark = read({WATERMARK: garbage})
-    assert (mark.watermark_ms, mark.source) == (None, Source.WRITERS)
+    assert (mark.watermark_ms, mark.source) == (None, MarkSource.WRITERS)
     assert mark.problems == (f"table property {WATERMARK} is {garbage!r}, which is not a time in epoch milliseconds",)
     mark = read({WRITER_PREFIX + "a": garbage, WRITER_PREFIX + "b": str(T)})
     assert mark.watermark_ms is None

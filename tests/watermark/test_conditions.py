@@ -8,7 +8,7 @@ import pytest
 from autostream.errors import UsageError
 from autostream.times import FOREVER_MS, parse_instant
 from autostream.watermark.conditions import Answer, Condition, Quantifier, judge
-from autostream.watermark.marks import Source, Status, TableMark, WriterMark, slowest
+from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus, slowest
 
 A, B = "lake.db.a", "lake.db.b"
 
@@ -22,7 +22,7 @@ def writer(name: str, watermark: str | None, **details: Any) -> WriterMark:
 
 
 def mark(watermark: str | None, *writers: WriterMark, table: str = A, **details: Any) -> TableMark:
-    source = details.pop("source", Source.WRITERS if writers else None)
+    source = details.pop("source", MarkSource.WRITERS if writers else None)
     return TableMark(table, source, None if watermark is None else ms(watermark), writers, **details)
 
 
@@ -91,14 +91,14 @@ SLOW = writer("ingest", "01:47", job_id="7f3a", recorded_at_ms=ms("01:50"), note
         ),
         (
             "02:00",
-            mark("01:00", source=Source.COLUMN),
+            mark("01:00", source=MarkSource.COLUMN),
             {},
             False,
             "watermark 01:00, estimated from a column's bounds, need 02:00 UTC, 1 h short",
         ),
         (
             "02:00",
-            mark("02:00", source=Source.COLUMN),
+            mark("02:00", source=MarkSource.COLUMN),
             {},
             True,
             "watermark 02:00, estimated from a column's bounds, need 02:00 UTC: complete",
@@ -113,7 +113,7 @@ SLOW = writer("ingest", "01:47", job_id="7f3a", recorded_at_ms=ms("01:50"), note
         ),
         (
             "02:00",
-            mark(None, writer("x", None, status=Status.RETIRED)),
+            mark(None, writer("x", None, status=WriterStatus.RETIRED)),
             {},
             False,
             "its watermark is not known, need 2026-11-25 02:00 UTC: none of its writers is active",
@@ -128,7 +128,11 @@ SLOW = writer("ingest", "01:47", job_id="7f3a", recorded_at_ms=ms("01:50"), note
         ),
         (
             "02:00",
-            mark("01:00", writer("x", "00:30", status=Status.CATCHING_UP), writer("y", "00:10", status=Status.RETIRED)),
+            mark(
+                "01:00",
+                writer("x", "00:30", status=WriterStatus.CATCHING_UP),
+                writer("y", "00:10", status=WriterStatus.RETIRED),
+            ),
             {},
             False,
             "watermark 01:00, need 02:00 UTC, 1 h short",
@@ -178,8 +182,8 @@ def test_named_writers(names: tuple[str, ...], met: bool, held_back_by: str | No
     assert (answer.met, answer.held_back_by, answer.explanation) == (met, held_back_by, f"{A}: {explanation}")
 
 
-@pytest.mark.parametrize("status", Status)
-def test_a_named_writer_counts_whatever_the_table_thinks_of_it(status: Status) -> None:
+@pytest.mark.parametrize("status", WriterStatus)
+def test_a_named_writer_counts_whatever_the_table_thinks_of_it(status: WriterStatus) -> None:
     found = mark("03:00", writer("x", "01:00", status=status), writer("y", "03:00"))
     answer = judged("02:00", found, writers=("x",))
     assert (answer.met, answer.watermark_ms, answer.held_back_by) == (False, ms("01:00"), "x")
@@ -260,7 +264,7 @@ def test_an_answer_as_json() -> None:
     ("writers", "name"),
     [
         ([], None),
-        ([writer("x", "01:00", status=Status.RETIRED)], None),
+        ([writer("x", "01:00", status=WriterStatus.RETIRED)], None),
         ([writer("x", "01:00"), writer("y", "00:30")], "y"),
         ([writer("x", "1960-01-01T00:00Z"), writer("y", None)], "y"),
         ([writer("x", "01:00", recorded_at_ms=9), writer("y", "01:00", recorded_at_ms=5)], "y"),

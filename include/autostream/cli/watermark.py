@@ -273,7 +273,7 @@ def _change(
     as_json: bool,
 ) -> None:
     from autostream.catalogs import open_table
-    from autostream.watermark.history import table_history as history
+    from autostream.watermark.history.publications import record_publication
     from autostream.watermark.publish import publish
     from autostream.watermark.reading.table_marks import mark_of
 
@@ -281,7 +281,7 @@ def _change(
     loaded = open_table(name)
     interrupts.leave_behind(f"'autostream watermark get {name}' shows whether it was recorded.")
     change = publish(loaded, decide)
-    history.record(loaded, change.events)
+    record_publication(loaded, change.events)
     mark = mark_of(loaded, str(name))
     unchanged = "" if change else why_unchanged(mark)
 
@@ -320,9 +320,9 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
 
 def _keep(published: deque[dict[str, Any]], table: Table, change: WatermarkChange) -> None:
     from autostream.iceberg.tables import full_name
-    from autostream.watermark.history import table_history as history
+    from autostream.watermark.history.publications import record_publication
 
-    history.record(table, change.events)
+    record_publication(table, change.events)
     events: list[dict[str, Any]] = [
         {
             "kind": event.kind.value,

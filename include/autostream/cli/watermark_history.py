@@ -15,8 +15,9 @@ from autostream.errors import NotReadyError, UsageError
 from autostream.times import FOREVER_MS, describe_instant, parse_instant, parse_zone
 
 if TYPE_CHECKING:
+    from autostream.watermark.history.completion import Completion
     from autostream.watermark.history.log import LogEntry
-    from autostream.watermark.history.table_history import Completion, History
+    from autostream.watermark.history.table_history import WatermarkHistory
 
 
 def history(
@@ -38,7 +39,8 @@ def history(
     From the database and the table's metadata; where the database cannot be asked, from what metadata the table still
     keeps, with a warning. Exit code 4 where --at is not known to have been reached.
     """
-    from autostream.watermark.history.table_history import completed_at, entries
+    from autostream.watermark.history.completion import completed_at
+    from autostream.watermark.history.table_history import watermark_history
 
     zone = parse_zone(time_zone)
     if at is not None:
@@ -49,7 +51,7 @@ def history(
         if completion.reached is None:
             raise typer.Exit(NotReadyError.exit_code)
         return
-    found = entries(
+    found = watermark_history(
         table,
         since_ms=parse_instant(since, zone) if since else None,
         until_ms=parse_instant(until, zone) if until else None,
@@ -64,7 +66,7 @@ def _render_completion(completion: Completion) -> None:
     _warn(completion.problems)
 
 
-def _render(found: History, zone: tzinfo, limit: int) -> None:
+def _render(found: WatermarkHistory, zone: tzinfo, limit: int) -> None:
     _warn(found.problems)
     if not found.entries:
         say(f"Nothing is known of {found.table}'s watermarks.")

@@ -16,7 +16,7 @@ from autostream.console.tables import Tables
 from autostream.errors import AutostreamError
 from autostream.times import parse_instant, parse_length
 from autostream.watermark.conditions import Condition
-from autostream.watermark.history.table_history import Completion, completed_at
+from autostream.watermark.history.completion import Completion, completed_at
 
 Result = TypeVar("Result")
 Until = Annotated[str | None, Query(description="Is the table complete up to this time? ISO 8601, or epoch ms.")]

@@ -7,11 +7,11 @@ from typing import Any, Final
 from autostream.console.language import Translate
 from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
 from autostream.watermark.conditions import Answer
+from autostream.watermark.history.completion import Completion
 from autostream.watermark.history.log import LogEntry
-from autostream.watermark.history.table_history import Completion
-from autostream.watermark.marks import Source, Status, TableMark, WriterMark, slowest
+from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus, slowest
 
-_STATUS: Final = {Status.ACTIVE: "good", Status.CATCHING_UP: "waiting", Status.RETIRED: "quiet"}
+_STATUS: Final = {WriterStatus.ACTIVE: "good", WriterStatus.CATCHING_UP: "waiting", WriterStatus.RETIRED: "quiet"}
 _KINDS: Final = {"advance": "", "join": "good", "retire": "quiet", "reset": "bad"}
 _NONE: Final = "–"
 
@@ -39,7 +39,7 @@ def ago(ms: int | None, now_ms: int, t: Translate) -> str:
 
 def table_row(name: str, mark: TableMark | None, problem: str, now_ms: int, t: Translate) -> dict[str, Any]:
     """Return one row of the list of tables."""
-    held = slowest(mark.writers) if mark and mark.source is Source.WRITERS and not mark.ended else None
+    held = slowest(mark.writers) if mark and mark.source is MarkSource.WRITERS and not mark.ended else None
     watermark_ms = mark.watermark_ms if mark else None
     return {
         "name": name,

@@ -17,7 +17,7 @@ from autostream.watermark.codec import (
     reset_property,
 )
 from autostream.watermark.events import EventKind, WatermarkEvent
-from autostream.watermark.marks import Status, TableMark, WriterMark, at_least, minimum
+from autostream.watermark.marks import TableMark, WriterMark, WriterStatus, at_least, minimum
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def apply_reports(
     for writer in writers.values():
         if _is_idle(writer, now_ms, retire_after_ms):
             silent = describe_length(now_ms - (writer.recorded_at_ms or 0))
-            retired = replace(writer, status=Status.RETIRED, note=f"retired: it had not advanced for {silent}")
+            retired = replace(writer, status=WriterStatus.RETIRED, note=f"retired: it had not advanced for {silent}")
             writers[writer.name] = retired
             events.append(_event(EventKind.RETIRE, retired, now_ms))
     return _change(properties, mark, writers, events, now_ms, table_ms=table_ms, resets=resets)
@@ -136,10 +136,10 @@ def retire_writer(properties: Mapping[str, str], writer: str, *, now_ms: int, by
     """
     mark = read_properties("", properties)
     found = _known(mark, writer)
-    if found.status is Status.RETIRED:
+    if found.status is WriterStatus.RETIRED:
         return WatermarkChange()
     note = f"retired by {by}: {reason}"
-    retired = replace(found, status=Status.RETIRED, note=note)
+    retired = replace(found, status=WriterStatus.RETIRED, note=note)
     writers = {w.name: w for w in mark.writers} | {writer: retired}
     event = WatermarkEvent(EventKind.RETIRE, writer, found.watermark_ms, now_ms, by=by, note=reason)
     return _change(properties, mark, writers, [event], now_ms, table_ms=mark.watermark_ms)
@@ -164,7 +164,7 @@ def reset_watermark(
                 found,
                 watermark_ms=to_ms,
                 recorded_at_ms=now_ms,
-                status=Status.ACTIVE if writer else found.status,
+                status=WriterStatus.ACTIVE if writer else found.status,
                 note=f"set back by {by}: {reason}",
                 before_end_ms=None,
                 forced_ms=None,
@@ -198,11 +198,11 @@ def _runs_again(before: WriterMark, report: WriterReport) -> bool:
 
 def _reported(before: WriterMark | None, report: WriterReport, table_ms: int | None, now_ms: int) -> WriterMark:
     best = at_least(before.watermark_ms if before else None, report.watermark_ms)
-    known = before or WriterMark(report.writer, None, None, Status.CATCHING_UP)
+    known = before or WriterMark(report.writer, None, None, WriterStatus.CATCHING_UP)
     caught_up = table_ms is None or (best is not None and best >= table_ms)
-    status = Status.ACTIVE if known.active or caught_up else Status.CATCHING_UP
+    status = WriterStatus.ACTIVE if known.active or caught_up else WriterStatus.CATCHING_UP
     advanced = best != known.watermark_ms
-    if known.status is Status.RETIRED and not advanced:
+    if known.status is WriterStatus.RETIRED and not advanced:
         return known
     after = WriterMark(
         name=report.writer,

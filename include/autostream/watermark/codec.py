@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from autostream.errors import UsageError
 from autostream.times import FOREVER_MS, iso
-from autostream.watermark.marks import Source, Status, TableMark, WriterMark, at_least, minimum
+from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus, at_least, minimum
 
 PREFIX: Final = "autostream.watermark"
 WATERMARK: Final = PREFIX
@@ -67,7 +67,7 @@ def read_properties(table: str, properties: Mapping[str, str], *, latest_ms: flo
     own = _parse_ms(WATERMARK, properties.get(WATERMARK), problems, latest_ms)
     return TableMark(
         table=table,
-        source=Source.WRITERS if writers or WATERMARK in properties else None,
+        source=MarkSource.WRITERS if writers or WATERMARK in properties else None,
         watermark_ms=at_least(own, minimum(writers)),
         writers=writers,
         problems=tuple(problems),
@@ -79,17 +79,17 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str], 
     forced_ms = time_or_none(state.get("forced-ms"))
     latest_ms = latest_ms if forced_ms is None else max(latest_ms, forced_ms)
     watermark = _parse_ms(WRITER_PREFIX + name, properties.get(WRITER_PREFIX + name), problems, latest_ms)
-    status = state.get("status", Status.ACTIVE.value)
-    if status not in list(Status):
+    status = state.get("status", WriterStatus.ACTIVE.value)
+    if status not in list(WriterStatus):
         problems.append(
             f"table property {STATE_PREFIX}{name} has status {status!r}, which is none; it counts as active"
         )
-        status = Status.ACTIVE
+        status = WriterStatus.ACTIVE
     return WriterMark(
         name=name,
         watermark_ms=watermark,
         recorded_at_ms=time_or_none(state.get("recorded-at-ms")),
-        status=Status(status),
+        status=WriterStatus(status),
         job_id=str(state.get("job-id") or ""),
         note=str(state.get("note") or ""),
         before_end_ms=time_or_none(state.get("before-end-ms")),

@@ -10,7 +10,7 @@ from typing import Any
 
 from autostream.errors import UsageError
 from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
-from autostream.watermark.marks import Source, Status, TableMark, WriterMark, slowest
+from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus, slowest
 
 
 class Quantifier(StrEnum):
@@ -155,7 +155,8 @@ def _counting(condition: Condition, mark: TableMark) -> tuple[WriterMark, ...]:
     named = {name: mark.writer(name) for name in condition.writers}
     # Whoever is named counts, whatever the table thinks of it; one that the table does not know has not reported.
     return tuple(
-        replace(writer, status=Status.ACTIVE) if writer else WriterMark(name, None) for name, writer in named.items()
+        replace(writer, status=WriterStatus.ACTIVE) if writer else WriterMark(name, None)
+        for name, writer in named.items()
     )
 
 
@@ -179,7 +180,7 @@ def _explain(
         return f"{table}: its watermark could not be read, {wanted}"
     if watermark is None:
         return f"{table}: its watermark is not known, {wanted}{_reason(mark, culprit, condition)}"
-    estimate = ", estimated from a column's bounds" if mark.source is Source.COLUMN else ""
+    estimate = ", estimated from a column's bounds" if mark.source is MarkSource.COLUMN else ""
     reached = f"{table}: watermark {describe_instant(watermark, zone, beside_ms=need)}{estimate}"
     wanted = f"need {describe_instant(need, zone, beside_ms=beside)} {zone}{_made_of(condition)}"
     if watermark >= need:

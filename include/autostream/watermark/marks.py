@@ -10,7 +10,7 @@ from typing import Any
 from autostream.times import FOREVER_MS, iso
 
 
-class Source(StrEnum):
+class MarkSource(StrEnum):
     """Where a table's watermark comes from."""
 
     WRITERS = "writers"
@@ -23,7 +23,7 @@ class Source(StrEnum):
     """The bounds of a column less the allowed lateness: an estimate, for nobody promised it."""
 
 
-class Status(StrEnum):
+class WriterStatus(StrEnum):
     """What a writer is to its table."""
 
     ACTIVE = "active"
@@ -52,7 +52,7 @@ class WriterMark:
     name: str
     watermark_ms: int | None
     recorded_at_ms: int | None = None
-    status: Status = Status.ACTIVE
+    status: WriterStatus = WriterStatus.ACTIVE
     job_id: str = ""
     note: str = ""
     before_end_ms: int | None = None
@@ -61,7 +61,7 @@ class WriterMark:
     @property
     def active(self) -> bool:
         """Whether the table waits for it."""
-        return self.status is Status.ACTIVE
+        return self.status is WriterStatus.ACTIVE
 
     @property
     def ended(self) -> bool:
@@ -95,7 +95,7 @@ class TableMark:
     """
 
     table: str
-    source: Source | None
+    source: MarkSource | None
     watermark_ms: int | None
     writers: tuple[WriterMark, ...] = ()
     problems: tuple[str, ...] = ()

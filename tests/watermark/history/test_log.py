@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autostream.store.database import Database
-from autostream.watermark.history.log import DAY_MS, STEP_MS, Known, LogEntry, WatermarkLog, thinned
+from autostream.watermark.history.log import DAY_MS, STEP_MS, KnownRecord, LogEntry, WatermarkLog, thinned
 
 HOUR = 3_600_000
 NOW = 1_800_000_000_000 - 1_800_000_000_000 % DAY_MS
@@ -132,11 +132,11 @@ def test_the_first_that_reaches(database: Database, table: str) -> None:
         assert log.last_before(table, 200) == at(table, 50, 100)
         assert log.last_before(table, 100) is None
         assert sorted(log.known(table), key=lambda known: known.recorded_at_ms) == [
-            Known("advance", None, 50, 100, 0),
-            Known("advance", "w", 90, 150, 0),
-            Known("advance", None, 70, 200, 0),
-            Known("reset", None, 20, 300, 300),
-            Known("advance", None, 60, 400, 300),
+            KnownRecord("advance", None, 50, 100, 0),
+            KnownRecord("advance", "w", 90, 150, 0),
+            KnownRecord("advance", None, 70, 200, 0),
+            KnownRecord("reset", None, 20, 300, 300),
+            KnownRecord("advance", None, 60, 400, 300),
         ]
 
 

@@ -20,10 +20,12 @@ from autostream.store.database import Database, open_database
 from autostream.times import FOREVER_MS, iso
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports, reset_watermark, retire_writer
 from autostream.watermark.codec import RESET
-from autostream.watermark.history import table_history as module
-from autostream.watermark.history.facts import TableId, facts_of_commits
+from autostream.watermark.history import metadata_states
+from autostream.watermark.history.completion import Completion, completed_at
 from autostream.watermark.history.log import DAY_MS, STEP_MS, LogEntry, WatermarkLog
-from autostream.watermark.history.table_history import Completion, History, completed_at, entries, record
+from autostream.watermark.history.metadata_facts import TableId, facts_of_commits
+from autostream.watermark.history.publications import record_publication
+from autostream.watermark.history.table_history import WatermarkHistory, watermark_history
 from autostream.watermark.publish import publish
 from autostream.watermark.reading.derived_marks import VALID_THROUGH
 from tests.support.clocks import FakeClock
@@ -49,7 +51,7 @@ class Lake:
         table = self.table
         done = publish(table, change)  # type: ignore[arg-type]
         if recorded:
-            assert record(table, done.events, database=self.database)
+            assert record_publication(table, done.events, database=self.database)
         return done
 
     def advance(self, watermark: int, at: int, *, writer: str = "w", recorded: bool = True, **more: object) -> None:
@@ -65,8 +67,8 @@ class Lake:
     def append(self, summary: Mapping[str, str] | None = None) -> None:
         self.table.append(pa.table({"id": [1]}), snapshot_properties=dict(summary or {}))
 
-    def entries(self, **limits: object) -> History:
-        return entries(self.table, database=self.database, **limits)  # type: ignore[arg-type]
+    def entries(self, **limits: object) -> WatermarkHistory:
+        return watermark_history(self.table, database=self.database, **limits)  # type: ignore[arg-type]
 
     def completed_at(self, until: int) -> Completion:
         return completed_at(self.table, until, database=self.database)
@@ -103,7 +105,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Database:
     return Database(f"sqlite:///{tmp_path}/file/none.db")
 
 
-def brief(found: History) -> list[tuple[str, str | None, int | None]]:
+def brief(found: WatermarkHistory) -> list[tuple[str, str | None, int | None]]:
     return [(e.kind, e.writer, None if e.watermark_ms is None else e.watermark_ms - T0) for e in found.entries]
 
 
@@ -124,7 +126,7 @@ def test_what_is_published_is_recorded_once(table: Lake) -> None:
 
 
 def test_nothing_published_is_nothing_recorded(table: Lake, broken: Database) -> None:
-    assert record(table.table, [], database=broken)
+    assert record_publication(table.table, [], database=broken)
 
 
 def test_a_database_that_is_down_fails_no_publication(
@@ -133,7 +135,7 @@ def test_a_database_that_is_down_fails_no_publication(
     opened = table.table
     done = publish(opened, lambda properties: apply_reports(properties, [WriterReport("w", T0)], now_ms=T0))
 
-    assert not record(opened, done.events, database=broken)
+    assert not record_publication(opened, done.events, database=broken)
     assert "The history of lake.db.t has a gap until its metadata is read" in caplog.text
     assert brief(table.entries()) == [("advance", "w", 0), ("advance", None, 0)]
 
@@ -159,8 +161,10 @@ def test_the_metadata_of_a_table_gives_back_what_was_lost(table: Lake) -> None:
 
 def test_each_metadata_file_is_read_once(table: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    real = module.read_metadata
-    monkeypatch.setattr(module, "read_metadata", lambda io, path, known: read.append(path) or real(io, path, known))
+    real = metadata_states.read_metadata
+    monkeypatch.setattr(
+        metadata_states, "read_metadata", lambda io, path, known: read.append(path) or real(io, path, known)
+    )
     table.advance(T0 + 5, T0 + 10, recorded=False)
     table.append()
     table.entries()
@@ -180,7 +184,7 @@ def test_of_many_files_the_newest_are_read(table: Lake) -> None:
     for minute in range(6):
         table.advance(T0 + minute, T0 + minute, recorded=False)
 
-    first = entries(table.table, database=table.database, most_files=2)
+    first = watermark_history(table.table, database=table.database, most_files=2)
 
     assert [e.watermark_ms for e in first.entries if e.writer] == [T0 + 3, T0 + 4, T0 + 5]
     assert first.problems == ("4 older metadata file(s) of the table were not read this time",)
@@ -193,7 +197,7 @@ def test_a_time_that_is_learned_to_be_earlier_counts(table: Lake) -> None:
     table.advance(T0, T0, recorded=False)
     for _ in range(4):
         table.append()
-    late = entries(table.table, database=table.database, most_files=1).entries[-1]
+    late = watermark_history(table.table, database=table.database, most_files=1).entries[-1]
 
     early = table.entries().entries[-1]
 
@@ -272,7 +276,7 @@ def test_a_renamed_table_keeps_its_history(table: Lake, lake: SqlCatalog) -> Non
     table.advance(T0, T0)
     lake.rename_table("db.t", "db.u")
 
-    assert len(entries("lake.db.u", database=table.database).entries) == 2
+    assert len(watermark_history("lake.db.u", database=table.database).entries) == 2
 
 
 @pytest.mark.parametrize("garbage", ["{", "[]", '{"at-ms": "soon"}'])
@@ -370,7 +374,7 @@ def test_without_a_database_metadata_answers(table: Lake, broken: Database) -> N
     table.advance(T0 + 5, T0 + 10)
     table.advance(T0 + 6, T0 + 20)
 
-    found = entries(table.table, database=broken)
+    found = watermark_history(table.table, database=broken)
     completion = completed_at(table.table, T0 + 6, database=broken)
 
     assert brief(found) == [("advance", "w", 5), ("advance", "w", 6), ("advance", None, 5), ("advance", None, 6)]
@@ -415,7 +419,7 @@ def test_old_metadata_is_not_read_and_old_records_go(
     table.advance(T0 + 5, now + 100 * DAY_MS)
 
     read: list[str] = []
-    monkeypatch.setattr(module, "read_metadata", lambda io, path, known: read.append(path) or "")
+    monkeypatch.setattr(metadata_states, "read_metadata", lambda io, path, known: read.append(path) or "")
 
     assert [e.watermark_ms for e in table.entries().entries if e.recorded_at_ms < now + DAY_MS] == []
     assert len(read) == 0

@@ -38,12 +38,12 @@ from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import ConfigurationError, DataError
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.table_compaction import compact_table
-from autostream.watermark.marks import Source, TableMark
+from autostream.watermark.marks import MarkSource, TableMark
 from autostream.watermark.reading import column_bounds as bounds
 from autostream.watermark.reading.column_bounds import (
     COLUMN,
     LATENESS,
-    Found,
+    ColumnBound,
     column_mark,
     largest_bound,
     latest_in,
@@ -101,7 +101,7 @@ class Lake:
     def mark(self) -> TableMark:
         mark = column_mark(self.table, "lake.db.t")
         assert mark is not None
-        assert mark.source is Source.COLUMN
+        assert mark.source is MarkSource.COLUMN
         assert mark.writers == ()
         return mark
 
@@ -125,9 +125,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the manifests that are read, and nothing remembered from earlier tests."""
     bounds.REMEMBERED.forget()
     names: list[str] = []
-    real: Callable[..., Found] = bounds.read_bounds
+    real: Callable[..., ColumnBound] = bounds.read_bounds
 
-    def read(io: Any, manifest: Any, field_id: int, ticks_a_day: int) -> Found:
+    def read(io: Any, manifest: Any, field_id: int, ticks_a_day: int) -> ColumnBound:
         names.append(manifest.manifest_path)
         return real(io, manifest, field_id, ticks_a_day)
 
@@ -148,7 +148,7 @@ def test_the_largest_upper_bound_counts(lake: SqlCatalog, column: str, expected:
     lake_table.write(hour(3), hour(9, 30), hour(1))
     lake_table.write(hour(2), None, first_id=10)
 
-    assert lake_table.mark() == TableMark("lake.db.t", Source.COLUMN, ms(expected))
+    assert lake_table.mark() == TableMark("lake.db.t", MarkSource.COLUMN, ms(expected))
 
 
 def test_a_field_of_a_struct(lake: SqlCatalog) -> None:
@@ -231,7 +231,7 @@ def test_an_empty_table_has_no_watermark(lake: SqlCatalog) -> None:
     lake_table.write(None, None)
 
     assert lake_table.mark() == TableMark(
-        "lake.db.t", Source.COLUMN, None, problems=("no live data file has a value of column tz",)
+        "lake.db.t", MarkSource.COLUMN, None, problems=("no live data file has a value of column tz",)
     )
 
 
@@ -375,9 +375,9 @@ def test_what_is_remembered_of_one_column_is_not_that_of_another(lake: SqlCatalo
 def test_memory_is_bounded() -> None:
     memory = bounds.ManifestMemory(most=2)
     for key in "abc":
-        memory.put((key,), Found(1))
+        memory.put((key,), ColumnBound(1))
 
-    assert [memory.get((key,)) for key in "abc"] == [None, Found(1), Found(1)]
+    assert [memory.get((key,)) for key in "abc"] == [None, ColumnBound(1), ColumnBound(1)]
 
 
 @pytest.mark.parametrize("what", ["manifest", "list"])
@@ -434,7 +434,7 @@ def test_bounds_of_every_type() -> None:
 def test_bounds_outside_of_the_calendar(
     lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, ticks: int, lateness: str
 ) -> None:
-    monkeypatch.setattr(bounds, "largest_bound", lambda *_: Found(ticks))
+    monkeypatch.setattr(bounds, "largest_bound", lambda *_: ColumnBound(ticks))
     table = Lake(lake, column="tz", **{LATENESS: lateness}).table
     mark = derive_mark(table, "lake.db.t", WatermarkSettings())
     assert mark.to_dict()["watermark_ms"] == mark.watermark_ms

@@ -15,7 +15,7 @@ from autostream.iceberg.snapshots import SnapshotFacts
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.table_compaction import compact_table
 from autostream.times import FOREVER_MS
-from autostream.watermark.marks import Source, TableMark, WriterMark
+from autostream.watermark.marks import MarkSource, TableMark, WriterMark
 from autostream.watermark.reading.derived_marks import (
     NAMELESS_CONNECTOR,
     VALID_THROUGH,
@@ -128,7 +128,7 @@ def test_the_newest_of_each_connector_counts_and_of_those_the_lowest(filled: Lak
 
     mark = filled.mark()
 
-    assert mark.source is Source.SUMMARY
+    assert mark.source is MarkSource.SUMMARY
     assert mark.watermark_ms == AT_10
     snapshot = filled.table.metadata.snapshot_by_id(told)
     assert snapshot is not None
@@ -207,7 +207,7 @@ def test_garbage_is_a_problem_and_what_was_true_stays(filled: Lake) -> None:
 def test_garbage_alone_is_no_watermark(filled: Lake) -> None:
     filled.commit(connector("c.g", "yesterday"), 1)
 
-    assert (filled.mark().source, filled.mark().watermark_ms) == (Source.SUMMARY, None)
+    assert (filled.mark().source, filled.mark().watermark_ms) == (MarkSource.SUMMARY, None)
     assert len(filled.mark().problems) == 1
 
 
@@ -243,7 +243,9 @@ def test_properties_of_other_tools_the_lowest_counts() -> None:
 
     mark = property_mark("t", properties, ["wm.us", "wm.eu"])
 
-    assert mark == TableMark("t", Source.PROPERTY, AT_10, (WriterMark("wm.us", AT_10 + 5), WriterMark("wm.eu", AT_10)))
+    assert mark == TableMark(
+        "t", MarkSource.PROPERTY, AT_10, (WriterMark("wm.us", AT_10 + 5), WriterMark("wm.eu", AT_10))
+    )
     assert property_mark("t", properties, ["other"]) is None
     assert property_mark("t", properties, []) is None
 
@@ -269,13 +271,13 @@ def test_garbage_in_a_property_is_a_problem(garbage: str) -> None:
 def test_properties_go_before_summaries_and_those_before_a_column(lake: SqlCatalog) -> None:
     filled = Lake(lake, {"watermark.table": "1714558200000", "autostream.watermark.column": "at"})
     filled.commit({}, 1)
-    assert filled.mark().source is Source.COLUMN
+    assert filled.mark().source is MarkSource.COLUMN
 
     filled.commit(connector("c.g", "2024-05-01T10:00Z"), 2)
 
-    assert filled.mark().source is Source.SUMMARY
-    assert filled.mark(property_keys="watermark.table").source is Source.PROPERTY
-    assert filled.mark(property_keys="watermark.base").source is Source.SUMMARY
+    assert filled.mark().source is MarkSource.SUMMARY
+    assert filled.mark(property_keys="watermark.table").source is MarkSource.PROPERTY
+    assert filled.mark(property_keys="watermark.base").source is MarkSource.SUMMARY
 
 
 # What cannot be true yet
@@ -314,5 +316,5 @@ def test_one_row_of_the_future_does_not_complete_a_table(lake: SqlCatalog, year:
 
     mark = derive_mark(filled.table, "lake.db.t", WatermarkSettings(), now_ms=NOW)
 
-    assert (mark.source, mark.watermark_ms) == (Source.COLUMN, None)
+    assert (mark.source, mark.watermark_ms) == (MarkSource.COLUMN, None)
     assert f"the column, less the lateness: {year}-01-01T00:00:00Z is" in mark.problems[0]

@@ -14,9 +14,9 @@ from typing import Any
 
 from autostream.flink.progress import Life, TaskMetrics, Vertex
 from autostream.watermark.codec import NOT_YET_MS
-from autostream.watermark.recording.evidence import Asked, Reading, Want, Watch
+from autostream.watermark.recording.commit_proof import Question, RequestTime, SinkWatch, WatermarkReading
 from autostream.watermark.recording.overtaking import why_overtaken
-from autostream.watermark.recording.targets import SinkWriter
+from autostream.watermark.recording.sink_targets import SinkWriter
 
 GRAPHS = {
     exchange: (
@@ -228,7 +228,7 @@ class World:
     """A job and a watch on it; pages may show the job as it was at the looks before, the oldest of which come first."""
 
     flink: Flink
-    watch: Watch
+    watch: SinkWatch
     before: tuple[Flink, ...]
     now: float = 0.0
     looks: int = 0
@@ -239,7 +239,7 @@ class World:
     def new(cls, flink: Flink | None = None, *, trusting: bool = False) -> "World":
         """Return a job at its beginning, which nobody has looked at."""
         flink = flink or Flink()
-        return cls(flink, Watch(interval_seconds=0, pause_seconds=0), (flink, flink), trusting=trusting)
+        return cls(flink, SinkWatch(interval_seconds=0, pause_seconds=0), (flink, flink), trusting=trusting)
 
     def can(self, limits: Limits) -> Iterator[Act]:
         """Yield what may happen next."""
@@ -247,8 +247,8 @@ class World:
         if self.looks < limits.looks:
             following = replace(self, watch=copied(self.watch), now=self.now + STEP)
             wanted = following._wanted()
-            old_life = Want.LIFE in wanted and self.before[0].life() != self.flink.life()
-            old_checkpoints = Want.CHECKPOINTS in wanted and self.before[0].largest_id() != self.flink.largest_id()
+            old_life = Question.LIFE in wanted and self.before[0].life() != self.flink.life()
+            old_checkpoints = Question.CHECKPOINTS in wanted and self.before[0].largest_id() != self.flink.largest_id()
             yield from (act for act, (life, ids) in LOOKS.items() if life <= old_life and ids <= old_checkpoints)
 
     def _collecting_matters(self) -> bool:
@@ -258,7 +258,7 @@ class World:
     def _baseline_clock(self) -> int | None:
         return next((task.task_ms for task in self.watch._baseline.values()), None)
 
-    def after(self, act: Act) -> tuple["World", Reading | None]:
+    def after(self, act: Act) -> tuple["World", WatermarkReading | None]:
         """Return the world after something has happened, and the reading that is proved by it."""
         if act not in LOOKS:
             return replace(self, flink=self.flink.after(act), watch=copied(self.watch)), None
@@ -272,28 +272,28 @@ class World:
         life, checkpoints = (self.before[0] if old else self.flink for old in LOOKS[act])
         return world, world._look(life, checkpoints)
 
-    def _wanted(self) -> Want:
+    def _wanted(self) -> Question:
         """Show the watch the table, and return what else it wants to see."""
         commits = self.flink.table
         if self.watch.waits_for_table:
             self.watch.saw_table(
                 frozenset(range(len(commits))),
                 lambda had: max((n for i, (n, _) in enumerate(commits) if i not in had), default=None),
-                Asked(self.now, self.now),
+                RequestTime(self.now, self.now),
                 refresh_seconds=REFRESH,
             )
         return self.watch.wants(self.now)
 
-    def _look(self, shown_life: Flink, shown_checkpoints: Flink) -> Reading | None:
-        asked = Asked(self.now, self.now)
+    def _look(self, shown_life: Flink, shown_checkpoints: Flink) -> WatermarkReading | None:
+        asked = RequestTime(self.now, self.now)
         wanted, proved = self._wanted(), None
-        if Want.LIFE in wanted:
+        if Question.LIFE in wanted:
             life = shown_life.life()
             obstacle = "" if self.trusting else why_overtaken(life, WRITERS)
             proved = self.watch.saw_life(life, asked, refresh_seconds=REFRESH, obstacle=obstacle)
-        if Want.METRICS in wanted:
+        if Question.METRICS in wanted:
             self.watch.saw_metrics(self.flink.tasks(), asked, refresh_seconds=REFRESH)
-        if Want.CHECKPOINTS in wanted:
+        if Question.CHECKPOINTS in wanted:
             self.watch.saw_checkpoints(shown_checkpoints.largest_id(), asked)
         return proved
 
@@ -324,7 +324,7 @@ def _told(life: Life) -> Any:
     return (*life.attempts.values(), life.restored, life.completed, life.started_ms, life.unaligned)
 
 
-def copied(watch: Watch) -> Watch:
+def copied(watch: SinkWatch) -> SinkWatch:
     """Return a watch of its own."""
     new = copy.copy(watch)
     new._pending = list(watch._pending)

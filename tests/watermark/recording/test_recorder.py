@@ -12,7 +12,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from autostream.errors import LockLostError
 from autostream.times import FOREVER_MS, clock_replaced
 from autostream.watermark.events import EventKind
-from autostream.watermark.marks import Status
+from autostream.watermark.marks import WriterStatus
 from tests.support.catalogs import IDS
 from tests.watermark.recording.clusters import END_OF_INPUT, REFRESH, T0, Cluster, Job, World
 
@@ -60,7 +60,7 @@ def test_a_watermark_is_published_after_the_commit_that_has_its_rows(world_of: N
     assert world.advances() == sorted(set(world.advances()))
     writer = world.mark().writer("ingest-a")
     assert writer is not None
-    assert (writer.job_id, writer.status) == ("job-1", Status.ACTIVE)
+    assert (writer.job_id, writer.status) == ("job-1", WriterStatus.ACTIVE)
 
 
 def test_without_commits_nothing_is_published_and_the_table_says_why(world_of: NewWorld) -> None:
@@ -281,7 +281,7 @@ def test_a_restored_job_goes_on_where_its_predecessor_was(world_of: NewWorld) ->
     world.go(200)
     after = world.mark()
     assert [writer.name for writer in after.writers] == ["ingest-a"]
-    assert (after.writers[0].job_id, after.writers[0].status) == ("job-2", Status.ACTIVE)
+    assert (after.writers[0].job_id, after.writers[0].status) == ("job-2", WriterStatus.ACTIVE)
     assert before is not None
     assert (after.watermark_ms or 0) > before + 100_000
 
@@ -409,7 +409,7 @@ def test_a_new_run_takes_back_that_its_writer_had_ended(world_of: NewWorld, same
 
     assert world.mark().watermark_ms == before_ms
     (writer,) = world.mark().writers
-    assert (writer.job_id, writer.status, writer.watermark_ms) == (again.id, Status.ACTIVE, before_ms)
+    assert (writer.job_id, writer.status, writer.watermark_ms) == (again.id, WriterStatus.ACTIVE, before_ms)
     resets = [e for _, change in world.publications for e in change.events if e.kind is EventKind.RESET]
     assert [(event.writer, event.watermark_ms) for event in resets] == [("ingest-a", before_ms), (None, before_ms)]
     assert "is a new run of writer ingest-a, which had ended" in resets[0].note
@@ -694,15 +694,15 @@ def test_an_idle_writer_is_retired_and_comes_back(world_of: NewWorld) -> None:
     mark = world.mark()
     assert held is not None
     assert [(writer.name, writer.status) for writer in mark.writers] == [
-        ("ingest-a", Status.ACTIVE),
-        ("ingest-a-2", Status.RETIRED),
+        ("ingest-a", WriterStatus.ACTIVE),
+        ("ingest-a-2", WriterStatus.RETIRED),
     ]
     assert (mark.watermark_ms or 0) >= world.wall_ms - 150_000
     retired = [event for _, change in world.publications for event in change.events if event.kind is EventKind.RETIRE]
     assert [event.writer for event in retired] == ["ingest-a-2"]
     world.clusters[0].jobs.append(ingest(number=3, name="ingest-a-2", lag=1, restored=(slow.history[-1][0], T0)))
     world.go(300)
-    assert {writer.status for writer in world.mark().writers} == {Status.ACTIVE}
+    assert {writer.status for writer in world.mark().writers} == {WriterStatus.ACTIVE}
 
 
 def test_a_recorder_that_was_away_retires_nobody_for_it(world_of: NewWorld) -> None:
@@ -718,7 +718,7 @@ def test_a_recorder_that_was_away_retires_nobody_for_it(world_of: NewWorld) -> N
     world.go(400)
     kinds = {event.kind for _, change in world.publications for event in change.events}
     assert kinds == {EventKind.JOIN, EventKind.ADVANCE}
-    assert {writer.status for writer in world.mark().writers} == {Status.ACTIVE}
+    assert {writer.status for writer in world.mark().writers} == {WriterStatus.ACTIVE}
 
 
 @pytest.mark.parametrize("skew_seconds", [-7200, 7200])
@@ -730,13 +730,13 @@ def test_clocks_of_machines_need_not_agree(world_of: NewWorld, skew_seconds: int
     for _ in range(80):
         world.go(5)
         assert (world.mark().watermark_ms or 0) <= job.committed_ms["lake.db.a"]
-    assert world.mark().writers[0].status is Status.ACTIVE
+    assert world.mark().writers[0].status is WriterStatus.ACTIVE
     # Its successor's clock is right.
     world.skew_ms = 0
     world.recorders[:] = []
     world.record(RULE, retire_after_seconds=300)
     world.go(400)
-    assert world.mark().writers[0].status is Status.ACTIVE
+    assert world.mark().writers[0].status is WriterStatus.ACTIVE
     assert (world.mark().watermark_ms or 0) >= world.wall_ms - 150_000
 
 

@@ -16,7 +16,8 @@ from autostream.console.questions import Lateness, TablesOfApp, Until, Zone, ask
 from autostream.console.tables import mark
 from autostream.times import now_ms, parse_zone
 from autostream.watermark.conditions import Answer, Condition, judge
-from autostream.watermark.history.table_history import Completion, entries
+from autostream.watermark.history.completion import Completion
+from autostream.watermark.history.table_history import watermark_history
 from autostream.watermark.marks import TableMark
 
 router = APIRouter(dependencies=[READ], default_response_class=HTMLResponse, include_in_schema=False)
@@ -60,7 +61,7 @@ def page(
     loaded, name = tables.load(table)
     found = mark(loaded, name)
     answer, completion = _answers(condition, loaded, found)
-    recent = asked(lambda: entries(loaded, newest=_PAGE_ENTRIES, most_files=_PAGE_FILES))
+    recent = asked(lambda: watermark_history(loaded, newest=_PAGE_ENTRIES, most_files=_PAGE_FILES))
     now = now_ms()
     context = {
         "table": name,

@@ -21,7 +21,7 @@ from autostream.console.questions import (
 )
 from autostream.times import parse_zone
 from autostream.watermark.conditions import judge
-from autostream.watermark.history.table_history import entries
+from autostream.watermark.history.table_history import watermark_history
 
 router = APIRouter(prefix="/api/tables", tags=["watermarks"], dependencies=[READ], responses=declared(404, 422))
 
@@ -147,4 +147,6 @@ def history(
     loaded, _ = tables.load(table)
     if at_ms is not None:
         return completion_of(loaded, at_ms).to_dict()
-    return asked(lambda: entries(loaded, since_ms=since_ms, until_ms=until_ms, writer=writer, newest=limit)).to_dict()
+    return asked(
+        lambda: watermark_history(loaded, since_ms=since_ms, until_ms=until_ms, writer=writer, newest=limit)
+    ).to_dict()

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 
 from autostream.store.chores import take_chore
 from autostream.store.upsert import insert_missing, insert_or_update
+from autostream.times import iso
 from autostream.watermark.events import EventKind
 from autostream.watermark.history.rows import MetadataReadRow, WatermarkRow
 
@@ -61,6 +62,22 @@ class LogEntry:
     by: str = ""
     note: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON: times in ISO 8601 and as `_ms`."""
+        return {
+            "recorded_at": iso(self.recorded_at_ms),
+            "recorded_at_ms": self.recorded_at_ms,
+            "kind": self.kind,
+            "writer": self.writer,
+            "watermark": iso(self.watermark_ms),
+            "watermark_ms": self.watermark_ms,
+            "job_id": self.job_id or None,
+            "checkpoint_id": self.checkpoint_id,
+            "snapshot_id": self.snapshot_id,
+            "by": self.by or None,
+            "note": self.note or None,
+        }
+
     @property
     def fact(self) -> str:
         """What makes it the same fact as another entry of the same table and writer."""
@@ -71,7 +88,7 @@ class LogEntry:
         return f"{self.kind}:{self.watermark_ms}:{since}"
 
 
-class Known(NamedTuple):
+class KnownRecord(NamedTuple):
     """A record in short; its fields are those of ``LogEntry``."""
 
     kind: str
@@ -171,11 +188,11 @@ class WatermarkLog:
         row = self._connection.execute(query).first()
         return None if row is None else _to_entry(row)
 
-    def known(self, table_uuid: str) -> list[Known]:
+    def known(self, table_uuid: str) -> list[KnownRecord]:
         """Return all that is in the log of a table, in short."""
-        columns = [getattr(WatermarkRow, name) for name in Known._fields]
+        columns = [getattr(WatermarkRow, name) for name in KnownRecord._fields]
         query = select(*columns).where(WatermarkRow.table_uuid == table_uuid)
-        return [Known(*row)._replace(writer=row.writer or None) for row in self._connection.execute(query)]
+        return [KnownRecord(*row)._replace(writer=row.writer or None) for row in self._connection.execute(query)]
 
     def files_read(self, table_uuid: str) -> set[str]:
         """Return the names of the metadata files of a table whose watermarks are in the log."""

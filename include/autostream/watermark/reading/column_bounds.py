@@ -51,7 +51,7 @@ from autostream.errors import ConfigurationError
 from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.properties import of_table
-from autostream.watermark.marks import Source, TableMark
+from autostream.watermark.marks import MarkSource, TableMark
 
 COLUMN: Final = "autostream.watermark.column"
 LATENESS: Final = "autostream.watermark.allowed-lateness-ms"
@@ -86,7 +86,7 @@ _ENTRIES: Final = Schema(
 
 
 @dataclass(frozen=True)
-class Found:
+class ColumnBound:
     """What manifests say of a column.
 
     Attributes:
@@ -97,10 +97,10 @@ class Found:
     ticks: int | None = None
     silent_files: int = 0
 
-    def __or__(self, other: Found) -> Found:
+    def __or__(self, other: ColumnBound) -> ColumnBound:
         """Return what both say."""
         known = [ticks for ticks in (self.ticks, other.ticks) if ticks is not None]
-        return Found(max(known, default=None), self.silent_files + other.silent_files)
+        return ColumnBound(max(known, default=None), self.silent_files + other.silent_files)
 
 
 class ManifestMemory:
@@ -108,7 +108,7 @@ class ManifestMemory:
 
     def __init__(self, most: int = 20_000) -> None:
         """Remember nothing yet, and so many at most."""
-        self._found: dict[tuple[object, ...], Found] = {}
+        self._found: dict[tuple[object, ...], ColumnBound] = {}
         self._most = most
         self._guard = threading.Lock()
 
@@ -117,12 +117,12 @@ class ManifestMemory:
         with self._guard:
             self._found.clear()
 
-    def get(self, key: tuple[object, ...]) -> Found | None:
+    def get(self, key: tuple[object, ...]) -> ColumnBound | None:
         """Return what a manifest said, if that is remembered."""
         with self._guard:
             return self._found.get(key)
 
-    def put(self, key: tuple[object, ...], found: Found) -> None:
+    def put(self, key: tuple[object, ...], found: ColumnBound) -> None:
         """Remember what a manifest said."""
         with self._guard:
             if len(self._found) >= self._most:
@@ -160,7 +160,7 @@ def column_mark(table: Table, name: str) -> TableMark | None:
         problems.insert(0, f"no live data file has a value of column {column}")
     else:
         watermark = found.ticks * _DAY_MS // _TICKS_A_DAY[type(field.field_type)] - lateness_ms
-    return TableMark(name, Source.COLUMN, watermark, problems=tuple(problems))
+    return TableMark(name, MarkSource.COLUMN, watermark, problems=tuple(problems))
 
 
 def _field(name: str, schema: Schema, column: str) -> NestedField:
@@ -179,7 +179,7 @@ def _field(name: str, schema: Schema, column: str) -> NestedField:
     return field
 
 
-def largest_bound(table: Table, field: NestedField) -> Found:
+def largest_bound(table: Table, field: NestedField) -> ColumnBound:
     """Return the largest upper bound of a column over the live data files of the current snapshot.
 
     Raises:
@@ -187,7 +187,7 @@ def largest_bound(table: Table, field: NestedField) -> Found:
     """
     snapshot = table.metadata.current_snapshot()
     if snapshot is None:
-        return Found()
+        return ColumnBound()
     try:
         listed = listed_manifests(table.io, snapshot)
     except Exception as error:  # Avro decoding fails in as many ways as bytes can be wrong
@@ -203,10 +203,10 @@ def largest_bound(table: Table, field: NestedField) -> Found:
 
 def _search(
     io: FileIO, manifests: Iterable[ManifestFile], specs: Mapping[int, PartitionSpec], field: NestedField
-) -> Found:
+) -> ColumnBound:
     """Read manifests, those that may have the latest values first, until none can have a later one than was found."""
     ticks_a_day = _TICKS_A_DAY[type(field.field_type)]
-    found = Found()
+    found = ColumnBound()
     pending: list[tuple[float, int, ManifestFile]] = []
     for manifest in manifests:
         remembered = REMEMBERED.get(_key(manifest, field.field_id, ticks_a_day))
@@ -246,9 +246,9 @@ class _Entries(AvroFile[Record]):
         return self
 
 
-def read_bounds(io: FileIO, manifest: ManifestFile, field_id: int, ticks_a_day: int) -> Found:
+def read_bounds(io: FileIO, manifest: ManifestFile, field_id: int, ticks_a_day: int) -> ColumnBound:
     """Read what a manifest says of a column, and remember it."""
-    found = Found()
+    found = ColumnBound()
     try:
         with _Entries(io.new_input(manifest.manifest_path)) as entries:
             for entry in entries:
@@ -260,7 +260,7 @@ def read_bounds(io: FileIO, manifest: ManifestFile, field_id: int, ticks_a_day: 
     return found
 
 
-def _of_file(file: Record, field_id: int, ticks_a_day: int) -> Found:
+def _of_file(file: Record, field_id: int, ticks_a_day: int) -> ColumnBound:
     def of_column(map_id: int) -> Any:
         return (file[_POSITIONS[map_id]] or {}).get(field_id)
 
@@ -269,12 +269,14 @@ def _of_file(file: Record, field_id: int, ticks_a_day: int) -> Found:
     least = of_column(_LOWER_BOUNDS)
     lower = None if least is None else to_ticks(least, ticks_a_day)
     if ticks is not None and lower is not None and lower > ticks:
-        return Found(None, 1)  # one of the two is wrong, and an upper bound that is too high is a watermark too early
+        return ColumnBound(
+            None, 1
+        )  # one of the two is wrong, and an upper bound that is too high is a watermark too early
     if ticks is not None and ticks * _DAY_MS // ticks_a_day < _SENTINEL_MS:
-        return Found(ticks)
+        return ColumnBound(ticks)
     values, nulls = of_column(_VALUE_COUNTS), of_column(_NULL_COUNTS)
     empty = file[_POSITIONS[_RECORD_COUNT]] == 0 or (raw is None and values is not None and values == nulls)
-    return Found(None, 0 if empty else 1)
+    return ColumnBound(None, 0 if empty else 1)
 
 
 def to_ticks(raw: bytes, ticks_a_day: int) -> int | None:

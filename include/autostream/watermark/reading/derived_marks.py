@@ -17,7 +17,7 @@ from autostream.config import WatermarkSettings
 from autostream.errors import UsageError
 from autostream.iceberg.snapshots import SnapshotFacts, lineage_of_main
 from autostream.times import FOREVER_MS, TIME_FORMS, has_offset, parse_instant, why_too_far_ahead
-from autostream.watermark.marks import Source, TableMark, WriterMark
+from autostream.watermark.marks import MarkSource, TableMark, WriterMark
 from autostream.watermark.reading.column_bounds import column_mark
 
 VALID_THROUGH: Final = "kafka.connect.valid-through-ts"
@@ -29,7 +29,7 @@ _JAVA_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Said:
+class WriterStatement:
     """What one commit says of one writer.
 
     Attributes:
@@ -108,7 +108,7 @@ def property_mark(name: str, properties: Mapping[str, str], keys: Sequence[str])
             except ValueError as error:
                 problems.append(f"table property {key}: {error}")
         writers.append(WriterMark(key, watermark, note=note))
-    return TableMark(name, Source.PROPERTY, lowest(writers), tuple(writers), tuple(problems))
+    return TableMark(name, MarkSource.PROPERTY, lowest(writers), tuple(writers), tuple(problems))
 
 
 def summary_mark(name: str, newest_first: Iterable[SnapshotFacts], keys: Sequence[str]) -> TableMark | None:
@@ -121,7 +121,7 @@ def summary_mark(name: str, newest_first: Iterable[SnapshotFacts], keys: Sequenc
     found: dict[str, WriterMark] = {}
     problems: dict[str, str] = {}
     for commit in newest_first:
-        for said in what_is_said(commit, keys):
+        for said in statements_of(commit, keys):
             if said.problem:
                 problems.setdefault(said.writer, said.problem)
             known = found.get(said.writer)
@@ -131,7 +131,7 @@ def summary_mark(name: str, newest_first: Iterable[SnapshotFacts], keys: Sequenc
     if not found:
         return None
     writers = complete(found, keys)
-    return TableMark(name, Source.SUMMARY, lowest(writers), writers, tuple(problems.values()))
+    return TableMark(name, MarkSource.SUMMARY, lowest(writers), writers, tuple(problems.values()))
 
 
 def complete(found: Mapping[str, WriterMark], keys: Sequence[str]) -> tuple[WriterMark, ...]:
@@ -141,7 +141,7 @@ def complete(found: Mapping[str, WriterMark], keys: Sequence[str]) -> tuple[Writ
     return tuple(sorted([*found.values(), *missing], key=lambda writer: writer.name))
 
 
-def what_is_said(commit: SnapshotFacts, keys: Sequence[str]) -> Iterator[Said]:
+def statements_of(commit: SnapshotFacts, keys: Sequence[str]) -> Iterator[WriterStatement]:
     """Yield what a commit says: of the connector that made it, and by configured keys."""
     summary = commit.summary
     connectors = [key.removeprefix(OFFSETS_PREFIX) for key in summary if key.startswith(OFFSETS_PREFIX)]
@@ -154,14 +154,14 @@ def what_is_said(commit: SnapshotFacts, keys: Sequence[str]) -> Iterator[Said]:
             yield _read(commit, key, key)
 
 
-def _read(commit: SnapshotFacts, writer: str, key: str) -> Said:
+def _read(commit: SnapshotFacts, writer: str, key: str) -> WriterStatement:
     text = commit.summary.get(key)
     if text is None:
-        return Said(writer, None)
+        return WriterStatement(writer, None)
     try:
-        return Said(writer, parse_value(text))
+        return WriterStatement(writer, parse_value(text))
     except ValueError as error:
-        return Said(writer, None, f"snapshot {commit.snapshot_id}, {key}: {error}")
+        return WriterStatement(writer, None, f"snapshot {commit.snapshot_id}, {key}: {error}")
 
 
 def lowest(writers: Sequence[WriterMark]) -> int | None:

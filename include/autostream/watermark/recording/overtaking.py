@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from autostream.flink.progress import Life, Vertex
-from autostream.watermark.recording.targets import SinkWriter, as_metric, operators_of
+from autostream.watermark.recording.sink_targets import SinkWriter, as_metric, operators_of
 
 _ICEBERG_SINK: Final = re.compile(r"(: |__)Writer$")
 _FLINK_SINK: Final = re.compile(r"IcebergStreamWriter$")

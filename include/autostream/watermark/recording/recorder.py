@@ -18,11 +18,11 @@ from autostream.catalogs import open_catalog
 from autostream.config import WatermarkSettings
 from autostream.flink.rest import FlinkRest
 from autostream.watermark.changes import WatermarkChange
-from autostream.watermark.recording.jobs import Jobs
+from autostream.watermark.recording.background_calls import BackgroundCalls
+from autostream.watermark.recording.job_visits import JobVisits
 from autostream.watermark.recording.leadership import Alone, Leadership
-from autostream.watermark.recording.state import Cluster
-from autostream.watermark.recording.tables import Surroundings, Tables
-from autostream.watermark.recording.work import Work
+from autostream.watermark.recording.recorded_jobs import RecordedCluster
+from autostream.watermark.recording.table_visits import RecorderServices, TableVisits
 
 
 class Recorder:
@@ -49,16 +49,16 @@ class Recorder:
             pool: makes the pool for a cluster, or for the catalogs; threads where None.
         """
         new_pool = pool or (lambda name: ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name))
-        clusters = [Cluster(rest, new_pool(rest.url)) for rest in map(FlinkRest, settings.flink_urls)]
-        surroundings = Surroundings(
+        clusters = [RecordedCluster(rest, new_pool(rest.url)) for rest in map(FlinkRest, settings.flink_urls)]
+        surroundings = RecorderServices(
             pool=new_pool("catalogs"),
             leadership=leadership or Alone(),
             on_publication=on_publication,
             open_catalog=open_catalog,
         )
-        self._work = Work()
-        self.tables = Tables(settings, self._work, surroundings)
-        self.jobs = Jobs(settings, self._work, self.tables, clusters)
+        self._work = BackgroundCalls()
+        self.tables = TableVisits(settings, self._work, surroundings)
+        self.jobs = JobVisits(settings, self._work, self.tables, clusters)
         self._pools = [surroundings.pool, *(cluster.pool for cluster in clusters)]
         self._on_step = on_step
 

@@ -24,10 +24,10 @@ from autostream.times import FOREVER_MS, why_too_far_ahead
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports
 from autostream.watermark.codec import NOT_YET_MS
 from autostream.watermark.publish import publish
-from autostream.watermark.recording.evidence import Asked
+from autostream.watermark.recording.background_calls import PAUSES, BackgroundCalls
+from autostream.watermark.recording.commit_proof import RequestTime
 from autostream.watermark.recording.leadership import Leadership
-from autostream.watermark.recording.state import Job, RecordedTable, Sink
-from autostream.watermark.recording.work import PAUSES, Work
+from autostream.watermark.recording.recorded_jobs import RecordedJob, RecordedSink, RecordedTable
 
 _END_OF_INPUT: Final = 2**63 - 1
 """Checkpoint id that FlinkSink commits by when its input has ended."""
@@ -37,7 +37,7 @@ _INTERVALS_UNTIL_TOLD: Final = 5
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RecorderServices:
     """What tables are reached by, and who is told of them.
 
     Attributes:
@@ -67,7 +67,7 @@ class _Visit:
     metadata: TableMetadata
     lineage: Sequence[SnapshotFacts]
     commits: Mapping[str, Mapping[str, FlinkCommit]]
-    asked: Asked
+    asked: RequestTime
 
     @property
     def uuid(self) -> str:
@@ -75,10 +75,10 @@ class _Visit:
         return str(self.metadata.table_uuid)
 
 
-class Tables:
+class TableVisits:
     """The tables that watermarks are recorded in."""
 
-    def __init__(self, settings: WatermarkSettings, work: Work, surroundings: Surroundings) -> None:
+    def __init__(self, settings: WatermarkSettings, work: BackgroundCalls, surroundings: RecorderServices) -> None:
         """Begin with no table."""
         self.settings = settings
         self.known: dict[str, RecordedTable] = {}
@@ -88,7 +88,7 @@ class Tables:
         self._catalogs: dict[str, Catalog] = {}
         self._catalogs_lock = threading.Lock()
 
-    def join(self, job: Job) -> None:
+    def join(self, job: RecordedJob) -> None:
         """Take that a job writes to its tables; they wait for all of their writers from the beginning."""
         for sink in job.sinks:
             table = self.known.setdefault(sink.target.table, RecordedTable(sink.target.table))
@@ -97,7 +97,7 @@ class Tables:
                 joins = WriterReport(sink.target.writer, None, job.summary.job_id, started_ms=job.summary.started_ms)
                 table.reports.setdefault(sink.target.writer, joins)
 
-    def leave(self, job: Job) -> None:
+    def leave(self, job: RecordedJob) -> None:
         """Take that a job is forgotten; its tables are told why it does not advance any more."""
         for sink in job.sinks:
             self._tell(job, sink)
@@ -105,22 +105,22 @@ class Tables:
             table = self._of(sink)
             table.sinks = [entry for entry in table.sinks if entry[0] is not job]
 
-    def look_once_more(self, job: Job) -> None:
+    def look_once_more(self, job: RecordedJob) -> None:
         """Have the tables of a job looked at: its last commit may say that its input has ended."""
         for sink in job.sinks:
             self._of(sink).look_wanted = True
 
-    def are_to_be_looked_at(self, job: Job) -> bool:
+    def are_to_be_looked_at(self, job: RecordedJob) -> bool:
         """Say whether that has not been done yet."""
         return any(self._of(sink).look_wanted for sink in job.sinks)
 
-    def others(self, job: Job, sink: Sink) -> Iterable[Job]:
+    def others(self, job: RecordedJob, sink: RecordedSink) -> Iterable[RecordedJob]:
         """Yield the other jobs that are the same writer of the same table: before it was restored, or by mistake."""
         named = (sink.target.table, sink.target.writer)
         entries = self._of(sink).sinks
         return (other for other, its in entries if (its.target.table, its.target.writer) == named and other is not job)
 
-    def report(self, sink: Sink, report: WriterReport) -> None:
+    def report(self, sink: RecordedSink, report: WriterReport) -> None:
         """Have something recorded, unless something further is waiting to be."""
         reports = self._of(sink).reports
         before = reports.get(report.writer)
@@ -131,7 +131,7 @@ class Tables:
         elif report.note:
             reports[report.writer] = replace(before, note=report.note)
 
-    def report_end(self, job: Job, sink: Sink) -> None:
+    def report_end(self, job: RecordedJob, sink: RecordedSink) -> None:
         """Have it recorded that nothing will come any more, where a rule says so of jobs that end.
 
         Not where another job goes on as this writer, or has been it after this one.
@@ -147,7 +147,7 @@ class Tables:
         reason = why_too_far_ahead(watermark_ms, now_ms=times.now_ms(), most_seconds=most)
         return f"its job has a row of the future: its watermark {reason}" if reason else ""
 
-    def note(self, job: Job, sink: Sink) -> None:
+    def note(self, job: RecordedJob, sink: RecordedSink) -> None:
         """Say once why a sink does not advance, and write it into the table, when that has lasted for a while."""
         note, now = sink.note, times.monotonic()
         if not note:
@@ -175,10 +175,10 @@ class Tables:
                 then = partial(self._visited, table, reports, publishes)
                 self._work.submit(self._around.pool, call, then)
 
-    def _of(self, sink: Sink) -> RecordedTable:
+    def _of(self, sink: RecordedSink) -> RecordedTable:
         return self.known[sink.target.table]
 
-    def _tell(self, job: Job, sink: Sink) -> None:
+    def _tell(self, job: RecordedJob, sink: RecordedSink) -> None:
         """Have it written into the table why a sink does not advance, unless another job has taken its place."""
         if sink.told != sink.note and all(other.over for other in self.others(job, sink)):
             sink.told = sink.note
@@ -190,7 +190,7 @@ class Tables:
         at = times.monotonic()
         table = open_table(name, catalog=self._catalog(name.catalog))
         line = tuple(lineage_of_main(table.metadata))
-        visit = _Visit(table.metadata, line, committed_checkpoints(line), Asked(at, times.monotonic()))
+        visit = _Visit(table.metadata, line, committed_checkpoints(line), RequestTime(at, times.monotonic()))
         if publishes:
             # What was proved of a table that was made anew, or rolled back, since is not true of it any more.
             same = known.uuid in ("", visit.uuid)
@@ -236,7 +236,7 @@ class Tables:
         for job, sink in table.sinks:
             self._saw_table(job, sink, visit)
 
-    def _saw_table(self, job: Job, sink: Sink, visit: _Visit) -> None:
+    def _saw_table(self, job: RecordedJob, sink: RecordedSink, visit: _Visit) -> None:
         sinks = visit.commits.get(job.summary.job_id, {})
         count = _count_sinks(job, sink, sinks)
         if not count:
@@ -272,7 +272,7 @@ class Tables:
             return self._catalogs[name]
 
 
-def _count_sinks(job: Job, sink: Sink, sinks: Mapping[str, FlinkCommit]) -> int:
+def _count_sinks(job: RecordedJob, sink: RecordedSink, sinks: Mapping[str, FlinkCommit]) -> int:
     """Return how many sinks of a job write to a sink's table; 0 while that is not known."""
     same_table = [other for other in job.sinks if other.target.table == sink.target.table]
     if all(other.writers for other in same_table):

@@ -16,7 +16,7 @@ PAUSES: Final = Backoff(first_seconds=2.0, cap_seconds=60.0)
 _logger = logging.getLogger(__name__)
 
 
-class Work:
+class BackgroundCalls:
     """Calls made by pools of threads; what comes of them is taken by one thread, the one that calls `collect`."""
 
     def __init__(self) -> None:

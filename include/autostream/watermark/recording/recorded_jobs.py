@@ -9,8 +9,8 @@ from typing import Final
 from autostream.flink.progress import JobSummary, Life
 from autostream.flink.rest import FlinkRest
 from autostream.watermark.changes import WriterReport
-from autostream.watermark.recording.evidence import Watch
-from autostream.watermark.recording.targets import SinkWriter, Target
+from autostream.watermark.recording.commit_proof import SinkWatch
+from autostream.watermark.recording.sink_targets import SinkTarget, SinkWriter
 
 GONE: Final = "GONE"
 """State of a job that its cluster does not know any more."""
@@ -20,7 +20,7 @@ _NEVER: Final = float("-inf")
 
 
 @dataclass
-class Sink:
+class RecordedSink:
     """A job's way into one table, by one operator of its or several.
 
     Attributes:
@@ -32,15 +32,15 @@ class Sink:
         told: the note that the table was told last.
     """
 
-    targets: tuple[Target, ...]
-    watch: Watch
+    targets: tuple[SinkTarget, ...]
+    watch: SinkWatch
     writers: tuple[SinkWriter, ...] | None = None
     commit_note: str = ""
     stalled_since: float | None = None
     told: str = ""
 
     @property
-    def target(self) -> Target:
+    def target(self) -> SinkTarget:
         """The table and the writer, which all of its targets have."""
         return self.targets[0]
 
@@ -55,7 +55,7 @@ class Sink:
 
 
 @dataclass
-class Job:
+class RecordedJob:
     """A job that writes to tables of ours.
 
     Attributes:
@@ -72,7 +72,7 @@ class Job:
     """
 
     summary: JobSummary
-    sinks: list[Sink]
+    sinks: list[RecordedSink]
     refresh_seconds: float
     life: Life | None = None
     due: float = _NEVER
@@ -99,7 +99,7 @@ class Job:
 
 
 @dataclass
-class Cluster:
+class RecordedCluster:
     """A Flink cluster.
 
     Attributes:
@@ -116,7 +116,7 @@ class Cluster:
     rest: FlinkRest
     pool: Executor
     refresh_seconds: float | None = None
-    jobs: dict[str, Job] = field(default_factory=dict)
+    jobs: dict[str, RecordedJob] = field(default_factory=dict)
     ignored: set[str] = field(default_factory=set)
     list_due: float = _NEVER
     busy: bool = False
@@ -140,7 +140,7 @@ class RecordedTable:
     """
 
     name: str
-    sinks: list[tuple[Job, Sink]] = field(default_factory=list)
+    sinks: list[tuple[RecordedJob, RecordedSink]] = field(default_factory=list)
     uuid: str = ""
     reports: dict[str, WriterReport] = field(default_factory=dict)
     look_wanted: bool = False

@@ -26,7 +26,7 @@ _MOST_CHARACTERS: Final = 80  # of an operator's name in the names of its metric
 
 
 @dataclass(frozen=True)
-class Target:
+class SinkTarget:
     """One table that a job writes to.
 
     Attributes:
@@ -59,7 +59,7 @@ class SinkWriter:
     text: str
 
 
-def targets_of(job: JobSummary, rules: Iterable[WriterRule], parameters: Mapping[str, str]) -> list[Target]:
+def targets_of(job: JobSummary, rules: Iterable[WriterRule], parameters: Mapping[str, str]) -> list[SinkTarget]:
     """Return the tables that a job is to be recorded for: what its own parameters say, else every rule that fits.
 
     Of one table and writer there can be several, which differ by their operators: they are sinks of one writer.
@@ -107,15 +107,15 @@ def find_writers(vertices: Sequence[Vertex], metrics: Mapping[str, Iterable[str]
     return found
 
 
-def by_writer(targets: Iterable[Target]) -> list[tuple[Target, ...]]:
+def by_writer(targets: Iterable[SinkTarget]) -> list[tuple[SinkTarget, ...]]:
     """Return targets of one table and writer together: its watermark is that of the slowest of these sinks."""
-    groups: dict[tuple[str, str], list[Target]] = {}
+    groups: dict[tuple[str, str], list[SinkTarget]] = {}
     for target in targets:
         groups.setdefault((target.table, target.writer), []).append(target)
     return [tuple(group) for group in groups.values()]
 
 
-def choose_all(targets: Iterable[Target], writers: Sequence[SinkWriter]) -> tuple[SinkWriter, ...]:
+def choose_all(targets: Iterable[SinkTarget], writers: Sequence[SinkWriter]) -> tuple[SinkWriter, ...]:
     """Return the writers of a job that write for any of several targets.
 
     Raises:
@@ -124,7 +124,7 @@ def choose_all(targets: Iterable[Target], writers: Sequence[SinkWriter]) -> tupl
     return tuple(dict.fromkeys(writer for target in targets for writer in choose_writers(target, writers)))
 
 
-def choose_writers(target: Target, writers: Sequence[SinkWriter]) -> tuple[SinkWriter, ...]:
+def choose_writers(target: SinkTarget, writers: Sequence[SinkWriter]) -> tuple[SinkWriter, ...]:
     """Return the writers of a job that write to a target's table.
 
     Raises:
@@ -153,13 +153,13 @@ def operators_of(vertex_name: str) -> list[str]:
 
 def _target(
     job: JobSummary, table: str, writer: str, operator: str, where: str, *, ends_forever: bool = False
-) -> Target:
+) -> SinkTarget:
     try:
         TableName.parse(table)
     except UsageError as error:
         raise ConfigurationError(f"Job {job.name!r}: {where} is wrong. {error}") from error
     check_writer_name(writer)
-    return Target(table, writer, operator, ends_forever)
+    return SinkTarget(table, writer, operator, ends_forever)
 
 
 def _filled(text: str, names: Mapping[str, str], where: str) -> str:

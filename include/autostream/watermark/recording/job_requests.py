@@ -17,12 +17,12 @@ from autostream.flink.progress import (
 )
 from autostream.flink.rest import FlinkRest
 from autostream.times import FOREVER_MS
-from autostream.watermark.recording.evidence import Asked, Want
-from autostream.watermark.recording.targets import SinkWriter, find_writers
+from autostream.watermark.recording.commit_proof import Question, RequestTime
+from autostream.watermark.recording.sink_targets import SinkWriter, find_writers
 
 
 @dataclass(frozen=True)
-class Looked:
+class JobAnswers:
     """What a job has shown.
 
     Attributes:
@@ -33,18 +33,18 @@ class Looked:
     """
 
     gone: bool = False
-    life: tuple[Life, Asked] | None = None
-    metrics: Mapping[int, tuple[Mapping[str, TaskMetrics], Asked]] = field(default_factory=dict)
-    largest_checkpoint_id: tuple[int, Asked] | None = None
+    life: tuple[Life, RequestTime] | None = None
+    metrics: Mapping[int, tuple[Mapping[str, TaskMetrics], RequestTime]] = field(default_factory=dict)
+    largest_checkpoint_id: tuple[int, RequestTime] | None = None
 
 
-def look(
+def ask_job(
     rest: FlinkRest,
     job_id: str,
-    wanted: Want,
+    wanted: Question,
     sinks: Mapping[int, Sequence[SinkWriter]],
     known: Life | None,
-) -> Looked:
+) -> JobAnswers:
     """Ask a job for what is wanted.
 
     Args:
@@ -58,27 +58,27 @@ def look(
         ServiceError: the cluster cannot be reached, or answers what is not understood.
     """
     life = checkpoints = None
-    if Want.LIFE in wanted:
+    if Question.LIFE in wanted:
         at = times.monotonic()
         seen = read_life(rest, job_id)
         if seen is None:
-            return Looked(gone=True)
-        known, life = seen, (seen, Asked(at, times.monotonic()))
+            return JobAnswers(gone=True)
+        known, life = seen, (seen, RequestTime(at, times.monotonic()))
     metrics = {}
-    if Want.METRICS in wanted and known is not None:
+    if Question.METRICS in wanted and known is not None:
         for number, writers in sinks.items():
             at = times.monotonic()
             shown: dict[str, TaskMetrics] = {}
             for writer in writers:
                 shown |= _tasks(rest, job_id, writer, known)
-            metrics[number] = (shown, Asked(at, times.monotonic()))
-    if Want.CHECKPOINTS in wanted:
+            metrics[number] = (shown, RequestTime(at, times.monotonic()))
+    if Question.CHECKPOINTS in wanted:
         at = times.monotonic()
         largest = largest_checkpoint_id(rest, job_id)
         if largest is None:
-            return Looked(gone=True)
-        checkpoints = (largest, Asked(at, times.monotonic()))
-    return Looked(False, life, metrics, checkpoints)
+            return JobAnswers(gone=True)
+        checkpoints = (largest, RequestTime(at, times.monotonic()))
+    return JobAnswers(False, life, metrics, checkpoints)
 
 
 def discover_writers(rest: FlinkRest, job_id: str) -> list[SinkWriter]:

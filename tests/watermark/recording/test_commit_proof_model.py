@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autostream.watermark.recording.evidence import Reading
+from autostream.watermark.recording.commit_proof import WatermarkReading
 from tests.watermark.recording.flink_model import LOOKS, Act, Flink, Limits, World
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -18,11 +18,11 @@ RUNNING = Flink(read=1, next_id=6, completed=(5, 1), table=((5, 1),), counted=1)
 LIMITS_OF_WALKS = Limits(rows=60, checkpoints=40, failures=20, looks=200)
 
 
-def explore(start: World, limits: Limits) -> tuple[int, list[Reading]]:
+def explore(start: World, limits: Limits) -> tuple[int, list[WatermarkReading]]:
     """Go everywhere from a world; return how many worlds there are and which readings are proved in them."""
     seen = {start.key()}
     pending = deque([start])
-    proved: list[Reading] = []
+    proved: list[WatermarkReading] = []
     while pending:
         world = pending.popleft()  # those with fewer looks first
         for act in world.can(limits):
@@ -103,7 +103,7 @@ def test_a_commit_proves_only_what_was_read_before_it_was_seen() -> None:
     world = World.new()
     for act in acts.split():
         world, reading = world.after(Act[act])
-    assert reading == Reading(watermark_ms=1, floor=2)
+    assert reading == WatermarkReading(watermark_ms=1, floor=2)
     assert world.flink.rows_in_table == 1
 
 

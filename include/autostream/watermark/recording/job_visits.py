@@ -22,13 +22,13 @@ from autostream.flink.progress import (
 )
 from autostream.times import FOREVER_MS
 from autostream.watermark.changes import WriterReport
-from autostream.watermark.recording.evidence import Reading, Want, Watch
-from autostream.watermark.recording.looking import Looked, discover_writers, look
+from autostream.watermark.recording.background_calls import PAUSES, BackgroundCalls
+from autostream.watermark.recording.commit_proof import Question, SinkWatch, WatermarkReading
+from autostream.watermark.recording.job_requests import JobAnswers, ask_job, discover_writers
 from autostream.watermark.recording.overtaking import why_overtaken
-from autostream.watermark.recording.state import GONE, Cluster, Job, Sink
-from autostream.watermark.recording.tables import Tables
-from autostream.watermark.recording.targets import by_writer, choose_all, targets_of
-from autostream.watermark.recording.work import PAUSES, Work
+from autostream.watermark.recording.recorded_jobs import GONE, RecordedCluster, RecordedJob, RecordedSink
+from autostream.watermark.recording.sink_targets import by_writer, choose_all, targets_of
+from autostream.watermark.recording.table_visits import TableVisits
 
 # Between two looks at metrics, which Flink collects every ten seconds at most, unless it is told otherwise.
 _MOST_PAUSE_SECONDS: Final = 1.0
@@ -51,15 +51,15 @@ class _Listed:
     parameters: Mapping[str, Mapping[str, str]]
 
 
-class Jobs:
+class JobVisits:
     """The jobs of some clusters that write to tables of ours."""
 
     def __init__(
         self,
         settings: WatermarkSettings,
-        work: Work,
-        tables: Tables,
-        clusters: Sequence[Cluster],
+        work: BackgroundCalls,
+        tables: TableVisits,
+        clusters: Sequence[RecordedCluster],
     ) -> None:
         """Begin with no job."""
         self.settings = settings
@@ -85,7 +85,7 @@ class Jobs:
 
     # ------------------------------------------------------------------------------------------ what there is
 
-    def _listed(self, cluster: Cluster, done: Future[Any]) -> None:
+    def _listed(self, cluster: RecordedCluster, done: Future[Any]) -> None:
         cluster.busy = False
         try:
             listed: _Listed = done.result()
@@ -110,7 +110,7 @@ class Jobs:
         self._forget(cluster, ids)
 
     def _meet(
-        self, cluster: Cluster, summary: JobSummary, parameters: Mapping[str, str], refresh_seconds: float
+        self, cluster: RecordedCluster, summary: JobSummary, parameters: Mapping[str, str], refresh_seconds: float
     ) -> None:
         try:
             targets = targets_of(summary, self.settings.writers, parameters)
@@ -125,8 +125,8 @@ class Jobs:
         sinks = []
         for group in by_writer(targets):
             ends = all(target.ends_forever for target in group)
-            sinks.append(Sink(group, Watch(interval_seconds=interval, pause_seconds=pause, ends=ends)))
-        before, job = cluster.jobs.get(summary.job_id), Job(summary, sinks, refresh_seconds)
+            sinks.append(RecordedSink(group, SinkWatch(interval_seconds=interval, pause_seconds=pause, ends=ends)))
+        before, job = cluster.jobs.get(summary.job_id), RecordedJob(summary, sinks, refresh_seconds)
         cluster.jobs[summary.job_id] = job
         self._tables.join(job)
         if before is not None:  # it was lost for a while
@@ -135,7 +135,7 @@ class Jobs:
             writer, table = sink.target.writer, sink.target.table
             _logger.info("Job %s (%s) is writer %s of %s.", summary.job_id, summary.name, writer, table)
 
-    def _lose(self, job: Job) -> None:
+    def _lose(self, job: RecordedJob) -> None:
         """Take that a job's cluster does not know it; if it does again, it is met anew."""
         if job.gone:
             return
@@ -144,7 +144,7 @@ class Jobs:
         job.summary = replace(job.summary, state=GONE)
         self._tables.look_once_more(job)
 
-    def _forget(self, cluster: Cluster, listed: set[str]) -> None:
+    def _forget(self, cluster: RecordedCluster, listed: set[str]) -> None:
         """Let go of jobs that the cluster has let go of, once their tables have been looked at."""
         for job_id, job in list(cluster.jobs.items()):
             if job_id not in listed and not job.busy and not self._tables.are_to_be_looked_at(job):
@@ -152,7 +152,7 @@ class Jobs:
                 del cluster.jobs[job_id]
         cluster.ignored &= listed
 
-    def _note_all(self, cluster: Cluster, note: str = "") -> None:
+    def _note_all(self, cluster: RecordedCluster, note: str = "") -> None:
         for job in cluster.jobs.values():
             for sink in job.sinks:
                 sink.watch.note = note or sink.watch.note
@@ -160,7 +160,7 @@ class Jobs:
 
     # ------------------------------------------------------------------------------------------- one of them
 
-    def _ask(self, cluster: Cluster, job: Job, now: float) -> None:
+    def _ask(self, cluster: RecordedCluster, job: RecordedJob, now: float) -> None:
         """Ask a job what is most wanted: how it has ended, what its operators are, or what its watches want to see."""
         if self._asks_for_its_end(cluster, job, now):
             return
@@ -172,31 +172,31 @@ class Jobs:
             for number, sink in enumerate(job.sinks)
             if sink.writers is not None or job.over  # one that is not found does not hold up the others
         }
-        union = Want.NOTHING
+        union = Question.NOTHING
         for want in wanted.values():
             union |= want
         if job.summary.ended and not (job.life is not None and job.life.over):
-            union |= Want.LIFE  # its list is the first to say so
+            union |= Question.LIFE  # its list is the first to say so
         if union:
             sinks = {
                 number: sink.writers
                 for number, sink in enumerate(job.sinks)
-                if sink.writers is not None and Want.METRICS in wanted.get(number, Want.NOTHING)
+                if sink.writers is not None and Question.METRICS in wanted.get(number, Question.NOTHING)
             }
-            call = partial(look, cluster.rest, job.summary.job_id, union, sinks, job.life)
+            call = partial(ask_job, cluster.rest, job.summary.job_id, union, sinks, job.life)
             self._submit(cluster, job, call, self._looked)
 
     def _submit(
         self,
-        cluster: Cluster,
-        job: Job,
+        cluster: RecordedCluster,
+        job: RecordedJob,
         call: Callable[[], Any],
-        then: Callable[[Cluster, Job, Future[Any]], None],
+        then: Callable[[RecordedCluster, RecordedJob, Future[Any]], None],
     ) -> None:
         job.busy = True
         self._work.submit(cluster.pool, call, partial(then, cluster, job))
 
-    def _answer(self, job: Job, done: Future[Any]) -> Any:
+    def _answer(self, job: RecordedJob, done: Future[Any]) -> Any:
         """Return what a request about a job was answered by; None where it failed, which is tried again later."""
         try:
             answer = done.result()
@@ -209,7 +209,7 @@ class Jobs:
         self._work.say(f"job {job.summary.job_id}", "")
         return answer
 
-    def _discovered(self, cluster: Cluster, job: Job, done: Future[Any]) -> None:
+    def _discovered(self, cluster: RecordedCluster, job: RecordedJob, done: Future[Any]) -> None:
         job.busy = False
         writers = self._answer(job, done)
         if writers is None:
@@ -222,9 +222,9 @@ class Jobs:
                 self._tables.note(job, sink)
                 job.discover_due = times.monotonic() + 1.0 + job.refresh_seconds
 
-    def _looked(self, cluster: Cluster, job: Job, done: Future[Any]) -> None:
+    def _looked(self, cluster: RecordedCluster, job: RecordedJob, done: Future[Any]) -> None:
         job.busy = False
-        looked: Looked | None = self._answer(job, done)
+        looked: JobAnswers | None = self._answer(job, done)
         if looked is None:
             return
         if looked.gone:
@@ -241,7 +241,7 @@ class Jobs:
             call = partial(trigger_checkpoint, cluster.rest, job.summary.job_id)
             self._work.submit(cluster.pool, call, partial(self._triggered, job))
 
-    def _show(self, job: Job, sink: Sink, number: int, looked: Looked) -> None:
+    def _show(self, job: RecordedJob, sink: RecordedSink, number: int, looked: JobAnswers) -> None:
         refresh = job.refresh_seconds
         if looked.life:
             obstacle = None if sink.writers is None else why_overtaken(looked.life[0], sink.writers)
@@ -255,7 +255,7 @@ class Jobs:
         if looked.largest_checkpoint_id:
             sink.watch.saw_checkpoints(*looked.largest_checkpoint_id)
 
-    def _proved(self, job: Job, sink: Sink, reading: Reading) -> None:
+    def _proved(self, job: RecordedJob, sink: RecordedSink, reading: WatermarkReading) -> None:
         others = [other.summary.job_id for other in self._tables.others(job, sink) if not other.over]
         if others:
             sink.watch.note = (
@@ -271,13 +271,13 @@ class Jobs:
         )
         self._tables.report(sink, report)
 
-    def _triggered(self, job: Job, done: Future[Any]) -> None:
+    def _triggered(self, job: RecordedJob, done: Future[Any]) -> None:
         error = done.exception()
         self._work.say(f"checkpoint of job {job.summary.job_id}", str(error) if error else "")
 
     # ------------------------------------------------------------------------------------------------ its end
 
-    def _asks_for_its_end(self, cluster: Cluster, job: Job, now: float) -> bool:
+    def _asks_for_its_end(self, cluster: RecordedCluster, job: RecordedJob, now: float) -> bool:
         """Ask how a job has finished, once the answer cannot be older than that: is a savepoint its last checkpoint?"""
         if not job.finished or job.end_looked_for:
             return False
@@ -289,7 +289,7 @@ class Jobs:
         self._submit(cluster, job, partial(was_stopped, cluster.rest, job.summary.job_id), self._ended)
         return True
 
-    def _ended(self, cluster: Cluster, job: Job, done: Future[Any]) -> None:
+    def _ended(self, cluster: RecordedCluster, job: RecordedJob, done: Future[Any]) -> None:
         """Take how a job finished: by itself, then Flink has committed all that it read."""
         job.busy = False
         if done.exception() is not None:
@@ -306,7 +306,7 @@ class Jobs:
         self._tables.look_once_more(job)
 
 
-def _list(cluster: Cluster) -> _Listed:
+def _list(cluster: RecordedCluster) -> _Listed:
     refresh = refresh_seconds(cluster.rest) if cluster.refresh_seconds is None else cluster.refresh_seconds
     jobs = list_jobs(cluster.rest)
     known = cluster.ignored | {job_id for job_id, job in list(cluster.jobs.items()) if not job.gone}

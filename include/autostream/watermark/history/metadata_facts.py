@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from autostream.iceberg.snapshots import SnapshotFacts
 from autostream.watermark.codec import last_reset, read_properties, time_or_none
 from autostream.watermark.events import EventKind
-from autostream.watermark.history.log import ADVANCE, JOIN, RESET, RETIRE, Known, LogEntry
-from autostream.watermark.marks import Status, TableMark, WriterMark
-from autostream.watermark.reading.derived_marks import complete, lowest, property_mark, what_is_said
+from autostream.watermark.history.log import ADVANCE, JOIN, RESET, RETIRE, KnownRecord, LogEntry
+from autostream.watermark.marks import TableMark, WriterMark, WriterStatus
+from autostream.watermark.reading.derived_marks import complete, lowest, property_mark, statements_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TableId:
 
 
 @dataclass(frozen=True)
-class State:
+class MetadataState:
     """A table's metadata at one time, as far as it is of interest here.
 
     Attributes:
@@ -42,7 +42,7 @@ def generation(properties: Mapping[str, str]) -> int:
 
 
 def facts_of_state(
-    table: TableId, state: State, property_keys: Sequence[str], *, max_ahead_seconds: float = float("inf")
+    table: TableId, state: MetadataState, property_keys: Sequence[str], *, max_ahead_seconds: float = float("inf")
 ) -> Iterator[LogEntry]:
     """Yield what the properties of one state say. Its time is the latest at which it can have come about."""
     mark = read_properties(table.name, state.properties, latest_ms=state.updated_ms + max_ahead_seconds * 1000)
@@ -59,7 +59,7 @@ def facts_of_state(
 class NewFacts:
     """Tells facts that are new from those that are known already, by the recorder or from earlier states."""
 
-    def __init__(self, known: Iterable[Known]) -> None:
+    def __init__(self, known: Iterable[KnownRecord]) -> None:
         """Start with what is known."""
         self._there: set[tuple[str, str | None, int | None, int]] = set()
         # What the recorder called a join, or a reset, is in the metadata like any other watermark.
@@ -89,7 +89,7 @@ class NewFacts:
         self._note(fact)
         return not told
 
-    def _note(self, entry: Known | LogEntry) -> None:
+    def _note(self, entry: KnownRecord | LogEntry) -> None:
         if entry.kind in (JOIN, RESET):
             self._reached.add((entry.writer, entry.watermark_ms, entry.generation_ms))
         if entry.writer is not None:
@@ -104,11 +104,11 @@ def facts_of_commits(table: TableId, oldest_first: Iterable[SnapshotFacts], keys
     The table's own watermark is left out until all its writers are known: those of expired snapshots were there before.
     """
     commits = list(oldest_first)
-    everybody = {said.writer for commit in commits for said in what_is_said(commit, keys)}
+    everybody = {said.writer for commit in commits for said in statements_of(commit, keys)}
     found: dict[str, WriterMark] = {}
     own: int | None = None
     for commit in commits:
-        for said in what_is_said(commit, keys):
+        for said in statements_of(commit, keys):
             before = found.get(said.writer)
             if said.watermark_ms is None:
                 found.setdefault(said.writer, WriterMark(said.writer, None))
@@ -126,7 +126,7 @@ def _facts_of_mark(table: TableId, mark: TableMark, updated_ms: int, since: int)
         at_ms = updated_ms if writer.recorded_at_ms is None else writer.recorded_at_ms
         if writer.watermark_ms is not None:
             yield _fact(table, EventKind.ADVANCE, writer.name, writer.watermark_ms, at_ms, since, writer.job_id)
-        if writer.status is Status.RETIRED:
+        if writer.status is WriterStatus.RETIRED:
             yield _fact(
                 table, EventKind.RETIRE, writer.name, writer.watermark_ms, updated_ms, since, writer.job_id, writer.note
             )

@@ -7,10 +7,10 @@ import pytest
 from autostream.config import WriterRule
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.flink.progress import JobSummary, Vertex
-from autostream.watermark.recording.looking import discover_writers
-from autostream.watermark.recording.targets import (
+from autostream.watermark.recording.job_requests import discover_writers
+from autostream.watermark.recording.sink_targets import (
+    SinkTarget,
     SinkWriter,
-    Target,
     choose_all,
     choose_writers,
     find_writers,
@@ -59,7 +59,7 @@ def test_writers_of_recorded_jobs(folder: str, found: list[tuple[str, int]]) -> 
     ],
 )
 def test_the_writers_of_a_table(folder: str, table: str, operator: str, chosen: list[str]) -> None:
-    found = choose_writers(Target(table, "w", operator), writers(folder))
+    found = choose_writers(SinkTarget(table, "w", operator), writers(folder))
     assert [writer.operator for writer in found] == chosen
 
 
@@ -72,7 +72,7 @@ def test_the_writers_of_a_table(folder: str, table: str, operator: str, chosen: 
 )
 def test_what_cannot_be_told(folder: str, table: str, operator: str, says: str) -> None:
     with pytest.raises(AutostreamError, match=says) as raised:
-        choose_writers(Target(table, "w", operator), writers(folder))
+        choose_writers(SinkTarget(table, "w", operator), writers(folder))
     assert "say it by `operator` in watermark.writers" in str(raised.value)
 
 
@@ -83,7 +83,7 @@ def test_a_job_that_shows_no_writer_yet() -> None:
             answers.paths[path] = []
     assert discover_writers(Direct(answers), job_id) == []
     with pytest.raises(AutostreamError, match=r"its job shows no writer of an Iceberg sink \(yet\)"):
-        choose_writers(Target("lake.db.a", "w"), [])
+        choose_writers(SinkTarget("lake.db.a", "w"), [])
 
 
 def test_a_job_that_is_not_there_has_no_writers() -> None:
@@ -108,7 +108,7 @@ def chain(*names: str) -> list[SinkWriter]:
     ],
 )
 def test_tables_whose_names_begin_alike(names: tuple[str, ...], table: str, chosen: list[str]) -> None:
-    assert [writer.operator for writer in choose_writers(Target(table, "w"), chain(*names))] == chosen
+    assert [writer.operator for writer in choose_writers(SinkTarget(table, "w"), chain(*names))] == chosen
 
 
 @pytest.mark.parametrize("name", ["Print: Writer of logs", "map", "IcebergSink lake.db.a: Writer", "kafka: Committer"])
@@ -135,14 +135,14 @@ SINKS = ("eu-IcebergStreamWriter", "eu-1-IcebergStreamWriter", "us-IcebergStream
     ],
 )
 def test_all_operators_of_one_writer_count(operators: tuple[str, ...], chosen: tuple[str, ...]) -> None:
-    targets = [Target("lake.db.x", "w", operator) for operator in operators]
+    targets = [SinkTarget("lake.db.x", "w", operator) for operator in operators]
     assert {writer.operator for writer in choose_all(targets, chain(*SINKS))} == set(chosen)
 
 
 @pytest.mark.parametrize("operator", ["", "asia-"])
 def test_one_operator_that_is_not_found_is_an_error_though_another_is(operator: str) -> None:
     with pytest.raises(AutostreamError, match="cannot be told"):
-        choose_all([Target("lake.db.x", "w", "eu-"), Target("lake.db.x", "w", operator)], chain(*SINKS))
+        choose_all([SinkTarget("lake.db.x", "w", "eu-"), SinkTarget("lake.db.x", "w", operator)], chain(*SINKS))
 
 
 # ------------------------------------------------------------------------------------------------ rules, parameters

@@ -44,7 +44,7 @@ _FINISHED: Final = "its job has finished"
 _WAITS: Final = ": the table waits for the writer's next run, unless you retire it"
 
 
-class Want(Flag):
+class Question(Flag):
     """What a watch has to be shown next."""
 
     NOTHING = 0
@@ -62,7 +62,7 @@ class _Phase(Enum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestTime:
     """When a question was asked and answered, in seconds of the recorder's monotonic clock."""
 
     at: float
@@ -70,7 +70,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Reading:
+class WatermarkReading:
     """A watermark that was true, and what would prove that its rows are in the table.
 
     Attributes:
@@ -82,7 +82,7 @@ class Reading:
     floor: int
 
 
-class Watch:
+class SinkWatch:
     """One sink of one job on the way from what it shows to what may be published.
 
     Attributes:
@@ -109,8 +109,8 @@ class Watch:
         self._baseline: Mapping[str, TaskMetrics] = {}
         self._unchanged = 0
         self._watermark_ms = NOT_YET_MS
-        self._pending: list[Reading] = []
-        self._confirming: list[Reading] = []
+        self._pending: list[WatermarkReading] = []
+        self._confirming: list[WatermarkReading] = []
         self._confirm_due = float("inf")
 
     @property
@@ -118,25 +118,25 @@ class Watch:
         """Whether it has to be shown the table: what it had at first, or a commit that proves something."""
         return self._life is not None and (self._had is None or bool(self._pending))
 
-    def wants(self, now: float) -> Want:
+    def wants(self, now: float) -> Question:
         """Return what to show it at this moment."""
-        wanted = Want.NOTHING
+        wanted = Question.NOTHING
         if now >= self._confirm_due:
-            wanted |= Want.LIFE
+            wanted |= Question.LIFE
         if now >= self._due and not self.ended:
             if self._phase is _Phase.REST:
                 self._phase, self._begun = _Phase.BASELINE, now
             wanted |= {
-                _Phase.SETTLE: Want.LIFE,
-                _Phase.BASELINE: Want.METRICS,
-                _Phase.READING: Want.METRICS,
-                _Phase.FLOOR: Want.CHECKPOINTS,
+                _Phase.SETTLE: Question.LIFE,
+                _Phase.BASELINE: Question.METRICS,
+                _Phase.READING: Question.METRICS,
+                _Phase.FLOOR: Question.CHECKPOINTS,
             }[self._phase]
         return wanted
 
     def saw_life(
-        self, life: Life, asked: Asked, *, refresh_seconds: float, obstacle: str | None = ""
-    ) -> Reading | None:
+        self, life: Life, asked: RequestTime, *, refresh_seconds: float, obstacle: str | None = ""
+    ) -> WatermarkReading | None:
         """Take the job's life; return the reading that this proves, the furthest one.
 
         Args:
@@ -160,7 +160,7 @@ class Watch:
             self._settle(life, asked, refresh_seconds, obstacle)
         return proved
 
-    def saw_metrics(self, metrics: Mapping[str, TaskMetrics], asked: Asked, *, refresh_seconds: float) -> None:
+    def saw_metrics(self, metrics: Mapping[str, TaskMetrics], asked: RequestTime, *, refresh_seconds: float) -> None:
         """Take the metrics of all of the writer's tasks, by a name of the task."""
         if self._phase is _Phase.BASELINE:
             self._baseline, self._unchanged = metrics, 0
@@ -168,20 +168,20 @@ class Watch:
         elif self._phase is _Phase.READING:
             self._read(metrics, asked, refresh_seconds)
 
-    def saw_checkpoints(self, largest_id: int, asked: Asked) -> None:
+    def saw_checkpoints(self, largest_id: int, asked: RequestTime) -> None:
         """Take the largest id among the checkpoints that the job lists."""
         if self._phase is not _Phase.FLOOR:
             return
         if len(self._pending) >= _MOST_PENDING:
             del self._pending[-2]
-        self._pending.append(Reading(self._watermark_ms, largest_id + 1))
+        self._pending.append(WatermarkReading(self._watermark_ms, largest_id + 1))
         self._go(_Phase.REST, max(self._begun + self.interval_seconds, asked.answered))
 
     def saw_table(
         self,
         snapshots: frozenset[int],
         furthest: Callable[[frozenset[int]], int | None],
-        asked: Asked,
+        asked: RequestTime,
         *,
         refresh_seconds: float,
     ) -> None:
@@ -211,7 +211,7 @@ class Watch:
         self.note = self.note or "its job is gone"
         self.ended = True
 
-    def _settle(self, life: Life, asked: Asked, refresh_seconds: float, obstacle: str | None) -> None:
+    def _settle(self, life: Life, asked: RequestTime, refresh_seconds: float, obstacle: str | None) -> None:
         self._life = life
         if not life.running:
             self.note = f"its job is {life.state}" if life.state != "RUNNING" else "not all tasks of its job run"
@@ -231,7 +231,7 @@ class Watch:
         # An obstacle lasts as long as the life does.
         self._due = asked.answered + max(self.interval_seconds if obstacle else self.pause_seconds, refresh_seconds)
 
-    def _read(self, metrics: Mapping[str, TaskMetrics], asked: Asked, refresh_seconds: float) -> None:
+    def _read(self, metrics: Mapping[str, TaskMetrics], asked: RequestTime, refresh_seconds: float) -> None:
         problem = self._problem(metrics)
         if problem:
             if any(task.task_ms is None and not task.over for task in self._baseline.values()):
@@ -265,7 +265,7 @@ class Watch:
                 return "the metrics of its job are not refreshed"
         return ""
 
-    def _confirm(self) -> Reading | None:
+    def _confirm(self) -> WatermarkReading | None:
         self._pending = [reading for reading in self._pending if reading not in self._confirming]
         self._confirm_due = float("inf")
         return max(self._confirming, key=lambda reading: reading.watermark_ms, default=None)
