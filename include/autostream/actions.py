@@ -57,7 +57,7 @@ class Workbench:
         self.on_step = on_step
         self._catalogs: dict[str, Catalog] = {}
 
-    def open(self, name: str, properties: Mapping[str, str]) -> Catalog:
+    def open(self, name: str, properties: Mapping[str, str] | None = None) -> Catalog:
         """Return a catalog, which costs as much to open as many tables cost to load."""
         from autostream.catalogs import open_catalog
 
@@ -160,10 +160,15 @@ class TableAction(Action[Answer]):
 class ActionFailed(AutostreamError):
     """An action ended by an error; `row` is the outcome of what it was about."""
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, message: str, *, row: Mapping[str, Any] | None = None) -> None:
         """Keep the outcome."""
-        super().__init__(row["error"])
-        self.row = dict(row)
+        super().__init__(message)
+        self.row = dict(row or {})
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> ActionFailed:
+        """Return the error that an outcome tells of."""
+        return cls(str(row["error"]), row=row)
 
 
 def action_of(document: Mapping[str, Any]) -> Action[Any]:
@@ -191,4 +196,4 @@ def perform(action: Action[Answer], bench: Workbench) -> Answer:
     except Exception as error:
         if not isinstance(error, AutostreamError):  # nobody wrote its message for a reader
             _logger.exception("unexpected %s", type(error).__name__)
-        raise ActionFailed(outcome_of_error(action.subject, error)) from error
+        raise ActionFailed.of(outcome_of_error(action.subject, error)) from error

@@ -74,7 +74,7 @@ class TableWorker:
             else:
                 answer = json.loads(line)
                 if "row" in answer:
-                    raise ActionFailed(answer["row"])
+                    raise ActionFailed.of(answer["row"])
                 value: Answer = answer["value"]
                 return value
 
@@ -139,7 +139,7 @@ def _forward(kind: str, stream: Iterable[str], output: queue.SimpleQueue[tuple[s
 
 
 def _failed(request: Action[Any], error: AutostreamError) -> ActionFailed:
-    return ActionFailed(outcome_of_error(request.subject, error))
+    return ActionFailed.of(outcome_of_error(request.subject, error))
 
 
 def _environment() -> dict[str, str]:

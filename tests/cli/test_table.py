@@ -6,7 +6,6 @@ import logging
 import re
 import signal
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, StringType
 from pyiceberg.utils.config import Config
 
-from autostream.cli import main
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import DataError
 from autostream.lake.compaction.compaction_steps import CompactionStep
+from tests.support.commands import InProcess as Command
 from tests.support.lakes import BUCKETED, Orders
 from tests.support.reader import read_table
 from tests.support.upserts import EVERYTHING, SHAPES, random_upserts
@@ -61,37 +60,9 @@ def _as_found(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     root.handlers[:], root.level, own.level = before
 
 
-class Command:
-    """`autostream ...` in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        self._capsys.readouterr()
-        self._monkeypatch.setattr(sys, "argv", ["autostream", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main.run()
-        out, err = self._capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    def document(self, *arguments: str, code: int = 0) -> Any:
-        """Run with --json and return the document."""
-        found, out, err = self(*arguments, "--json")
-        assert found == code, err
-        return json.loads(out)
-
-    def refused(self, *arguments: str) -> str:
-        """Run what is a usage or configuration error, with and without --json, and return the message."""
-        found, out, err = self(*arguments)
-        assert (found, out) == (2, "")
-        assert self(*arguments, "--json")[:2] == (2, "")
-        return " ".join(err.split())
-
-
 @pytest.fixture
-def autostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capsys)
+def autostream() -> Command:
+    return Command()
 
 
 @pytest.fixture
@@ -538,11 +509,12 @@ def test_version_3_is_refused(autostream: Command, lake: SqlCatalog, orders: Ord
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
-        ([], ["list", "inspect", "scan", "compact"]),
+        ([], ["list", "inspect", "scan", "compact", "enable", "disable"]),
         (["list"], ["CATALOG", "--json"]),
         (["inspect"], ["TABLE", "--files", "--option", "--json", "what compaction would do and why"]),
         (["scan"], ["--where", "--columns", "--snapshot", "--output", "--count", "--limit", "--json"]),
-        (["compact"], ["--where", "--dry-run", "--option", "--engine", "--partition", "--json"]),
+        (["compact"], ["TABLE|PATTERN...", "--enabled", "--where", "--dry-run", "--option"]),
+        (["compact"], ["--engine", "--partition", "--json", "one that fails does not stop the others"]),
     ],
 )
 def test_help(autostream: Command, verb: list[str], words: list[str]) -> None:

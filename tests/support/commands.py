@@ -72,3 +72,25 @@ def _finished(code: int, out: str, err: str) -> Finished:
     except ValueError:
         document = None
     return Finished(code, document, err, out)
+
+
+class InProcess:
+    """`autostream ...` in this process: exit code, stdout, stderr."""
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """Run a command."""
+        found = autostream_here(*arguments)
+        return found.exit_code, found.stdout, found.stderr
+
+    def document(self, *arguments: str, code: int = 0) -> Any:
+        """Run with --json and return the document."""
+        found, out, err = self(*arguments, "--json")
+        assert found == code, err
+        return json.loads(out)
+
+    def refused(self, *arguments: str) -> str:
+        """Run what is a usage or configuration error, with and without --json, and return the message."""
+        found, out, err = self(*arguments)
+        assert (found, out) == (2, "")
+        assert self(*arguments, "--json")[:2] == (2, "")
+        return " ".join(err.split())

@@ -12,7 +12,7 @@ from pyiceberg.exceptions import CommitFailedException, ForbiddenError
 from pyiceberg.table import Table
 from pyiceberg.types import StringType
 
-from autostream.catalogs import open_catalog, sql
+from autostream.catalogs import open_catalog, property_changes, sql
 from autostream.catalogs.committing import CommitStep
 from autostream.catalogs.compared_properties import AssertProperties
 from autostream.catalogs.rest import RestCatalog
@@ -26,7 +26,6 @@ from autostream.errors import (
     UsageError,
 )
 from autostream.times import parse_instant
-from autostream.watermark import publish as publishing
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports, retire_writer
 from autostream.watermark.codec import WATERMARK, read_properties
 from autostream.watermark.events import EventKind, WatermarkEvent
@@ -301,7 +300,7 @@ def test_where_properties_are_not_compared_a_second_look_mends_what_was_overwrit
         set_properties(scripted.load_table("db.t"), {**stale, WATERMARK: str(T)})
         return answer
 
-    monkeypatch.setattr(publishing, "compares_properties", lambda _: False)
+    monkeypatch.setattr(property_changes, "compares_properties", lambda _: False)
     scripted.script = [is_overwritten]
     change = publish(scripted.load_table("db.t"), report("a", T + 9))
     assert scripted.load_table("db.t").properties[WATERMARK] == str(T + 5)
@@ -315,7 +314,7 @@ def test_where_properties_are_not_compared_a_second_look_mends_what_was_overwrit
 def test_a_second_look_that_finds_everything_in_order_is_no_commit(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "compares_properties", lambda _: False)
+    monkeypatch.setattr(property_changes, "compares_properties", lambda _: False)
     assert publish(scripted.load_table("db.t"), report("a", T)).events[-1].watermark_ms == T
     assert scripted.commits == 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autostream.cli import interrupts
+from autostream.cli import interrupts, table_enabling
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, print_error, progress
 from autostream.cli.terminal import Part, note, say
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.types import NestedField
 
-    from autostream.lake.compaction.compaction_steps import CompactionStep
     from autostream.names import TableName
 
 app = typer.Typer(help="Iceberg tables: what they hold, and how they are kept fast to read.", no_args_is_help=True)
@@ -302,7 +301,22 @@ def _render_rows(columns: list[Column], rows: list[dict[str, Any]]) -> None:
 
 @app.command()
 def compact(
-    table: TableArgument,
+    tables: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TABLE|PATTERN...",
+            help="CATALOG.NAMESPACE.TABLE, or a pattern in quotes, such as 'lake.shop.*' or 'lake.*'; one or more.",
+            show_default=False,
+        ),
+    ] = None,
+    enabled: Annotated[
+        bool,
+        typer.Option(
+            "--enabled",
+            help="Only tables with autostream.compaction.enabled=true, of those that match; without patterns, of all "
+            "configured catalogs. A table that is named in full is compacted in any case.",
+        ),
+    ] = False,
     where: Annotated[
         str | None, typer.Option("--where", metavar="EXPR", help="Only partitions that match; on partition columns.")
     ] = None,
@@ -323,19 +337,38 @@ def compact(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Merge small files and apply deletes, while the writer keeps writing."""
+    """Merge small files and apply deletes, while the writer keeps writing.
+
+    Several tables are compacted one after the other, as the hourly workflow does it: one that fails does not stop the
+    others, and is named at the end.
+    """
+    from autostream.cli.table_fleet import compact_fleet
     from autostream.iceberg.state import read_state
     from autostream.lake.compaction.compaction_options import CompactionOptions
     from autostream.lake.compaction.compaction_plan import require_partitions
     from autostream.lake.compaction.table_compaction import compact_table
+    from autostream.lake.compaction.table_selection import is_pattern
 
     overrides = _pairs(option or []) | ({"engine": engine} if engine else {})
     if "enabled" in overrides:
         raise UsageError(
-            "Whether a table is enabled is not an option of a run, but a property of the table. This command compacts "
-            "the table that it names in any case: leave the option out."
+            "Whether a table is enabled is not an option of a run, but a property of the table. Leave the option out: "
+            "a table that is named in full is compacted in any case, and --enabled chooses those that are enabled."
         )
-    opened, name = _open(table)
+    words = tables or []
+    if enabled or len(words) != 1 or is_pattern(words[0]):
+        compact_fleet(
+            words,
+            enabled_only=enabled,
+            options=overrides,
+            where=where,
+            dry_run=dry_run,
+            partitions=partition,
+            on_step=tell_state,
+            as_json=as_json,
+        )
+        return
+    opened, name = _open(words[0])
     options = CompactionOptions.from_properties(opened.properties, overrides, table=str(name))
     if partition:
         require_partitions(read_state(opened, name=str(name)), partition, table=str(name))
@@ -362,16 +395,20 @@ def compact(
     raise typer.Exit(result.exit_code)
 
 
-def tell_state(name: str, step: CompactionStep) -> None:
+app.command()(table_enabling.enable)
+app.command()(table_enabling.disable)
+
+
+def tell_state(name: str, step: str) -> None:
     """Say what an interruption at a step of a compaction leaves behind."""
     from autostream.lake.compaction.compaction_steps import CompactionStep
 
-    if step is CompactionStep.SWAP_PREPARED:
+    if step == CompactionStep.SWAP_PREPARED:
         interrupts.leave_behind(
             f"Whether the commit landed is not known: 'autostream table inspect {name}' shows the current snapshot. "
             "The table is sound either way."
         )
-    elif step is CompactionStep.SWAPPED:
+    elif step == CompactionStep.SWAPPED:
         interrupts.leave_behind("What was committed until then stays; the table is sound.")
 
 

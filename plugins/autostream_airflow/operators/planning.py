@@ -39,7 +39,7 @@ class PlanCompactionOperator(FleetOperator):
         with self.open_worker() as worker:
             perform = self.performing(worker, timeout_seconds=settings.table_timeout_seconds)
             try:
-                found = find_tables(order, configured_catalogs(read_settings()), perform)
+                found = find_tables(order.selection, configured_catalogs(read_settings()), perform)
             except ConfigurationError as error:
                 raise AirflowFailException(str(error)) from error
             planned = plan_tables(order, found.tables, perform, say=self.log.info)

@@ -64,7 +64,7 @@ def order(*words: str, enabled_only: bool = True, **more: Any) -> FleetOrder:
 
 
 def run(worker: Worker, asked: FleetOrder, *, split_size_bytes: int = 10_000, **more: Any) -> dict[str, str]:
-    found = find_tables(asked, ("lake",), worker)
+    found = find_tables(asked.selection, ("lake",), worker)
     limits = CompactionSettings(split_size_bytes=split_size_bytes)
     return {row["table"]: row["status"] for row in compact_fleet(asked, found, worker, limits=limits, **more)}
 
@@ -98,7 +98,8 @@ def test_what_was_asked_for_reaches_each_table(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ConfigurationError("It is wrong."), ActionFailed({"table": "t", "status": "failed", "error": "It died."})]
+    "error",
+    [ConfigurationError("It is wrong."), ActionFailed.of({"table": "t", "status": "failed", "error": "It died."})],
 )
 def test_one_that_cannot_be_planned_stops_no_other(worker: Worker, error: Exception) -> None:
     worker.broken = {"lake.db.large": error}
@@ -109,7 +110,7 @@ def test_one_that_cannot_be_planned_stops_no_other(worker: Worker, error: Except
 
 def test_one_that_cannot_be_compacted_stops_no_other_and_says_why(worker: Worker) -> None:
     asked, told = order(), list[str]()
-    found = find_tables(asked, ("lake",), worker)
+    found = find_tables(asked.selection, ("lake",), worker)
     planned = plan_tables(asked, found.tables, worker)
     worker.broken = {"lake.db.large": ServiceError("The catalog gave no answer.")}
     parts = [part for item in planned.items(CompactionSettings()) for part in item.parts]
@@ -124,14 +125,14 @@ def test_one_that_cannot_be_compacted_stops_no_other_and_says_why(worker: Worker
 
 def test_a_catalog_that_cannot_be_listed_is_a_row(worker: Worker) -> None:
     worker.broken = {"away": ServiceError("It gave no answer.")}
-    found = find_tables(order("*.small", "away.*"), ("away", "lake"), worker)
+    found = find_tables(TableSelection.parse(["*.small", "away.*"]), ("away", "lake"), worker)
     assert [row["table"] for row in found.failures] == ["away"]
     assert found.tables == (ChosenTable("lake.db.small", named=False),)
     assert found.unmatched == {}
 
 
 def test_a_pattern_that_matches_nothing_can_be_a_row(worker: Worker) -> None:
-    (row,) = find_tables(order("lake.none.*"), ("lake",), worker).unmatched_rows()
+    (row,) = find_tables(TableSelection.parse(["lake.none.*"]), ("lake",), worker).unmatched_rows()
     assert (row["table"], row["status"]) == ("lake.none.*", "failed")
     assert "There are: lake.db.large" in row["error"]
 
@@ -144,8 +145,9 @@ def test_progress_counts_parts(worker: Worker) -> None:
 
 def test_no_catalog_at_all_is_refused(worker: Worker) -> None:
     with pytest.raises(ConfigurationError, match="No catalog is configured"):
-        find_tables(order("lake.*"), (), worker)
-    assert find_tables(order("lake.db.t"), (), worker) == FoundTables((ChosenTable("lake.db.t", named=True),))
+        find_tables(TableSelection.parse(["lake.*"]), (), worker)
+    named = FoundTables((ChosenTable("lake.db.t", named=True),))
+    assert find_tables(TableSelection.parse(["lake.db.t"]), (), worker) == named
     assert worker.asked == []
 
 

@@ -72,18 +72,6 @@ class FleetOrder:
 
         parse_where(self.where)
 
-    def check_catalogs(self, catalogs: Sequence[str]) -> None:
-        """Refuse to look through no catalogs at all.
-
-        Raises:
-            ConfigurationError: Catalogs have to be looked through, and none is configured.
-        """
-        if self.selection.needs_listing and not catalogs:
-            raise ConfigurationError(
-                "No catalog is configured. Name catalogs in `compaction.catalogs` (AUTOSTREAM_COMPACTION__CATALOGS), "
-                "each a connection of type `iceberg` or a catalog of PyIceberg's configuration."
-            )
-
 
 @dataclass(frozen=True)
 class FoundTables:
@@ -128,28 +116,32 @@ class FleetPlan:
         )
 
 
-def find_tables(order: FleetOrder, catalogs: Sequence[str], do: Perform) -> FoundTables:
-    """Look for the tables of a run.
+def find_tables(selection: TableSelection, catalogs: Sequence[str], do: Perform) -> FoundTables:
+    """Look for the tables that a selection stands for.
 
     Args:
-        order: What was asked for.
+        selection: What was asked for.
         catalogs: Names of the catalogs to look through; those in which nothing can match are left alone.
         do: Does the work.
 
     Raises:
         ConfigurationError: There is no catalog to look through.
     """
-    order.check_catalogs(catalogs)
+    if selection.needs_listing and not catalogs:
+        raise ConfigurationError(
+            "No catalog is configured. Name catalogs in `compaction.catalogs` (AUTOSTREAM_COMPACTION__CATALOGS), each "
+            "a connection of type `iceberg` or a catalog of PyIceberg's configuration."
+        )
     listed: dict[str, list[str]] = {}
     failures: list[Row] = []
-    for catalog in order.selection.catalogs_to_list(catalogs):
+    for catalog in selection.catalogs_to_list(catalogs):
         tables = _attempt(do, ListTables(catalog=catalog), failures)
         if tables is not None:
             listed[catalog] = tables
     return FoundTables(
-        tables=tuple(order.selection.choose(listed)),
+        tables=tuple(selection.choose(listed)),
         failures=tuple(failures),
-        unmatched=order.selection.unmatched(listed, catalogs),
+        unmatched=selection.unmatched(listed, catalogs),
     )
 
 

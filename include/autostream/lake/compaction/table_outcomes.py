@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 Row = dict[str, Any]
@@ -37,15 +37,28 @@ HEADINGS = ("table", "status", "data files", "delete files", "bytes", "seconds",
 """What `cells` has of each row."""
 
 
-def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a row as a line of a table of text; before and after, where something changed."""
+def cells(row: Mapping[str, Any], *, size: Callable[[int], str] = "{:,}".format, arrow: str = " → ") -> tuple[str, ...]:
+    """Return a row as a line of a table of text: before and after, where something changed.
+
+    Args:
+        row: What became of a table.
+        size: Writes a number of bytes.
+        arrow: Stands between before and after.
+    """
     before, after = row.get("before") or {}, row.get("after") or {}
+
+    def change(of: Callable[[Mapping[str, int]], int | None], write: Callable[[int], str] = "{:,}".format) -> str:
+        old, new = of(before), of(after)
+        if old is None:
+            return ""
+        return write(old) if new is None or new == old else f"{write(old)}{arrow}{write(new)}"
+
     return (
         row["table"],
         row["status"],
-        _change(before.get("data_files"), after.get("data_files")),
-        _change(_deletes(before), _deletes(after)),
-        _change(before.get("bytes"), after.get("bytes")),
+        change(lambda counts: counts.get("data_files")),
+        change(_deletes),
+        change(lambda counts: counts.get("bytes"), size),
         f"{sum(row['seconds'].values()):.1f}" if row.get("seconds") else "",
         row.get("error") or "",
     )
@@ -57,10 +70,13 @@ def _deletes(counts: Mapping[str, int]) -> int | None:
     return counts.get("equality_delete_files", 0) + counts.get("position_delete_files", 0)
 
 
-def _change(before: int | None, after: int | None) -> str:
-    if before is None:
-        return ""
-    return f"{before:,}" if after is None or after == before else f"{before:,} → {after:,}"
+def worst_status(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the worst status of some rows; the best of all where there are none."""
+    return max((row["status"] for row in rows), key=_severity, default=SUCCESSES[0])
+
+
+def _severity(status: str) -> int:
+    return _SEVERITY.get(status, len(_SEVERITY))
 
 
 def outcomes_by_table(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -81,7 +97,7 @@ def outcomes_by_table(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any]
 def _together(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if len(rows) == 1:
         return dict(rows[0])
-    worst = max(rows, key=lambda row: _SEVERITY.get(row["status"], len(_SEVERITY)))
+    worst = max(rows, key=lambda row: _severity(row["status"]))
     merged: dict[str, Any] = {"table": table, "status": worst["status"], "items": len(rows)}
     for name in ("groups", "seconds"):
         if found := [row[name] for row in rows if row.get(name)]:

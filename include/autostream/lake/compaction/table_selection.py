@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from autostream.names import TableName, catalog_of
 from autostream.spelling import one_of
 
-_WILDCARDS = "*?["
+_WILDCARDS = "*?"  # not `[`, which names of tables may contain; where there is one of these, it begins a set
 
 
 def is_pattern(word: str) -> bool:
