@@ -13,7 +13,7 @@ from subprocess import PIPE, run
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 from benchmarks.locks import zookeeper
 
 SCHEMA = pa.schema([("id", pa.int64())])

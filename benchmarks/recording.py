@@ -96,7 +96,7 @@ def _serve(jobs: int, port: Any) -> None:
 
 def _commit(properties: dict[str, str], jobs: int, began: float) -> None:
     """Be all jobs' committers: spread over each checkpoint interval, a commit to each table."""
-    from autostream.catalogs import open_catalog
+    from autostream.catalogs.opening import open_catalog
 
     catalog = open_catalog("lake", properties)
     for checkpoint in range(1, 1000):
@@ -114,7 +114,7 @@ def measure(*, jobs: int, seconds: float) -> dict[str, Any]:
     """Run a recorder beside so many jobs and return what it took."""
     import requests
 
-    from autostream.catalogs import open_catalog
+    from autostream.catalogs.opening import open_catalog
 
     with tempfile.TemporaryDirectory(prefix="autostream-bench-") as name:
         directory = Path(name)

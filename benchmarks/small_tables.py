@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 
-from autostream.catalogs import list_tables, open_catalog, open_table
+from autostream.catalogs.opening import list_tables, open_catalog, open_table
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.table_compaction import compact_table
 from autostream.names import TableName

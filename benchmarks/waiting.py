@@ -161,7 +161,7 @@ _MAKE = f"""
 import sys
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, TimestamptzType
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 catalog = open_catalog("lake", {{"type": "sql", "uri": sys.argv[1], "warehouse": sys.argv[2]}})
 catalog.create_namespace("{_NAMESPACE}")
 schema = Schema(NestedField(1, "id", LongType()), NestedField(2, "at", TimestamptzType()))
@@ -172,7 +172,7 @@ for number in range({TABLES}):
 
 _PUBLISH = f"""
 import json, sys, time
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 catalog = open_catalog("lake", {{"type": "sql", "uri": sys.argv[1], "warehouse": sys.argv[2]}})
 published, started = [], time.monotonic()
 for number in range({TABLES}):

@@ -56,7 +56,7 @@ def beside_a_writer(*, seconds: float, recorded: bool, checkpoint_ms: int = 1000
 
 def asking(*, runs: int) -> dict[str, list[float]]:
     """Measure `watermark get`: the whole process, and the read alone on a catalog that is open."""
-    from autostream.catalogs import open_table
+    from autostream.catalogs.opening import open_table
     from autostream.watermark.changes import WriterReport, apply_reports
     from autostream.watermark.publish import publish
     from autostream.watermark.reading.table_marks import read_mark
@@ -89,7 +89,7 @@ def asking(*, runs: int) -> dict[str, list[float]]:
 
 
 def _lake(directory: Path) -> tuple[dict[str, str], Any]:
-    from autostream.catalogs import open_catalog
+    from autostream.catalogs.opening import open_catalog
 
     properties = {"type": "sql", "uri": f"sqlite:///{directory}/lake.db", "warehouse": f"file://{directory}/warehouse"}
     catalog = open_catalog("lake", properties)

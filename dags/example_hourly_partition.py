@@ -49,7 +49,7 @@ with DAG(
         """Count the events of the hour by kind, and replace the hour's file with that."""
         from pyarrow import parquet
 
-        from autostream.catalogs import open_table
+        from autostream.catalogs.opening import open_table
         from autostream.lake.scan import scan_table
         from autostream.names import catalog_of
 

@@ -50,7 +50,7 @@ with DAG(
         import pyarrow as pa
         from pyarrow import parquet
 
-        from autostream.catalogs import open_table
+        from autostream.catalogs.opening import open_table
         from autostream.lake.scan import scan_table
         from autostream.names import catalog_of
 

@@ -23,8 +23,8 @@ from pyiceberg.exceptions import (
 from requests import ConnectTimeout
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from autostream.catalogs import list_tables, open_catalog, open_table
 from autostream.catalogs.failures import explained
+from autostream.catalogs.opening import list_tables, open_catalog, open_table
 from autostream.config import ZooKeeperSettings
 from autostream.coordination.client import ZooKeeperClient
 from autostream.errors import AutostreamError, ConfigurationError, DeniedError, ServiceError

@@ -59,7 +59,7 @@ class Workbench:
 
     def open(self, name: str, properties: Mapping[str, str] | None = None) -> Catalog:
         """Return a catalog, which costs as much to open as many tables cost to load."""
-        from autostream.catalogs import open_catalog
+        from autostream.catalogs.opening import open_catalog
 
         if name not in self._catalogs:
             self._catalogs[name] = open_catalog(name, properties)

@@ -8,7 +8,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 from pyiceberg.utils.config import Config
 
-from autostream.catalogs import list_tables, open_catalog, open_table, require_catalogs
+from autostream.catalogs.opening import list_tables, open_catalog, open_table, require_catalogs
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError, UsageError
 from autostream.names import TableName
 
@@ -30,7 +30,7 @@ def test_a_catalog_that_is_not_configured_is_named_with_those_that_are(lake: Sql
 
 def test_where_no_catalog_is_configured_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyiceberg.utils.config.Config.get_catalog_config", lambda self, name: None)
-    monkeypatch.setattr("autostream.catalogs.pyiceberg_catalogs", dict)
+    monkeypatch.setattr("autostream.catalogs.opening.pyiceberg_catalogs", dict)
     with pytest.raises(ConfigurationError) as raised:
         open_catalog("nowhere")
     assert str(raised.value).startswith("There is no catalog 'nowhere', for none is configured. Name one in .pyiceberg")

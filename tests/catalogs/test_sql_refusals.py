@@ -8,8 +8,8 @@ from pyiceberg.catalog.sql import SqlCatalog as PyIcebergs
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
-from autostream.catalogs import open_catalog
 from autostream.catalogs.commit_answers import root_cause
+from autostream.catalogs.opening import open_catalog
 from autostream.catalogs.sql import with_time_outs
 from autostream.errors import AutostreamError, CommitRefusedError, ConfigurationError
 from autostream.outcomes import outcome_of_error, worth_repeating

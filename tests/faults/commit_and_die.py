@@ -7,8 +7,8 @@ import sys
 
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 
-from autostream.catalogs import open_catalog
 from autostream.catalogs.committing import CommitStep
+from autostream.catalogs.opening import open_catalog
 from tests.support.catalogs import append
 
 

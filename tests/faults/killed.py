@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import Any
 
-from autostream.catalogs import open_table
+from autostream.catalogs.opening import open_table
 from autostream.catalogs.sql import SqlCatalog
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.compaction_steps import CompactionStep

@@ -20,10 +20,10 @@ from pyiceberg.catalog.hive import HiveCatalog as Unprotected
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from sqlalchemy.exc import OperationalError
 
-from autostream.catalogs import open_catalog
 from autostream.catalogs.commit_answers import root_cause
 from autostream.catalogs.committing import CommitStep
 from autostream.catalogs.hive_lock import HiveLock
+from autostream.catalogs.opening import open_catalog
 from autostream.errors import LockLostError, LockTimeoutError
 from tests.faults import commit_and_die
 from tests.faults.worlds import HIVE, KINDS, LOCKED_BY_ZOOKEEPER, World, in_background, world

@@ -8,8 +8,8 @@ import requests
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
-from autostream.catalogs import open_catalog
 from autostream.catalogs.committing import CommitStep
+from autostream.catalogs.opening import open_catalog
 from autostream.catalogs.sql import SqlCatalog
 from autostream.hadoop.fileio import WebHdfsFileIO
 from tests.faults.worlds import QUICK

@@ -12,10 +12,10 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
-from autostream.catalogs import open_catalog
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import release_hive_lock, show_hive_locks
 from autostream.catalogs.locking import zookeeper_settings
+from autostream.catalogs.opening import open_catalog
 from autostream.coordination.client import close_all, shared_client
 from autostream.coordination.lock_holder import Holder
 from autostream.coordination.lock_registry import break_lock, held_lock

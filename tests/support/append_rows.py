@@ -15,8 +15,8 @@ from typing import Any
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
 from pyiceberg.table import Table
 
-from autostream.catalogs import open_catalog
 from autostream.catalogs.committing import CommitStep
+from autostream.catalogs.opening import open_catalog
 from tests.support.catalogs import append
 from tests.support.lakes import compact
 

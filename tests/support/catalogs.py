@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table, Transaction
 
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 
 IDS = pa.schema([("id", pa.int64())])
 

@@ -10,7 +10,7 @@ from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 from autostream.config import WatermarkSettings
 from autostream.watermark.codec import read_properties
 from autostream.watermark.recording.recorder import Recorder

@@ -12,9 +12,10 @@ from pyiceberg.exceptions import CommitFailedException, ForbiddenError
 from pyiceberg.table import Table
 from pyiceberg.types import StringType
 
-from autostream.catalogs import open_catalog, property_changes, sql
+from autostream.catalogs import property_changes, sql
 from autostream.catalogs.committing import CommitStep
 from autostream.catalogs.compared_properties import AssertProperties
+from autostream.catalogs.opening import open_catalog
 from autostream.catalogs.rest import RestCatalog
 from autostream.errors import (
     AutostreamError,

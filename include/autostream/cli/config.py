@@ -87,7 +87,7 @@ def _guarded(name: str, examine: Callable[[], str]) -> Finding:
 
 
 def _check_catalog(name: str) -> str:
-    from autostream.catalogs import open_catalog
+    from autostream.catalogs.opening import open_catalog
 
     catalog = open_catalog(name)
     namespaces = catalog.list_namespaces()

@@ -44,7 +44,7 @@ def engine_resources() -> EngineResources:
 
 
 def _open(name: str) -> tuple[Table, TableName]:
-    from autostream.catalogs import open_table
+    from autostream.catalogs.opening import open_table
     from autostream.names import TableName
 
     parsed = TableName.parse(name)
@@ -71,7 +71,7 @@ def list_command(
     as_json: JsonOption = False,
 ) -> None:
     """List the tables of a catalog, and whether the hourly workflow compacts them."""
-    from autostream.catalogs import list_tables, open_catalog, open_table
+    from autostream.catalogs.opening import list_tables, open_catalog, open_table
     from autostream.lake.compaction.compaction_options import ENABLED
     from autostream.properties import of_table
 

@@ -32,7 +32,7 @@ def disable(tables: TablesArgument, as_json: JsonOption = False) -> None:
 
 def _set(words: Sequence[str], *, enabled: bool, as_json: bool) -> None:
     from autostream.actions import Action, Answer, Workbench, perform
-    from autostream.catalogs import open_table
+    from autostream.catalogs.opening import open_table
     from autostream.cli.table_fleet import catalogs_to_search, exit_code, refuse_unmatched
     from autostream.config import load_settings
     from autostream.lake.compaction.enabling import set_enabled

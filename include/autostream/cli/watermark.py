@@ -102,7 +102,7 @@ def wait_command(
     as_json: JsonOption = False,
 ) -> None:
     """Wait until tables are complete up to a time: exit code 0 then, 124 when the time is up, saying who is late."""
-    from autostream.catalogs import require_catalogs
+    from autostream.catalogs.opening import require_catalogs
     from autostream.watermark.reading.mark_reader import MarkReader
 
     zone = parse_zone(time_zone)
@@ -272,7 +272,7 @@ def _change(
     why_unchanged: Callable[[TableMark], str] = lambda _: "Nothing had to be changed.",
     as_json: bool,
 ) -> None:
-    from autostream.catalogs import open_table
+    from autostream.catalogs.opening import open_table
     from autostream.watermark.history.publications import record_publication
     from autostream.watermark.publish import publish
     from autostream.watermark.reading.table_marks import mark_of

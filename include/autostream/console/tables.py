@@ -11,7 +11,7 @@ from typing import Final
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
-from autostream.catalogs import list_tables, open_catalog, open_table
+from autostream.catalogs.opening import list_tables, open_catalog, open_table
 from autostream.config import pyiceberg_catalogs
 from autostream.console.problems import UnavailableError, logged, unavailable
 from autostream.errors import AutostreamError, ConfigurationError, NotFoundError, UsageError

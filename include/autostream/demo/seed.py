@@ -23,7 +23,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform, DayTransform, MonthTransform
 from pyiceberg.types import DecimalType, IntegerType, LongType, NestedField, StringType, TimestamptzType
 
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import UsageError
 from autostream.names import TableName

@@ -31,8 +31,8 @@ def open_hive_catalog(name: str) -> HiveCatalog | None:
     Raises:
         ConfigurationError: The catalog cannot be opened.
     """
-    from autostream.catalogs import open_catalog
     from autostream.catalogs.hive import HiveCatalog
+    from autostream.catalogs.opening import open_catalog
 
     if name not in hive_catalog_names():
         return None

@@ -214,7 +214,7 @@ def _require_any(ensembles: Iterable[ZooKeeperClient], hive: Iterable[str]) -> N
 
 def _require_known(catalog: str) -> None:
     """Refuse a catalog that is not configured where others are: that its tables are not locked says nothing then."""
-    from autostream.catalogs import require_catalogs
+    from autostream.catalogs.opening import require_catalogs
 
     configured = pyiceberg_catalogs()
     aliases = {properties.get("autostream.lock.catalog") for properties in configured.values()}

@@ -65,7 +65,7 @@ class CatalogHook(BaseHook):
             ConfigurationError: The connection is of another type, nothing of that name is configured, or it cannot be
                 opened.
         """
-        from autostream.catalogs import open_catalog
+        from autostream.catalogs.opening import open_catalog
 
         return open_catalog(self.catalog, self.properties())
 

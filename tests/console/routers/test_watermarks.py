@@ -6,7 +6,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.utils.config import Config
 
 from autostream.access.roles import Role
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 from autostream.console import tables as module
 from autostream.watermark.changes import WriterReport, apply_reports
 from tests.console.support import MINUTE, T0, Browser, known_app, text

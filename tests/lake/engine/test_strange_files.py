@@ -52,7 +52,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 
-from autostream.catalogs import open_table
+from autostream.catalogs.opening import open_table
 from autostream.errors import ConfigurationError, DataError, UnsupportedFileError, UnsupportedTableError, UsageError
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.planning import plan_compaction

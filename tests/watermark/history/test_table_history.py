@@ -12,7 +12,7 @@ from pyiceberg.types import LongType, NestedField
 from typer import Typer
 from typer.testing import CliRunner, Result
 
-from autostream.catalogs import open_table
+from autostream.catalogs.opening import open_table
 from autostream.cli.watermark_history import history
 from autostream.errors import UsageError
 from autostream.iceberg.snapshots import SnapshotFacts

@@ -32,7 +32,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from autostream.catalogs import open_table
+from autostream.catalogs.opening import open_table
 from autostream.config import WatermarkSettings
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import ConfigurationError, DataError

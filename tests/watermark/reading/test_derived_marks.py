@@ -8,7 +8,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import LongType, NestedField, TimestamptzType
 
-from autostream.catalogs import open_table
+from autostream.catalogs.opening import open_table
 from autostream.config import WatermarkSettings
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.iceberg.snapshots import SnapshotFacts

@@ -8,7 +8,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 from autostream.errors import DeniedError, ServiceError, UsageError
 from autostream.watermark.reading.mark_reader import MarkReader, describe_failure
 from tests.support.catalogs import IDS

@@ -22,7 +22,7 @@ class ListTables(CatalogAction[list[str]]):
 
     def perform(self, bench: Workbench) -> list[str]:
         """List."""
-        from autostream.catalogs import list_tables
+        from autostream.catalogs.opening import list_tables
 
         return [str(name) for name in list_tables(bench.open(self.catalog, self.properties), self.catalog)]
 
@@ -46,7 +46,7 @@ class PlanTable(TableAction[list[PartitionSize] | None]):
 
     def perform(self, bench: Workbench) -> list[PartitionSize] | None:
         """Plan."""
-        from autostream.catalogs import open_table
+        from autostream.catalogs.opening import open_table
         from autostream.lake.compaction.compaction_options import CompactionOptions
         from autostream.lake.compaction.planning import plan_compaction
 
@@ -78,7 +78,7 @@ class CompactTable(TableAction[dict[str, Any]]):
 
     def perform(self, bench: Workbench) -> dict[str, Any]:
         """Compact."""
-        from autostream.catalogs import open_table
+        from autostream.catalogs.opening import open_table
         from autostream.lake.compaction.compaction_options import CompactionOptions
         from autostream.lake.compaction.table_compaction import compact_table
         from autostream.resources import EngineResources

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from pyiceberg.table import Table
 
 from autostream import times
-from autostream.catalogs import open_table
+from autostream.catalogs.opening import open_table
 from autostream.config import Settings, load_settings
 from autostream.errors import ConfigurationError, ServiceError
 from autostream.iceberg.snapshots import SnapshotFacts, lineage, snapshots_of

@@ -6,7 +6,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from autostream import times
-from autostream.catalogs import open_table
+from autostream.catalogs.opening import open_table
 from autostream.config import WatermarkSettings, load_settings
 from autostream.names import TableName
 from autostream.watermark.codec import read_properties

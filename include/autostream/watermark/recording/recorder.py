@@ -14,7 +14,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from autostream import times
-from autostream.catalogs import open_catalog
+from autostream.catalogs.opening import open_catalog
 from autostream.config import WatermarkSettings
 from autostream.flink.rest import FlinkRest
 from autostream.watermark.changes import WatermarkChange

@@ -14,7 +14,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
 from autostream import times
-from autostream.catalogs import open_table
+from autostream.catalogs.opening import open_table
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
 from autostream.iceberg.flink_commits import FlinkCommit, committed_by_all, committed_checkpoints
