@@ -346,6 +346,7 @@ def compact(
     from autostream.iceberg.state import read_state
     from autostream.lake.compaction.compaction_options import CompactionOptions
     from autostream.lake.compaction.compaction_plan import require_partitions
+    from autostream.lake.compaction.runs.recording import run_recorded
     from autostream.lake.compaction.table_compaction import compact_table
     from autostream.lake.compaction.table_selection import is_pattern
 
@@ -373,16 +374,19 @@ def compact(
     if partition:
         require_partitions(read_state(opened, name=str(name)), partition, table=str(name))
     with progress(f"compacting {name}") as report:
-        result = compact_table(
-            opened,
-            name,
-            options=options,
-            where=where,
-            partitions=partition,
-            dry_run=dry_run,
-            resources=engine_resources(),
-            report_progress=report,
-            on_step=partial(tell_state, str(name)),
+        result = run_recorded(
+            str(name),
+            lambda: compact_table(
+                opened,
+                name,
+                options=options,
+                where=where,
+                partitions=partition,
+                dry_run=dry_run,
+                resources=engine_resources(),
+                report_progress=report,
+                on_step=partial(tell_state, str(name)),
+            ),
         )
     if interrupts.interrupted() and result.exit_code:
         raise KeyboardInterrupt  # a group failed by that alone, whatever its error says

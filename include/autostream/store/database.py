@@ -196,11 +196,20 @@ def _opened(url: str, process_id: int) -> Database:
     return Database(url)
 
 
+def is_in_use(settings: DatabaseSettings) -> bool:
+    """Say whether a database is configured, or the default one was made by something that needs it."""
+    return bool(settings.url) or _default_file().exists()
+
+
 def default_url() -> str:
     """Return the URL of the SQLite file in the user's directory for state."""
+    return f"sqlite:///{_default_file()}"
+
+
+def _default_file() -> Path:
     state = os.environ.get("XDG_STATE_HOME", "")
     directory = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
-    return f"sqlite:///{directory / 'autostream' / _FILE_NAME}"
+    return directory / "autostream" / _FILE_NAME
 
 
 def _parse(url: str) -> URL:

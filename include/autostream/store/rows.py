@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 ROW_MODULES: Final = (
     "autostream.access.rows",
+    "autostream.lake.compaction.runs.rows",
     "autostream.store.chores",
     "autostream.store.journal",
     "autostream.watermark.history.rows",

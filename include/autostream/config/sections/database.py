@@ -8,7 +8,7 @@ from autostream.config.sections.base import Section
 
 
 class DatabaseSettings(Section):
-    """The control-plane database: the history of watermarks."""
+    """The control-plane database: the history of watermarks and compactions, the console's tokens, the journal."""
 
     url: str = Field(
         default="",
@@ -21,6 +21,6 @@ class DatabaseSettings(Section):
         default=90,
         ge=3,
         le=3650,
-        description="How long the history of watermarks is kept; after two days, of each quarter of an hour that a "
-        "watermark passed through the first record only.",
+        description="How long the history of watermarks and of compactions is kept; after two days, of each quarter "
+        "of an hour that a watermark passed through the first record only.",
     )

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from autostream import times
 from autostream.actions import Action, ActionFailed, Answer
 from autostream.config import CompactionSettings
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.lake.compaction.compaction_actions import CompactTable, ListTables, PlanTable
+from autostream.lake.compaction.runs.recording import record_outcomes
 from autostream.lake.compaction.table_outcomes import Row, outcomes_by_table, summary
 from autostream.lake.compaction.table_selection import ChosenTable, TableSelection
 from autostream.lake.compaction.workload import PartitionWork, TableWorkload, WorkItem, WorkPart, split_work
@@ -165,8 +167,11 @@ def plan_tables(
             where=order.where,
             enabled_only=order.selection.enabled_only and not table.named,
         )
+        known, started_at_ms = len(rows), times.now_ms()
         sizes = _attempt(do, request, rows)
         if sizes is None:  # not enabled, or already a row
+            if not order.dry_run:
+                record_outcomes(rows[known:], started_at_ms=started_at_ms)
             continue
         workload = TableWorkload(table.name, tuple(PartitionWork(*size) for size in sizes))
         if workload.partitions:
@@ -186,7 +191,11 @@ def compact_part(order: FleetOrder, part: WorkPart, do: Perform, *, say: Callabl
         partitions=part.partitions,
         dry_run=order.dry_run,
     )
+    started_at_ms = times.now_ms()
     row = _outcome(do, request)
+    if not order.dry_run:
+        partitions = None if part.partitions is None else len(part.partitions)
+        record_outcomes([row], started_at_ms=started_at_ms, partitions=partitions)
     say(f"{part.label}: {summary(row)}")
     return row
 

@@ -1,0 +1,160 @@
+"""The record of compactions: what is written down when, and asked for by table."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+
+from autostream.actions import ActionFailed, Workbench, perform
+from autostream.config import load_settings
+from autostream.errors import ConflictError, UsageError
+from autostream.lake.compaction.compaction_result import CompactionResult
+from autostream.lake.compaction.fleet import FleetOrder, compact_part, plan_tables
+from autostream.lake.compaction.runs.log import CompactionRun, RunLog
+from autostream.lake.compaction.runs.recording import record_outcomes, run_recorded
+from autostream.lake.compaction.table_selection import ChosenTable, TableSelection
+from autostream.lake.compaction.workload import WorkPart
+from autostream.store.database import Database, open_database
+from tests.support.clocks import FakeClock
+from tests.support.lakes import Orders
+
+DAY = 86_400_000
+OUTCOME = {"table": "lake.db.t", "status": "committed"}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    url = "sqlite://" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    database = Database(url)
+    database.upgrade()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """The configured database."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", f"sqlite:///{tmp_path}/control.db")
+    return open_database()
+
+
+def runs(database: Database, table: str = "lake.db.t") -> list[CompactionRun]:
+    with database.read() as connection:
+        return RunLog(connection).newest(table, limit=10)
+
+
+def run(table: str, ended_at_ms: int, status: str = "committed", **more: object) -> CompactionRun:
+    return CompactionRun(
+        table_name=table,
+        by="ann",
+        started_at_ms=ended_at_ms - 5,
+        ended_at_ms=ended_at_ms,
+        status=status,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_runs_are_asked_for_by_table(database: Database) -> None:
+    full = run("a.b.c", 20, "conflict", error="late", planned_snapshot_id=2**62, rewrite_seconds=1.5, partitions=3)
+    with database.write() as connection:
+        log = RunLog(connection)
+        for each in (run("a.b.c", 10), full, replace(full, status="committed"), run("a.b.d", 15)):
+            log.add(each)
+
+        assert log.newest("a.b.c", limit=2) == [replace(full, status="committed"), full]
+        assert log.last_of(["a.b.c", "a.b.d", "a.b.e"]) == {
+            "a.b.c": replace(full, status="committed"),
+            "a.b.d": run("a.b.d", 15),
+        }
+    assert full.to_dict()["planned_snapshot_id"] == str(2**62)
+
+
+def test_old_runs_are_forgotten_once_a_day(database: Database) -> None:
+    with database.write() as connection:
+        log = RunLog(connection)
+        log.add(run("x.b.t", 4 * DAY))
+        log.add(run("x.b.t", 5 * DAY))
+        log.forget_when_due(now_ms=14 * DAY + 1, keep_days=10)
+        assert [each.ended_at_ms for each in log.newest("x.b.t", limit=9)] == [5 * DAY]
+        log.forget_when_due(now_ms=15 * DAY, keep_days=1)
+        assert len(log.newest("x.b.t", limit=9)) == 1
+
+
+def test_a_compaction_of_many_tables_is_recorded_by_part(
+    lake: SqlCatalog, in_use: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"DAG_ID": "compaction", "DAG_RUN_ID": "hourly-7", "TASK_ID": "compact"}.items():
+        monkeypatch.setenv(f"AIRFLOW_CTX_{name}", value)
+    Orders(lake, "db.t").checkpoint(3)
+    order = FleetOrder(TableSelection(), {"rewrite-all": "true"})
+    bench = Workbench(load_settings())
+
+    for asked in (order, replace(order, dry_run=True)):
+        compact_part(asked, WorkPart("lake.db.t", None, 1, 1), lambda action: perform(action, bench))
+
+    (found,) = runs(in_use)
+    assert (found.by, found.status, found.error) == ("compaction.compact hourly-7", "committed", "")
+    assert (found.data_files_before, found.data_files_after) == (3, 1)
+    assert (bool(found.delete_files_before), found.delete_files_after) == (True, 0)
+    assert (found.bytes_before or 0) > (found.bytes_after or 0) > 0
+    assert (found.rows_read or 0) > (found.rows_deleted or 0) > 0
+    assert found.snapshot_id == lake.load_table("db.t").metadata.current_snapshot_id != found.planned_snapshot_id
+    assert found.ended_at_ms >= found.started_at_ms
+    assert found.peak_memory_bytes
+    assert None not in (found.plan_seconds, found.rewrite_seconds, found.commit_seconds)
+
+
+def test_tables_that_cannot_be_planned_or_are_killed_are_recorded(in_use: Database) -> None:
+    def killed(action: object) -> object:
+        raise ActionFailed({"table": "lake.db.t", "status": "failed", "error": "was killed"})
+
+    order = FleetOrder(TableSelection())
+    plan_tables(order, [ChosenTable("lake.db.t", named=True)], killed)  # type: ignore[arg-type]
+    compact_part(order, WorkPart("lake.db.t", ("day=1", "day=2"), 1, 1), killed)  # type: ignore[arg-type]
+
+    assert [(each.status, each.error, each.partitions) for each in runs(in_use)] == [
+        ("failed", "was killed", 2),
+        ("failed", "was killed", None),
+    ]
+
+
+def test_an_error_of_one_table_is_recorded_and_raised(in_use: Database) -> None:
+    def fail(error: Exception) -> CompactionResult:
+        raise error
+
+    for error in (ConflictError("too late"), UsageError("a typing error")):
+        with pytest.raises(type(error)):
+            run_recorded("lake.db.t", lambda error=error: fail(error))  # type: ignore[misc]
+
+    assert [(each.status, each.error) for each in runs(in_use)] == [("conflict", "too late")]
+
+
+def test_nothing_is_made_where_no_database_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUTOSTREAM_DATABASE__URL", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    record_outcomes([OUTCOME], started_at_ms=0)
+    assert not any(tmp_path.rglob("*.db"))
+
+    open_database().prepare()  # as the console does, for example
+    record_outcomes([OUTCOME | {"status": "nothing-to-do"}, OUTCOME], started_at_ms=0)
+    assert [each.status for each in runs(open_database())] == ["committed"]
+
+
+def test_a_database_that_fails_is_told_once_and_fails_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-file").touch()
+    monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", f"sqlite:///{tmp_path}/a-file/control.db")
+
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            record_outcomes([OUTCOME], started_at_ms=0)
+
+    assert len([line for line in caplog.messages if "Compactions are not recorded" in line]) == 1
