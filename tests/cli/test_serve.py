@@ -169,10 +169,10 @@ def test_the_real_server_answers_by_https_who_shows_a_token(tmp_path: Path) -> N
             url = f"https://127.0.0.1:{port}"
             with requests.Session() as session:
                 session.verify, session.trust_env = str(certificate), False
-                assert session.get(f"{url}/healthz", timeout=30).json() == {"status": "ok"}
-                assert session.get(f"{url}/api/me", timeout=30).status_code == 401
+                assert session.get(f"{url}/healthz", timeout=120).json() == {"status": "ok"}
+                assert session.get(f"{url}/api/me", timeout=120).status_code == 401
                 session.headers["Authorization"] = f"Bearer {token}"
-                answer = session.get(f"{url}/api/me", timeout=30)
+                answer = session.get(f"{url}/api/me", timeout=120)
             assert answer.json()["name"] == "ann"
             assert "server" not in answer.headers
             assert answer.headers["strict-transport-security"]

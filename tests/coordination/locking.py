@@ -15,13 +15,13 @@ KEY = LockKey("lake", "db.orders")
 
 
 def lock(
-    client: ZooKeeperClient, what: str = "commit", *, timeout_seconds: float = 30, key: LockKey = KEY
+    client: ZooKeeperClient, what: str = "commit", *, timeout_seconds: float = 120, key: LockKey = KEY
 ) -> QueuedLock:
     return QueuedLock(client, key, what=what, timeout_seconds=timeout_seconds)
 
 
-def until(condition: Callable[[], object], *, what: str = "it", timeout_seconds: float = 30) -> None:
-    """Look until a real service has done what it does in its own time."""
+def until(condition: Callable[[], object], *, what: str = "it", timeout_seconds: float = 120) -> None:
+    """Look until a real service has done what it does in its own time; the limit is for what never comes."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -312,7 +312,7 @@ def test_a_closed_client_has_lost_its_locks(connect: Connect) -> None:
 
 def test_only_who_waits_is_woken(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """No herd: each hand-over tells the next one alone."""
-    monkeypatch.setattr("autostream.coordination.queued_lock._QUIET_SECONDS", 600)  # nobody looks again by himself
+    monkeypatch.setattr("autostream.coordination.queued_lock.QUIET_SECONDS", 600)  # nobody looks again by himself
     client = connect()
     holding = lock(client)
     holding.acquire()
@@ -343,7 +343,7 @@ def test_only_who_waits_is_woken(connect: Connect, monkeypatch: pytest.MonkeyPat
 def test_who_waits_long_is_told_once_for_whom(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("autostream.coordination.queued_lock._QUIET_SECONDS", 0.01)
+    monkeypatch.setattr("autostream.coordination.queued_lock.QUIET_SECONDS", 0.01)
     caplog.set_level(logging.INFO, logger="autostream")
     with lock(connect(), "compaction"), pytest.raises(LockTimeoutError):
         lock(connect(), timeout_seconds=0.3).acquire()

@@ -1,7 +1,7 @@
 """WebHDFS with requests and answers that get lost, on a real HDFS: no half file, no file twice, no wrong verdict."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,18 +27,19 @@ SMALL, LARGE = b"s" * 1000, b"l" * (2 * BUFFER_BYTES)
 
 @dataclass
 class Between:
-    """Proxies before the NameNode and before the DataNode, a client through them and one beside them."""
+    """Proxies before the NameNode and the DataNode, clients through them (one for what hangs) and beside them."""
 
     namenode: FaultProxy
     datanode: FaultProxy
     client: WebHdfs
+    impatient: WebHdfs
     direct: WebHdfs
 
     def names(self) -> list[str]:
         return [entry.path.removeprefix(f"{DIRECTORY}/") for entry in self.direct.list_directory(DIRECTORY)]
 
-    def write(self, name: str, data: bytes, *, overwrite: bool = False) -> None:
-        with StagedWriter(self.client, f"{DIRECTORY}/{name}", overwrite=overwrite) as stream:
+    def write(self, name: str, data: bytes, *, overwrite: bool = False, client: WebHdfs | None = None) -> None:
+        with StagedWriter(client or self.client, f"{DIRECTORY}/{name}", overwrite=overwrite) as stream:
             stream.write(data)
 
     def read(self, name: str) -> bytes:
@@ -74,10 +75,10 @@ def between(hdfs: Hdfs, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> It
             (f"http://localhost:{namenode.port}",),
             user="svc",
             proxy_user="alice",
-            read_timeout_seconds=2.0,
             retries=3,
         )
-        yield Between(namenode, datanode, WebHdfs(settings), direct)
+        impatient = WebHdfs(replace(settings, read_timeout_seconds=1.0))
+        yield Between(namenode, datanode, WebHdfs(settings), impatient, direct)
     direct.delete(DIRECTORY, recursive=True)
 
 
@@ -184,9 +185,9 @@ def test_a_file_that_is_made_after_its_deletion_goes_all_the_same(
         held.release()
         until(between.names, what="the late file")
 
-    monkeypatch.setattr(between.client, "pause", pause)
+    monkeypatch.setattr(between.impatient, "pause", pause)
     with pytest.raises(ServiceError, match="The connection broke while a file was written"):
-        between.write("x", LARGE)
+        between.write("x", LARGE, client=between.impatient)
     assert pauses
     assert between.names() == []
 
@@ -232,11 +233,11 @@ def test_a_deletion_is_repeated(between: Between, fault: str, known: bool | None
 def test_an_answer_that_does_not_come(between: Between) -> None:
     between.direct.put(f"{DIRECTORY}/x", SMALL)
     held = between.namenode.hold_answer(b"op=GETFILESTATUS")
-    assert between.client.status(f"{DIRECTORY}/x").size_bytes == 1000
+    assert between.impatient.status(f"{DIRECTORY}/x").size_bytes == 1000
     held.release()
     between.namenode.freeze()
     with pytest.raises(ServiceError, match=r"gave no answer .*[Tt]imed out"):
-        between.client.status(f"{DIRECTORY}/x")
+        between.impatient.status(f"{DIRECTORY}/x")
     between.namenode.thaw()
 
 
@@ -276,7 +277,7 @@ def test_reading_goes_on_where_it_broke(between: Between) -> None:
 def test_a_server_that_hangs_while_a_file_is_read(between: Between) -> None:
     data = bytes(range(256)) * 20_000
     between.direct.put(f"{DIRECTORY}/x", data)
-    reader = RangeReader(between.client, f"{DIRECTORY}/x", len(data), modified_at_ms=0)
+    reader = RangeReader(between.impatient, f"{DIRECTORY}/x", len(data), modified_at_ms=0)
     assert reader.read(10) == data[:10]
     between.datanode.freeze()
     try:

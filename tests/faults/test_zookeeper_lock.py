@@ -170,12 +170,14 @@ def test_a_lost_delete_leaves_nothing_behind(
     client, observer = connect(hosts=hosts_of(proxy)), connect()
     held = lock(client)
     held.acquire()
+    session_id = client.session().session_id
     lost = lose(proxy, held._held().place.path.encode())
 
     held.release()
 
-    until(lambda: nodes(observer) == [], timeout_seconds=8)  # not by the end of the session
+    until(lambda: nodes(observer) == [], what="the clean-up")
     assert lost.hits == 1
+    assert client.session().session_id == session_id, "it was not the end of the session that removed it"
 
 
 def test_who_gives_up_while_cut_off_does_not_block_the_queue(proxy: FaultProxy, connect: Connect) -> None:
@@ -184,7 +186,7 @@ def test_who_gives_up_while_cut_off_does_not_block_the_queue(proxy: FaultProxy, 
     unlucky = connect(hosts=hosts_of(proxy), connect_timeout_seconds=1)
     held = lock(observer)
     held.acquire()
-    waiting = in_queue(observer, lock(unlucky, timeout_seconds=1.5))
+    waiting = in_queue(observer, lock(unlucky, timeout_seconds=3))
     behind = in_queue(observer, lock(connect()))
     proxy.down()
 
@@ -230,7 +232,7 @@ def test_servers_that_do_not_answer(connect: Connect) -> None:
                 held.verify(timeout_seconds=0.2)
         finally:
             own.resume()
-        until(lambda: nodes(observer) == [], what="the clean-up", timeout_seconds=8)
+        until(lambda: nodes(observer) == [], what="the clean-up")
         with pytest.raises(LockLostError, match="could not be found out"):  # for good, whatever is known by now
             held.verify()
         held.release()

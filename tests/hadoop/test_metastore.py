@@ -32,7 +32,7 @@ def stack() -> Iterator[ExitStack]:
 
 def asking(*ports: int, **more: object) -> Metastore:
     uris = tuple(f"thrift://127.0.0.1:{port}" for port in ports)
-    settings = MetastoreSettings(uris, timeout_seconds=0.3, connect_timeout_seconds=0.3)
+    settings = MetastoreSettings(uris, timeout_seconds=1, connect_timeout_seconds=1)
     return Metastore(replace(settings, **more))  # type: ignore[arg-type]
 
 

@@ -75,7 +75,7 @@ def hdfs_of(request: pytest.FixtureRequest) -> Any:
 def ask(url: str, path: str, method: str) -> None:
     """Ask the real HDFS something as its superuser."""
     query = "&" if "?" in path else "?op=DELETE&recursive=true&"
-    requests.request(method, f"{url}/webhdfs/v1{path}{query}user.name=hdfs", timeout=30).raise_for_status()
+    requests.request(method, f"{url}/webhdfs/v1{path}{query}user.name=hdfs", timeout=120).raise_for_status()
 
 
 class Client(WebHdfs):

@@ -46,7 +46,7 @@ def answering(answer: Answer) -> Iterator[str]:
 
 def client(*urls: str) -> WebHdfs:
     properties = {"webhdfs.urls": ",".join(urls), "webhdfs.user": "svc", "webhdfs.retries": "0"}
-    short = {"webhdfs.read-timeout-seconds": "0.3", "webhdfs.connect-timeout-seconds": "0.3"}
+    short = {"webhdfs.read-timeout-seconds": "1", "webhdfs.connect-timeout-seconds": "1"}
     return WebHdfs(settings_for({**properties, **short}, parse_location("hdfs://lake/x")))
 
 

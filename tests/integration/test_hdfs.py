@@ -518,7 +518,7 @@ def test_nobody_needs_leave_to_act_as_themselves(hdfs: Hdfs) -> None:
 # ------------------------------------------------------------------------------------------ space
 def set_quota(hdfs: Hdfs, path: str, *, files: int = -1, size_bytes: int = -1) -> None:
     query = f"op=SETQUOTA&user.name=hdfs&namespacequota={files}&storagespacequota={size_bytes}"
-    requests.put(f"{hdfs.webhdfs_url}/webhdfs/v1{path}?{query}", timeout=30).raise_for_status()
+    requests.put(f"{hdfs.webhdfs_url}/webhdfs/v1{path}?{query}", timeout=120).raise_for_status()
 
 
 @pytest.mark.parametrize("size", [1000, 3 * BUFFER_BYTES])

@@ -119,12 +119,12 @@ def test_a_compaction_that_runs_into_a_quota_leaves_the_table_as_it_was(catalog:
     before = files_of(table)
     path = table.location().removeprefix("hdfs://lake")
     quota = f"{hdfs.webhdfs_url}/webhdfs/v1{path}?op=SETQUOTA&user.name=hdfs&namespacequota=-1&storagespacequota="
-    requests.put(f"{quota}{1000}", timeout=30).raise_for_status()
+    requests.put(f"{quota}{1000}", timeout=120).raise_for_status()
     result = compact(table, rewrite_all="true")
     assert result.status == "failed"
     assert "quota is used up" in (result.error or "")
     assert files_of(table) == before
-    requests.put(f"{quota}{-1}", timeout=30).raise_for_status()
+    requests.put(f"{quota}{-1}", timeout=120).raise_for_status()
     table.refresh()
     assert compact(table, rewrite_all="true").status == "committed"
     assert_same_rows(scan_table(orders.load()).to_batches(), orders.expected())

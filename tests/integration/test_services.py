@@ -99,7 +99,7 @@ def test_a_service_ends_with_the_test_run_that_started_it(tmp_path: Path) -> Non
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     server = Path("/proc", str(int(ended.stdout)))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while server.exists():
         assert time.monotonic() < deadline, "the server still runs"
         time.sleep(0.2)
@@ -110,12 +110,12 @@ def test_a_service_ends_with_the_test_run_that_started_it(tmp_path: Path) -> Non
 
 def write(url: str, path: str, data: bytes, *, user: str = "svc", doas: str = "alice", **options: object) -> int:
     query = {"op": "CREATE", "user.name": user, "doas": doas}
-    return requests.put(f"{url}/webhdfs/v1{path}", params=query, data=data, timeout=30, **options).status_code  # type: ignore[arg-type]
+    return requests.put(f"{url}/webhdfs/v1{path}", params=query, data=data, timeout=120, **options).status_code  # type: ignore[arg-type]
 
 
 def read(url: str, path: str, *, user: str = "svc", **options: object) -> bytes:
     query = {"op": "OPEN", "user.name": user}
-    answer = requests.get(f"{url}/webhdfs/v1{path}", params=query, timeout=30, **options)  # type: ignore[arg-type]
+    answer = requests.get(f"{url}/webhdfs/v1{path}", params=query, timeout=120, **options)  # type: ignore[arg-type]
     answer.raise_for_status()
     return answer.content
 
@@ -126,7 +126,7 @@ def test_hdfs_keeps_a_file_for_the_account_that_a_proxy_acts_for(hdfs: Hdfs) -> 
     assert write(hdfs.webhdfs_url, path, b"one") == 201
     assert read(hdfs.webhdfs_url, path) == b"one"
     query = {"op": "GETFILESTATUS", "user.name": "bob"}
-    status = requests.get(f"{hdfs.webhdfs_url}/webhdfs/v1{path}", params=query, timeout=30).json()["FileStatus"]
+    status = requests.get(f"{hdfs.webhdfs_url}/webhdfs/v1{path}", params=query, timeout=120).json()["FileStatus"]
     assert (status["owner"], status["length"]) == ("alice", 3)
     assert write(hdfs.webhdfs_url, path + "2", b"", user="svcg", doas="alice") == 201
     assert write(hdfs.webhdfs_url, path + "3", b"", user="svcg", doas="bob") == 403
@@ -268,7 +268,7 @@ def test_housekeeping_takes_a_lock_without_heartbeats(version: str) -> None:
     ):
         assert client.lock(wanted).state == LockState.ACQUIRED
         assert [lock.hostname for lock in client.show_locks(ShowLocksRequest()).locks] == ["gone"]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while client.show_locks(ShowLocksRequest()).locks:
             assert time.monotonic() < deadline, "the lock is still there"
             time.sleep(0.2)
@@ -288,10 +288,10 @@ def test_a_lake_under_kerberos_knows_who_calls(kerberos_lake: KerberosLake, monk
 
     url = f"{kerberos_lake.hdfs.webhdfs_url}/webhdfs/v1/data/{name}"
     negotiate = HTTPKerberosAuth(mutual_authentication=REQUIRED)
-    assert requests.put(url, params={"op": "CREATE", "doas": "alice"}, auth=negotiate, timeout=30).status_code == 201
-    status = requests.get(url, params={"op": "GETFILESTATUS"}, auth=negotiate, timeout=30).json()
+    assert requests.put(url, params={"op": "CREATE", "doas": "alice"}, auth=negotiate, timeout=120).status_code == 201
+    status = requests.get(url, params={"op": "GETFILESTATUS"}, auth=negotiate, timeout=120).json()
     assert status["FileStatus"]["owner"] == "alice"
-    assert requests.get(url, params={"op": "GETFILESTATUS", "user.name": "hdfs"}, timeout=30).status_code == 401
+    assert requests.get(url, params={"op": "GETFILESTATUS", "user.name": "hdfs"}, timeout=120).status_code == 401
 
     with FaultProxy("localhost", kerberos_lake.hive.port) as proxy:
         called = proxy.watch(thrift_call("get_database"))
@@ -368,10 +368,10 @@ def test_the_proxy_counts_and_can_be_down(zookeeper: ZooKeeper, hdfs: Hdfs) -> N
     with FaultProxy("localhost", web.port or 0) as proxy:
         url = f"http://localhost:{proxy.port}/webhdfs/v1/?user.name=svc&op="
         second = proxy.cut_request(b"GETFILESTATUS", nth=2, times=1)
-        outcomes = [requests.get(url + "LISTSTATUS", timeout=30).ok]
+        outcomes = [requests.get(url + "LISTSTATUS", timeout=120).ok]
         for _ in range(3):
             try:
-                outcomes.append(requests.get(url + "GETFILESTATUS", timeout=30).ok)
+                outcomes.append(requests.get(url + "GETFILESTATUS", timeout=120).ok)
             except requests.ConnectionError:
                 outcomes.append(False)
         assert outcomes == [True, True, False, True]

@@ -55,16 +55,16 @@ def silent_server(on_connection: Callable[[], None] = lambda: None) -> Iterator[
 def test_one_child_answers_many_requests(worker: TableWorker, make_table: Callable[..., Table]) -> None:
     make_table("a", checkpoints=1)
     make_table("b", checkpoints=1)
-    assert worker.ask(LIST, timeout_seconds=60) == ["lake.db.a", "lake.db.b"]
+    assert worker.ask(LIST, timeout_seconds=300) == ["lake.db.a", "lake.db.b"]
     child = worker._process
-    assert worker.ask(LIST, timeout_seconds=60) == ["lake.db.a", "lake.db.b"]
+    assert worker.ask(LIST, timeout_seconds=300) == ["lake.db.a", "lake.db.b"]
     assert worker._process is child
 
 
 def test_a_failure_is_a_row_and_the_child_goes_on(worker: TableWorker, lake: SqlCatalog) -> None:
     request = PlanTable(table="lake.db.nowhere")
     with pytest.raises(ActionFailed, match=r"Table lake\.db\.nowhere does not exist") as raised:
-        worker.ask(request, timeout_seconds=60)
+        worker.ask(request, timeout_seconds=300)
     row = raised.value.row
     assert (row["table"], row["status"], row["error_type"], row["repeat"]) == (
         "lake.db.nowhere",
@@ -72,7 +72,7 @@ def test_a_failure_is_a_row_and_the_child_goes_on(worker: TableWorker, lake: Sql
         "UsageError",
         False,
     )
-    assert worker.ask(LIST, timeout_seconds=60) == []
+    assert worker.ask(LIST, timeout_seconds=300) == []
 
 
 def test_a_table_that_hangs_is_given_up_alone(worker: TableWorker, lake: SqlCatalog) -> None:
@@ -81,7 +81,7 @@ def test_a_table_that_hangs_is_given_up_alone(worker: TableWorker, lake: SqlCata
             worker.ask(request, timeout_seconds=2)
         assert raised.value.row["error_type"] == "TimedOutError"
         assert not raised.value.row["repeat"]
-    assert worker.ask(LIST, timeout_seconds=60) == []
+    assert worker.ask(LIST, timeout_seconds=300) == []
 
 
 def test_a_child_that_is_killed_costs_only_its_table(worker: TableWorker, lake: SqlCatalog) -> None:
@@ -93,9 +93,9 @@ def test_a_child_that_is_killed_costs_only_its_table(worker: TableWorker, lake: 
         silent_server(on_connection=kill) as request,
         pytest.raises(ActionFailed, match=r"was killed \(SIGKILL\), most often because memory ran out") as raised,
     ):
-        worker.ask(request, timeout_seconds=60)
+        worker.ask(request, timeout_seconds=300)
     assert raised.value.row["repeat"]
-    assert worker.ask(LIST, timeout_seconds=60) == []
+    assert worker.ask(LIST, timeout_seconds=300) == []
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_child_that_breaks_down_leaves_its_last_words(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(ActionFailed, match=message):
-        worker.ask(LIST, timeout_seconds=60)
+        worker.ask(LIST, timeout_seconds=300)
     assert log == ["no luck today"]
 
 
@@ -131,7 +131,7 @@ def test_the_child_ends_when_its_parent_is_gone_even_in_the_middle_of_a_request(
 
 
 def test_closing_ends_the_child(worker: TableWorker, lake: SqlCatalog) -> None:
-    worker.ask(LIST, timeout_seconds=60)
+    worker.ask(LIST, timeout_seconds=300)
     child = worker._process
     assert child is not None
     worker.close()
@@ -146,7 +146,7 @@ def test_a_lock_that_the_child_takes_names_the_airflow_run(
     monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "lake_compaction")
     monkeypatch.setenv("AIRFLOW_CTX_TASK_ID", "compact")
     monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "scheduled__2026-11-24T02:00:00+00:00")
-    worker.ask(LIST, timeout_seconds=60)
+    worker.ask(LIST, timeout_seconds=300)
     holder = Holder.of_this_process("commit", environ=environment_of(worker))
     assert holder.airflow_run == "lake_compaction.compact scheduled__2026-11-24T02:00:00+00:00"
 
@@ -156,11 +156,11 @@ def test_the_child_finds_the_ticket_that_airflow_renews(
 ) -> None:
     monkeypatch.delenv("KRB5CCNAME", raising=False)
     monkeypatch.setenv("AIRFLOW__KERBEROS__CCACHE", "/run/airflow/ccache")
-    worker.ask(LIST, timeout_seconds=60)
+    worker.ask(LIST, timeout_seconds=300)
     assert "KRB5CCNAME" not in environment_of(worker)
     worker.close()
     monkeypatch.setenv("AIRFLOW__CORE__SECURITY", "kerberos")
-    worker.ask(LIST, timeout_seconds=60)
+    worker.ask(LIST, timeout_seconds=300)
     assert environment_of(worker)["KRB5CCNAME"] == "/run/airflow/ccache"
 
 
@@ -174,7 +174,7 @@ def environment_of(worker: TableWorker) -> dict[str, str]:
 def test_secrets_of_a_connection_are_neither_in_the_environment_nor_on_the_command_line(
     worker: TableWorker, lake: SqlCatalog
 ) -> None:
-    assert worker.ask(LIST.with_properties({"zookeeper.password": "s3cret"}), timeout_seconds=60) == []
+    assert worker.ask(LIST.with_properties({"zookeeper.password": "s3cret"}), timeout_seconds=300) == []
     assert worker._process is not None
     command = Path(f"/proc/{worker._process.pid}/cmdline").read_text()
     assert "s3cret" not in command + json.dumps(environment_of(worker))

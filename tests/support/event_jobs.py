@@ -66,7 +66,7 @@ def rows_up_to(
     return [n for n in numbers if event_time(n, t0=t0, step=step, ooo=ooo) <= w]
 
 
-def wait_for(what: str, probe: Callable[[], _T], *, timeout_seconds: float = 60) -> _T:
+def wait_for(what: str, probe: Callable[[], _T], *, timeout_seconds: float = 180) -> _T:
     """Ask again and again until the answer is true, and return it."""
     deadline = time.monotonic() + timeout_seconds
     while not (answer := probe()):
@@ -131,13 +131,13 @@ class EventJob:
     # ------------------------------------------------------------------------------------------ REST
     def get(self, path: str = "") -> Any:
         """Return what the cluster answers on ``/jobs/ID`` + path."""
-        answer = requests.get(f"{self.rest}/jobs/{self.job_id}{path}", timeout=30)
+        answer = requests.get(f"{self.rest}/jobs/{self.job_id}{path}", timeout=120)
         answer.raise_for_status()
         return answer.json()
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Send something to ``/jobs/ID`` + path."""
-        answer = requests.post(f"{self.rest}/jobs/{self.job_id}{path}", json=body, timeout=30)
+        answer = requests.post(f"{self.rest}/jobs/{self.job_id}{path}", json=body, timeout=120)
         answer.raise_for_status()
         return answer.json()
 
@@ -170,7 +170,7 @@ class EventJob:
         answer: dict[str, Any] = self.get("/checkpoints")
         return answer
 
-    def wait_until_running(self, *, timeout_seconds: float = 60) -> None:
+    def wait_until_running(self, *, timeout_seconds: float = 180) -> None:
         """Return when all tasks run."""
 
         def runs() -> bool:
@@ -180,12 +180,12 @@ class EventJob:
 
         wait_for("all tasks run", runs, timeout_seconds=timeout_seconds)
 
-    def wait_until_ended(self, *, timeout_seconds: float = 120) -> str:
+    def wait_until_ended(self, *, timeout_seconds: float = 300) -> str:
         """Return the state in which the job ended; needs the option ``linger``."""
         wait_for("the job's end", lambda: self.state in _ENDED, timeout_seconds=timeout_seconds)
         return self.state
 
-    def wait_for_checkpoint(self, after: int = 0, *, timeout_seconds: float = 60) -> int:
+    def wait_for_checkpoint(self, after: int = 0, *, timeout_seconds: float = 180) -> int:
         """Return the id of the newest completed checkpoint once it is above ``after``."""
 
         def newest() -> int | None:
@@ -215,7 +215,7 @@ class EventJob:
 
     def cancel(self) -> None:
         """Ask for the end of the job."""
-        requests.patch(f"{self.rest}/jobs/{self.job_id}?mode=cancel", timeout=30).raise_for_status()
+        requests.patch(f"{self.rest}/jobs/{self.job_id}?mode=cancel", timeout=120).raise_for_status()
 
     def fail_over(self, *, wait: bool = True) -> None:
         """Let a task fail; wait until all tasks run again, one at least as another attempt. Needs rows that flow."""
@@ -259,8 +259,8 @@ class EventJob:
             (directory / f"{name}.json").write_text(text + "\n")
             return answer
 
-        write("cluster", requests.get(f"{self.rest}/config", timeout=30).json())
-        write("overview", requests.get(f"{self.rest}/jobs/overview", timeout=30).json())
+        write("cluster", requests.get(f"{self.rest}/config", timeout=120).json())
+        write("overview", requests.get(f"{self.rest}/jobs/overview", timeout=120).json())
         pages = {"config": "/config", "checkpoints": "/checkpoints", "checkpoints-config": "/checkpoints/config"}
         for name, path in pages.items():
             write(name, self.get(path))
@@ -341,7 +341,7 @@ def _start(options: dict[str, str], directory: Path) -> EventJob:
         return found
 
     try:
-        found = wait_for("the job's start", ready, timeout_seconds=120)
+        found = wait_for("the job's start", ready, timeout_seconds=300)
         assert found is not None
         job = EventJob(found[1], found[2], process, options, directory)
         wait_for("all tasks run", lambda: _runs_or_ended(job))

@@ -56,9 +56,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = [(key, value) for key, value in parse_qsl(parts.query) if key != "renameoptions"]
         url = f"{self.upstream}{parts.path}?{urlencode(query)}"
-        answer = requests.request(self.command, url, allow_redirects=data is None, timeout=30)
+        answer = requests.request(self.command, url, allow_redirects=data is None, timeout=120)
         if data is not None:
-            answer = requests.put(answer.headers["Location"], data=data, timeout=30)
+            answer = requests.put(answer.headers["Location"], data=data, timeout=120)
         self.send_response(answer.status_code)
         self.send_header("Content-Type", answer.headers.get("Content-Type") or "application/json")
         self.send_header("Content-Length", str(len(answer.content)))

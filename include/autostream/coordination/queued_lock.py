@@ -22,7 +22,7 @@ from autostream.errors import AutostreamError, LockLostError, LockTimeoutError, 
 
 DEFAULT_TIMEOUT_SECONDS: Final = 300.0
 # Who waits longer than this wants to know for whom.
-_QUIET_SECONDS: Final = 5.0
+QUIET_SECONDS: Final = 5.0
 # ZooKeeper tells when the one before leaves; looking again now and then costs nothing and trusts nobody.
 _LOOK_AGAIN_SECONDS: Final = 60.0
 _READ_TIMEOUT_SECONDS: Final = 2.0
@@ -157,7 +157,7 @@ class QueuedLock:
             changed = threading.Event()
             if place.watch(ahead[-1], changed, deadline=answers_by):
                 left = max(0.0, deadline - times.monotonic())
-                quiet = min(left, _LOOK_AGAIN_SECONDS if told else _QUIET_SECONDS)
+                quiet = min(left, _LOOK_AGAIN_SECONDS if told else QUIET_SECONDS)
                 if not changed.wait(quiet) and quiet < left and not told:
                     told = True
                     _logger.info("waiting for the lock on %s: %s", self.key.subject, self._who(place, ahead))

@@ -98,7 +98,7 @@ def test_tables_are_found_by_a_part_of_their_name(filled: Browser, lake: SqlCata
 
 
 def test_a_long_list_is_cut_and_says_so(filled: Browser, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autostream.console.routers.tables._MOST_TABLES", 1)
+    monkeypatch.setattr("autostream.console.routers.tables.MOST_TABLES", 1)
     lake.create_table("db.z", Schema(NestedField(1, "id", LongType())))
 
     said = text(filled.get("/").text)

@@ -143,7 +143,7 @@ def test_threads_share_a_handle_but_not_its_position(tmp_path: Path) -> None:
 
 
 def test_a_file_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autostream.lake.engine.fileio_filesystem._FILES_REMEMBERED", 2)
+    monkeypatch.setattr("autostream.lake.engine.fileio_filesystem.FILES_REMEMBERED", 2)
     asked: list[str] = []
 
     class Counting(_DiskFileIO):

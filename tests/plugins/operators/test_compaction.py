@@ -102,7 +102,7 @@ def test_killing_the_task_ends_the_child(context: dict[str, Any], lake: SqlCatal
     operator = CompactionOperator(task_id="compact", item=item("lake.db.a"))
     operator.on_kill()
     worker = operator.open_worker()
-    worker.ask(ListTables(catalog="lake"), timeout_seconds=60)
+    worker.ask(ListTables(catalog="lake"), timeout_seconds=300)
     child = worker._process
     assert child is not None
     operator.on_kill()

@@ -22,7 +22,7 @@ from autostream.watermark.marks import TableMark
 
 router = APIRouter(dependencies=[READ], default_response_class=HTMLResponse, include_in_schema=False)
 
-_MOST_TABLES: Final = 200
+MOST_TABLES: Final = 200
 _PAGE_ENTRIES: Final = 25
 # A page must not wait for a hundred files; those that are left are read when it is looked at again.
 _PAGE_FILES: Final = 20
@@ -34,7 +34,7 @@ Words = Annotated[Translate, Depends(translate)]
 def index(request: Request, tables: TablesOfApp, t: Words, q: str = "") -> Response:
     """Show all tables, or those with a word in their name."""
     word = q.strip().lower()
-    rows, count, problems = tables.overview(pick=lambda name: word in name.lower(), most=_MOST_TABLES)
+    rows, count, problems = tables.overview(pick=lambda name: word in name.lower(), most=MOST_TABLES)
     now = now_ms()
     context = {
         "rows": [view.table_row(row.name, row.mark, row.problem, now, t) for row in rows],

@@ -16,7 +16,7 @@ from pyiceberg.io import FileIO, InputFile
 from autostream.errors import AutostreamError
 
 # The engine asks for each file several times: whether it is there, how long it is, then it opens it once a thread.
-_FILES_REMEMBERED: Final = 10_000
+FILES_REMEMBERED: Final = 10_000
 
 
 class Failures:
@@ -83,7 +83,7 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
         with self._lock:
             if location not in self._files:
                 self._files[location] = self._io.new_input(location)
-                if len(self._files) > _FILES_REMEMBERED:
+                if len(self._files) > FILES_REMEMBERED:
                     self._forget(next(iter(self._files)))
             self._files.move_to_end(location)
             return self._files[location]
