@@ -18,7 +18,7 @@ SOAK_SECONDS ?= 600
 SERVICES_DIRECTORY ?= /tmp/autostream-services-$(shell id -u)
 export SOAK_HISTORIES SOAK_SECONDS
 
-.PHONY: help setup demo up services services-stop test test-integration soak lint format bench lock clean
+.PHONY: help setup demo up services services-stop test test-integration soak lint format docs bench lock clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ lint: setup ## check style, formatting, types and layers
 format: setup ## mend what ruff can mend
 	@ruff check --fix .
 	@ruff format .
+
+docs: setup ## write the parts of docs/ that are generated from the code
+	@python scripts/docs.py
 
 bench: setup ## measure speed and memory; figures and method are in docs/performance.md
 	@python -m benchmarks

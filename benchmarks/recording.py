@@ -132,7 +132,7 @@ def measure(*, jobs: int, seconds: float) -> dict[str, Any]:
         processes[1].start()
         url = f"http://127.0.0.1:{port.value}"
         environment = {f"PYICEBERG_CATALOG__LAKE__{key.upper()}": value for key, value in properties.items()} | {
-            "AUTOSTREAM_WATERMARK__FLINK_URLS": url,
+            "AUTOSTREAM_FLINK__CLUSTERS__BENCH__URL": url,
             "AUTOSTREAM_WATERMARK__WRITERS": json.dumps([{"job": "t.*", "table": "lake.db.{job}"}]),
             "AUTOSTREAM_DATABASE__URL": f"sqlite:///{directory}/control.db",
         }

@@ -32,7 +32,7 @@ def beside_a_writer(*, seconds: float, recorded: bool, checkpoint_ms: int = 1000
             catalog, directory / "job", "db.events", rate=400, ckpt=checkpoint_ms, name="events", commits=commits
         )
         environment |= {
-            "AUTOSTREAM_WATERMARK__FLINK_URLS": job.rest,
+            "AUTOSTREAM_FLINK__CLUSTERS__BENCH__URL": job.rest,
             "AUTOSTREAM_WATERMARK__WRITERS": json.dumps([{"job": "events", "table": "lake.db.events"}]),
         }
         try:

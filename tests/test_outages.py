@@ -31,9 +31,11 @@ from autostream.errors import AutostreamError, ConfigurationError, DeniedError, 
 from autostream.flink.rest import FlinkRest
 from autostream.hadoop.settings import parse_location, settings_for
 from autostream.hadoop.webhdfs import WebHdfs
+from autostream.http import Limits
 from autostream.outcomes import outcome_of_error, worth_repeating
 from autostream.store.database import Database
 from tests.support.away import WAYS, away
+from tests.support.flink_clusters import cluster_at
 
 
 def _metastore(port: int) -> None:
@@ -73,7 +75,7 @@ def _hdfs(port: int) -> None:
 
 
 def _flink(port: int) -> None:
-    FlinkRest(f"http://127.0.0.1:{port}", tries=1).get("/jobs")
+    FlinkRest(cluster_at(f"http://127.0.0.1:{port}"), limits=Limits(tries=1, read_seconds=0.3)).get("/jobs")
 
 
 SERVICES: Final[dict[str, Callable[[int], None]]] = {
@@ -86,8 +88,8 @@ SERVICES: Final[dict[str, Callable[[int], None]]] = {
     "hdfs": _hdfs,
     "flink": _flink,
 }
-# PostgreSQL's library waits for two seconds at least, Flink's client for its own.
-_SLOW: Final = {("postgresql", "hangs"), ("control-plane", "hangs"), ("flink", "hangs")}
+# PostgreSQL's library waits for two seconds at least.
+_SLOW: Final = {("postgresql", "hangs"), ("control-plane", "hangs")}
 
 
 @pytest.mark.parametrize(

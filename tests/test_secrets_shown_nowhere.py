@@ -21,12 +21,18 @@ from autostream.watermark.reading.mark_reader import describe_failure
 from autostream_airflow import worker
 
 AT = "127.0.0.1:1"  # nobody listens there
-HIDDEN = [f"hidden{number:02}" for number in range(20)]
+HIDDEN = [f"hidden{number:02}" for number in range(23)]
 
 SETTINGS = {
     "AUTOSTREAM_WATERMARK__FLINK_URLS": f"http://ops:{HIDDEN[0]}@{AT},http://ops:{HIDDEN[1]}%2F%40x@{AT}",
     "AUTOSTREAM_WATERMARK__WRITERS": '[{"job": "x", "table": "lake.db.t"}]',
-    "AUTOSTREAM_JANITOR__FLINK_URLS": f"http://ops:x/y@z:{HIDDEN[2]}@{AT}",
+    "AUTOSTREAM_JANITOR__FLINK_URLS": f"http://ops:x%2Fy%40z:{HIDDEN[2]}@{AT}",
+    "AUTOSTREAM_FLINK__CLUSTERS__EU__URL": f"http://{AT}",
+    "AUTOSTREAM_FLINK__CLUSTERS__EU__TOKEN": HIDDEN[20],
+    "AUTOSTREAM_FLINK__CLUSTERS__US__URL": f"http://{AT}",
+    "AUTOSTREAM_FLINK__CLUSTERS__US__USERNAME": "ops",
+    "AUTOSTREAM_FLINK__CLUSTERS__US__PASSWORD": HIDDEN[21],
+    "AUTOSTREAM_FLINK__CLUSTERS__US__TLS_KEY_PASSWORD": HIDDEN[22],
     "AUTOSTREAM_DATABASE__URL": f"postgresql+psycopg2://me:{HIDDEN[3]}@{AT}/d?sslpassword={HIDDEN[4]}&password={HIDDEN[5]}",
     "AUTOSTREAM_ZOOKEEPER__HOSTS": AT,
     "AUTOSTREAM_ZOOKEEPER__CONNECT_TIMEOUT_SECONDS": "0.2",

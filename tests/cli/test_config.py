@@ -9,7 +9,7 @@ from pyiceberg.utils.config import Config
 from typer.testing import CliRunner, Result
 
 from autostream.cli.config import app
-from autostream.errors import ConfigurationError
+from autostream.errors import ConfigurationError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +127,43 @@ def test_a_spill_directory_that_is_yet_to_be_made_is_fine(
 
     assert invoke("check").exit_code == 0
     assert not (tmp_path / "to").exists()
+
+
+def test_init_writes_every_setting_and_overwrites_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert invoke("init").stdout == "Wrote autostream.toml: remove the # before what you change.\n"
+    written = (tmp_path / "autostream.toml").read_text()
+    assert '#memory_limit = "640MB"' in written
+
+    (tmp_path / "autostream.toml").write_text("[engine]\nthreads = 3\n")
+    with pytest.raises(UsageError, match=r"autostream\.toml exists already\. Give --force to overwrite it"):
+        invoke("init")
+    assert (tmp_path / "autostream.toml").read_text() == "[engine]\nthreads = 3\n"
+
+    assert json.loads(invoke("init", "--force", "--json").stdout) == {"file": "autostream.toml"}
+    assert (tmp_path / "autostream.toml").read_text() == written
+
+    monkeypatch.setenv("AUTOSTREAM_CONFIG", str(tmp_path / "named.toml"))
+    invoke("init")
+    assert (tmp_path / "named.toml").read_text() == written
+    with pytest.raises(ConfigurationError, match=r"missing/a\.toml cannot be written: No such file or directory"):
+        invoke("init", "--file", "missing/a.toml")
+
+
+def test_check_proves_each_cluster_and_says_what_to_write_instead(
+    lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOSTREAM_FLINK__CLUSTERS__PROD__URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AUTOSTREAM_JANITOR__FLINK_URLS", "http://127.0.0.1:2")
+    monkeypatch.setenv("AUTOSTREAM_WATERMARK__FLINK_CLUSTERS", "prd")
+
+    result = invoke("check", "--json")
+
+    checks = {check["subject"]: check for check in json.loads(result.stdout)["checks"]}
+    assert result.exit_code == 1
+    for name in ("prod", "127.0.0.1-2"):
+        assert checks[f"flink {name}"]["severity"] == "error"
+        assert "Connection refused" in checks[f"flink {name}"]["reason"]
+    assert "Did you mean prod?" in checks["watermark.flink_clusters"]["reason"]
+    assert checks["configuration"]["severity"] == "warning"
+    assert "`janitor.flink_urls`" in checks["configuration"]["reason"]
+    assert "warning configuration: " in invoke("check").stdout

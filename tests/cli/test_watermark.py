@@ -92,7 +92,7 @@ def test_a_table_from_its_first_watermark_to_its_last(table: SqlCatalog) -> None
     [
         (("get", "lake.db.missing"), "Table lake.db.missing does not exist"),
         (("wait", "lake.db.t", "--until", "soon"), "Invalid time 'soon'"),
-        (("record",), "There is nothing to record: watermark.flink_urls names no Flink cluster"),
+        (("record",), "There is nothing to record: no Flink cluster is configured"),
     ],
 )
 def test_what_cannot_be_done_ends_by_2(table: SqlCatalog, arguments: tuple[str, ...], says: str) -> None:
@@ -377,6 +377,6 @@ def test_a_catalog_that_denies_us_is_not_waited_for(table: SqlCatalog, monkeypat
 
 
 def test_what_is_recorded_is_told_at_the_end(table: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUTOSTREAM_WATERMARK__FLINK_URLS", "http://127.0.0.1:1")
+    monkeypatch.setenv("AUTOSTREAM_FLINK__CLUSTERS__PROD__URL", "http://127.0.0.1:1")
     assert run("record", "--for", "0", "--json") == {"publications": [], "not_advancing": {}}
     assert "0 publications." in run("record", "--for", "0")

@@ -133,15 +133,6 @@ def test_a_wrong_pyiceberg_configuration_is_explained(tmp_path: Path, monkeypatc
         pyiceberg_catalogs()
 
 
-def test_the_documentation_lists_every_setting_with_its_default_and_meaning(tmp_path: Path) -> None:
-    documented = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-
-    for value in load(tmp_path).values():
-        default = ", ".join(value.value) if isinstance(value.value, list) else value.value
-        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "–"
-        assert f"| `{value.section}.{value.key}` | {shown} | {value.description} |" in documented
-
-
 def test_a_key_that_a_rule_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOSTREAM_WATERMARK__WRITERS", '[{"job": "x"}]')
     with pytest.raises(

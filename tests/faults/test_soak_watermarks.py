@@ -14,7 +14,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream.config import WatermarkSettings
 from tests.support import commands, event_jobs
-from tests.support.event_jobs import EventJob, wait_for
+from tests.support.event_jobs import wait_for
 from tests.support.watermarks import KEEP_ALL_METADATA, QUICK_PAGES, assert_sound, published, recording
 
 pytestmark = [pytest.mark.integration, pytest.mark.soak, pytest.mark.xdist_group("java")]
@@ -33,7 +33,7 @@ def test_every_watermark_was_true_when_it_appeared(lake: SqlCatalog, tmp_path: P
     began, done = time.monotonic(), {"failed": 0, "killed": 0, "compacted": 0}
     try:
         while time.monotonic() - began < SOAK_SECONDS or len(published(lake.load_table("db.events"))) < PUBLICATIONS:
-            with recording(lake, _settings(job)), recording(lake, _settings(job)):
+            with recording(lake, job, _settings()), recording(lake, job, _settings()):
                 for _ in range(rng.randrange(1, 6)):
                     _live(lake, rng)
                     job.fail_over(wait=rng.random() < 0.5)
@@ -52,9 +52,9 @@ def test_every_watermark_was_true_when_it_appeared(lake: SqlCatalog, tmp_path: P
     print(f"{sink}: {len(history)} watermarks, each true when it appeared; {done}")
 
 
-def _settings(job: EventJob) -> WatermarkSettings:
+def _settings() -> WatermarkSettings:
     rule = {"job": "events", "table": "lake.db.events"}
-    return WatermarkSettings(flink_urls=[job.rest], writers=[rule], interval_seconds=0.5, poll_seconds=0.2)
+    return WatermarkSettings(writers=[rule], interval_seconds=0.5, poll_seconds=0.2)
 
 
 def _live(lake: SqlCatalog, rng: random.Random) -> None:

@@ -1,41 +1,17 @@
-"""A job manager made of answers, recorded or written by hand, served over HTTP."""
+"""A job manager made of answers, recorded or written by hand; `Direct` asks it without HTTP."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
+from autostream.errors import ServiceError
 from autostream.flink.rest import FlinkRest
+from tests.support.flink_clusters import cluster_at
+from tests.support.json_server import Answer, Answers
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "flink-rest"
-
-Answer = Any
-"""JSON; bytes as they are; a number: an error of this status; a function of the parameters that returns one of them."""
-
-
-@dataclass
-class Answers:
-    """What each path is answered by (anything else is 404), and what was asked."""
-
-    paths: dict[str, Answer] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    posted: list[tuple[str, Any]] = field(default_factory=list)
-
-    def to(self, path: str) -> tuple[int, bytes]:
-        """Return status and body."""
-        split = urlsplit(path)
-        self.asked.append(split.path)
-        answer = self.paths.get(split.path, 404)
-        if callable(answer):
-            answer = answer({key: values[0] for key, values in parse_qs(split.query).items()})
-        if isinstance(answer, int) and not isinstance(answer, bool):
-            return answer, b'{"errors": ["so it is"]}'
-        return 200, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
 
 def recorded(folder: str) -> tuple[Answers, str]:
@@ -81,7 +57,7 @@ class Direct(FlinkRest):
     """A job manager that is asked without HTTP."""
 
     def __init__(self, answers: Answers, url: str = "http://flink") -> None:
-        super().__init__(url)
+        super().__init__(cluster_at(url))
         self.answers = answers
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
@@ -94,46 +70,5 @@ class Direct(FlinkRest):
 
     def _taken(self, path: str, status: int, body: bytes) -> Any:
         if status >= 500:
-            raise self._failed(path, ConnectionError(f"status {status}"))
+            raise ServiceError(f"{self.name} answers {self.url}{path} by status {status}.")
         return None if status == 404 else json.loads(body)
-
-
-@contextmanager
-def served(answers: Answers) -> Iterator[str]:
-    """Serve answers, and give the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one packet
-
-        def do_GET(self) -> None:
-            self._send(*answers.to(self.path))
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            answers.posted.append((self.path, json.loads(body)))
-            self._send(*answers.to(self.path))
-
-        def _send(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """Clients that have gone are none of its business."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from autostream.errors import ServiceError
+from autostream.flink.models import Checkpoints
 from autostream.flink.progress import (
     JobSummary,
     Life,
@@ -26,8 +27,10 @@ from autostream.flink.progress import (
     watermark_operators,
 )
 from autostream.flink.rest import FlinkRest
-from tests.flink.serving import Answers, Direct, recorded, served
+from tests.flink.serving import Direct, recorded
 from tests.support.clocks import FakeClock
+from tests.support.flink_clusters import cluster_at
+from tests.support.json_server import Answers, served
 
 Open = Callable[..., tuple[FlinkRest, str]]
 
@@ -44,7 +47,7 @@ def opened(clock: FakeClock) -> Iterator[Open]:
                 found = answers
             for name, answer in others.items():
                 found.paths[f"/jobs/{job_id}/{name}" if name != "job" else f"/jobs/{job_id}"] = answer
-            return FlinkRest(stack.enter_context(served(found))), job_id
+            return FlinkRest(cluster_at(stack.enter_context(served(found)))), job_id
 
         yield start
 
@@ -183,11 +186,17 @@ def test_the_largest_checkpoint(opened: Open, folder: str, largest: int) -> None
         ({"history": [], "latest": None}, 0),
         ({"history": [{"id": 3, "status": "COMPLETED"}, {"id": 4, "status": "IN_PROGRESS"}], "latest": None}, 4),
         ({"history": [{"id": 9, "status": "FAILED"}, {"id": "12", "status": "COMPLETED"}]}, 12),
-        ({"history": [], "latest": {"completed": None, "savepoint": {"id": 6}, "restored": {"id": 8}}}, 8),
+        (
+            {
+                "history": [],
+                "latest": {"completed": None, "savepoint": {"id": 6}, "restored": {"id": 8, "restore_timestamp": 1}},
+            },
+            8,
+        ),
     ],
 )
 def test_every_checkpoint_that_is_listed_counts(checkpoints: Any, largest: int) -> None:
-    assert largest_id(checkpoints) == largest
+    assert largest_id(Checkpoints.model_validate(checkpoints)) == largest
 
 
 @pytest.mark.parametrize(
@@ -372,5 +381,5 @@ def test_that_nothing_is_said_of_checkpoints_is_not_understood_as_none(opened: O
 
 def test_an_answer_that_is_not_understood_says_what_to_check(opened: Open) -> None:
     rest, job_id = opened("running-v1", job={"vertices": [{}]})
-    with pytest.raises(ServiceError, match=rf"/jobs/{job_id} is not understood .*'id'.*Flink 1\.20 or later"):
+    with pytest.raises(ServiceError, match=rf"/{job_id} is not understood .state: Field required.*Flink 1\.18 or"):
         read_life(rest, job_id)

@@ -11,7 +11,6 @@ from autostream.catalogs.commit_answers import root_cause
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import HiveLockEntry, show_hive_locks
 from autostream.errors import LockTimeoutError
-from autostream.flink.jobs import FlinkCluster
 from autostream.locks.janitor import LockJanitor, jobs_of_table
 from autostream.locks.staleness import LockDecision
 from tests.support import commands
@@ -26,6 +25,7 @@ from tests.support.appenders import (
 )
 from tests.support.catalogs import IDS, append, dotted, hive_catalog, ids, new_namespace
 from tests.support.faultproxy import FaultProxy, thrift_call
+from tests.support.flink_clusters import open_cluster
 from tests.support.hadoop import HiveMetastore, ZooKeeper
 from tests.support.java import need_java
 
@@ -147,7 +147,7 @@ def _janitor(table: Table, *flink_urls: str) -> LockJanitor:
     return LockJanitor(
         catalog.metastore,
         lambda database, name: jobs_of_table(catalog, database, name),
-        clusters=[FlinkCluster(url) for url in flink_urls],
+        clusters=[open_cluster(url) for url in flink_urls],
         stale_after_seconds=0,
     )
 

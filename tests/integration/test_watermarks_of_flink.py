@@ -22,10 +22,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group
 JOB: dict[str, Any] = {"rate": 400, "ckpt": 400, **QUICK_PAGES}
 
 
-def settings(*jobs: EventJob, **changes: Any) -> WatermarkSettings:
+def settings(**changes: Any) -> WatermarkSettings:
     rule = {"job": "ingest-(?P<table>.+)", "table": "lake.db.{table}", "ends_forever": changes.pop("ends", False)}
     given = {"writers": [rule], "interval_seconds": 0.5, "poll_seconds": 0.2, **changes}
-    return WatermarkSettings(flink_urls=[job.rest for job in jobs], **given)
+    return WatermarkSettings(**given)
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def recorded(
     given = {"name": f"ingest-{tables[0]}", **JOB, **options}
     with (
         event_jobs.running(lake, directory, *names, **given) as job,
-        recording(lake, settings(job, ends=ends)) as recorder,
+        recording(lake, job, settings(ends=ends)) as recorder,
     ):
         yield job, recorder
 
@@ -61,7 +61,7 @@ def test_failures_and_restored_jobs(lake: SqlCatalog, tmp_path: Path) -> None:
     table = event_jobs.create_table(lake, "db.events", **KEEP_ALL_METADATA)
     first = event_jobs.start(lake, tmp_path / "job", "db.events", sink="v2", par=2, name="ingest-events", **JOB)
     try:
-        with recording(lake, settings(first)), recording(lake, settings(first)):
+        with recording(lake, first, settings()), recording(lake, first, settings()):
             advances(lake, "events", times=2)
             first.fail_over()
             advances(lake, "events", times=2)
@@ -71,7 +71,7 @@ def test_failures_and_restored_jobs(lake: SqlCatalog, tmp_path: Path) -> None:
         first.kill()
     second = first.restored()
     try:
-        with recording(lake, settings(second)):
+        with recording(lake, second, settings()):
             advances(lake, "events", times=3)
             writer = mark(lake, "events").writer("ingest-events")
             assert writer is not None

@@ -9,29 +9,38 @@ import pytest
 
 from autostream.catalogs.hive_lock import HiveLock, show_hive_locks
 from autostream.coordination.lock_holder import Holder, process_started_ms
-from autostream.errors import ServiceError
-from autostream.flink.jobs import JobRun
+from autostream.flink.cluster import FlinkCluster
 from autostream.hadoop.metastore import Metastore, MetastoreSettings
 from autostream.locks.janitor import LockJanitor, metastore_time_ms, recording
 from autostream.locks.staleness import HolderEvidence, HolderLife, judge_by_evidence
+from tests.flink.serving import Direct
 from tests.locks.test_staleness import JAVA, NOW
 from tests.support.catalogs import IDS, hive_catalog, new_namespace
 from tests.support.hadoop import HiveMetastore
+from tests.support.json_server import Answers
 
 
-class _Cluster:
-    def __init__(self, job: JobRun | None = None, *, down: bool = False) -> None:
-        self.found, self.down = job, down
+def _cluster(state: str = "", *, ran_ms: int | None = None, down: bool = False) -> FlinkCluster:
+    """Return a cluster that knows a job `j`, where it has a state, whose only subtask has run for so long."""
+    answers = Answers({"/jobs/j": 503 if down else 404})
+    if state:
+        subtasks = [{"status": "RUNNING", "attempt": 0, "start-time": 0}] if ran_ms is not None else []
+        answers.paths |= {
+            "/jobs/j": {
+                "name": "ingest",
+                "state": state,
+                "start-time": 0,
+                "vertices": [{"id": "v", "name": "sink", "parallelism": 1}],
+                "plan": {"nodes": [{"id": "v"}]},
+            },
+            "/jobs/j/vertices/v": {"now": ran_ms or 0, "subtasks": subtasks},
+        }
+    return FlinkCluster("prod", Direct(answers))
 
-    def job(self, job_id: str) -> JobRun | None:
-        if self.down:
-            raise ServiceError("connection refused")
-        return self.found
 
-
-def _janitor(metastore: Metastore, *clusters: _Cluster) -> LockJanitor:
+def _janitor(metastore: Metastore, *clusters: FlinkCluster) -> LockJanitor:
     jobs = ["j"] if clusters else []
-    return LockJanitor(metastore, lambda *_: jobs, stale_after_seconds=0, clusters=clusters)  # type: ignore[arg-type]
+    return LockJanitor(metastore, lambda *_: jobs, stale_after_seconds=0, clusters=clusters)
 
 
 @pytest.fixture
@@ -74,16 +83,16 @@ class TestAtAMetastore:
     @pytest.mark.parametrize(
         ("clusters", "release"),
         [
-            ([_Cluster(JobRun("j", "ingest", "FAILED", None))], True),
-            ([_Cluster(JobRun("j", "ingest", "RUNNING", 10**9))], False),
-            ([_Cluster(None), _Cluster(down=True)], False),
-            ([_Cluster(None), _Cluster(JobRun("j", "ingest", "RUNNING", 10**9))], False),
-            ([_Cluster(None)], True),
+            ([_cluster("FAILED")], True),
+            ([_cluster("RUNNING", ran_ms=10**9)], False),
+            ([_cluster(), _cluster(down=True)], False),
+            ([_cluster(), _cluster("RUNNING", ran_ms=10**9)], False),
+            ([_cluster()], True),
             ([], True),
         ],
     )
     def test_flink_is_asked_for_the_jobs_of_the_table(
-        self, metastore: Metastore, clusters: list[_Cluster], release: bool
+        self, metastore: Metastore, clusters: list[FlinkCluster], release: bool
     ) -> None:
         lock = HiveLock(metastore, "janitor", "flinks")
         lock.agent = JAVA.agent

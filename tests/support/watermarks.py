@@ -14,7 +14,8 @@ from autostream.catalogs.opening import open_catalog
 from autostream.config import WatermarkSettings
 from autostream.watermark.codec import read_properties
 from autostream.watermark.recording.recorder import Recorder
-from tests.support.event_jobs import Rows, rows_up_to
+from tests.support.event_jobs import EventJob, Rows, rows_up_to
+from tests.support.flink_clusters import open_cluster
 
 KEEP_ALL_METADATA = {"write_metadata_previous__versions__max": "100000"}
 """For ``create_table``: the table as it was at each publication can be looked at afterwards."""
@@ -23,10 +24,10 @@ QUICK_PAGES = {"conf.web.refresh-interval": 100}
 
 
 @contextlib.contextmanager
-def recording(catalog: Catalog, settings: WatermarkSettings) -> Iterator[Recorder]:
-    """Run a recorder in a thread, with a connection to the catalog of its own."""
+def recording(catalog: Catalog, job: EventJob, settings: WatermarkSettings) -> Iterator[Recorder]:
+    """Run a recorder of a job's cluster in a thread, with a connection to the catalog of its own."""
     properties = {key: str(value) for key, value in catalog.properties.items()} | {"type": "sql"}
-    recorder = Recorder(settings, open_catalog=lambda name: open_catalog(name, properties))
+    recorder = Recorder(settings, [open_cluster(job.rest)], open_catalog=lambda name: open_catalog(name, properties))
     stop = threading.Event()
     thread = threading.Thread(target=recorder.run, args=(stop,))
     thread.start()

@@ -99,7 +99,7 @@ def _of_rest(error: BaseException) -> AutostreamError | None:
     import requests  # here, for most commands see no error
 
     if isinstance(error, requests.RequestException) and not isinstance(error, requests.HTTPError | ValueError):
-        from autostream.hadoop.transport import reason_of
+        from autostream.http.wording import reason_of
 
         return ServiceError(f"The REST catalog at {_address(error)} gave no answer: {reason_of(error)}. {_REMEDY}")
     return None

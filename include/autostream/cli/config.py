@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -14,6 +15,8 @@ import typer
 from autostream.cli.output import JsonOption, emit
 from autostream.cli.terminal import say
 from autostream.config import (
+    FILE_NAME,
+    FILE_VARIABLE,
     DatabaseSettings,
     Settings,
     ZooKeeperSettings,
@@ -21,11 +24,38 @@ from autostream.config import (
     load_settings,
     pyiceberg_catalogs,
 )
-from autostream.errors import AutostreamError, ConfigurationError
+from autostream.config.reference import commented_toml
+from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.findings import Finding, Severity
 from autostream.masking import mask, mask_property
 
 app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def init(
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", metavar="FILE", help="Write this file. Default: AUTOSTREAM_CONFIG, or autostream.toml."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an autostream.toml with every setting at its default and its description, commented out.
+
+    Remove the # before the settings that you change. Defaults that you leave alone follow later versions.
+    """
+    path = file or Path(os.environ.get(FILE_VARIABLE, "").strip() or FILE_NAME).expanduser()
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as opened:
+            opened.write(commented_toml())
+    except FileExistsError:
+        raise UsageError(f"{path} exists already. Give --force to overwrite it, or --file to write another.") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}. Give --file to write another."
+        ) from error
+    emit({"file": path}, as_json=as_json, render=lambda: say(f"Wrote {path}: remove the # before what you change."))
 
 
 @app.command()
@@ -66,24 +96,24 @@ def check(
     checks.append(_guarded("database", partial(_check_database, settings.database)))
     if settings.zookeeper.hosts:
         checks.append(_guarded("zookeeper", partial(_check_zookeeper, settings.zookeeper)))
-    for url in settings.watermark.flink_urls:
-        checks.append(_guarded(f"flink {mask(url)}", partial(_check_flink, url)))
+    checks += _check_flink(settings)
     checks += [_guarded(f"catalog {name}", partial(_check_catalog, name)) for name in names]
-    well = all(found.severity is Severity.OK for found in checks)
-    document = {"ok": well, "checks": [found.to_dict() for found in checks]}
+    checks += [Finding("configuration", Severity.WARNING, warning) for warning in settings.warnings]
+    failed = any(finding.severity is Severity.ERROR for finding in checks)
+    document = {"ok": not failed, "checks": [finding.to_dict() for finding in checks]}
     emit(document, as_json=as_json, render=lambda: _render_checks(checks))
-    if not well:
+    if failed:
         raise typer.Exit(1)
 
 
-def _guarded(name: str, examine: Callable[[], str]) -> Finding:
+def _guarded(subject: str, examine: Callable[[], str]) -> Finding:
     """One thing that is out of order must not hide the state of the others."""
     try:
-        return Finding(name, Severity.OK, mask(examine()))
+        return Finding(subject, Severity.OK, mask(examine()))
     except AutostreamError as error:
-        return Finding(name, Severity.ERROR, str(error))
+        return Finding(subject, Severity.ERROR, str(error))
     except Exception as error:
-        return Finding(name, Severity.ERROR, mask(f"{type(error).__name__}: {error}"))
+        return Finding(subject, Severity.ERROR, mask(f"{type(error).__name__}: {error}"))
 
 
 def _check_catalog(name: str) -> str:
@@ -123,13 +153,22 @@ def _check_zookeeper(settings: ZooKeeperSettings) -> str:
     return shared_client(settings).check()
 
 
-def _check_flink(url: str) -> str:
-    from autostream.flink.progress import list_jobs, refresh_seconds
-    from autostream.flink.rest import FlinkRest
+def _check_flink(settings: Settings) -> list[Finding]:
+    references = {
+        "watermark.flink_clusters": settings.watermark.flink_clusters,
+        "janitor.flink_clusters": settings.janitor.flink_clusters,
+    }
+    if not settings.flink.clusters and not any(references.values()):
+        return []
+    from autostream.flink.cluster import check_cluster, open_clusters
 
-    rest = FlinkRest(url)
-    running = sum(not job.ended for job in list_jobs(rest))
-    return f"reachable, {running} jobs run, answers are up to {refresh_seconds(rest):g} s old"
+    found = [finding for cluster in settings.flink.clusters for finding in check_cluster(cluster)]
+    for key, names in references.items():
+        try:
+            open_clusters(settings.flink, names, named_by=key)
+        except AutostreamError as error:
+            found.append(Finding(key, Severity.ERROR, str(error)))
+    return found
 
 
 def _check_database(settings: DatabaseSettings) -> str:
@@ -164,12 +203,15 @@ def _render_settings(settings: Settings, catalogs: Mapping[str, Mapping[str, str
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_text(inner)}" for key, inner in value.items() if inner not in ("", [], False))
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "-"
+        separator = "; " if value and isinstance(value[0], dict) else ", "
+        return separator.join(map(_text, value)) or "-"
     return str(value) if value != "" else "-"
 
 
 def _render_checks(checks: list[Finding]) -> None:
-    for found in checks:
-        word = ("ok     ", "green") if found.severity is Severity.OK else ("failed ", "red")
-        say(word, f"{found.subject}: {found}", indent=7)
+    words = {Severity.OK: ("ok     ", "green"), Severity.WARNING: ("warning ", "yellow")}
+    for finding in checks:
+        say(words.get(finding.severity, ("failed ", "red")), f"{finding.subject}: {finding}", indent=7)

@@ -199,24 +199,27 @@ def record(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Record the watermarks of running Flink jobs in their tables, as `watermark.flink_urls` and `.writers` say.
+    """Record the watermarks of running Flink jobs in their tables, as `flink.clusters` and `watermark.writers` say.
 
     Flink and its jobs stay as they are. A watermark is published only once its rows are proved to be in the table.
     Several recorders may run: where ZooKeeper is configured one is elected, and the others are ready to take over.
     """
+    from autostream.flink.cluster import open_clusters
     from autostream.watermark.recording.recorder import Recorder
 
     settings = load_settings()
-    if not settings.watermark.flink_urls:
+    clusters = open_clusters(settings.flink, settings.watermark.flink_clusters, named_by="watermark.flink_clusters")
+    if not clusters:
         raise ConfigurationError(
-            "There is nothing to record: watermark.flink_urls names no Flink cluster. Set it in autostream.toml or by "
-            "AUTOSTREAM_WATERMARK__FLINK_URLS=http://jobmanager:8081."
+            "There is nothing to record: no Flink cluster is configured. Write [[flink.clusters]] with `name` and "
+            "`url` into autostream.toml, or set AUTOSTREAM_FLINK__CLUSTERS__PROD__URL=http://jobmanager:8081."
         )
     published: deque[dict[str, Any]] = deque(maxlen=_MOST_PUBLICATIONS)
     stop = threading.Event()
     with _leadership(settings) as leadership, _stopped_by_signals(stop):
         recorder = Recorder(
             settings.watermark,
+            clusters,
             leadership=leadership,
             on_publication=partial(_keep, published),
             on_step=_beating(heartbeat),

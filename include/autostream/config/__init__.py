@@ -7,6 +7,7 @@ from autostream.config.sections.compaction import CompactionSettings
 from autostream.config.sections.console import ConsoleSettings
 from autostream.config.sections.database import DatabaseSettings
 from autostream.config.sections.engine import EngineSettings
+from autostream.config.sections.flink import FlinkClusterSettings, FlinkSettings
 from autostream.config.sections.janitor import JanitorSettings
 from autostream.config.sections.watermark import WatermarkSettings, WriterRule
 from autostream.config.sections.zookeeper import ZooKeeperSettings
@@ -18,6 +19,8 @@ __all__ = [
     "ConsoleSettings",
     "DatabaseSettings",
     "EngineSettings",
+    "FlinkClusterSettings",
+    "FlinkSettings",
     "JanitorSettings",
     "SettingValue",
     "Settings",

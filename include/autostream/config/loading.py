@@ -7,21 +7,28 @@ catalogs are not in it: PyIceberg's own configuration holds those.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
+import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
-from autostream.config.root import Settings, section_models
+from autostream.config.explaining import explain
+from autostream.config.retired import RETIRED, Origins, Values, replace_retired
+from autostream.config.root import Settings, entry_model, section_models
+from autostream.config.sections.base import NamedEntry, parse_list
 from autostream.errors import ConfigurationError
-from autostream.masking import mask_setting
 
 FILE_NAME: Final = "autostream.toml"
 FILE_VARIABLE: Final = "AUTOSTREAM_CONFIG"
 VARIABLE_PREFIX: Final = "AUTOSTREAM_"
+
+_logger = logging.getLogger(__name__)
 
 
 def load_settings(*, environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
@@ -39,14 +46,21 @@ def load_settings(*, environ: Mapping[str, str] | None = None, directory: Path |
     variables = os.environ if environ is None else environ
     file = find_file(variables, directory=directory)
     values, origins = _from_file(file) if file else ({}, {})
-    for name, (section, key), text in _from_environment(variables):
-        values.setdefault(section, {})[key] = text
-        origins[section, key] = f"environment {name}"
+    _add_environment(values, origins, variables)
+    warnings = replace_retired(values, origins)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, origins)) from error
-    return settings.read_from(origins, file)
+        raise ConfigurationError(explain(error, origins)) from error
+    for warning in warnings:
+        _warn(warning)
+    return settings.read_from(origins, file, warnings=warnings)
+
+
+@cache
+def _warn(warning: str) -> None:
+    """Log what should be written differently, once a process: settings are read again and again."""
+    _logger.warning("%s", warning)
 
 
 def find_file(environ: Mapping[str, str], *, directory: Path | None = None) -> Path | None:
@@ -67,14 +81,14 @@ def find_file(environ: Mapping[str, str], *, directory: Path | None = None) -> P
     return path if path.is_file() else None
 
 
-def _from_file(file: Path) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str]]:
+def _from_file(file: Path) -> tuple[Values, Origins]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} is no TOML: {error}.") from error
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Correct its permissions.") from error
-    origins: dict[tuple[str, str], str] = {}
+    origins: Origins = {}
     for section, content in document.items():
         _require_known(section, None, where=str(file))
         if not isinstance(content, dict):
@@ -85,16 +99,53 @@ def _from_file(file: Path) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, s
     return document, origins
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str], str]]:
+def _add_environment(values: Values, origins: Origins, environ: Mapping[str, str]) -> None:
     for name, text in sorted(environ.items()):
-        section, separator, key = name.removeprefix(VARIABLE_PREFIX).partition("__")
-        if not name.startswith(VARIABLE_PREFIX) or not separator:
+        section, *keys = name.removeprefix(VARIABLE_PREFIX).lower().split("__")
+        if not name.startswith(VARIABLE_PREFIX) or not keys:
             continue  # AUTOSTREAM_CONFIG, AUTOSTREAM_LOG and what else needs no file
-        section, key = section.lower(), key.lower()
+        if not text and len(keys) > 1:
+            continue  # such as one that a compose file passes on
         where = f"the environment variable {name}"
         _require_known(section, None, where=where)
-        _require_known(section, key, where=where)
-        yield name, (section, key), text
+        _require_known(section, keys[0], where=where)
+        origin = f"environment {name}"
+        if len(keys) == 1:
+            values.setdefault(section, {})[keys[0]] = text
+            origins[section, keys[0]] = origin
+        else:
+            _add_to_entry(values, section, keys, text, where=where)
+            before = origins.get((section, keys[0]))
+            origins[section, keys[0]] = f"{before}, {origin}" if before else origin
+
+
+def _add_to_entry(values: Values, section: str, keys: list[str], text: str, *, where: str) -> None:
+    """Set a key of that entry of a list which is called so: AUTOSTREAM_FLINK__CLUSTERS__PROD__TOKEN."""
+    key, *rest = keys
+    model = entry_model(section, key)
+    if model is None or not issubclass(model, NamedEntry):
+        raise ConfigurationError(f"`{section}.{key}` has no keys of its own: {where} is not understood.")
+    if len(rest) != 2:
+        raise ConfigurationError(f"{where[0].upper()}{where[1:]} must end in the name and a key: ...__NAME__KEY.")
+    called, field = rest
+    if field not in model.model_fields:
+        raise ConfigurationError(
+            f"Unknown key `{field}` of `{section}.{key}` in {where}.{_nearest(field, model.model_fields)}"
+        )
+    try:
+        entries = list(parse_list(values.get(section, {}).get(key, [])))
+    except (TypeError, ValueError):
+        return  # it is refused as a whole
+    found = next((e for e in entries if isinstance(e, dict) and _in_variables(str(e.get("name"))) == called), None)
+    if found is None:
+        entries.append(found := {"name": called})
+    found[field] = text
+    values.setdefault(section, {})[key] = entries
+
+
+def _in_variables(name: str) -> str:
+    """Return a name as names of variables have it, in lower case: `eu-1` as `eu_1`."""
+    return re.sub("[^a-z0-9]", "_", name.lower())
 
 
 def _require_known(section: str, key: str | None, *, where: str) -> None:
@@ -102,7 +153,7 @@ def _require_known(section: str, key: str | None, *, where: str) -> None:
     if section not in sections:
         raise ConfigurationError(f"Unknown section `{section}` in {where}.{_nearest(section, sections)}")
     keys = sections[section].model_fields
-    if key is not None and key not in keys:
+    if key is not None and key not in keys and (section, key) not in RETIRED:
         raise ConfigurationError(f"Unknown key `{section}.{key}` in {where}.{_nearest(key, keys)}")
 
 
@@ -112,18 +163,3 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     if near:
         return f" Did you mean {' or '.join(f'`{item}`' for item in near)}?"
     return f" There are: {', '.join(f'`{item}`' for item in candidates)}."
-
-
-def _explain(error: ValidationError, origins: Mapping[tuple[str, str], str]) -> str:
-    lines = []
-    for problem in error.errors():
-        section, key = (*(str(part) for part in problem["loc"]), "")[:2]
-        origin = origins.get((section, key), "default")
-        where = f" ({origin})" if origin != "default" else ""
-        shown = mask_setting(key, str(problem["input"]))
-        if problem["type"] == "missing":
-            lines.append(f"`{section}.{key}`{where} needs `{problem['loc'][-1]}`, which {shown} does not have.")
-            continue
-        reason = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"`{section}.{key}`{where} cannot be {shown!r}: {reason}.")
-    return " ".join(lines)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from autostream.config.secrets import shown
-from autostream.config.sections.base import Section
+from autostream.config.sections.base import Entry, Section
 from autostream.config.sections.compaction import CompactionSettings
 from autostream.config.sections.console import ConsoleSettings
 from autostream.config.sections.database import DatabaseSettings
 from autostream.config.sections.engine import EngineSettings
+from autostream.config.sections.flink import FlinkSettings
 from autostream.config.sections.janitor import JanitorSettings
 from autostream.config.sections.watermark import WatermarkSettings
 from autostream.config.sections.zookeeper import ZooKeeperSettings
@@ -47,6 +48,7 @@ class Settings(BaseModel):
     engine: EngineSettings = Field(default_factory=EngineSettings)
     compaction: CompactionSettings = Field(default_factory=CompactionSettings)
     zookeeper: ZooKeeperSettings = Field(default_factory=ZooKeeperSettings)
+    flink: FlinkSettings = Field(default_factory=FlinkSettings)
     janitor: JanitorSettings = Field(default_factory=JanitorSettings)
     watermark: WatermarkSettings = Field(default_factory=WatermarkSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
@@ -54,15 +56,23 @@ class Settings(BaseModel):
 
     _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def file(self) -> Path | None:
         """The file that was read, or None."""
         return self._file
 
-    def read_from(self, origins: dict[tuple[str, str], str], file: Path | None) -> Settings:
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What should be written differently, and how."""
+        return self._warnings
+
+    def read_from(
+        self, origins: dict[tuple[str, str], str], file: Path | None, *, warnings: Iterable[str] = ()
+    ) -> Settings:
         """Keep where the values came from; what is not in `origins` is a default."""
-        self._origins, self._file = origins, file
+        self._origins, self._file, self._warnings = origins, file, tuple(warnings)
         return self
 
     def origin(self, section: str, key: str) -> str:
@@ -87,3 +97,9 @@ def section_models() -> dict[str, type[Section]]:
     """Return the sections by their names."""
     models: dict[str, Any] = {name: field.annotation for name, field in Settings.model_fields.items()}
     return models
+
+
+def entry_model(section: str, key: str) -> type[Entry] | None:
+    """Return what a setting holds several of, such as Flink clusters; None for a plain value."""
+    types = get_args(section_models()[section].model_fields[key].annotation)
+    return types[0] if types and isinstance(types[0], type) and issubclass(types[0], Entry) else None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from autostream.errors import ServiceError
+from autostream.flink.models import JobDetail, VertexDetail
 from autostream.flink.progress import ENDED_STATES
 from autostream.flink.rest import FlinkRest
 
@@ -17,9 +15,9 @@ class JobRun:
 
     Attributes:
         job_id: 32 hexadecimal digits.
-        name: its name.
-        state: ``RUNNING``, ``RESTARTING``, ``FAILED`` and so on.
-        committer_age_ms: for how long the attempts of its Iceberg committers have run (of all its subtasks, where none
+        name: Its name.
+        state: `RUNNING`, `RESTARTING`, `FAILED` and so on.
+        committer_age_ms: For how long the attempts of its Iceberg committers have run (of all its subtasks, where none
             is called so): the oldest of them, by the cluster's own clock; None if none runs.
     """
 
@@ -34,37 +32,27 @@ class JobRun:
         return self.state in ENDED_STATES
 
 
-class FlinkCluster:
-    """A job manager's REST interface."""
+def find_job(rest: FlinkRest, job_id: str) -> JobRun | None:
+    """Return a job; None if the cluster does not know it.
 
-    def __init__(self, url: str) -> None:
-        """Take its address, such as ``http://jobmanager:8081``."""
-        self._rest = FlinkRest(url)
-        self.url = self._rest.url
+    Raises:
+        ServiceError: The cluster cannot be reached, or answers something else.
+        DeniedError: It does not accept the login.
+    """
+    job = rest.read(f"/jobs/{job_id}", JobDetail)
+    return None if job is None else JobRun(job_id, job.name, job.state, _committer_age(rest, job_id, job))
 
-    def job(self, job_id: str) -> JobRun | None:
-        """Return a job; None if the cluster does not know it.
 
-        Raises:
-            ServiceError: the cluster cannot be reached, or answers something else.
-        """
-        job = self._rest.get(f"/jobs/{job_id}")
-        if job is None:
-            return None
-        try:
-            return JobRun(job_id, str(job["name"]), str(job["state"]), self._committer_age(job_id, job))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ServiceError(
-                f"Flink at {self.url} describes job {job_id} in a way that is not understood: {error!r}."
-            ) from error
-
-    def _committer_age(self, job_id: str, job: Mapping[str, Any]) -> int | None:
-        vertices = job["vertices"]
-        committers = [v for v in vertices if "iceberg" in v["name"].lower() and "commit" in v["name"].lower()]
-        ages = []
-        for vertex in committers or vertices:
-            detail = self._rest.get(f"/jobs/{job_id}/vertices/{vertex['id']}")
-            for subtask in detail["subtasks"] if detail else ():
-                if subtask["status"] == "RUNNING":
-                    ages.append(int(detail["now"]) - int(subtask["start-time"]))
-        return max(ages, default=None)
+def _committer_age(rest: FlinkRest, job_id: str, job: JobDetail) -> int | None:
+    committers = [v for v in job.vertices if "iceberg" in v.name.lower() and "commit" in v.name.lower()]
+    ages = []
+    for vertex in committers or job.vertices:
+        path = f"/jobs/{job_id}/vertices/{vertex.id}"
+        detail = rest.read(path, VertexDetail)
+        for subtask in detail.subtasks if detail else ():
+            if subtask.status != "RUNNING":
+                continue
+            if detail is None or detail.now_ms is None or subtask.started_ms is None:
+                raise rest.not_understood(path, "it does not say since when a subtask runs")
+            ages.append(detail.now_ms - subtask.started_ms)
+    return max(ages, default=None)

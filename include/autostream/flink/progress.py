@@ -5,19 +5,32 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
+from autostream.flink.models import (
+    Checkpoints,
+    CheckpointsConfig,
+    ClusterConfig,
+    JobConfig,
+    JobDetail,
+    JobsOverview,
+    LatestCheckpoints,
+    Metric,
+    VertexDetail,
+)
 from autostream.flink.rest import FlinkRest
 
 ENDED_STATES: Final = frozenset({"FAILED", "CANCELED", "FINISHED"})
+"""States of jobs that will never run again."""
+
 _WATERMARK: Final = "currentInputWatermark"
 # Together they are the time since the task began to run, to the millisecond: a clock that each attempt starts anew.
 _TASK_TIMES: Final = ("accumulateBusyTimeMs", "accumulateIdleTimeMs", "accumulateBackPressuredTimeMs")
 # Metrics a request: each is asked for by name, and job managers do not take URLs of any length.
 _METRICS_A_REQUEST: Final = 60
-# What reading an answer of another shape raises.
-_MISSHAPEN: Final = (AttributeError, KeyError, TypeError, ValueError)
+
+_Shape = TypeVar("_Shape")
 
 
 @dataclass(frozen=True)
@@ -26,9 +39,9 @@ class JobSummary:
 
     Attributes:
         job_id: 32 hexadecimal digits.
-        name: its name.
-        state: ``RUNNING``, ``FINISHED`` and so on.
-        started_ms: when its job manager began to run it.
+        name: Its name.
+        state: `RUNNING`, `FINISHED` and so on.
+        started_ms: When its job manager began to run it.
     """
 
     job_id: str
@@ -142,86 +155,71 @@ def list_jobs(rest: FlinkRest) -> list[JobSummary]:
     """Return all jobs that a cluster knows.
 
     Raises:
-        ServiceError: it cannot be reached, or answers what is not understood.
+        ServiceError: It cannot be reached, or answers what is not understood.
     """
-    path = "/jobs/overview"
-    try:
-        return [
-            JobSummary(str(job["jid"]), str(job["name"]), str(job["state"]), int(job.get("start-time", 0)))
-            for job in rest.get(path)["jobs"]
-        ]
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    listed = _required(rest, "/jobs/overview", JobsOverview).jobs
+    return [JobSummary(job.job_id, job.name, job.state, job.started_ms) for job in listed]
 
 
 def refresh_seconds(rest: FlinkRest) -> float:
     """Return by how much the cluster's answers about jobs and checkpoints may be old."""
-    path = "/config"
-    try:
-        return float(rest.get(path)["refresh-interval"]) / 1000
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    return _required(rest, "/config", ClusterConfig).refresh_interval_ms / 1000
 
 
 def job_parameters(rest: FlinkRest, job_id: str) -> dict[str, str]:
     """Return the global parameters that a job was given; none for a job that is not there."""
-    path = f"/jobs/{job_id}/config"
-    answer = rest.get(path)
-    try:
-        return {} if answer is None else dict(answer.get("execution-config", {}).get("user-config", {}))
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    config = rest.read(f"/jobs/{job_id}/config", JobConfig) or JobConfig()
+    return {key: value for key, value in config.execution_config.user_config.items() if value is not None}
 
 
 def read_vertices(rest: FlinkRest, job_id: str) -> list[Vertex]:
     """Return the vertices of a job; none for a job that is not there."""
-    path = f"/jobs/{job_id}"
-    job = rest.get(path)
-    try:
-        return [] if job is None else _vertices(job)
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    job = rest.read(f"/jobs/{job_id}", JobDetail)
+    return [] if job is None else _vertices(rest, job_id, job)
 
 
 def read_life(rest: FlinkRest, job_id: str) -> Life | None:
     """Look at a job's life: 4 or 5 requests and one a vertex; None where the cluster does not know the job.
 
     Raises:
-        ServiceError: the cluster cannot be reached, or answers what is not understood.
+        ServiceError: The cluster cannot be reached, or answers what is not understood.
     """
     path = f"/jobs/{job_id}"
-    job = rest.get(path)
+    job = rest.read(path, JobDetail)
     if job is None:
         return None
-    checkpoints = rest.get(f"{path}/checkpoints")
-    restarts = rest.get(f"{path}/metrics", {"get": "numRestarts"})
-    details = {}
-    try:
-        for vertex in job["vertices"]:
-            detail = rest.get(f"{path}/vertices/{vertex['id']}")
-            if detail is None:
-                return None
-            details[str(vertex["id"])] = detail["subtasks"]
-        # A job without checkpointing has no such page.
-        life = _life(job, details, checkpoints or {}, restarts or [])
-        # After the others: all pages of a job grow old together, so this one is not older than they are.
-        unaligned = _unaligned(rest.get(f"{path}/checkpoints/config"), checkpoints or {})
-        version = "" if unaligned is False else str((rest.get("/config") or {}).get("flink-version", ""))
-        return replace(life, unaligned=unaligned, flink_version=version)
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    checkpoints = rest.read(f"{path}/checkpoints", Checkpoints)  # a job without checkpointing has no such page
+    if checkpoints is not None and checkpoints.counts is None:
+        raise rest.not_understood(f"{path}/checkpoints", "counts: Field required")
+    restarts = rest.read(f"{path}/metrics", list[Metric], {"get": "numRestarts"}) or []
+    subtasks = {}
+    for vertex in job.vertices:
+        detail = rest.read(f"{path}/vertices/{vertex.id}", VertexDetail)
+        if detail is None:
+            return None
+        subtasks[vertex.id] = detail.subtasks
+    # After the others: all pages of a job grow old together, so this one is not older than they are.
+    unaligned = _unaligned(rest.read(f"{path}/checkpoints/config", CheckpointsConfig), checkpoints)
+    config = None if unaligned is False else rest.read("/config", ClusterConfig)
+    restored = checkpoints.latest.restored if checkpoints and checkpoints.latest else None
+    return Life(
+        state=job.state,
+        attempts={vertex: tuple(s.attempt for s in found) for vertex, found in subtasks.items()},
+        statuses={vertex: tuple(s.status for s in found) for vertex, found in subtasks.items()},
+        restarts=next((_number(metric.value) for metric in restarts if metric.id == "numRestarts"), None),
+        restored=(restored.id, restored.restore_timestamp_ms) if restored else None,
+        completed=checkpoints.counts.completed if checkpoints and checkpoints.counts else None,
+        started_ms=job.started_ms,
+        vertices=tuple(_vertices(rest, job_id, job)),
+        unaligned=unaligned,
+        flink_version=config.flink_version if config else "",
+    )
 
 
 def largest_checkpoint_id(rest: FlinkRest, job_id: str) -> int | None:
     """Return the largest id among the checkpoints that a job lists, those in progress too; None without the job."""
-    path = f"/jobs/{job_id}/checkpoints"
-    answer = rest.get(path)
-    if answer is None:
-        return None
-    try:
-        return largest_id(answer)
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    checkpoints = rest.read(f"/jobs/{job_id}/checkpoints", Checkpoints)
+    return None if checkpoints is None else largest_id(checkpoints)
 
 
 def was_stopped(rest: FlinkRest, job_id: str) -> bool | None:
@@ -230,38 +228,30 @@ def was_stopped(rest: FlinkRest, job_id: str) -> bool | None:
     None where the cluster does not know the job any more. The answer may be older than that the job is FINISHED.
 
     Raises:
-        ServiceError: the cluster cannot be reached, or answers what is not understood.
+        ServiceError: The cluster cannot be reached, or answers what is not understood.
     """
-    path = f"/jobs/{job_id}/checkpoints"
-    answer = rest.get(path)
-    if answer is None:
+    checkpoints = rest.read(f"/jobs/{job_id}/checkpoints", Checkpoints)
+    if checkpoints is None:
         # Of a job without checkpointing nobody can say more than that it is there.
         return None if rest.get(f"/jobs/{job_id}") is None else True
-    try:
-        done = [entry for entry in answer["history"] if entry["status"] == "COMPLETED"]
-        last = max(done, key=lambda entry: int(entry["id"]), default=None)
-        return last is not None and last["checkpoint_type"] == "SYNC_SAVEPOINT"
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    done = [entry for entry in checkpoints.history if entry.status == "COMPLETED"]
+    last = max(done, key=lambda entry: entry.id, default=None)
+    return last is not None and last.checkpoint_type == "SYNC_SAVEPOINT"
 
 
 def trigger_checkpoint(rest: FlinkRest, job_id: str) -> None:
     """Have a job make a checkpoint soon; when it is done is for others to see.
 
     Raises:
-        ServiceError: the cluster cannot be reached, or refuses it.
+        ServiceError: The cluster cannot be reached, or refuses it.
     """
     rest.post(f"/jobs/{job_id}/checkpoints", {"checkpointType": "FULL"})
 
 
 def metric_names(rest: FlinkRest, job_id: str, vertex_id: str) -> list[str]:
     """Return the names of the metrics of a vertex; at first, and of a vertex that is not there, none."""
-    path = f"/jobs/{job_id}/vertices/{vertex_id}/metrics"
-    answer = rest.get(path)
-    try:
-        return [str(metric["id"]) for metric in answer or ()]
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    metrics = rest.read(f"/jobs/{job_id}/vertices/{vertex_id}/metrics", list[Metric])
+    return [metric.id for metric in metrics or ()]
 
 
 def watermark_operators(names: Iterable[str]) -> list[str]:
@@ -276,20 +266,27 @@ def read_metrics(
     """Return what subtasks of a vertex show of one of its operators; asking also makes Flink collect metrics anew.
 
     Raises:
-        ServiceError: the cluster cannot be reached, or answers what is not understood.
+        ServiceError: The cluster cannot be reached, or answers what is not understood.
     """
     path = f"/jobs/{job_id}/vertices/{vertex_id}/metrics"
     found: dict[str, int | None] = {}
     wanted = {n: (f"{n}.{operator}.{_WATERMARK}", *(f"{n}.{time}" for time in _TASK_TIMES)) for n in subtasks}
     names = [name for group in wanted.values() for name in group]
-    try:
-        for start in range(0, len(names), _METRICS_A_REQUEST):
-            chosen = names[start : start + _METRICS_A_REQUEST]
-            for metric in rest.get(path, {"get": ",".join(chosen)}) or ():
-                found[str(metric["id"])] = _number(metric["value"])
-    except _MISSHAPEN as error:
-        raise rest.not_understood(path, error) from error
+    for start in range(0, len(names), _METRICS_A_REQUEST):
+        chosen = names[start : start + _METRICS_A_REQUEST]
+        for metric in rest.read(path, list[Metric], {"get": ",".join(chosen)}) or ():
+            try:
+                found[metric.id] = _number(metric.value)
+            except ValueError:
+                raise rest.not_understood(path, f"{metric.id} is not a number") from None
     return {n: _task_metrics(found, watermark, times) for n, (watermark, *times) in wanted.items()}
+
+
+def _required(rest: FlinkRest, path: str, shape: type[_Shape]) -> _Shape:
+    answer = rest.read(path, shape)
+    if answer is None:
+        raise rest.not_understood(path, "there is no such page")
+    return answer
 
 
 def _task_metrics(found: Mapping[str, int | None], watermark: str, times: Iterable[str]) -> TaskMetrics:
@@ -297,57 +294,39 @@ def _task_metrics(found: Mapping[str, int | None], watermark: str, times: Iterab
     return TaskMetrics(found.get(watermark), sum(known) if known else None)
 
 
-def _number(text: str) -> int | None:
+def _number(value: str | float) -> int | None:
     """Return a metric as a whole number; None for NaN, which is how busy a source of the old kind is."""
     try:
-        return int(text)  # a float would blur the large ones
-    except ValueError:
-        number = float(text)
+        return int(value)  # a float would blur the large ones
+    except (ValueError, OverflowError):
+        number = float(value)
         return int(number) if math.isfinite(number) else None
 
 
-def largest_id(checkpoints: Mapping[str, Any]) -> int:
+def largest_id(checkpoints: Checkpoints) -> int:
     """Return the largest id in an answer about checkpoints; 0 where there was none."""
-    latest = checkpoints.get("latest") or {}
-    listed = [*checkpoints["history"], *(entry for entry in latest.values() if entry)]
-    return max((int(entry["id"]) for entry in listed), default=0)
+    latest = checkpoints.latest or LatestCheckpoints()
+    last = (latest.completed, latest.savepoint, latest.failed, latest.restored)
+    return max((entry.id for entry in (*checkpoints.history, *last) if entry is not None), default=0)
 
 
-def _vertices(job: Mapping[str, Any]) -> list[Vertex]:
-    nodes = {node["id"]: node for node in job["plan"]["nodes"]}
+def _vertices(rest: FlinkRest, job_id: str, job: JobDetail) -> list[Vertex]:
+    inputs = {node.id: node.inputs for node in job.plan.nodes}
+    if missing := [vertex.id for vertex in job.vertices if vertex.id not in inputs]:
+        raise rest.not_understood(f"/jobs/{job_id}", f"vertex {missing[0]} is not in the plan")
     return [
         Vertex(
-            vertex_id=str(vertex["id"]),
-            name=str(vertex["name"]),
-            parallelism=int(vertex["parallelism"]),
-            exchanges=tuple(
-                (str(edge["id"]), str(edge.get("ship_strategy", ""))) for edge in nodes[vertex["id"]].get("inputs", ())
-            ),
+            vertex_id=vertex.id,
+            name=vertex.name,
+            parallelism=vertex.parallelism,
+            exchanges=tuple((edge.id, edge.ship_strategy) for edge in inputs[vertex.id]),
         )
-        for vertex in job["vertices"]
+        for vertex in job.vertices
     ]
 
 
-def _life(
-    job: Mapping[str, Any], details: Mapping[str, Any], checkpoints: Mapping[str, Any], restarts: Iterable[Any]
-) -> Life:
-    restored = (checkpoints.get("latest") or {}).get("restored")
-    shown = [int(metric["value"]) for metric in restarts if metric["id"] == "numRestarts"]
-    return Life(
-        state=str(job["state"]),
-        attempts={vertex: tuple(int(s["attempt"]) for s in subtasks) for vertex, subtasks in details.items()},
-        statuses={vertex: tuple(str(s["status"]) for s in subtasks) for vertex, subtasks in details.items()},
-        restarts=shown[0] if shown else None,
-        restored=(int(restored["id"]), int(restored["restore_timestamp"])) if restored else None,
-        completed=int(checkpoints["counts"]["completed"]) if checkpoints else None,
-        started_ms=int(job["start-time"]),
-        vertices=tuple(_vertices(job)),
-    )
-
-
-def _unaligned(config: Mapping[str, Any] | None, checkpoints: Mapping[str, Any]) -> bool | None:
+def _unaligned(config: CheckpointsConfig | None, checkpoints: Checkpoints | None) -> bool | None:
     """Say whether checkpoints can be unaligned, by the job's settings and by those that it lists."""
-    if any(entry.get("checkpoint_type") == "UNALIGNED_CHECKPOINT" for entry in checkpoints.get("history", ())):
+    if checkpoints and any(entry.checkpoint_type == "UNALIGNED_CHECKPOINT" for entry in checkpoints.history):
         return True
-    said = None if config is None else config.get("unaligned_checkpoints")
-    return said if isinstance(said, bool) else None
+    return None if config is None else config.unaligned_checkpoints

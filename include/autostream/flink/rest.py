@@ -1,101 +1,88 @@
-"""A job manager's REST interface: requests, their time-outs, and errors that name the URL."""
+"""The REST interface of a Flink cluster: requests by path, and answers as typed values."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from functools import cache
+from typing import Any, TypeVar, cast
 
-import requests
+from pydantic import TypeAdapter, ValidationError
 
-from autostream.backoff import Backoff
-from autostream.errors import ConfigurationError, ServiceError
-from autostream.masking import learn, mask, secrets_in
+from autostream.config.sections.flink import FlinkClusterSettings
+from autostream.errors import ServiceError
+from autostream.http import JsonClient, Limits
 
-_TIMEOUT_SECONDS: Final = (5.0, 15.0)
-_PAUSES: Final = Backoff(first_seconds=0.2, cap_seconds=0.2, jitter=(1.0, 2.0))
+_Shape = TypeVar("_Shape")
 
 
 class FlinkRest:
-    """Asks one job manager; may be used by several threads, each of which keeps a connection."""
+    """Asks the job managers of one cluster; threads may share it."""
 
-    def __init__(self, url: str, *, tries: int = 2) -> None:
-        """Take its address, such as ``http://jobmanager:8081``, and how often to ask what is safe to repeat.
-
-        A user and a password in the address are sent with each request; ``url`` is without them.
+    def __init__(self, cluster: FlinkClusterSettings, *, limits: Limits | None = None) -> None:
+        """Take the cluster's addresses and login; nothing is connected yet.
 
         Raises:
-            ConfigurationError: the address is none.
+            ConfigurationError: A file of certificates or the key cannot be read.
         """
-        self.url, self._account = _address(url)
-        self._tries = tries
-        self._local = threading.local()
+        self.name = f"Flink cluster {cluster.name}"
+        self._client = JsonClient(self.name, cluster, limits=limits)
+
+    @property
+    def url(self) -> str:
+        """The address that answered last."""
+        return self._client.url
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Return the JSON that a path is answered by; None where there is no such thing (404).
 
         Raises:
-            ServiceError: the cluster cannot be reached, or answers an error.
+            ServiceError: The cluster cannot be reached, or answers an error.
+            DeniedError: It does not accept the login.
         """
-        for attempt in _PAUSES.attempts(retries=self._tries - 1):
-            try:
-                answer = self._session().get(self.url + path, params=parameters, timeout=_TIMEOUT_SECONDS)
-                if answer.status_code == 404:
-                    return None
-                answer.raise_for_status()
-                return answer.json()
-            except requests.RequestException as error:  # a body that is no JSON is one of them
-                if attempt == self._tries:
-                    raise self._failed(path, error) from error
-        raise AssertionError  # the last try returned or raised
+        return self._client.find(path, parameters)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Send a request once, and return the JSON that it is answered by.
+        """Send a request, once unless it cannot have arrived, and return the JSON that it is answered by.
 
         Raises:
-            ServiceError: the cluster cannot be reached, or refuses it.
+            ServiceError: The cluster cannot be reached, or refuses it.
+            DeniedError: It does not accept the login.
         """
-        try:
-            answer = self._session().post(self.url + path, json=dict(body), timeout=_TIMEOUT_SECONDS)
-            answer.raise_for_status()
-            return answer.json()
-        except requests.RequestException as error:
-            raise self._failed(path, error) from error
+        return self._client.send("POST", path, body)
 
-    def not_understood(self, path: str, error: Exception) -> ServiceError:
+    def read(self, path: str, shape: type[_Shape], parameters: Mapping[str, str] | None = None) -> _Shape | None:
+        """Return what a path is answered by as a typed value, such as those of `autostream.flink.models`.
+
+        Returns:
+            The value; None where there is no such thing (404).
+
+        Raises:
+            ServiceError: The cluster cannot be reached, or answers what is not understood.
+            DeniedError: It does not accept the login.
+        """
+        answer = self.get(path, parameters)
+        if answer is None:
+            return None
+        try:
+            value: _Shape = _adapter(cast("Any", shape)).validate_python(answer)
+        except ValidationError as error:
+            raise self.not_understood(path, _first_of(error)) from None
+        return value
+
+    def not_understood(self, path: str, reason: str) -> ServiceError:
         """Return the error for an answer of a shape that is not known."""
         return ServiceError(
-            f"Flink's answer to {self.url}{path} is not understood ({error!r}). Is that a job manager's address, of "
-            "Flink 1.20 or later?"
+            f"{self.name}'s answer to {self.url}{path} is not understood ({reason}). Check that `url` of {self.name} "
+            "is the address of a job manager, of Flink 1.18 or later."
         )
 
-    def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            self._local.session.auth = self._account
-        session: requests.Session = self._local.session
-        return session
 
-    def _failed(self, path: str, error: Exception) -> ServiceError:
-        url = self.url + path
-        return ServiceError(f"Flink does not answer {url}: {error}. Check the address and that it is up.")
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
 
 
-def _address(url: str) -> tuple[str, tuple[bytes, bytes] | None]:
-    """Split an address into what may be shown, and the account in it."""
-    learn(*secrets_in(url))
-    try:
-        parts = urlsplit(url.strip().rstrip("/"))
-        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
-    except ValueError:  # its message and its traceback would show a part of the password
-        wrong = True
-    if wrong or "@" in parts.path:
-        raise ConfigurationError(
-            f"{mask(url)!r} is not the address of a Flink cluster. Write http://HOST:PORT or "
-            "http://USER:PASSWORD@HOST:PORT; in a password write %40 for @, %2F for /, %3A for : and %25 for %."
-        )
-    shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    if parts.username is None:
-        return shown, None
-    return shown, (unquote(parts.username).encode(), unquote(parts.password or "").encode())
+def _first_of(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg']}" if place else problem["msg"]

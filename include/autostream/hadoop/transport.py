@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from autostream import times
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
@@ -32,6 +31,7 @@ from autostream.hadoop.redirects import target_of
 from autostream.hadoop.retries import PAUSES, decide
 from autostream.hadoop.settings import WebHdfsSettings
 from autostream.hadoop.upload import tls_context
+from autostream.http.wording import never_connected, reason_of
 
 PREFIX: Final = "/webhdfs/v1"
 
@@ -231,7 +231,7 @@ class Transport:
             if _TLS_ALERT in str(error):
                 told = ServiceError(f"{url.split('?')[0]} speaks TLS. Write https:// in webhdfs.urls.")
                 raise FailedTry(Trouble.FOREIGN, str(told), node=node, error=told) from error
-            trouble = Trouble.UNREACHABLE if _never_connected(error) else Trouble.LOST
+            trouble = Trouble.UNREACHABLE if never_connected(error) else Trouble.LOST
             raise FailedTry(trouble, reason_of(error), node=node) from error
         except requests.exceptions.Timeout as error:
             raise FailedTry(Trouble.LOST, reason_of(error), node=node) from error
@@ -381,25 +381,3 @@ def _operation_of(response: requests.Response) -> tuple[str, str]:
 def excluding(nodes: list[str]) -> dict[str, str]:
     """Return what asks a NameNode for another DataNode than these, if it has one."""
     return {"excludedatanodes": ",".join(nodes)} if nodes else {}
-
-
-def _never_connected(error: BaseException) -> bool:
-    """Say whether the request cannot have reached the server."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, NewConnectionError | NameResolutionError)
-
-
-def reason_of(error: BaseException) -> str:
-    """Return the innermost words of an error of the HTTP library, without URLs: those hold tokens."""
-    inner: Any = error
-    while True:
-        deeper = getattr(inner, "reason", None)
-        if not isinstance(deeper, BaseException):
-            deeper = next((a for a in getattr(inner, "args", ()) if isinstance(a, BaseException)), None)
-        if deeper is None:
-            break
-        inner = deeper
-    words = str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
-    return first_line(_CONNECTION.sub("", words))

@@ -15,8 +15,9 @@ from urllib3.exceptions import HTTPError
 from autostream.errors import AutostreamError, ServiceError
 from autostream.hadoop.answers import Call, ExistingFileError, MissingFileError, Trouble
 from autostream.hadoop.settings import WebHdfsSettings
-from autostream.hadoop.transport import AnswerLostError, FailedTry, Transport, excluding, reason_of, redirects
+from autostream.hadoop.transport import AnswerLostError, FailedTry, Transport, excluding, redirects
 from autostream.hadoop.upload import Upload
+from autostream.http.wording import reason_of
 from autostream.sizes import MIB
 
 

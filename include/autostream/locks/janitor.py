@@ -28,10 +28,11 @@ from thrift.Thrift import TException
 from autostream import times
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import AGENT, HiveLockEntry, release_hive_lock, show_hive_locks
-from autostream.config import JanitorSettings, load_settings
+from autostream.config import Settings, load_settings
 from autostream.coordination.lock_holder import Holder, iso_time, process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
-from autostream.flink.jobs import FlinkCluster
+from autostream.flink.cluster import FlinkCluster, open_clusters
+from autostream.flink.jobs import find_job
 from autostream.hadoop.metastore import Metastore
 from autostream.iceberg.flink_commits import flink_job_ids
 from autostream.iceberg.snapshots import snapshots_of
@@ -123,13 +124,13 @@ class LockJanitor:
     clusters: Sequence[FlinkCluster] = ()
 
     @classmethod
-    def of(cls, catalog: HiveCatalog, settings: JanitorSettings) -> LockJanitor:
+    def of(cls, catalog: HiveCatalog, settings: Settings) -> LockJanitor:
         """Return the janitor of a catalog's metastore."""
         return cls(
             metastore=catalog.metastore,
             job_ids=partial(jobs_of_table, catalog),
-            clusters=[FlinkCluster(url) for url in settings.flink_urls],
-            stale_after_seconds=settings.stale_after_seconds,
+            clusters=open_clusters(settings.flink, settings.janitor.flink_clusters, named_by="janitor.flink_clusters"),
+            stale_after_seconds=settings.janitor.stale_after_seconds,
         )
 
     def examine(self) -> list[LockDecision]:
@@ -177,8 +178,8 @@ class LockJanitor:
         problem = None
         for cluster in self.clusters:
             try:
-                job = cluster.job(job_id)
-            except ServiceError as error:
+                job = find_job(cluster.rest, job_id)
+            except AutostreamError as error:
                 problem = error
                 continue
             if job is not None:
@@ -206,7 +207,7 @@ class LockJanitor:
         return LockDecision(lock, True, decision.reason, released=released)
 
 
-def sweep_locks(catalog: HiveCatalog, settings: JanitorSettings, *, dry_run: bool) -> list[Row]:
+def sweep_locks(catalog: HiveCatalog, settings: Settings, *, dry_run: bool) -> list[Row]:
     """Look through the locks of a catalog's metastore, and release the stale ones, each with a record.
 
     Returns:
@@ -226,7 +227,8 @@ def sweep_locks(catalog: HiveCatalog, settings: JanitorSettings, *, dry_run: boo
     if dry_run:
         return [row(decision) for decision in decisions]
     rows = []
-    file = Path(settings.record_file) if settings.record_file else None
+    record_file = settings.janitor.record_file
+    file = Path(record_file) if record_file else None
     with recording(file, by=Holder.of_this_process("lock janitor")) as append:
         for decision in decisions:
             rows.append(row(janitor.release(decision)))
@@ -277,7 +279,7 @@ def sweep_catalogs(names: Sequence[str] | None = None, *, dry_run: bool) -> Swee
     for name in chosen:
         try:
             if (catalog := open_hive_catalog(name)) is not None:
-                rows += sweep_locks(catalog, settings.janitor, dry_run=dry_run)
+                rows += sweep_locks(catalog, settings, dry_run=dry_run)
         except AutostreamError as error:
             problems.append(f"catalog {name}: {error}")
     return SweepReport(tuple(rows), tuple(problems))

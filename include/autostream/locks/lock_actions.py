@@ -30,7 +30,7 @@ class SweepLocks(CatalogAction[list[dict[str, Any]]]):
                 f"Catalog {self.catalog!r} is not a Hive catalog but a {type(catalog).__name__}, so it has no Hive "
                 "locks. Leave it out of janitor.catalogs and of the param `catalogs`."
             )
-        return sweep_locks(catalog, bench.settings.janitor, dry_run=self.dry_run)
+        return sweep_locks(catalog, bench.settings, dry_run=self.dry_run)
 
     def too_slow(self, timeout_seconds: float) -> TimedOutError:
         """Return what to say when it took longer than it may."""

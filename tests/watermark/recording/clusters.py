@@ -7,20 +7,20 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, RemoveSnapshotsUpdate, SetSnapshotRefUpdate, TableUpdate
 
-from autostream.config import WatermarkSettings
+from autostream.config import FlinkClusterSettings, WatermarkSettings
 from autostream.errors import ServiceError
+from autostream.flink.cluster import FlinkCluster
+from autostream.flink.rest import FlinkRest
 from autostream.times import Clock
 from autostream.watermark.changes import WatermarkChange
 from autostream.watermark.codec import read_properties
 from autostream.watermark.events import EventKind
 from autostream.watermark.marks import TableMark
-from autostream.watermark.recording import recorder as recorder_module
 from autostream.watermark.recording.leadership import Leadership
 from autostream.watermark.recording.recorder import Recorder
 
@@ -140,9 +140,9 @@ class Cluster:
         return [{"id": name, "value": values[name]} for name in parameters["get"].split(",") if name in values]
 
 
-class _Rest:
-    def __init__(self, cluster: Cluster, url: str) -> None:
-        self.url = url
+class _Rest(FlinkRest):
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        super().__init__(FlinkClusterSettings(name=name, url=(f"http://{name}",)))
         self._cluster = cluster
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
@@ -153,14 +153,11 @@ class _Rest:
             raise ServiceError(f"Flink does not answer {path}: connection refused.")
         self._cluster.posted.append(path)
 
-    def not_understood(self, path: str, error: Exception) -> ServiceError:
-        return ServiceError(f"Flink's answer to {path} is not understood ({error!r}).")
-
 
 class World(Clock):
     """Clusters, tables, and recorders of them; and the clock that they all go by."""
 
-    def __init__(self, catalog: Catalog, patched: pytest.MonkeyPatch, *clusters: Cluster) -> None:
+    def __init__(self, catalog: Catalog, *clusters: Cluster) -> None:
         self.catalog = catalog
         self.clusters = clusters
         self.now = 0.0
@@ -170,7 +167,6 @@ class World(Clock):
         self.checkpoint_seconds = 10.0
         self.catalog_is_down = False
         self._checkpoint_due = 0.0
-        patched.setattr(recorder_module, "FlinkRest", lambda url: _Rest(clusters[int(url[-1])], url))
 
     def record(
         self,
@@ -184,9 +180,10 @@ class World(Clock):
         def published(_: Table, change: WatermarkChange) -> None:
             self.publications.append((self.now, change))
 
-        urls = [f"http://flink-{number}" for number in range(len(self.clusters))]
+        names = {f"flink-{number}": cluster for number, cluster in enumerate(self.clusters)}
         made = Recorder(
-            WatermarkSettings.model_validate({"flink_urls": urls, "writers": list(rules), **settings}),
+            WatermarkSettings.model_validate({"writers": list(rules), **settings}),
+            [FlinkCluster(name, _Rest(cluster, name)) for name, cluster in names.items()],
             leadership=leadership,
             on_publication=on_publication or published,
             open_catalog=self._open,

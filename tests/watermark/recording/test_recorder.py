@@ -24,14 +24,14 @@ NewWorld = Callable[..., World]
 
 
 @pytest.fixture
-def world_of(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewWorld]:
+def world_of(lake: SqlCatalog) -> Iterator[NewWorld]:
     """Makes a world with the tables ``db.a`` and ``db.b`` and one cluster of jobs, or several."""
     for name in ("db.a", "db.b"):
         lake.create_table(name, IDS, properties=QUICK)
 
     def make(*jobs: Job, clusters: int = 1) -> World:
         made = [Cluster(list(jobs)) if number == 0 else Cluster() for number in range(clusters)]
-        return stack.enter_context(clock_replaced(World(lake, monkeypatch, *made)))
+        return stack.enter_context(clock_replaced(World(lake, *made)))
 
     with ExitStack() as stack:
         yield make

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from autostream.config.secrets import learn_secrets
 
 
-def split_list(value: object) -> object:
+def split_list(value: Any) -> Any:
     """Let an environment variable hold a list: `lake, archive`."""
     if isinstance(value, str):
         return [item for item in (part.strip() for part in value.split(",")) if item]
     return value
 
 
-def parse_list(value: object) -> object:
+def parse_list(value: Any) -> Any:
     """Let an environment variable hold a list of entries, as JSON."""
     if isinstance(value, str):
         try:
@@ -43,3 +43,13 @@ class Section(BaseModel):
 
 class Entry(Section):
     """Base of what a section has several of: `[[section.key]]` in the file."""
+
+
+class NamedEntry(Entry):
+    """Base of entries that others refer to by name; each of their keys has an environment variable."""
+
+    name: str = Field(
+        examples=["prod"],
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="What it is called everywhere: letters, digits, `.`, `_` and `-`.",
+    )

@@ -15,10 +15,10 @@ class JanitorSettings(Section):
         description="Names of the Hive catalogs whose locks are looked through; empty: every Hive catalog that "
         "PyIceberg's own configuration names. In the environment: separated by commas.",
     )
-    flink_urls: NameList = Field(
+    flink_clusters: NameList = Field(
         default=(),
-        description="REST addresses of the Flink clusters that write the tables, such as http://jobmanager:8081: they "
-        "are asked whether the job that may hold a lock still runs.",
+        description="Names of the Flink clusters that write the tables: they are asked whether the job that may hold a "
+        "lock still runs; empty: all of `flink.clusters`. In the environment: separated by commas.",
     )
     stale_after_seconds: int = Field(
         default=600,

@@ -13,8 +13,11 @@ from autostream.config.sections.base import Entry, NameList, Section, parse_list
 class WriterRule(Entry):
     """Which Flink jobs write to which table, and under which name."""
 
-    job: str = Field(description="Regular expression for the whole name of the job.")
-    table: str = Field(description="CATALOG.NAMESPACE.TABLE; {NAME} stands for a named group of `job`.")
+    job: str = Field(examples=["ingest-(?P<table>.+)"], description="Regular expression for the whole name of the job.")
+    table: str = Field(
+        examples=["lake.db.{table}"],
+        description="CATALOG.NAMESPACE.TABLE; {NAME} stands for a named group of `job`.",
+    )
     writer: str = Field(default="{job}", description="Name of the writer; {job} stands for the job's name.")
     operator: str = Field(
         default="",
@@ -40,10 +43,10 @@ class WriterRule(Entry):
 class WatermarkSettings(Section):
     """How watermarks are recorded in tables, and read where nobody records them."""
 
-    flink_urls: NameList = Field(
+    flink_clusters: NameList = Field(
         default=(),
-        description="REST addresses of the Flink clusters whose jobs are recorded, such as http://jobmanager:8081. In "
-        "the environment: separated by commas.",
+        description="Names of the Flink clusters whose jobs are recorded; empty: all of `flink.clusters`. In the "
+        "environment: separated by commas.",
     )
     writers: Annotated[tuple[WriterRule, ...], BeforeValidator(parse_list)] = Field(
         default=(),

@@ -92,10 +92,10 @@ class JobVisits:
         except AutostreamError as error:
             cluster.failures += 1
             cluster.list_due = times.monotonic() + PAUSES.seconds(cluster.failures)
-            self._work.say(cluster.rest.url, str(error))
+            self._work.say(cluster.rest.name, str(error))
             self._note_all(cluster, "its Flink cluster does not answer")
             return
-        self._work.say(cluster.rest.url, "")
+        self._work.say(cluster.rest.name, "")
         cluster.failures, cluster.refresh_seconds = 0, listed.refresh_seconds
         cluster.list_due = times.monotonic() + self.settings.interval_seconds
         for summary in listed.jobs:

@@ -7,7 +7,7 @@ that one that does not answer holds up no other. What fails is said once, tried 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from pyiceberg.catalog import Catalog
@@ -16,7 +16,7 @@ from pyiceberg.table import Table
 from autostream import times
 from autostream.catalogs.opening import open_catalog
 from autostream.config import WatermarkSettings
-from autostream.flink.rest import FlinkRest
+from autostream.flink.cluster import FlinkCluster
 from autostream.watermark.changes import WatermarkChange
 from autostream.watermark.recording.background_calls import BackgroundCalls
 from autostream.watermark.recording.job_visits import JobVisits
@@ -31,6 +31,7 @@ class Recorder:
     def __init__(
         self,
         settings: WatermarkSettings,
+        clusters: Sequence[FlinkCluster],
         *,
         leadership: Leadership | None = None,
         on_publication: Callable[[Table, WatermarkChange], None] = lambda table, change: None,
@@ -41,7 +42,8 @@ class Recorder:
         """Prepare; nothing is asked yet.
 
         Args:
-            settings: clusters, rules, intervals.
+            settings: rules, intervals.
+            clusters: the clusters whose jobs are recorded.
             leadership: whether this process may publish; always, where None.
             on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
             on_step: called again and again while it runs: whoever watches it knows by that that it lives.
@@ -49,7 +51,7 @@ class Recorder:
             pool: makes the pool for a cluster, or for the catalogs; threads where None.
         """
         new_pool = pool or (lambda name: ThreadPoolExecutor(settings.concurrency, thread_name_prefix=name))
-        clusters = [RecordedCluster(rest, new_pool(rest.url)) for rest in map(FlinkRest, settings.flink_urls)]
+        recorded = [RecordedCluster(cluster.rest, new_pool(cluster.name)) for cluster in clusters]
         surroundings = RecorderServices(
             pool=new_pool("catalogs"),
             leadership=leadership or Alone(),
@@ -58,8 +60,8 @@ class Recorder:
         )
         self._work = BackgroundCalls()
         self.tables = TableVisits(settings, self._work, surroundings)
-        self.jobs = JobVisits(settings, self._work, self.tables, clusters)
-        self._pools = [surroundings.pool, *(cluster.pool for cluster in clusters)]
+        self.jobs = JobVisits(settings, self._work, self.tables, recorded)
+        self._pools = [surroundings.pool, *(cluster.pool for cluster in recorded)]
         self._on_step = on_step
 
     def run(self, stop: threading.Event, *, seconds: float | None = None) -> None:

@@ -1,0 +1,33 @@
+"""The section `flink`: the Flink clusters, each of which is named once; everything else refers to them by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from autostream.config.sections.base import NamedEntry, Section, parse_list
+from autostream.config.sections.endpoint import Endpoint
+
+
+class FlinkClusterSettings(Endpoint, NamedEntry):
+    """One Flink cluster: its name, the REST addresses of its job managers, and how to log in there."""
+
+
+class FlinkSettings(Section):
+    """The Flink clusters whose jobs write the tables."""
+
+    clusters: Annotated[tuple[FlinkClusterSettings, ...], BeforeValidator(parse_list)] = Field(
+        default=(),
+        description="The clusters: `[[flink.clusters]]` once for each. In the environment: one variable a key, such as "
+        "AUTOSTREAM_FLINK__CLUSTERS__PROD__TOKEN for the cluster `prod`, or all of them as a JSON list.",
+    )
+
+    @field_validator("clusters")
+    @classmethod
+    def _are_named_differently(cls, clusters: tuple[FlinkClusterSettings, ...]) -> tuple[FlinkClusterSettings, ...]:
+        names = [cluster.name for cluster in clusters]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{names.count(name)} clusters are called {name}: give each a name of its own")
+        return clusters
