@@ -6,12 +6,12 @@ from airflow.partition_mappers.temporal import StartOfDayMapper, StartOfHourMapp
 from airflow.partition_mappers.window import DayWindow
 
 from autostream.times import parse_instant
-from autostream.watermark.partitions import complete_windows, key_of
+from autostream.watermark.partitions import complete_windows, partition_key_of
 from autostream.watermark.windows import WindowKind
 from autostream_airflow.assets import published_tables, table_hours_asset
 
 HOURS = [
-    key_of(window, WindowKind.HOUR)
+    partition_key_of(window, WindowKind.HOUR)
     for window in complete_windows(
         WindowKind.HOUR,
         parse_instant("2026-11-23T00:00Z"),

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from autostream.errors import ConflictError, ServiceError
 from autostream.store.database import Database
-from autostream.store.journal import Entry, Journal, JournalEntry
+from autostream.store.journal import Journal, JournalEntry, NewEntry
 
-HIRE = Entry(kind="hired", by="ann", why="more orders", body={"team": "交易", "cpu_cores": 0.5, "before": None})
+HIRE = NewEntry(kind="hired", by="ann", why="more orders", body={"team": "交易", "cpu_cores": 0.5, "before": None})
 PROCESSES = 4
 EACH = 6
 
@@ -24,7 +24,9 @@ def database(tmp_path: Path) -> Database:
     return Database(f"sqlite:///{tmp_path}/a.db")
 
 
-def append(database: Database, stream: str, *entries: Entry, expected_version: int | None = None) -> list[JournalEntry]:
+def append(
+    database: Database, stream: str, *entries: NewEntry, expected_version: int | None = None
+) -> list[JournalEntry]:
     with database.write() as connection:
         return Journal(connection).append(stream, entries, now_ms=1, expected_version=expected_version)
 
@@ -35,7 +37,7 @@ def read(database: Database, stream: str, **options: Any) -> list[JournalEntry]:
 
 
 def test_entries_are_read_as_they_were_appended(database: Database) -> None:
-    appended = append(database, "teams", HIRE, Entry(kind="left", by="bob"), expected_version=0)
+    appended = append(database, "teams", HIRE, NewEntry(kind="left", by="bob"), expected_version=0)
 
     assert read(database, "teams") == appended
     assert appended[0] == JournalEntry(
@@ -68,14 +70,14 @@ def test_pages(database: Database) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        Entry(kind="x", by="ann", body={"ratio": float("nan")}),
-        Entry(kind="x", by="a\0nn"),
-        Entry(kind="x", by="ann", why="half a \ud83d"),
-        Entry(kind="", by="ann"),
-        Entry(kind="x" * 65, by="ann"),
+        NewEntry(kind="x", by="ann", body={"ratio": float("nan")}),
+        NewEntry(kind="x", by="a\0nn"),
+        NewEntry(kind="x", by="ann", why="half a \ud83d"),
+        NewEntry(kind="", by="ann"),
+        NewEntry(kind="x" * 65, by="ann"),
     ],
 )
-def test_what_one_of_the_databases_cannot_store_is_refused(database: Database, entry: Entry) -> None:
+def test_what_one_of_the_databases_cannot_store_is_refused(database: Database, entry: NewEntry) -> None:
     with pytest.raises(ValueError):
         append(database, "teams", HIRE, entry)
 
@@ -119,12 +121,12 @@ STEPS = st.lists(
 
 
 def agrees_with_a_list(database: Database, steps: list[tuple[str, int, int | None, bool, dict[str, Any]]]) -> None:
-    model: dict[str, list[Entry]] = {"a": [], "b": []}
+    model: dict[str, list[NewEntry]] = {"a": [], "b": []}
     with database.read() as connection:
         start = {stream: Journal(connection).version(stream) for stream in model}
     for stream, count, behind, fails, body in steps:
         before = start[stream] + len(model[stream])
-        entries = [Entry(kind="step", by="test", why=str(number), body=body) for number in range(count)]
+        entries = [NewEntry(kind="step", by="test", why=str(number), body=body) for number in range(count)]
         expected = None if behind is None else before + behind
         try:
             with database.write() as connection:
@@ -160,7 +162,7 @@ COUNT = """
     import sys
     from autostream.errors import ConflictError
     from autostream.store.database import Database
-    from autostream.store.journal import Entry, Journal
+    from autostream.store.journal import Journal, NewEntry
 
     database, name, times = Database(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     database.prepare()
@@ -175,9 +177,9 @@ COUNT = """
             try:
                 with database.write() as connection:
                     journal = Journal(connection)
-                    journal.append("count", [Entry(kind="add", by=name, body={"total": total + 1})], now_ms=0,
+                    journal.append("count", [NewEntry(kind="add", by=name, body={"total": total + 1})], now_ms=0,
                                    expected_version=version)
-                    journal.append("log", [Entry(kind="added", by=name)], now_ms=0)
+                    journal.append("log", [NewEntry(kind="added", by=name)], now_ms=0)
                 break
             except ConflictError:
                 conflicts += 1

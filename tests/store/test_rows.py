@@ -26,7 +26,7 @@ def test_every_module_that_declares_rows_is_listed() -> None:
     declaring = {
         ".".join(("autostream", *path.relative_to(package).with_suffix("").parts))
         for path in package.rglob("*.py")
-        if re.search(r"^class \w+\(Base\):", path.read_text(), re.MULTILINE)
+        if re.search(r"^class \w+\(RowBase\):", path.read_text(), re.MULTILINE)
     }
 
     assert declaring == set(ROW_MODULES)

@@ -9,7 +9,7 @@ import pytest
 
 from autostream.errors import UsageError
 from autostream.times import FOREVER_MS, iso, parse_instant
-from autostream.watermark.partitions import complete_windows, key_of, parse_kind, window_of_key
+from autostream.watermark.partitions import complete_windows, parse_kind, partition_key_of, window_of_key
 from autostream.watermark.windows import WindowKind, window_at
 
 HOUR, DAY = WindowKind.HOUR, WindowKind.DAY
@@ -39,13 +39,13 @@ def test_keys_are_read_back() -> None:
     for kind in WindowKind:
         for zone in (UTC, BERLIN):
             window = window_at(kind, ms("2026-11-23T01:30Z"), zone)
-            assert window_of_key(key_of(window, kind, zone), kind=kind, zone=zone) == window
+            assert window_of_key(partition_key_of(window, kind, zone), kind=kind, zone=zone) == window
 
 
 def test_hours_that_the_clocks_go_through_twice_have_two_keys() -> None:
     first = window_at(HOUR, ms("2026-10-25T00:00Z"), BERLIN)
     second = window_at(HOUR, ms("2026-10-25T01:00Z"), BERLIN)
-    assert [key_of(window, HOUR, BERLIN) for window in (first, second)] == [
+    assert [partition_key_of(window, HOUR, BERLIN) for window in (first, second)] == [
         "2026-10-25T02:00:00",
         "2026-10-25T01:00:00Z",
     ]
@@ -68,7 +68,7 @@ def read_back_around(zone: str, since: int) -> int:
         for kind, away in ((HOUR, (-1, 0, 3600)), (DAY, (-86_400, -1, 0))):
             for seconds in away:
                 window = window_at(kind, (moment + seconds) * 1000, clocks)
-                key = key_of(window, kind, clocks)
+                key = partition_key_of(window, kind, clocks)
                 assert window_of_key(key, zone=clocks) == window, (zone, key)
                 assert window_of_key(key, kind=kind, zone=clocks) == window, (zone, key)
     return len(found)
@@ -112,7 +112,7 @@ def test_a_window_that_there_is_not() -> None:
 )
 def test_complete_hours_are_without_gaps_and_over(watermark: str, now: str, limit: int, hours: list[int]) -> None:
     found = complete_windows(HOUR, ms("2026-11-23T00:10Z"), ms(watermark), now_ms=ms(now), limit=limit)
-    assert [key_of(window, HOUR) for window in found] == [f"2026-11-23T{hour:02}:00:00" for hour in hours]
+    assert [partition_key_of(window, HOUR) for window in found] == [f"2026-11-23T{hour:02}:00:00" for hour in hours]
     assert all(one.end_ms == after.start_ms for one, after in pairwise(found))
 
 
@@ -120,10 +120,10 @@ def test_complete_days_of_a_zone() -> None:
     found = complete_windows(
         DAY, ms("2026-10-24T12:00Z"), FOREVER_MS, now_ms=ms("2026-10-26T23:30Z"), limit=9, zone=BERLIN
     )
-    assert [key_of(window, DAY, BERLIN) for window in found] == ["2026-10-24", "2026-10-25", "2026-10-26"]
+    assert [partition_key_of(window, DAY, BERLIN) for window in found] == ["2026-10-24", "2026-10-25", "2026-10-26"]
     assert [(window.end_ms - window.start_ms) / 3_600_000 for window in found] == [24, 25, 24]
 
 
 def test_an_hour_is_called_by_its_start_as_airflow_reads_it() -> None:
     window = window_at(HOUR, int(datetime(2026, 11, 23, 1, 59, tzinfo=UTC).timestamp() * 1000))
-    assert key_of(window, HOUR) == "2026-11-23T01:00:00"
+    assert partition_key_of(window, HOUR) == "2026-11-23T01:00:00"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from autostream.store.journal import Entry, Journal, JournalEntry
+from autostream.store.journal import Journal, JournalEntry, NewEntry
 
 STREAM: Final = "audit"
 
@@ -22,7 +22,7 @@ def record(connection: Connection, kind: str, *, by: str, about: Mapping[str, An
         about: The rest. It has no secrets.
         now_ms: When.
     """
-    Journal(connection).append(STREAM, [Entry(kind=kind, by=by, body=about)], now_ms=now_ms)
+    Journal(connection).append(STREAM, [NewEntry(kind=kind, by=by, body=about)], now_ms=now_ms)
 
 
 def newest(connection: Connection, *, before: int | None = None, limit: int) -> list[JournalEntry]:

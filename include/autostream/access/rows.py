@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, ForeignKey, Identity, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from autostream.store.rows import ROW_ID, Base
+from autostream.store.rows import ROW_ID, RowBase
 
 
-class TokenRow(Base):
+class TokenRow(RowBase):
     """A token; one that is revoked or expired stays, so that the name in an entry of the audit log means something."""
 
     __tablename__ = "autostream_token"
@@ -24,7 +24,7 @@ class TokenRow(Base):
     revoked_at_ms: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class SessionRow(Base):
+class SessionRow(RowBase):
     """A browser that was logged in by a token, until it logs out, the session expires or the token ends."""
 
     __tablename__ = "autostream_session"

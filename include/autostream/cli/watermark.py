@@ -299,10 +299,10 @@ def _change(
 @contextmanager
 def _leadership(settings: Settings) -> Iterator[Leadership]:
     """Stand for election where ZooKeeper is configured."""
-    from autostream.watermark.recording.leadership import Alone
+    from autostream.watermark.recording.leadership import UncontestedLeadership
 
     if not settings.zookeeper.hosts:
-        yield Alone()
+        yield UncontestedLeadership()
         return
     from autostream.coordination.client import shared_client
     from autostream.coordination.election import Election

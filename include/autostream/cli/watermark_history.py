@@ -16,7 +16,7 @@ from autostream.times import FOREVER_MS, describe_instant, parse_instant, parse_
 
 if TYPE_CHECKING:
     from autostream.watermark.history.completion import Completion
-    from autostream.watermark.history.log import LogEntry
+    from autostream.watermark.history.log_entries import LogEntry
     from autostream.watermark.history.table_history import WatermarkHistory
 
 

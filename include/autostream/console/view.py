@@ -8,7 +8,7 @@ from autostream.console.language import Translate
 from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
 from autostream.watermark.conditions import Answer
 from autostream.watermark.history.completion import Completion
-from autostream.watermark.history.log import LogEntry
+from autostream.watermark.history.log_entries import LogEntry
 from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus, slowest
 
 _STATUS: Final = {WriterStatus.ACTIVE: "good", WriterStatus.CATCHING_UP: "waiting", WriterStatus.RETIRED: "quiet"}

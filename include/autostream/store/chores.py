@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Connection, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from autostream.store.rows import Base
+from autostream.store.rows import RowBase
 from autostream.store.upsert import insert_or_update
 
 
-class ChoreRow(Base):
+class ChoreRow(RowBase):
     """When a chore was last done."""
 
     __tablename__ = "autostream_chore"

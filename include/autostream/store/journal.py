@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Connection, Integer, Select, String, Text, fu
 from sqlalchemy.orm import Mapped, mapped_column
 
 from autostream.errors import ConflictError
-from autostream.store.rows import Base
+from autostream.store.rows import RowBase
 from autostream.store.turns import take_turn
 
 LONGEST_NAME: Final = 400
@@ -25,7 +25,7 @@ LONGEST_KIND: Final = 64
 """The longest name of what happened."""
 
 
-class JournalRow(Base):
+class JournalRow(RowBase):
     """One entry. The database refuses to change or delete it."""
 
     __tablename__ = "autostream_journal"
@@ -40,7 +40,7 @@ class JournalRow(Base):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class NewEntry:
     """Something that happened.
 
     Attributes:
@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JournalEntry(Entry):
+class JournalEntry(NewEntry):
     """An entry that is in the journal.
 
     Attributes:
@@ -84,7 +84,7 @@ class Journal:
         return self._connection.scalar(newest) or 0
 
     def append(
-        self, stream: str, entries: Sequence[Entry], *, now_ms: int, expected_version: int | None = None
+        self, stream: str, entries: Sequence[NewEntry], *, now_ms: int, expected_version: int | None = None
     ) -> list[JournalEntry]:
         """Append entries to a stream, all or none; other writers of the stream wait until the transaction ends.
 
@@ -134,7 +134,7 @@ class Journal:
         return [_to_entry(row) for row in self._connection.execute(_limited(query, limit)).mappings()]
 
 
-def _content(entry: Entry) -> dict[str, str]:
+def _content(entry: NewEntry) -> dict[str, str]:
     for name, value in (("kind", entry.kind), ("by", entry.by), ("why", entry.why)):
         if re.search("[\0\ud800-\udfff]", value):  # PostgreSQL stores no NUL, and no database half a character
             raise ValueError(f"{name!r} of an entry of the journal has a character that cannot be stored: {value!r}.")

@@ -1,6 +1,6 @@
 """What the rows of all packages have in common, and the list of the modules that declare them.
 
-A package that keeps rows declares them in a module of its own as subclasses of `Base`, adds that module to
+A package that keeps rows declares them in a module of its own as subclasses of `RowBase`, adds that module to
 `ROW_MODULES`, and adds a migration that makes their tables. Names of tables begin with `autostream_`, as the database
 may be one that others use too.
 """
@@ -26,7 +26,7 @@ ROW_ID: Final = BigInteger().with_variant(Integer, "sqlite")
 """The type of keys that the database numbers: SQLite does that for INTEGER only."""
 
 
-class Base(DeclarativeBase):
+class RowBase(DeclarativeBase):
     """The base of all rows."""
 
 
@@ -34,4 +34,4 @@ def declared_tables() -> MetaData:
     """Return the tables of all packages, as their rows declare them."""
     for module in ROW_MODULES:
         import_module(module)
-    return Base.metadata
+    return RowBase.metadata

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from autostream.store.rows import Base
+from autostream.store.rows import RowBase
 
 Rows = Sequence[dict[str, Any]]
 
 
-def insert_missing(connection: Connection, row_class: type[Base], rows: Rows) -> int:
+def insert_missing(connection: Connection, row_class: type[RowBase], rows: Rows) -> int:
     """Insert the rows whose key is not there yet.
 
     Returns:
@@ -24,7 +24,7 @@ def insert_missing(connection: Connection, row_class: type[Base], rows: Rows) ->
 
 def insert_or_update(
     connection: Connection,
-    row_class: type[Base],
+    row_class: type[RowBase],
     rows: Rows,
     *,
     key: Sequence[str],
@@ -56,7 +56,7 @@ def insert_or_update(
     )
 
 
-def _insert(connection: Connection, row_class: type[Base], rows: Rows) -> Any:
+def _insert(connection: Connection, row_class: type[RowBase], rows: Rows) -> Any:
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(row_class).values(list(rows))
 

@@ -30,7 +30,7 @@ def parse_kind(name: str) -> WindowKind:
         raise UsageError(f"There is no window {name!r}. Write hour or day.") from error
 
 
-def key_of(window: Window, kind: WindowKind, zone: tzinfo = UTC) -> str:
+def partition_key_of(window: Window, kind: WindowKind, zone: tzinfo = UTC) -> str:
     """Return what the partition of a window is called: its start, to the second, or the date of a day.
 
     `window_of_key` reads it back.

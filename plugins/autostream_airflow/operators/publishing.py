@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from autostream import times
 from autostream.errors import UsageError
 from autostream.times import iso, parse_instant
-from autostream.watermark.partitions import complete_windows, key_of
+from autostream.watermark.partitions import complete_windows, partition_key_of
 from autostream.watermark.windows import WindowKind, window_at
 from autostream_airflow.assets import table_hours_asset
 from autostream_airflow.hooks.catalog import open_mark_reader
@@ -90,7 +90,7 @@ class PublishHoursOperator(BaseOperator):
         asset, now_ms = table_hours_asset(table), times.now_ms()
         from_ms = self._from_ms(context, asset, first_ms, min(watermark_ms, now_ms), limit)
         windows = complete_windows(WindowKind.HOUR, from_ms, watermark_ms, now_ms=now_ms, limit=limit)
-        keys = [key_of(window, WindowKind.HOUR) for window in windows]
+        keys = [partition_key_of(window, WindowKind.HOUR) for window in windows]
         if windows:
             event = context["outlet_events"][asset]
             event.extra = {"table": table, "watermark_ms": watermark_ms, _UNTIL: windows[-1].end_ms}

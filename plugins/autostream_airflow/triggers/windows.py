@@ -13,7 +13,7 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from autostream import times
 from autostream.times import iso, parse_zone
-from autostream.watermark.partitions import complete_windows, key_of, parse_kind
+from autostream.watermark.partitions import complete_windows, parse_kind, partition_key_of
 from autostream.watermark.windows import Window, window_after, window_at
 from autostream_airflow.polling import Watch, shared_polling
 
@@ -168,7 +168,7 @@ class CompleteWindows(SharedStreamProducer):
         return {
             "table": self._trigger.table,
             "window": self._kind.value,
-            "key": key_of(window, self._kind, self._zone),
+            "key": partition_key_of(window, self._kind, self._zone),
             "start": iso(window.start_ms),
             "start_ms": window.start_ms,
             "end": iso(window.end_ms),

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autostream.store.database import Database
-from autostream.watermark.history.log import DAY_MS, STEP_MS, KnownRecord, LogEntry, WatermarkLog, thinned
+from autostream.watermark.history.log import WatermarkLog
+from autostream.watermark.history.log_entries import DAY_MS, STEP_MS, KnownRecord, LogEntry, thinned
 
 HOUR = 3_600_000
 NOW = 1_800_000_000_000 - 1_800_000_000_000 % DAY_MS

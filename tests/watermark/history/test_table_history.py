@@ -22,7 +22,8 @@ from autostream.watermark.changes import WatermarkChange, WriterReport, apply_re
 from autostream.watermark.codec import RESET
 from autostream.watermark.history import metadata_states
 from autostream.watermark.history.completion import Completion, completed_at
-from autostream.watermark.history.log import DAY_MS, STEP_MS, LogEntry, WatermarkLog
+from autostream.watermark.history.log import WatermarkLog
+from autostream.watermark.history.log_entries import DAY_MS, STEP_MS, LogEntry
 from autostream.watermark.history.metadata_facts import TableId, facts_of_commits
 from autostream.watermark.history.publications import record_publication
 from autostream.watermark.history.table_history import WatermarkHistory, watermark_history

@@ -9,7 +9,8 @@ from pyiceberg.table import Table
 
 from autostream.store.database import Database
 from autostream.times import describe_instant, iso
-from autostream.watermark.history.log import LogEntry, WatermarkLog
+from autostream.watermark.history.log import WatermarkLog
+from autostream.watermark.history.log_entries import LogEntry
 from autostream.watermark.history.metadata_facts import TableId
 from autostream.watermark.history.table_past import MOST_FILES, TablePast
 

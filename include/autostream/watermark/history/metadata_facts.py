@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autostream.iceberg.snapshots import SnapshotFacts
 from autostream.watermark.codec import last_reset, read_properties, time_or_none
 from autostream.watermark.events import EventKind
-from autostream.watermark.history.log import ADVANCE, JOIN, RESET, RETIRE, KnownRecord, LogEntry
+from autostream.watermark.history.log_entries import ADVANCE, JOIN, RESET, RETIRE, KnownRecord, LogEntry
 from autostream.watermark.marks import TableMark, WriterMark, WriterStatus
 from autostream.watermark.reading.derived_marks import complete, lowest, property_mark, statements_of
 

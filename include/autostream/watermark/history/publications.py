@@ -13,7 +13,8 @@ from autostream.errors import ConfigurationError, ServiceError
 from autostream.iceberg.tables import full_name
 from autostream.store.database import Database, open_database
 from autostream.watermark.events import WatermarkEvent
-from autostream.watermark.history.log import LogEntry, WatermarkLog
+from autostream.watermark.history.log import WatermarkLog
+from autostream.watermark.history.log_entries import LogEntry
 from autostream.watermark.history.metadata_facts import generation
 
 _logger = logging.getLogger(__name__)

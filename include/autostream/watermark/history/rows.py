@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Identity, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from autostream.store.rows import ROW_ID, Base
+from autostream.store.rows import ROW_ID, RowBase
 
 
-class WatermarkRow(Base):
+class WatermarkRow(RowBase):
     """One thing that happened to a watermark.
 
     `writer` is empty for the table's own. `generation_ms` is when the table was last set back before: the same
@@ -40,7 +40,7 @@ class WatermarkRow(Base):
     note: Mapped[str] = mapped_column(Text)
 
 
-class MetadataReadRow(Base):
+class MetadataReadRow(RowBase):
     """A metadata file of a table whose watermarks are in the log, so that it need not be read again."""
 
     __tablename__ = "autostream_metadata_read"

@@ -8,7 +8,7 @@ from typing import Any
 from pyiceberg.table import Table
 
 from autostream.store.database import Database
-from autostream.watermark.history.log import LogEntry
+from autostream.watermark.history.log_entries import LogEntry
 from autostream.watermark.history.table_past import MOST_FILES, TablePast
 
 

@@ -21,7 +21,8 @@ from autostream.iceberg.tables import full_name
 from autostream.store.database import Database, open_database
 from autostream.times import why_too_far_ahead
 from autostream.watermark.codec import read_properties
-from autostream.watermark.history.log import DAY_MS, KnownRecord, LogEntry, WatermarkLog, thinned
+from autostream.watermark.history.log import WatermarkLog
+from autostream.watermark.history.log_entries import DAY_MS, KnownRecord, LogEntry, thinned
 from autostream.watermark.history.metadata_facts import (
     MetadataState,
     NewFacts,

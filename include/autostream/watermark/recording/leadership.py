@@ -21,7 +21,7 @@ class Leadership(Protocol):
         ...
 
 
-class Alone:
+class UncontestedLeadership:
     """Leadership where nobody is elected: whoever runs publishes, and the comparison of commits keeps that safe."""
 
     def leads(self) -> bool:

@@ -20,7 +20,7 @@ from autostream.flink.cluster import FlinkCluster
 from autostream.watermark.changes import WatermarkChange
 from autostream.watermark.recording.background_calls import BackgroundCalls
 from autostream.watermark.recording.job_visits import JobVisits
-from autostream.watermark.recording.leadership import Alone, Leadership
+from autostream.watermark.recording.leadership import Leadership, UncontestedLeadership
 from autostream.watermark.recording.recorded_jobs import RecordedCluster
 from autostream.watermark.recording.table_visits import RecorderServices, TableVisits
 
@@ -54,7 +54,7 @@ class Recorder:
         recorded = [RecordedCluster(cluster.rest, new_pool(cluster.name)) for cluster in clusters]
         surroundings = RecorderServices(
             pool=new_pool("catalogs"),
-            leadership=leadership or Alone(),
+            leadership=leadership or UncontestedLeadership(),
             on_publication=on_publication,
             open_catalog=open_catalog,
         )

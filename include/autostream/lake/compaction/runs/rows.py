@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Float, Identity, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from autostream.store.rows import ROW_ID, Base
+from autostream.store.rows import ROW_ID, RowBase
 
 
-class CompactionRunRow(Base):
+class CompactionRunRow(RowBase):
     """What one run did to one table. A table that a workflow cuts into parts has a row for each part."""
 
     __tablename__ = "autostream_compaction_run"
