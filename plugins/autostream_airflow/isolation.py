@@ -30,11 +30,14 @@ class TableWorker:
 
     Args:
         log: Gets each line that the child logs; called in the thread that calls `ask`.
+
+    Attributes:
+        process: The child; None before the first request and after it was lost.
     """
 
     def __init__(self, *, log: Callable[[str], None]) -> None:
         self._log = log
-        self._process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | None = None
         self._output: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._readers: list[threading.Thread] = []
 
@@ -53,7 +56,7 @@ class TableWorker:
             ActionFailed: The work failed, its time passed, or the child died; the next request is served by a new child
                 where need be.
         """
-        process = self._process if self._process and self._process.poll() is None else self._start()
+        process = self.process if self.process and self.process.poll() is None else self._start()
         deadline = times.monotonic() + timeout_seconds
         assert process.stdin is not None
         try:
@@ -80,14 +83,14 @@ class TableWorker:
 
     def close(self) -> None:
         """End the child now, whatever it does; a killed compaction leaves its table as it was."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             process.kill()
             process.wait()
 
     def _start(self) -> subprocess.Popen[str]:
         self._output = queue.SimpleQueue()  # what an earlier child said too late is not listened to
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "autostream_airflow.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -97,17 +100,17 @@ class TableWorker:
             errors="replace",
             env=_environment(),
         )
-        streams = (("answer", self._process.stdout), ("log", self._process.stderr))
+        streams = (("answer", self.process.stdout), ("log", self.process.stderr))
         self._readers = [
             threading.Thread(target=_forward, args=(*stream, self._output), daemon=True) for stream in streams
         ]
         for reader in self._readers:
             reader.start()
-        return self._process
+        return self.process
 
     def _lost(self, request: Action[Any]) -> ActionFailed:
         """Return the error for a child that ended without an answer."""
-        process = self._process
+        process = self.process
         assert process is not None
         code = process.wait()
         for reader in self._readers:

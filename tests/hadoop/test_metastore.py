@@ -51,7 +51,7 @@ def test_the_next_one_is_asked_and_remembered(way: str, user: str | None, stack:
         with asking(first, port, user=user).session() as client:
             assert client.get_table("db", "t") == TABLE
     assert server.asked.count("get_table") == 2
-    assert asking(first, port)._in_turn()[0] == f"thrift://127.0.0.1:{port}"
+    assert asking(first, port).in_turn()[0] == f"thrift://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -10,6 +10,7 @@ import pytest
 
 from autostream.errors import AutostreamError, ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.settings import parse_location, settings_for
+from autostream.hadoop.transport import AnswerLostError, Transport
 from autostream.hadoop.webhdfs import WebHdfs
 from tests.support.away import WAYS, away
 
@@ -96,14 +97,12 @@ def test_what_hdfs_itself_answers_is_not_asked_of_another() -> None:
 
 
 def test_a_failure_of_a_gateway_leaves_a_change_in_doubt() -> None:
-    from autostream.hadoop.transport import AnswerLostError
-
     with (
         answering((500, {}, b"boom")) as url,
         answering(NAMENODE) as other,
         pytest.raises(AnswerLostError, match="HTTP 500 boom"),
     ):
-        client(url, other)._transport.json("PUT", "RENAME", "/x", repeatable=False)
+        Transport(client(url, other).settings).json("PUT", "RENAME", "/x", repeatable=False)
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ def test_one_child_answers_many_requests(worker: TableWorker, make_table: Callab
     make_table("a", checkpoints=1)
     make_table("b", checkpoints=1)
     assert worker.ask(LIST, timeout_seconds=300) == ["lake.db.a", "lake.db.b"]
-    child = worker._process
+    child = worker.process
     assert worker.ask(LIST, timeout_seconds=300) == ["lake.db.a", "lake.db.b"]
-    assert worker._process is child
+    assert worker.process is child
 
 
 def test_a_failure_is_a_row_and_the_child_goes_on(worker: TableWorker, lake: SqlCatalog) -> None:
@@ -86,8 +86,8 @@ def test_a_table_that_hangs_is_given_up_alone(worker: TableWorker, lake: SqlCata
 
 def test_a_child_that_is_killed_costs_only_its_table(worker: TableWorker, lake: SqlCatalog) -> None:
     def kill() -> None:
-        assert worker._process is not None
-        os.kill(worker._process.pid, signal.SIGKILL)
+        assert worker.process is not None
+        os.kill(worker.process.pid, signal.SIGKILL)
 
     with (
         silent_server(on_connection=kill) as request,
@@ -132,7 +132,7 @@ def test_the_child_ends_when_its_parent_is_gone_even_in_the_middle_of_a_request(
 
 def test_closing_ends_the_child(worker: TableWorker, lake: SqlCatalog) -> None:
     worker.ask(LIST, timeout_seconds=300)
-    child = worker._process
+    child = worker.process
     assert child is not None
     worker.close()
     assert child.poll() == -signal.SIGKILL
@@ -166,8 +166,8 @@ def test_the_child_finds_the_ticket_that_airflow_renews(
 
 def environment_of(worker: TableWorker) -> dict[str, str]:
     """What the child was started with, as the kernel has it."""
-    assert worker._process is not None
-    lines = Path(f"/proc/{worker._process.pid}/environ").read_text().split("\0")
+    assert worker.process is not None
+    lines = Path(f"/proc/{worker.process.pid}/environ").read_text().split("\0")
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
@@ -175,6 +175,6 @@ def test_secrets_of_a_connection_are_neither_in_the_environment_nor_on_the_comma
     worker: TableWorker, lake: SqlCatalog
 ) -> None:
     assert worker.ask(LIST.with_properties({"zookeeper.password": "s3cret"}), timeout_seconds=300) == []
-    assert worker._process is not None
-    command = Path(f"/proc/{worker._process.pid}/cmdline").read_text()
+    assert worker.process is not None
+    command = Path(f"/proc/{worker.process.pid}/cmdline").read_text()
     assert "s3cret" not in command + json.dumps(environment_of(worker))

@@ -391,10 +391,10 @@ class Metastore:
         """Have the next server asked before one that failed."""
         self._servers[uri].answers = False
         uris = self.settings.uris
-        if self._in_turn()[0] == uri:  # else another thread has moved on already
+        if self.in_turn()[0] == uri:  # else another thread has moved on already
             _asked_first[uris] = uris[(uris.index(uri) + 1) % len(uris)]
 
-    def _in_turn(self) -> list[str]:
+    def in_turn(self) -> list[str]:
         """Return the server that answered last in this process, then the others."""
         uris = list(self.settings.uris)
         first = uris.index(_asked_first.get(self.settings.uris, uris[0]))
@@ -404,7 +404,7 @@ class Metastore:
         self, account: str | None, wrap: Callable[[TSocket], Any], failures: dict[str, str]
     ) -> _Connection:
         denied: DeniedError | None = None
-        for uri in self._in_turn():
+        for uri in self.in_turn():
             if uri in failures:
                 continue
             try:
@@ -473,7 +473,7 @@ class Metastore:
                             refused_impersonation(
                                 service=self.settings.account,
                                 proxy=account,
-                                server=f"The metastore {self._in_turn()[0]}",
+                                server=f"The metastore {self.in_turn()[0]}",
                                 operation="get a delegation token",
                                 answer=error.message or "",
                             )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from autostream.watermark.reading.mark_reader import MarkReader
 
-_RECORD = "autostream.wait"
+RECORD = "autostream.wait"
 _SHORTEST_POLL_SECONDS = 1.0
 _GRACE_SECONDS = 120.0
 """How much later than the trigger Airflow ends the waiting: for a triggerer that is down or overworked."""
@@ -258,7 +258,7 @@ class _Record:
     def __init__(self, context: Context, began_ms: int) -> None:
         self._store: Any = context["task_state_store"]
         self._tries: int = context["ti"].max_tries  # clearing a task raises it, a retry does not
-        kept: Any = self._store.get(_RECORD)
+        kept: Any = self._store.get(RECORD)
         if not isinstance(kept, dict) or kept.get("max_tries") != self._tries:
             kept = {}
         self._began_ms: int = kept.get("began_ms", began_ms)
@@ -271,11 +271,11 @@ class _Record:
     def keep(self, explanation: str) -> None:
         """Keep what was written into the log last."""
         self.said = explanation
-        self._store.set(_RECORD, {"began_ms": self._began_ms, "max_tries": self._tries, "said": explanation})
+        self._store.set(RECORD, {"began_ms": self._began_ms, "max_tries": self._tries, "said": explanation})
 
     def forget(self) -> None:
         """End the record, for whoever clears the task later."""
-        self._store.delete(_RECORD)
+        self._store.delete(RECORD)
 
 
 def _read(reader: MarkReader, condition: Condition) -> dict[str, MarkReading]:

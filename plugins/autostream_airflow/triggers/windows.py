@@ -18,7 +18,7 @@ from autostream.watermark.windows import Window, window_after, window_at
 from autostream_airflow.polling import Watch, shared_polling
 
 _log = structlog.get_logger(__name__)
-_CURSOR = "autostream.complete_until_ms"
+CURSOR = "autostream.complete_until_ms"
 MOST_AT_A_LOOK = 100
 _SEVERAL = "concrete inlets and outlets"  # what Airflow says where assets share a trigger
 
@@ -126,7 +126,7 @@ class CompleteWindows(SharedStreamProducer):
         """
         stored = list(takewhile(lambda item: item.outcome.is_clean, batch))
         if stored and self._store is not None:
-            await self._store.aset(_CURSOR, stored[-1].broker_payload)
+            await self._store.aset(CURSOR, stored[-1].broker_payload)
         if len(stored) < len(batch):
             raise RuntimeError(f"Airflow has not stored an event of {self._trigger.table}; the watcher starts anew.")
 
@@ -134,7 +134,7 @@ class CompleteWindows(SharedStreamProducer):
         if self._store is None:
             return None
         try:
-            stored = await self._store.aget(_CURSOR)
+            stored = await self._store.aget(CURSOR)
         except ValueError as error:
             if _SEVERAL not in str(error):
                 raise

@@ -103,7 +103,7 @@ def test_killing_the_task_ends_the_child(context: dict[str, Any], lake: SqlCatal
     operator.on_kill()
     worker = operator.open_worker()
     worker.ask(ListTables(catalog="lake"), timeout_seconds=300)
-    child = worker._process
+    child = worker.process
     assert child is not None
     operator.on_kill()
     assert child.poll() is not None

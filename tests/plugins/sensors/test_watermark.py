@@ -176,7 +176,7 @@ def test_complete_at_the_last_look_is_complete(world: World, table: Table, mode:
 @pytest.mark.parametrize("mode", MODES)
 def test_time_that_an_earlier_try_has_spent_counts(world: World, table: Table, mode: dict[str, Any]) -> None:
     kept = {"began_ms": UNTIL - 90_000, "max_tries": 0, "said": ""}
-    world.context["task_state_store"].set(module._RECORD, kept)
+    world.context["task_state_store"].set(module.RECORD, kept)
     with pytest.raises(AirflowSensorTimeout):
         world.run(table=TABLE, timeout=100, poke_interval=30, **mode)
     assert world.pauses == pytest.approx([10], abs=0.2)
@@ -184,7 +184,7 @@ def test_time_that_an_earlier_try_has_spent_counts(world: World, table: Table, m
 
 def test_a_task_that_was_cleared_has_its_whole_time(world: World, table: Table) -> None:
     kept = {"began_ms": UNTIL - 90_000, "max_tries": 0, "said": ""}
-    world.context["task_state_store"].set(module._RECORD, kept)
+    world.context["task_state_store"].set(module.RECORD, kept)
     world.context["ti"].max_tries = 1
     with pytest.raises(AirflowSensorTimeout):
         world.run(table=TABLE, timeout=100, poke_interval=30, deferrable=False)

@@ -120,7 +120,7 @@ def test_an_event_for_each_hour_in_order_from_the_last_complete_one_on(
 
     run_at_once(main())
     assert triggerer.stored == [key(hour) for hour in (0, 1, 2, 3, 4)]
-    assert store == {module._CURSOR: ms("05:00")}
+    assert store == {module.CURSOR: ms("05:00")}
 
 
 def test_a_restart_neither_loses_nor_repeats(tables: Tables, triggerer: Triggerer) -> None:
@@ -143,7 +143,7 @@ def test_an_event_that_was_not_stored_is_fired_again(tables: Tables, triggerer: 
         triggerer.storing = False  # the triggerer dies before its events are stored
         tables.set(TABLE, ms("03:10"))
         await triggerer.run(seconds=60)
-        assert store == {module._CURSOR: ms("01:00")}
+        assert store == {module.CURSOR: ms("01:00")}
         triggerer.storing = True
         await triggerer.run(seconds=60)
 
@@ -162,12 +162,12 @@ def test_nothing_is_remembered_beyond_an_event_that_was_lost(
     ]
     with pytest.raises(RuntimeError, match=r"has not stored an event of lake\.db\.t"):
         asyncio.run(windows.advance(batch))
-    assert store.get(module._CURSOR) == (ms(kept) if kept else None)
+    assert store.get(module.CURSOR) == (ms(kept) if kept else None)
 
 
 def test_many_hours_come_in_portions(tables: Tables, triggerer: Triggerer, store: Store, monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "MOST_AT_A_LOOK", 3)
-    store[module._CURSOR] = ms("00:00")
+    store[module.CURSOR] = ms("00:00")
     tables.set(TABLE, ms("10:30"))
     run_at_once(triggerer.run(seconds=120))
     assert triggerer.stored == [key(hour) for hour in range(10)]
