@@ -13,8 +13,9 @@ from autostream import times
 from autostream.errors import AutostreamError
 from autostream.times import parse_zone
 from autostream.watermark.conditions import Condition, Quantifier
+from autostream.watermark.polling import Watch
 from autostream.watermark.waiting import Outcome, step
-from autostream_airflow.polling import Watch, shared_polling
+from autostream_airflow.polling import shared_polling
 
 _log = structlog.get_logger(__name__)  # one for all triggers: the triggerer knows whose log a line belongs to
 

@@ -14,8 +14,9 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 from autostream import times
 from autostream.times import iso, parse_zone
 from autostream.watermark.partitions import complete_windows, parse_kind, partition_key_of
+from autostream.watermark.polling import Watch
 from autostream.watermark.windows import Window, window_after, window_at
-from autostream_airflow.polling import Watch, shared_polling
+from autostream_airflow.polling import shared_polling
 
 _log = structlog.get_logger(__name__)
 CURSOR = "autostream.complete_until_ms"

@@ -2,14 +2,14 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine
-from typing import Any
+import threading
+from collections.abc import Callable
 
 import pytest
 
 from autostream.watermark.marks import TableMark
+from autostream.watermark.polling import THREADS_OF_A_CATALOG, Polling, ThreadedReading, Watch, polling_of_this_loop
 from autostream.watermark.waiting import MarkReading
-from autostream_airflow.polling import Polling, Watch
 from tests.support.clocks import run_at_once
 
 TABLE = "lake.db.t"
@@ -229,17 +229,8 @@ def test_others_get_their_turn_while_many_are_told(catalog: Catalog, polling: Po
     assert looks == 1
 
 
-def _threads() -> tuple[Callable[[str], Coroutine[Any, Any, MarkReading]], Any]:
-    from autostream_airflow import polling
-
-    return polling._Threads(), polling
-
-
-def test_a_slow_catalog_leaves_threads_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_catalog_leaves_threads_to_others() -> None:
     """With every thread asked for by one catalog that does not answer, another one is read all the same."""
-    import threading
-
-    read, module = _threads()
     answer = threading.Event()
     busy: list[str] = []
 
@@ -249,15 +240,33 @@ def test_a_slow_catalog_leaves_threads_to_others(monkeypatch: pytest.MonkeyPatch
             answer.wait(30)
         return mark(0, table)
 
-    monkeypatch.setattr(read._reader, "read", look)
-
     async def main() -> None:
+        read = ThreadedReading(look)
         hung = [asyncio.create_task(read(f"hung.db.t{number}")) for number in range(50)]
         await asyncio.sleep(0)
         assert await read("lake.db.t") == mark(0, "lake.db.t")
-        assert len([table for table in busy if table.startswith("hung.")]) <= module.THREADS_OF_A_CATALOG
+        assert len([table for table in busy if table.startswith("hung.")]) <= THREADS_OF_A_CATALOG
         answer.set()
         await asyncio.gather(*hung)
 
     asyncio.run(main())
     assert len(busy) == 51
+
+
+def test_all_of_one_loop_share_a_polling() -> None:
+    made: list[int] = []
+
+    def read() -> Callable[[str], MarkReading]:
+        made.append(1)
+        return mark_of_nothing
+
+    async def main() -> bool:
+        return polling_of_this_loop(read) is polling_of_this_loop(read)
+
+    assert asyncio.run(main())
+    assert asyncio.run(main())
+    assert made == [1, 1], "once for each loop"
+
+
+def mark_of_nothing(table: str) -> MarkReading:
+    return mark(0, table)
