@@ -1,3 +1,39 @@
-"""autostream keeps a streaming lakehouse of Flink and Iceberg tables healthy."""
+"""autostream keeps a streaming lakehouse of Flink and Iceberg tables healthy.
+
+    import autostream
+
+    autostream.table("lake.db.orders").compact(dry_run=True)
+
+What there is to use is in `autostream.api`; it is loaded when it is used, so that this import costs next to nothing.
+See docs/python.md.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as `typing` has it, which would have to be loaded
+if TYPE_CHECKING:
+    from autostream.api import Lakehouse as Lakehouse
+    from autostream.api import LakeTable as LakeTable
+    from autostream.api import locks as locks
+    from autostream.api import table as table
+    from autostream.api import tables as tables
 
 __version__ = "0.1.0"
+
+__all__ = ["LakeTable", "Lakehouse", "__version__", "locks", "table", "tables"]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is used (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'autostream' has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "locks":  # a package with modules, which can be called
+        return import_module("autostream.locks")
+    return getattr(import_module("autostream.api"), name)
+
+
+def __dir__() -> list[str]:
+    """Name what there is, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -43,7 +43,7 @@ OTHERS = ["0.0.0.0", "::", "lake.example.org"]
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What is logged; names of hosts are asked of nobody."""
-    monkeypatch.setattr("autostream.cli.main.configure_logging", lambda verbosity: None)  # it would take this handler
+    monkeypatch.setattr("autostream.cli.output.configure_logging", lambda verbosity: None)  # it would take this handler
     monkeypatch.setattr(module, "require_free", lambda *_: None)
     return caplog
 

@@ -19,6 +19,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, StringType
 from pyiceberg.utils.config import Config
 
+from autostream.cli.arguments import complete_table
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import DataError
 from autostream.lake.compaction.compaction_steps import CompactionStep
@@ -120,6 +121,64 @@ def test_list_of_an_unknown_catalog(autostream: Command) -> None:
     assert message == "error: There is no catalog 'lke'. Configured: lake. Did you mean lake?"
 
 
+def test_list_by_patterns_and_namespace(
+    autostream: Command, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    schema = Schema(NestedField(1, "id", LongType()))
+    lake.create_namespace(("db", "deep"))
+    lake.create_namespace("other")
+    for name in ("db.a", "db.deep.b", "other.a"):
+        lake.create_table(name, schema)
+    monkeypatch.setenv("PYICEBERG_CATALOG__EMPTY__TYPE", "sql")
+    monkeypatch.setenv("PYICEBERG_CATALOG__EMPTY__URI", f"sqlite:///{tmp_path}/empty.db")
+
+    def names(*arguments: str) -> list[str]:
+        return [row["table"] for row in autostream.document("table", "list", *arguments)["tables"]]
+
+    assert names() == ["lake.db.a", "lake.other.a", "lake.db.deep.b"]
+    assert names("lake.*.a") == ["lake.db.a", "lake.other.a"]
+    assert names("lake.db.*") == ["lake.db.a", "lake.db.deep.b"]
+    assert names("--namespace", "db") == ["lake.db.a", "lake.db.deep.b"]
+    assert names("empty", "l?ke.other.a") == ["lake.other.a"]
+    assert names("lake.db.deep.b") == ["lake.db.deep.b"]
+    assert autostream("table", "list", "lake.db.a", "--output", "csv")[1].splitlines() == [
+        "table,format_version,compaction_enabled,data_files,delete_files,bytes,records",
+        "lake.db.a,2,false,,,,",
+    ]
+    assert "There is no catalog 'lek'" in autostream.refused("table", "list", "lek.db.*")
+
+
+def test_list_goes_on_after_a_catalog_that_cannot_be_listed(
+    autostream: Command, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.create_table("db.a", Schema(NestedField(1, "id", LongType())))
+    monkeypatch.setenv("PYICEBERG_CATALOG__GONE__TYPE", "sql")
+    monkeypatch.setenv("PYICEBERG_CATALOG__GONE__URI", "sqlite:////missing/catalog.db")
+    document = autostream.document("table", "list", code=1)
+    assert [row["table"] for row in document["tables"]] == ["lake.db.a"]
+    assert [error["catalog"] for error in document["errors"]] == ["gone"]
+    assert "Catalog 'gone' cannot be opened" in autostream("table", "list")[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("", ["lake."]),
+        ("x", []),
+        ("lake.d", ["lake.db."]),
+        ("lake.db.", ["lake.db.a", "lake.db.deep."]),
+        ("lake.db.deep.", ["lake.db.deep.b"]),
+        ("nowhere.db.", []),
+    ],
+)
+def test_names_are_completed(lake: SqlCatalog, typed: str, offered: list[str]) -> None:
+    schema = Schema(NestedField(1, "id", LongType()))
+    lake.create_namespace(("db", "deep"))
+    lake.create_table("db.a", schema)
+    lake.create_table("db.deep.b", schema)
+    assert complete_table(typed) == offered
+
+
 # ------------------------------------------------------------------------------------- inspect
 
 
@@ -127,7 +186,7 @@ def test_inspect(autostream: Command, orders: Orders) -> None:
     table = orders.load()
     report = autostream.document("table", "inspect", "lake.db.orders")
     assert (report["table"], report["format_version"], report["sequence_number"]) == ("lake.db.orders", 2, 3)
-    assert report["snapshot_id"] == table.metadata.current_snapshot_id
+    assert int(report["snapshot_id"]) == table.metadata.current_snapshot_id
     assert report["snapshots"] == 3
     assert set(report["counts"]) == set(COUNT_KEYS)
     assert sum(row["data_files"] for row in report["partitions"]) == report["counts"]["data_files"]
@@ -222,7 +281,7 @@ def test_what_holds_for_the_partition_above_is_no_blank(autostream: Command, ord
 
 
 def test_list_of_a_catalog_without_tables(autostream: Command, lake: SqlCatalog) -> None:
-    assert autostream("table", "list", "lake")[:2] == (0, "The catalog has no tables yet.\n")
+    assert autostream("table", "list", "lake")[:2] == (0, "There are no such tables.\n")
 
 
 def test_inspect_of_a_table_without_a_snapshot(autostream: Command, lake: SqlCatalog) -> None:
@@ -244,7 +303,7 @@ def test_scan_shows_the_first_rows(autostream: Command, orders: Orders) -> None:
         ["id", "v", "s"],
         3,
     )
-    assert document["snapshot_id"] == orders.load().metadata.current_snapshot_id
+    assert int(document["snapshot_id"]) == orders.load().metadata.current_snapshot_id
     assert all(row in orders.expected() for row in document["first_rows"])
     some = max(orders.rows)
     code, out, _ = autostream("table", "scan", "lake.db.orders", "--columns", "s, id", "--where", f"id = {some}")
@@ -259,7 +318,7 @@ def test_scan_counts(autostream: Command, orders: Orders) -> None:
     assert document["rows"] == sum(key < 10 for key in orders.rows)
     first = orders.load().metadata.snapshots[0].snapshot_id
     older = autostream.document("table", "scan", "lake.db.orders", "--count", "--snapshot", str(first))
-    assert (older["snapshot_id"], older["rows"]) == (first, len(read_table(orders.load(), snapshot_id=first)))
+    assert (int(older["snapshot_id"]), older["rows"]) == (first, len(read_table(orders.load(), snapshot_id=first)))
 
 
 def test_scan_writes_a_parquet_file(autostream: Command, orders: Orders, tmp_path: Path) -> None:
@@ -325,7 +384,8 @@ def test_compact_prints_the_promised_document(autostream: Command, orders: Order
     assert list(document["seconds"]) == ["plan", "rewrite", "commit"]
     table = orders.load()
     assert (document["table"], document["status"]) == ("lake.db.orders", "committed")
-    assert (document["planned_snapshot_id"], document["snapshot_id"]) == (planned, table.metadata.current_snapshot_id)
+    assert int(document["planned_snapshot_id"]) == planned
+    assert int(document["snapshot_id"]) == table.metadata.current_snapshot_id
     assert document["groups"] == {"planned": 4, "committed": 4, "conflicted": 0, "failed": 0}
     assert (document["before"]["records"], document["after"]["records"]) == (75, len(orders.rows))
     assert document["after"]["data_files"] == 4
@@ -510,7 +570,7 @@ def test_version_3_is_refused(autostream: Command, lake: SqlCatalog, orders: Ord
     ("verb", "words"),
     [
         ([], ["list", "inspect", "scan", "compact", "enable", "disable"]),
-        (["list"], ["CATALOG", "--json"]),
+        (["list"], ["PATTERN...", "--namespace", "--json", "--output", "--verbose"]),
         (["inspect"], ["TABLE", "--files", "--option", "--json", "what compaction would do and why"]),
         (["scan"], ["--where", "--columns", "--snapshot", "--output", "--count", "--limit", "--json"]),
         (["compact"], ["TABLE|PATTERN...", "--enabled", "--where", "--dry-run", "--option"]),

@@ -380,3 +380,38 @@ def test_what_is_recorded_is_told_at_the_end(table: SqlCatalog, monkeypatch: pyt
     monkeypatch.setenv("AUTOSTREAM_FLINK__CLUSTERS__PROD__URL", "http://127.0.0.1:1")
     assert run("record", "--for", "0", "--json") == {"publications": [], "not_advancing": {}}
     assert "0 publications." in run("record", "--for", "0")
+
+
+# ------------------------------------------------------------------------------------------------ list
+
+
+def test_list_has_the_table_that_lags_most_first(table: SqlCatalog) -> None:
+    for name in ("late", "unknown", "ended"):
+        table.create_table(f"db.{name}", IDS)
+    set_writer("a", T)
+    set_writer("slow", "2026-11-23T01:00Z", table="lake.db.late")
+    set_writer("quick", T, table="lake.db.late")
+    set_writer("a", "forever", table="lake.db.ended")
+    document = run("list", "lake.db.*", "--json")
+    found = [(row["table"], row["watermark_ms"], row["held_back_by"]) for row in document["tables"]]
+    assert found == [
+        ("lake.db.late", T_MS - 3_600_000, "slow"),
+        ("lake.db.t", T_MS, "a"),
+        ("lake.db.ended", FOREVER_MS, None),
+        ("lake.db.unknown", None, None),
+    ]
+    late, soon, ended, unknown = (row["lag_ms"] for row in document["tables"])
+    assert (late - soon, ended, unknown) == (3_600_000, 0, None)
+    shown = run("list", "--namespace", "db").splitlines()
+    assert [line.split()[0] for line in shown] == ["table", *(name for name, _, _ in found)]
+
+
+def test_list_goes_on_after_a_table_that_cannot_be_read(table: SqlCatalog) -> None:
+    broken = table.create_table("db.broken", IDS)
+    Path(broken.metadata_location.removeprefix("file://")).unlink()
+    done = autostream("watermark", "list", "--json")
+    assert done.exit_code == 1
+    assert [(row["table"], bool(row["error"])) for row in done.document["tables"]] == [
+        ("lake.db.broken", True),
+        ("lake.db.t", False),
+    ]

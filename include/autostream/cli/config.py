@@ -71,7 +71,7 @@ def show(as_json: JsonOption = False) -> None:
         "values": [asdict(value) for value in settings.values()],
         "catalogs": catalogs,
     }
-    emit(document, as_json=as_json, render=lambda: _render_settings(settings, catalogs))
+    emit(document, as_json=as_json, rows="values", render=lambda: _render_settings(settings, catalogs))
 
 
 @app.command()
@@ -101,7 +101,7 @@ def check(
     checks += [Finding("configuration", Severity.WARNING, warning) for warning in settings.warnings]
     failed = any(finding.severity is Severity.ERROR for finding in checks)
     document = {"ok": not failed, "checks": [finding.to_dict() for finding in checks]}
-    emit(document, as_json=as_json, render=lambda: _render_checks(checks))
+    emit(document, as_json=as_json, rows="checks", render=lambda: _render_checks(checks))
     if failed:
         raise typer.Exit(1)
 

@@ -10,6 +10,8 @@ from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from autostream.cli.common_options import spread
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -33,7 +35,7 @@ class Entry:
             parent.add_typer(app, name=name, help=self.summary)
         else:
             parent.add_typer(app)
-        loaded = get_group(parent).commands[name]
+        loaded = spread(get_group(parent).commands[name])
         assert isinstance(loaded, TyperGroup | TyperCommand)
         return loaded
 
@@ -68,6 +70,7 @@ class LazyGroup(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         """Make a group that has an entry of each."""
         super().__init__(**settings)
+        spread(self, hidden=False)
         self.commands = {name: TyperCommand(name, help=entry.summary) for name, entry in ENTRIES.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:

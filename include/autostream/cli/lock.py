@@ -10,6 +10,7 @@ import typer
 
 from autostream import times
 from autostream.cli import interrupts
+from autostream.cli.arguments import TableArgument, complete_catalog
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, print_error
 from autostream.cli.terminal import Part, note, say
@@ -31,15 +32,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="CATALOG.NAMESPACE.TABLE, such as lake.db.orders.")]
-
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 @app.command("list")
 def list_command(
     catalog: Annotated[
-        str | None, typer.Option("--catalog", metavar="NAME", help="Only this catalog's tables.")
+        str | None,
+        typer.Option("--catalog", metavar="NAME", help="Only this catalog's tables.", autocompletion=complete_catalog),
     ] = None,
     elections: Annotated[
         bool, typer.Option("--elections", help="Instead of locks on tables: which process is elected for what.")
@@ -55,11 +55,11 @@ def list_command(
             raise UsageError("--elections lists no locks of a catalog: leave out --catalog.")
         found, problems = list_elections()
         document = {"elections": [election.to_dict() for election in found], "errors": problems}
-        emit(document, as_json=as_json, render=lambda: _render_elections(found, problems))
+        emit(document, as_json=as_json, rows="elections", render=lambda: _render_elections(found, problems))
     else:
         listing = list_locks(catalog)
         problems = list(listing.problems)
-        emit(listing.to_dict(), as_json=as_json, render=lambda: _render_list(listing))
+        emit(listing.to_dict(), as_json=as_json, rows="locks", render=lambda: _render_list(listing))
     if problems:
         raise typer.Exit(1)
 
@@ -68,7 +68,7 @@ def list_command(
 def show(table: TableArgument, as_json: JsonOption = False) -> None:
     """Show who holds a table, who waits for it in which order, and whose locks on it were broken."""
     found = locks_of_table(TableName.parse(table))
-    emit(found.to_dict(), as_json=as_json, render=lambda: _render_table(found))
+    emit(found.to_dict(), as_json=as_json, rows="locks", render=lambda: _render_table(found))
 
 
 @app.command("break")
@@ -115,7 +115,7 @@ def janitor(
         interrupts.leave_behind("Locks that were released until then stay so; each is in the log.")
     report = sweep_catalogs(catalog, dry_run=dry_run)
     document = {"dry_run": dry_run, "locks": list(report.rows), "errors": list(report.problems)}
-    emit(document, as_json=as_json, render=lambda: _render_sweep(report, dry_run=dry_run))
+    emit(document, as_json=as_json, rows="locks", render=lambda: _render_sweep(report, dry_run=dry_run))
     if not report.ok:
         raise typer.Exit(1)
 

@@ -15,7 +15,7 @@ import autostream
 from autostream.cli import interrupts
 from autostream.cli.checkout import require_own_code
 from autostream.cli.groups import LazyGroup
-from autostream.cli.output import configure_logging, print_error
+from autostream.cli.output import log_more, print_error
 from autostream.cli.terminal import steady_streams
 from autostream.errors import AutostreamError, ConfigurationError, ResourceError
 from autostream.resources import is_disk_full
@@ -55,7 +55,7 @@ def prepare(
     ] = False,
 ) -> None:
     """Options of all commands; given before the group."""
-    configure_logging(verbose)
+    log_more(verbose)
 
 
 def run() -> None:

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from autostream.cli.documents import as_csv, with_exact_ids
 from autostream.cli.terminal import PlainFormatter, TerminalHandler, log_console, print_unwrapped, spinner
 from autostream.errors import AutostreamError, UsageError
 from autostream.masking import MaskingFormatter, mask, mask_all
@@ -28,6 +29,46 @@ LEVELS: Final = {
     "error": logging.ERROR,
 }
 
+
+class Format(StrEnum):
+    """How a command prints what it found or did."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class _Wanted:
+    """How this process is to print and to log, as its command line says."""
+
+    format: Format | None = None
+    verbosity = 0
+
+
+def forget_wishes() -> None:
+    """Print and log again as where nothing was said."""
+    _Wanted.format, _Wanted.verbosity = None, 0
+
+
+def print_as(wanted: Format) -> None:
+    """Have the command print so.
+
+    Raises:
+        UsageError: It is to print otherwise already.
+    """
+    if _Wanted.format not in (None, wanted):
+        raise UsageError(
+            f"The output is asked for as {_Wanted.format} and as {wanted}. Give --json or --output, and only once."
+        )
+    _Wanted.format = wanted
+
+
+def log_more(levels: int) -> None:
+    """Log so many levels more than until now, and set up logging for that."""
+    _Wanted.verbosity += levels
+    configure_logging(_Wanted.verbosity)
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 """The `--json` of every command: `def show(as_json: JsonOption = False)`."""
 
@@ -35,9 +76,14 @@ _logger = logging.getLogger("autostream")
 
 
 def emit(
-    document: Mapping[str, Any], *, as_json: bool, render: Callable[[], None], data: Mapping[str, Any] | None = None
+    document: Mapping[str, Any],
+    *,
+    as_json: bool,
+    render: Callable[[], None],
+    data: Mapping[str, Any] | None = None,
+    rows: str | None = None,
 ) -> None:
-    """Print what a command found or did: the JSON document, secrets hidden, or what `render` makes of it for people.
+    """Print what a command found or did: as JSON or CSV, secrets hidden, or as what `render` makes of it for people.
 
     What cannot be rendered is no reason to end otherwise: what was done is done.
 
@@ -46,10 +92,12 @@ def emit(
         as_json: Whether `--json` was given.
         render: Prints the same for people.
         data: What else is in the document, printed as it is: rows of tables.
+        rows: The list in the document of which each entry is a line of CSV; None makes one line of the document.
     """
-    if as_json:
+    wanted = _Wanted.format or (Format.JSON if as_json else Format.TABLE)
+    if wanted is not Format.TABLE:
         printed = mask_all(document) | dict(data or {})
-        sys.stdout.write(json.dumps(printed, default=_encode, indent=2, allow_nan=False) + "\n")
+        sys.stdout.write(_as_json(printed) if wanted is Format.JSON else as_csv(json.loads(_as_json(printed)), rows))
         sys.stdout.flush()
         return
     try:
@@ -62,6 +110,10 @@ def emit(
             f"The command is done, but its result cannot be shown ({type(error).__name__}: {error}). --json prints "
             "all of it. Please report what is logged above."
         )
+
+
+def _as_json(document: Mapping[str, Any]) -> str:
+    return json.dumps(with_exact_ids(document), default=_encode, indent=2, allow_nan=False) + "\n"
 
 
 def print_error(message: str) -> None:

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import autostream
 from autostream.cli import interrupts, table_enabling
+from autostream.cli.arguments import NamespaceOption, PatternsArgument, TableArgument
+from autostream.cli.common_options import ask_for
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
-from autostream.cli.output import JsonOption, emit, print_error, progress
+from autostream.cli.output import Format, JsonOption, emit, print_error, progress
 from autostream.cli.terminal import Part, note, say
 from autostream.config import load_settings
 from autostream.errors import UsageError
 from autostream.masking import mask
+from autostream.names import catalog_of
 from autostream.resources import EngineResources
 from autostream.sizes import format_size
 
@@ -23,11 +27,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.types import NestedField
 
+    from autostream.api import LakeTable
     from autostream.names import TableName
 
-app = typer.Typer(help="Iceberg tables: what they hold, and how they are kept fast to read.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
-TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="CATALOG.NAMESPACE.TABLE, such as lake.db.orders.")]
 WhereOption = Annotated[
     str | None, typer.Option("--where", metavar="EXPR", help="Filter, such as \"day >= '2026-11-23' AND id > 5\".")
 ]
@@ -67,42 +71,34 @@ def _pairs(options: list[str]) -> dict[str, str]:
 
 @app.command("list")
 def list_command(
-    catalog: Annotated[str, typer.Argument(metavar="CATALOG", help="A catalog of PyIceberg's configuration.")],
-    as_json: JsonOption = False,
+    patterns: PatternsArgument = None, namespace: NamespaceOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the tables of a catalog, and whether the hourly workflow compacts them."""
-    from autostream.catalogs.opening import list_tables, open_catalog, open_table
-    from autostream.lake.compaction.compaction_options import ENABLED
-    from autostream.properties import of_table
+    """List tables, and whether the hourly workflow compacts them. Exit code 1 where a catalog cannot be listed."""
+    from autostream.api import Lakehouse, UnlistedCatalog
 
-    opened = open_catalog(catalog)
-    rows: list[dict[str, Any]] = []
-    for name in list_tables(opened, catalog):
-        try:
-            metadata = open_table(name, catalog=opened).metadata
-        except Exception as error:  # one broken table must not hide the others
-            rows.append({"table": str(name), "error": mask(str(error))})
-            continue
-        snapshot = metadata.current_snapshot()
-        summary: Mapping[str, str] = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
-        rows.append(
-            {
-                "table": str(name),
-                "format_version": metadata.format_version,
-                "compaction_enabled": of_table(name, metadata.properties).is_true(ENABLED),
-                "data_files": _number(summary.get("total-data-files")),
-                "delete_files": _number(summary.get("total-delete-files")),
-                "bytes": _number(summary.get("total-files-size")),
-                "records": _number(summary.get("total-records")),
-            }
-        )
+    unlisted: list[UnlistedCatalog] = []
+    found = Lakehouse().tables(*(patterns or ()), namespace=namespace, on_failure=unlisted.append)
+    rows = [_summary(table) for table in found]
+    errors = [{"catalog": failure.catalog, "error": mask(str(failure.error))} for failure in unlisted]
+    named = {catalog_of(pattern) for pattern in patterns or ()}
+    document = {"catalog": named.pop() if len(named) == 1 else None, "tables": rows, "errors": errors}
+    emit(document, as_json=as_json, rows="tables", render=lambda: _render_list(rows))
+    for error in errors:
+        print_error(error["error"])
+    if errors:
+        raise typer.Exit(1)
 
-    emit({"catalog": catalog, "tables": rows}, as_json=as_json, render=lambda: _render_list(rows))
+
+def _summary(table: LakeTable) -> dict[str, Any]:
+    try:
+        return table.summary().to_dict()
+    except Exception as error:  # one broken table must not hide the others
+        return {"table": str(table), "error": mask(str(error))}
 
 
 def _render_list(rows: list[dict[str, Any]]) -> None:
     if not rows:
-        say("The catalog has no tables yet.")
+        say("There are no such tables.")
         return
     grid: list[list[Part]] = []
     for row in rows:
@@ -120,10 +116,6 @@ def _render_list(rows: list[dict[str, Any]]) -> None:
             say((row["table"], "red"), ": ", row["error"], indent=2)
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else None
-
-
 @app.command()
 def inspect(
     table: TableArgument,
@@ -135,16 +127,8 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Show a table's files, its deletes and what they apply to, and what compaction would do and why."""
-    from autostream.lake.compaction.compaction_options import CompactionOptions
-    from autostream.lake.compaction.planning import plan_compaction
-    from autostream.lake.compaction.table_report import inspect_table
-
-    opened, name = _open(table)
-    options = CompactionOptions.from_properties(opened.properties, _pairs(option or []), table=str(name))
-    report = inspect_table(plan_compaction(opened, options=options, name=str(name), only_to_show=True), str(name))
-    if not files:
-        del report["files"], report["deletes"]
-    emit(report, as_json=as_json, render=lambda: _render_inspection(report))
+    report = autostream.table(table).inspect(options=_pairs(option or [])).to_dict(files=files)
+    emit(report, as_json=as_json, rows="partitions", render=lambda: _render_inspection(report))
 
 
 def _render_inspection(report: Mapping[str, Any]) -> None:
@@ -214,13 +198,17 @@ def _say_rest(count: int) -> None:
 
 @app.command()
 def scan(
+    context: typer.Context,
     table: TableArgument,
     where: WhereOption = None,
     columns: Annotated[
         str | None, typer.Option("--columns", metavar="A,B", help="Columns, separated by commas.")
     ] = None,
     snapshot: Annotated[int | None, typer.Option("--snapshot", metavar="ID", help="Read this snapshot.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write a Parquet file.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write a Parquet file; or print as table, json or csv."),
+    ] = None,
     count: Annotated[bool, typer.Option("--count", help="Only count the rows.")] = False,
     limit: Annotated[
         int | None,
@@ -230,12 +218,13 @@ def scan(
     as_json: JsonOption = False,
 ) -> None:
     """Read a table with its equality and position deletes applied, in bounded memory."""
-    from autostream.lake.scan import scan_table
-
+    if output is not None and str(output) in {*Format}:
+        ask_for(context, Format(str(output)))
+        output = None
     _refuse_contradictions(count=count, output=output, overwrite=overwrite, limit=limit)
-    opened, name = _open(table)
+    name = autostream.table(table)
     names = [part.strip() for part in columns.split(",")] if columns is not None else None
-    rows = scan_table(opened, where=where, columns=names, snapshot_id=snapshot, resources=engine_resources())
+    rows = name.scan(where=where, columns=names, snapshot_id=snapshot)
     document: dict[str, Any] = {"table": str(name), "snapshot_id": rows.snapshot_id}
     if count:
         document["rows"] = rows.count()
@@ -254,6 +243,7 @@ def scan(
             as_json=as_json,
             render=lambda: _render_rows(heads, shown),
             data={"first_rows": _plain(shown)},
+            rows="first_rows",
         )
 
 

@@ -6,7 +6,7 @@ import shlex
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from functools import partial
@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+import autostream
 from autostream import times
 from autostream.cli import interrupts, watermark_history
 from autostream.cli.account import this_account
-from autostream.cli.grid import NAME, TEXT, Column, show_grid
-from autostream.cli.output import JsonOption, emit, progress
-from autostream.cli.terminal import say
+from autostream.cli.arguments import NamespaceOption, PatternsArgument, TableArgument, complete_table
+from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
+from autostream.cli.output import JsonOption, emit, print_error, progress
+from autostream.cli.terminal import Part, say
 from autostream.config import Settings, load_settings
 from autostream.errors import (
     ConfigurationError,
-    DeniedError,
     NotReadyError,
     UsageError,
 )
+from autostream.masking import mask
 from autostream.names import TableName
 from autostream.times import (
     FOREVER_MS,
@@ -40,19 +42,19 @@ from autostream.times import (
     why_too_far_ahead,
 )
 from autostream.watermark.conditions import Condition, Quantifier
-from autostream.watermark.marks import TableMark, WriterMark
-from autostream.watermark.waiting import require_met, wait_until
+from autostream.watermark.marks import TableMark, WriterMark, slowest
+from autostream.watermark.waiting import require_met
 from autostream.watermark.windows import WindowKind, window_at
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
+    from autostream.api import LakeTable
     from autostream.watermark.changes import WatermarkChange
     from autostream.watermark.recording.leadership import Leadership
 
 app = typer.Typer(no_args_is_help=True)
 
-TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="CATALOG.NAMESPACE.TABLE, such as lake.db.orders.")]
 ZoneOption = Annotated[
     str,
     typer.Option("--time-zone", metavar="ZONE", help="Of times without offset, and of windows: Europe/Berlin, UTC."),
@@ -67,18 +69,84 @@ _MOST_PUBLICATIONS: Final = 10_000
 @app.command()
 def get(table: TableArgument, time_zone: ZoneOption = "UTC", as_json: JsonOption = False) -> None:
     """Show a table's watermark, and of each writer what is known and since when. Exit code 4 where none is known."""
-    from autostream.watermark.reading.table_marks import read_mark
-
     zone = parse_zone(time_zone)
-    mark = read_mark(table)
+    mark = autostream.table(table).watermark()
     emit(mark.to_dict(), as_json=as_json, render=lambda: _render(mark, zone))
     if mark.watermark_ms is None:
         raise typer.Exit(NotReadyError.exit_code)
 
 
+@app.command("list")
+def list_command(
+    patterns: PatternsArgument = None,
+    namespace: NamespaceOption = None,
+    time_zone: ZoneOption = "UTC",
+    as_json: JsonOption = False,
+) -> None:
+    """List how complete tables are, the one that lags most first; tables of which nothing is known come last.
+
+    Exit code 1 where a catalog or a table cannot be read.
+    """
+    from autostream.api import Lakehouse, UnlistedCatalog
+
+    zone = parse_zone(time_zone)
+    unlisted: list[UnlistedCatalog] = []
+    found = Lakehouse().tables(*(patterns or ()), namespace=namespace, on_failure=unlisted.append)
+    now_ms = times.now_ms()
+    rows = sorted((_lagging(table, now_ms) for table in found), key=_by_lag)
+    errors = [{"catalog": failure.catalog, "error": mask(str(failure.error))} for failure in unlisted]
+    emit({"tables": rows, "errors": errors}, as_json=as_json, rows="tables", render=lambda: _render_lags(rows, zone))
+    for error in errors:
+        print_error(error["error"])
+    if errors or any(row["error"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _lagging(table: LakeTable, now_ms: int) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(("watermark", "watermark_ms", "lag_ms", "source", "held_back_by", "error"))
+    try:
+        mark = table.watermark()
+    except Exception as error:  # one broken table must not hide the others
+        return {"table": str(table), **row, "error": mask(str(error))}
+    slow, reached = slowest(mark.writers), mark.watermark_ms
+    return {
+        "table": str(table),
+        **row,
+        "watermark": iso(reached),
+        "watermark_ms": reached,
+        "lag_ms": None if reached is None else 0 if mark.ended else now_ms - reached,
+        "source": mark.source.value if mark.source else None,
+        "held_back_by": slow.name if slow and not mark.ended else None,
+    }
+
+
+def _by_lag(row: Mapping[str, Any]) -> tuple[bool, int, str]:
+    return row["lag_ms"] is None, -(row["lag_ms"] or 0), row["table"]
+
+
+def _render_lags(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> None:
+    if not rows:
+        say("There are no such tables.")
+        return
+    cells: list[list[Part]] = []
+    for row in rows:
+        known = row["watermark_ms"] is not None
+        reached = describe_instant(row["watermark_ms"], zone) if known else "-"
+        lag = describe_length(max(0, row["lag_ms"])) if known else "-"
+        cells.append([row["table"], reached, lag, row["source"] or "-", row["held_back_by"] or "-"])
+    columns = [Column("table", NAME), Column("complete up to"), Column("lag", NUMBER), Column("from")]
+    show_grid([*columns, Column("held back by", NAME)], cells)
+    for row in rows:
+        if row["error"]:
+            say((row["table"], "red"), ": ", row["error"], indent=2)
+
+
 @app.command("wait")
 def wait_command(
-    tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="CATALOG.NAMESPACE.TABLE, one or more.")],
+    tables: Annotated[
+        list[str],
+        typer.Argument(metavar="TABLE...", help="CATALOG.NAMESPACE.TABLE, one or more.", autocompletion=complete_table),
+    ],
     until: Annotated[str | None, typer.Option(metavar="T", help="Wait until complete up to this time.")] = None,
     hour: Annotated[
         str | None, typer.Option(metavar="T", help="Wait until the hour that T lies in is complete.")
@@ -102,8 +170,7 @@ def wait_command(
     as_json: JsonOption = False,
 ) -> None:
     """Wait until tables are complete up to a time: exit code 0 then, 124 when the time is up, saying who is late."""
-    from autostream.catalogs.opening import require_catalogs
-    from autostream.watermark.reading.mark_reader import MarkReader
+    from autostream.api import Lakehouse
 
     zone = parse_zone(time_zone)
     condition = Condition(
@@ -114,10 +181,10 @@ def wait_command(
         writers=tuple(writers or ()),
         zone=zone,
     )
-    require_catalogs(TableName.parse(table).catalog for table in condition.tables)
-    reader = MarkReader(refusals=(DeniedError, UsageError))
     with progress("waiting") as report:
-        found = wait_until(condition, reader.read, timeout_seconds=timeout, poll_seconds=poll, report=report)
+        found = Lakehouse().await_condition(
+            condition, timeout_seconds=timeout, poll_seconds=poll, report_progress=report
+        )
     document = found.answer.to_dict() | {"tables": list(condition.tables)}
     emit(document, as_json=as_json, render=lambda: say(found.answer.explanation))
     require_met(found, timeout_seconds=timeout)
@@ -226,7 +293,7 @@ def record(
         )
         recorder.run(stop, seconds=seconds)
     document = {"publications": list(published), "not_advancing": recorder.notes()}
-    emit(document, as_json=as_json, render=lambda: _render_recorded(document))
+    emit(document, as_json=as_json, rows="publications", render=lambda: _render_recorded(document))
 
 
 app.command("history")(watermark_history.history)

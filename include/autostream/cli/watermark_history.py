@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autostream.cli.arguments import TableArgument
 from autostream.cli.grid import NAME, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit
 from autostream.cli.terminal import Part, note, say
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def history(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="CATALOG.NAMESPACE.TABLE, such as lake.db.orders.")],
+    table: TableArgument,
     since: Annotated[str | None, typer.Option(metavar="T", help="What was recorded from then on.")] = None,
     until: Annotated[str | None, typer.Option(metavar="T", help="What was recorded before then.")] = None,
     at: Annotated[
@@ -58,7 +59,7 @@ def history(
         writer=writer,
         newest=limit,
     )
-    emit(found.to_dict(), as_json=as_json, render=lambda: _render(found, zone, limit))
+    emit(found.to_dict(), as_json=as_json, rows="entries", render=lambda: _render(found, zone, limit))
 
 
 def _render_completion(completion: Completion) -> None:

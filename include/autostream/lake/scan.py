@@ -82,6 +82,14 @@ class TableScan:
         """Return all rows in memory."""
         return self.to_batches().read_all()
 
+    def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
+        """Return all rows in memory as a relation of DuckDB, to be queried any number of times.
+
+        Args:
+            connection: In which it can be queried; None opens one of its own.
+        """
+        return (connection or duckdb.connect()).from_arrow(self.to_arrow())
+
     def count(self) -> int:
         """Return the number of rows: counted, or from footers; those of manifests may be wrong."""
         return sum(self._each_partition((), lambda engine, rows: engine.rows(f"SELECT count(*) FROM {rows}")[0]))

@@ -80,7 +80,7 @@ def test_a_path_that_is_live_twice_is_refused_and_shown(kind: str, table: Foreig
         for part in ("lake.db.t", file.file_path, *map(str, snapshots), "docs/compaction.md"):
             assert part in str(refused.value)
     assert table.load().metadata_location == before
-    shown = inspect_table(plan_compaction(table.load(), options=ALL, only_to_show=True), "lake.db.t")
+    shown = inspect_table(plan_compaction(table.load(), options=ALL, only_to_show=True), "lake.db.t").to_dict()
     assert shown["compaction"] is None
     (found,) = shown["contradictions"]
     assert [entry["snapshot_id"] for entry in found["entries"]] == snapshots
@@ -152,7 +152,9 @@ def test_a_manifest_whose_list_says_that_it_is_empty_is_refused(table: ForeignTa
         table.read("id")
     with pytest.raises(InconsistentTableError):
         table.compact()
-    assert inspect_table(plan_compaction(table.load(), options=ALL, only_to_show=True), "lake.db.t")["contradictions"]
+    assert inspect_table(plan_compaction(table.load(), options=ALL, only_to_show=True), "lake.db.t").to_dict()[
+        "contradictions"
+    ]
 
 
 @pytest.mark.parametrize("by", ["name", "bounds"])

@@ -56,7 +56,7 @@ def test_wrong_counts(count: int, avro_file: bool, table: ForeignTable) -> None:
     table.commit(table.data(pa.table({"id": [4]})))
     assert table.read("id") == [1, 3, 4]
     assert scan_table(table.load()).count() == 3
-    shown = inspect_table(plan_compaction(table.load(), options=ALL), "lake.db.t")
+    shown = inspect_table(plan_compaction(table.load(), options=ALL), "lake.db.t").to_dict()
     assert shown["counts"]["records"] == max(0, count) + 1
     assert bool([advice for advice in shown["advice"] if advice["id"] == "records-uncounted"]) is (count <= 0)
     result = table.compact()

@@ -15,6 +15,8 @@ from autostream.watermark.waiting import MarkReading
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
+    from autostream.config import WatermarkSettings
+
 _MOST_CHARACTERS = 500
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
@@ -36,6 +38,7 @@ class MarkReader:
     Args:
         open_catalog: Opens a catalog by its name.
         refusals: The errors after which looking again will not help.
+        settings: Tells which foreign keys count; those of the configuration where None.
     """
 
     def __init__(
@@ -43,9 +46,11 @@ class MarkReader:
         open_catalog: Callable[[str], Catalog] = open_configured,
         *,
         refusals: tuple[type[AutostreamError], ...] = (UsageError,),
+        settings: Callable[[], WatermarkSettings] | None = None,
     ) -> None:
         self._open_catalog = open_catalog
         self._refusals = refusals
+        self._settings = settings
         self._opened = threading.local()
         self._lost: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -59,7 +64,8 @@ class MarkReader:
         except UsageError as error:
             return MarkReading(None, str(error), refusal=type(error))
         try:
-            return MarkReading(read_mark(name, catalog=self._catalog(name.catalog)))
+            settings = self._settings() if self._settings else None
+            return MarkReading(read_mark(name, catalog=self._catalog(name.catalog), settings=settings))
         except self._refusals as error:
             return MarkReading(None, str(error), refusal=type(error))
         except Exception as error:  # each catalog and each file system fails in its own way
