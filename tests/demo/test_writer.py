@@ -141,6 +141,7 @@ def test_several_sets_of_equality_fields_in_one_checkpoint(lake: SqlCatalog) -> 
     assert_same_rows(read_table(table), rows_of((7, "a", 1)))
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_type_as_value_key_and_partition(lake: SqlCatalog, shape: str) -> None:
     table, expected = random_upserts(lake, "db.t", SHAPES[shape])

@@ -95,6 +95,7 @@ def test_an_older_snapshot_has_the_schema_of_its_time(flink_table: Callable[[str
     assert scan.to_arrow().num_rows == scan.count() == len(read_table(table, snapshot_id=first.snapshot_id))
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_type_as_value_key_and_partition(lake: SqlCatalog, shape: str) -> None:
     table, expected = random_upserts(lake, "db.t", SHAPES[shape])

@@ -456,6 +456,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=400, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_any_history(steps: list[tuple[str, Any]]) -> None:

@@ -72,6 +72,7 @@ def test_tables_of_a_flink_job(flink_table: Callable[[str], FlinkTable], name: s
     assert_same_rows(read_table(refreshed(flink.table)), flink.expected)
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.usefixtures("passes")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_type_as_value_key_and_partition(lake: SqlCatalog, shape: str) -> None:
@@ -104,6 +105,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> tuple[SqlCatalog, Path]
     return catalog, folder
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=40)
 @given(steps=STEPS)
 def test_both_ways_to_merge_find_the_same_rows_as_the_naive_reader(

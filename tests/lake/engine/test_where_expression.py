@@ -136,6 +136,7 @@ def record(row: dict[str, Any]) -> Record:
     return Record(row["id"], row["name"], at, Record(row["st"]["x"]))
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=60)
 @given(where=EXPRESSIONS)
 def test_nothing_that_matches_is_ruled_out_and_all_that_matches_is_found(events: Table, where: str) -> None:
