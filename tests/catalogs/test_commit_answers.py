@@ -9,7 +9,7 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
 )
 
-from autostream.catalogs.commit_answers import AnswerLostError, OvertakenError, judged, reread
+from autostream.catalogs.commit_answers import CommitAnswerLostError, OvertakenError, judged, reread
 from autostream.errors import AutostreamError, DeniedError, LockTimeoutError, ServiceError
 
 
@@ -28,9 +28,9 @@ def failed_for(cause: Exception) -> CommitFailedException:
         (failed_for(DeniedError("not you")), DeniedError),
         (ForbiddenError("not you"), DeniedError),
         (BadRequestError("what?"), DeniedError),
-        (CommitStateUnknownException("504"), AnswerLostError),
-        (ConnectionError("reset"), AnswerLostError),
-        (ServiceError("the lock could not be released"), AnswerLostError),  # maybe after the swap
+        (CommitStateUnknownException("504"), CommitAnswerLostError),
+        (ConnectionError("reset"), CommitAnswerLostError),
+        (ServiceError("the lock could not be released"), CommitAnswerLostError),  # maybe after the swap
     ],
 )
 def test_what_an_error_means(error: Exception, meaning: type[Exception]) -> None:

@@ -15,12 +15,12 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from autostream.catalogs.commit_answers import is_permanent, root_cause
 from autostream.catalogs.committing import (
     CommitStep,
+    CommitVerdict,
     NotAllowedError,
     NotAppliedError,
     NotSentError,
     RejectedError,
     Sending,
-    Verdict,
     nothing_changed,
 )
 from autostream.catalogs.locking import AllOf
@@ -49,40 +49,44 @@ def _nobody_waits(clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     ("view", "refused", "compare", "verdict"),
     [
-        (PointerView(NEW), False, False, Verdict.COMMITTED),
-        (PointerView(OTHER, frozenset({BASE, NEW})), False, False, Verdict.COMMITTED),
+        (PointerView(NEW), False, False, CommitVerdict.COMMITTED),
+        (PointerView(OTHER, frozenset({BASE, NEW})), False, False, CommitVerdict.COMMITTED),
         # The transport repeated the request: the second was refused because of the first.
-        (PointerView(NEW), True, True, Verdict.COMMITTED),
-        (PointerView(BASE), True, False, Verdict.FAILED),
-        (PointerView(OTHER, frozenset({BASE})), False, True, Verdict.FAILED),
+        (PointerView(NEW), True, True, CommitVerdict.COMMITTED),
+        (PointerView(BASE), True, False, CommitVerdict.FAILED),
+        (PointerView(OTHER, frozenset({BASE})), False, True, CommitVerdict.FAILED),
         # It may still be under way.
-        (PointerView(BASE), False, True, Verdict.PENDING),
-        (PointerView(BASE), False, False, Verdict.PENDING),
+        (PointerView(BASE), False, True, CommitVerdict.PENDING),
+        (PointerView(BASE), False, False, CommitVerdict.PENDING),
         # It was applied, maybe, and so much committed since that the log has forgotten it.
-        (PointerView(OTHER, frozenset({"f:/8.json", "f:/9.json"})), False, True, Verdict.PENDING),
+        (PointerView(OTHER, frozenset({"f:/8.json", "f:/9.json"})), False, True, CommitVerdict.PENDING),
         # The table was dropped or renamed, after it maybe.
-        (PointerView(None), False, True, Verdict.PENDING),
-        (PointerView(None), True, True, Verdict.FAILED),
+        (PointerView(None), False, True, CommitVerdict.PENDING),
+        (PointerView(None), True, True, CommitVerdict.FAILED),
         # Without comparison even a table that has moved on may be overwritten by it.
-        (PointerView(OTHER, frozenset({BASE})), False, False, Verdict.PENDING),
+        (PointerView(OTHER, frozenset({BASE})), False, False, CommitVerdict.PENDING),
     ],
 )
-def test_verdicts(view: PointerView, refused: bool, compare: bool, verdict: Verdict) -> None:
+def test_verdicts(view: PointerView, refused: bool, compare: bool, verdict: CommitVerdict) -> None:
     assert judge_swap(view, base=BASE, new=NEW, refused=refused, compare_and_swap=compare) is verdict
 
 
 def test_a_snapshot_that_is_there_was_committed_whatever_the_log_has_forgotten() -> None:
     view = PointerView(OTHER, frozenset({"f:/9.json"}), frozenset({7, 8}))
     told = {"base": BASE, "new": NEW, "refused": True, "compare_and_swap": True}
-    assert judge_swap(view, **told, adds={7}) is Verdict.COMMITTED  # type: ignore[arg-type]
-    assert judge_swap(view, **told, adds={6}) is Verdict.FAILED  # type: ignore[arg-type]
+    assert judge_swap(view, **told, adds={7}) is CommitVerdict.COMMITTED  # type: ignore[arg-type]
+    assert judge_swap(view, **told, adds={6}) is CommitVerdict.FAILED  # type: ignore[arg-type]
 
 
 def test_a_creation_that_another_one_was_faster_with_has_failed() -> None:
-    assert judge_swap(PointerView(OTHER), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.FAILED
-    assert judge_swap(PointerView(None), base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
+    assert (
+        judge_swap(PointerView(OTHER), base=None, new=NEW, refused=False, compare_and_swap=True) is CommitVerdict.FAILED
+    )
+    assert (
+        judge_swap(PointerView(None), base=None, new=NEW, refused=False, compare_and_swap=True) is CommitVerdict.PENDING
+    )
     grown = PointerView(OTHER, frozenset({"f:/9.json"}))  # from whose creation its log does not say
-    assert judge_swap(grown, base=None, new=NEW, refused=False, compare_and_swap=True) is Verdict.PENDING
+    assert judge_swap(grown, base=None, new=NEW, refused=False, compare_and_swap=True) is CommitVerdict.PENDING
 
 
 class Store:

@@ -10,7 +10,7 @@ from hive_metastore.ttypes import (
 )
 from thrift.transport.TTransport import TTransportException
 
-from autostream.catalogs.hive_answers import Answer, answer_of
+from autostream.catalogs.hive_answers import MetastoreAnswer, answer_of
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ from autostream.catalogs.hive_answers import Answer, answer_of
     ],
 )
 def test_answers(error: Exception, answer: str) -> None:
-    assert answer_of(error) is Answer(answer)
+    assert answer_of(error) is MetastoreAnswer(answer)

@@ -23,8 +23,8 @@ from pyiceberg.table.update import (
 from requests import HTTPError, Response
 
 from autostream.catalogs.commit_answers import is_permanent
-from autostream.catalogs.committing import Verdict
-from autostream.catalogs.rest import is_applied, is_refusal, is_repeatable, judge_rest, refusal
+from autostream.catalogs.committing import CommitVerdict
+from autostream.catalogs.rest import is_applied, is_refusal, is_repeatable_commit, judge_rest, refusal_of_commit
 from autostream.catalogs.sql import SqlCatalog
 from autostream.errors import AutostreamError, CommitRefusedError, DeniedError
 from tests.support.catalogs import IDS, append
@@ -63,12 +63,12 @@ def test_a_snapshot(catalog: Recording, first: bool) -> None:
     if not first:
         append(catalog.load_table("db.t"), 0)
     (requirements, updates), before, after = appended(catalog)
-    assert judge_rest(requirements, updates, before) is Verdict.PENDING
-    assert judge_rest(requirements, updates, after) is Verdict.COMMITTED
+    assert judge_rest(requirements, updates, before) is CommitVerdict.PENDING
+    assert judge_rest(requirements, updates, after) is CommitVerdict.COMMITTED
     append(catalog.load_table("db.t"), 2)
     later = catalog.load_table("db.t").metadata
-    assert judge_rest(requirements, updates, later) is Verdict.COMMITTED
-    assert is_repeatable(requirements, updates)
+    assert judge_rest(requirements, updates, later) is CommitVerdict.COMMITTED
+    assert is_repeatable_commit(requirements, updates)
 
 
 def test_a_snapshot_that_another_one_was_faster_than(catalog: Recording) -> None:
@@ -82,7 +82,7 @@ def test_a_snapshot_that_another_one_was_faster_than(catalog: Recording) -> None
     append(catalog.load_table("db.t"), 7)
     append(catalog.load_table("db.t"), 8)
     theirs = catalog.load_table("db.t").metadata
-    assert judge_rest(*ours, theirs) is Verdict.FAILED
+    assert judge_rest(*ours, theirs) is CommitVerdict.FAILED
 
 
 def test_a_snapshot_that_expired_meanwhile_is_not_called_failed(catalog: Recording) -> None:
@@ -92,21 +92,21 @@ def test_a_snapshot_that_expired_meanwhile_is_not_called_failed(catalog: Recordi
     now = catalog.load_table("db.t").metadata
     expired = [before.current_snapshot_id, after.current_snapshot_id]
     now = update_table_metadata(now, (RemoveSnapshotsUpdate(snapshot_ids=expired),))
-    assert judge_rest(requirements, updates, now) is Verdict.PENDING
+    assert judge_rest(requirements, updates, now) is CommitVerdict.PENDING
 
 
 def test_properties(catalog: Recording) -> None:
     metadata = catalog.load_table("db.t").metadata
     updates = (SetPropertiesUpdate(updates={"a": "1"}),)
     same_table = (AssertTableUUID(uuid=metadata.table_uuid),)
-    assert judge_rest(same_table, updates, metadata) is Verdict.PENDING
+    assert judge_rest(same_table, updates, metadata) is CommitVerdict.PENDING
     applied = update_table_metadata(metadata, updates)
-    assert judge_rest(same_table, updates, applied) is Verdict.COMMITTED
+    assert judge_rest(same_table, updates, applied) is CommitVerdict.COMMITTED
     assert is_applied(updates, update_table_metadata(applied, (SetPropertiesUpdate(updates={"b": "2"}),)))
     # Sent twice it could undo what somebody else has set in between.
-    assert not is_repeatable(same_table, updates)
+    assert not is_repeatable_commit(same_table, updates)
     moved = (AssertRefSnapshotId(ref="main", snapshot_id=5),)
-    assert judge_rest(moved, updates, metadata) is Verdict.FAILED
+    assert judge_rest(moved, updates, metadata) is CommitVerdict.FAILED
 
 
 def answered(status: int, error: type[Exception] = RESTError) -> Exception:
@@ -138,7 +138,7 @@ def test_which_answers_are_refusals(status: int, *, refused: bool) -> None:
     ],
 )
 def test_a_refusal_says_why_and_is_not_tried_again(error: Exception, cause: type[AutostreamError]) -> None:
-    found = refusal("lake.db.t", error)
+    found = refusal_of_commit("lake.db.t", error)
     assert str(error) in str(found)
     assert type(found) is cause
     assert is_permanent(found)

@@ -32,7 +32,7 @@ class OvertakenError(ConflictError):
     """Nothing was changed, and another attempt may fare better: another commit was faster, or a service away."""
 
 
-class AnswerLostError(OutcomeUnknownError):
+class CommitAnswerLostError(OutcomeUnknownError):
     """The catalog may have taken the commit, or may still do."""
 
 
@@ -47,7 +47,7 @@ def judged(what: str) -> Iterator[None]:
         OvertakenError: Nothing was changed, and another attempt may fare better.
         DeniedError: The catalog refused it.
         AutostreamError: Nothing was changed, and another attempt would end the same way.
-        AnswerLostError: Whether it was applied is not known.
+        CommitAnswerLostError: Whether it was applied is not known.
     """
     try:
         yield
@@ -62,7 +62,7 @@ def judged(what: str) -> Iterator[None]:
             "table."
         ) from error
     except Exception as error:  # it may have been raised after the catalog took the commit
-        raise AnswerLostError(str(error) or type(error).__name__) from error
+        raise CommitAnswerLostError(str(error) or type(error).__name__) from error
 
 
 def reread(load: Callable[[], _T], *, table: str, purpose: str) -> _T:

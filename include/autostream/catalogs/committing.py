@@ -57,7 +57,7 @@ def ignore_step(_step: CommitStep) -> None:
     """Observe nothing."""
 
 
-class Verdict(StrEnum):
+class CommitVerdict(StrEnum):
     """What is known of an attempt."""
 
     COMMITTED = "committed"
@@ -117,7 +117,7 @@ class CommitAttempt(Protocol):
             Exception: Anything else: whether it was applied is not known.
         """
 
-    def look(self, *, refused: bool) -> Verdict:
+    def look(self, *, refused: bool) -> CommitVerdict:
         """Say what became of the attempt by the table as it is now; an exception means that nobody can tell at present.
 
         Args:
@@ -194,29 +194,29 @@ class Sending:
         refused = isinstance(error, NotAppliedError)
         for _ in self.attempt.policy.status_checks():
             verdict = self._look(refused=refused)
-            if verdict is Verdict.PENDING and self.attempt.repeatable:
+            if verdict is CommitVerdict.PENDING and self.attempt.repeatable:
                 again = self._send_again()
                 if again is None:
                     return
                 error = again
                 verdict = self._look(refused=False)
-            if verdict is Verdict.COMMITTED:
+            if verdict is CommitVerdict.COMMITTED:
                 logger.info("The answer to a commit to %s was lost (%s); it was applied.", self.table, error)
                 return
-            if verdict is Verdict.FAILED:
+            if verdict is CommitVerdict.FAILED:
                 raise CommitFailedException(f"A commit to {self.table} was not applied: {text_of(error)}") from error
         raise CommitStateUnknownException(
             f"Whether a commit to {self.table} was applied is not known: {text_of(error)}. Every file was kept. Look "
             f"{self.attempt.evidence}."
         ) from error
 
-    def _look(self, *, refused: bool) -> Verdict:
+    def _look(self, *, refused: bool) -> CommitVerdict:
         """Return what the table says of the attempt; pending where it cannot be asked."""
         try:
             return self.attempt.look(refused=refused)
         except Exception as error:  # the store may be down for a while: that is what the back-off is for
             logger.warning("Table %s cannot be re-read after a commit: %s", self.table, text_of(error))
-            return Verdict.PENDING
+            return CommitVerdict.PENDING
 
     def _send_again(self) -> Exception | None:
         """Send the same attempt once more, if the lock still stands."""

@@ -167,9 +167,9 @@ def _of_metastore(error: BaseException) -> AutostreamError | None:
     # Not loaded by those who have no metastore: Thrift's classes take a moment of every command.
     from hive_metastore.ttypes import MetaException
 
-    from autostream.catalogs.hive_answers import Answer, answer_of
+    from autostream.catalogs.hive_answers import MetastoreAnswer, answer_of
 
-    if isinstance(error, MetaException) and answer_of(error) is Answer.FORBIDDEN:
+    if isinstance(error, MetaException) and answer_of(error) is MetastoreAnswer.FORBIDDEN:
         return DeniedError(
             f"The metastore denies this: {error.message}. Have the account that acts granted what it needs, or set "
             "another one (autostream.proxy-user)."

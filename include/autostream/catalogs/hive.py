@@ -31,7 +31,7 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 
 from autostream.catalogs.committing import Commit, NotAllowedError, NotAppliedError, NotSentError, RejectedError
-from autostream.catalogs.hive_answers import Answer, answer_of
+from autostream.catalogs.hive_answers import MetastoreAnswer, answer_of
 from autostream.catalogs.hive_entry import METADATA_LOCATION, update_entry
 from autostream.catalogs.hive_lock import HiveLock, HiveLockPolicy
 from autostream.catalogs.locking import (
@@ -44,7 +44,7 @@ from autostream.catalogs.locking import (
     lock_type,
     zookeeper_lock,
 )
-from autostream.catalogs.pointers import Base, Pointer, PointerCatalog, PointerView
+from autostream.catalogs.pointers import CommitBase, Pointer, PointerCatalog, PointerView
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.hadoop.accounts import acting_account
 from autostream.hadoop.metastore import MODIFIED, Metastore, MetastoreClient, MetastoreSettings
@@ -223,15 +223,15 @@ class HiveCatalog(PointerCatalog, pyiceberg_hive.HiveCatalog):
             locks.append(HiveLock(self.metastore, name.namespace, name.table, policy, user=user))
         return locks
 
-    def _base(self, commit: Commit) -> Base:
+    def _base(self, commit: Commit) -> CommitBase:
         database = commit.name.namespace
         try:
             entry = self._read(database, commit.name.table)
         except NoSuchTableError:
-            return Base(None, self.account_of(commit.table.properties, database))
-        return Base(self._convert_hive_into_iceberg(entry), self.account_of(entry.parameters, database), entry)
+            return CommitBase(None, self.account_of(commit.table.properties, database))
+        return CommitBase(self._convert_hive_into_iceberg(entry), self.account_of(entry.parameters, database), entry)
 
-    def _pointer(self, commit: Commit, staged: StagedTable, base: Base) -> Pointer:
+    def _pointer(self, commit: Commit, staged: StagedTable, base: CommitBase) -> Pointer:
         if base.table is None:
             return _Creation(self, self._convert_iceberg_into_hive(staged))
         altered = self._entry(base.entry, staged, base=base.table)
@@ -340,14 +340,14 @@ def _classified(table: HiveTable, error: Exception) -> Exception:
         return NotSentError(message)
     name = f"{table.dbName}.{table.tableName}"
     match answer_of(error):
-        case Answer.OVERTAKEN:
+        case MetastoreAnswer.OVERTAKEN:
             return NotAppliedError(message)
-        case Answer.FORBIDDEN:
+        case MetastoreAnswer.FORBIDDEN:
             return NotAllowedError(
                 f"The metastore forbids this account to change {name}: {message}. Give the account the right to alter "
                 "the table, or set the one that may (autostream.proxy-user)."
             )
-        case Answer.REJECTED:
+        case MetastoreAnswer.REJECTED:
             return RejectedError(
                 f"The metastore refuses the change of {name}, and would refuse it again: {message}. Correct what it "
                 "names in the table's entry (SHOW CREATE TABLE in Hive), or the metastore's setting that forbids it."

@@ -29,7 +29,7 @@ _CHECKS: Final = re.compile(
 )
 
 
-class Answer(StrEnum):
+class MetastoreAnswer(StrEnum):
     """What an answer says."""
 
     OVERTAKEN = "overtaken"
@@ -38,7 +38,7 @@ class Answer(StrEnum):
     OPEN = "open"
 
 
-def answer_of(error: Exception) -> Answer:
+def answer_of(error: Exception) -> MetastoreAnswer:
     """Say what an error of a metastore says of the change that was asked for.
 
     What was not done for now, as others were faster, may be done upon what is there now. What this account may not do,
@@ -49,11 +49,11 @@ def answer_of(error: Exception) -> Answer:
         error, (AlreadyExistsException, InvalidObjectException, InvalidOperationException, NoSuchObjectException)
     )
     if not declared and not isinstance(error, MetaException):
-        return Answer.OPEN
+        return MetastoreAnswer.OPEN
     if MODIFIED in message or isinstance(error, AlreadyExistsException):
-        return Answer.OVERTAKEN
+        return MetastoreAnswer.OVERTAKEN
     if _DENIAL.search(message):
-        return Answer.FORBIDDEN
+        return MetastoreAnswer.FORBIDDEN
     if declared and _GONE.search(message):  # of a table that was dropped meanwhile; the next attempt sees it
-        return Answer.OVERTAKEN
-    return Answer.REJECTED if declared or _CHECKS.search(message) else Answer.OPEN
+        return MetastoreAnswer.OVERTAKEN
+    return MetastoreAnswer.REJECTED if declared or _CHECKS.search(message) else MetastoreAnswer.OPEN

@@ -19,7 +19,7 @@ from autostream.catalogs.committing import (
     CommitObserver,
     CommitStep,
     CommittingCatalog,
-    Verdict,
+    CommitVerdict,
     ignore_step,
     text_of,
 )
@@ -72,7 +72,7 @@ def judge_swap(
     refused: bool,
     compare_and_swap: bool,
     adds: Collection[int] = (),
-) -> Verdict:
+) -> CommitVerdict:
     """Say what became of the swap ``base`` -> ``new`` by what the table points to afterwards.
 
     Args:
@@ -84,16 +84,16 @@ def judge_swap(
         adds: ids of the snapshots that the swap adds.
     """
     if new == view.location or new in view.previous or not view.snapshots.isdisjoint(adds):
-        return Verdict.COMMITTED
+        return CommitVerdict.COMMITTED
     if refused:
-        return Verdict.FAILED
+        return CommitVerdict.FAILED
     # Metadata locations are never used twice, so a table that has left `base` does not come back to it, and the store
     # turns down whatever copy may still arrive. What it left `base` for is known as long as its log reaches back to
     # there: not where more commits came since than the log keeps, nor where the table has gone, to another name maybe.
     left_for_another = base in view.previous if base is not None else view.location is not None and not view.previous
     if compare_and_swap and left_for_another:
-        return Verdict.FAILED
-    return Verdict.PENDING
+        return CommitVerdict.FAILED
+    return CommitVerdict.PENDING
 
 
 class Pointer(Protocol):
@@ -173,7 +173,7 @@ class PointerSwap:
         """Send the swap."""
         self.pointer.swap()
 
-    def look(self, *, refused: bool) -> Verdict:
+    def look(self, *, refused: bool) -> CommitVerdict:
         """Return what the table says of the swap."""
         return judge_swap(
             self.pointer.read(),
@@ -244,7 +244,7 @@ class PointerSwap:
 
 
 @dataclass(frozen=True)
-class Base:
+class CommitBase:
     """A table as it is now, which a commit is decided upon.
 
     Attributes:
@@ -269,11 +269,11 @@ class PointerCatalog(CommittingCatalog, _Base):
             return _response(base.table)
         return self._swap(staged, self._pointer(commit, staged, base), base.table)
 
-    def _base(self, commit: Commit) -> Base:
+    def _base(self, commit: Commit) -> CommitBase:
         """Return the table as it is now."""
         raise NotImplementedError
 
-    def _pointer(self, commit: Commit, staged: StagedTable, base: Base) -> Pointer:
+    def _pointer(self, commit: Commit, staged: StagedTable, base: CommitBase) -> Pointer:
         """Return the pointer that is swapped to what was staged."""
         raise NotImplementedError
 

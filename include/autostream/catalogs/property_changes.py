@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
-from autostream.catalogs.commit_answers import AnswerLostError, OvertakenError, judged, reread, root_cause
+from autostream.catalogs.commit_answers import CommitAnswerLostError, OvertakenError, judged, reread, root_cause
 from autostream.catalogs.compared_properties import commit_properties
 from autostream.catalogs.rest import RestCatalog
 from autostream.catalogs.retry_policy import RetryPolicy
@@ -103,7 +103,7 @@ def _commit(table: Table, name: str, changed: Mapping[str, str], *, guarded_pref
             raise cause from error  # whoever changes them comes again, and then decides upon what is there by then
         _logger.debug("A commit of %s to %s was overtaken: %s", purpose.what, name, error)
         return False
-    except AnswerLostError as error:
+    except CommitAnswerLostError as error:
         raise OutcomeUnknownError(
             f"Whether {purpose.what} were {purpose.done} in {name} is not known: {error}. {purpose.doing} them "
             "again is safe."

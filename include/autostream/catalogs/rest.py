@@ -28,7 +28,14 @@ from pyiceberg.table.update import (
 )
 
 from autostream.catalogs.acting import has_owners
-from autostream.catalogs.committing import Commit, CommittingCatalog, NotAppliedError, Requirements, Updates, Verdict
+from autostream.catalogs.committing import (
+    Commit,
+    CommittingCatalog,
+    CommitVerdict,
+    NotAppliedError,
+    Requirements,
+    Updates,
+)
 from autostream.catalogs.compared_properties import AssertProperties
 from autostream.catalogs.failures import explained, http_status
 from autostream.catalogs.locking import CommitLock, optional_lock
@@ -64,7 +71,7 @@ def _comparable(metadata: TableMetadata) -> TableMetadata:
     return metadata.model_copy(update={"last_updated_ms": 0, "metadata_log": []})
 
 
-def judge_rest(requirements: Requirements, updates: Updates, metadata: TableMetadata) -> Verdict:
+def judge_rest(requirements: Requirements, updates: Updates, metadata: TableMetadata) -> CommitVerdict:
     """Say what became of a commit by the table as it is now.
 
     A commit that adds a snapshot upon another has failed when the table went from that one to somebody else's. That its
@@ -72,20 +79,20 @@ def judge_rest(requirements: Requirements, updates: Updates, metadata: TableMeta
     still be applied, and what cannot be told.
     """
     if is_applied(updates, metadata):
-        return Verdict.COMMITTED
+        return CommitVerdict.COMMITTED
     if any(isinstance(update, AddSnapshotUpdate) for update in updates):
         bases = [r for r in requirements if isinstance(r, AssertRefSnapshotId)]
         overtaken = any(went_on_without(metadata, ref=r.ref, base=r.snapshot_id) for r in bases)
-        return Verdict.FAILED if overtaken else Verdict.PENDING
+        return CommitVerdict.FAILED if overtaken else CommitVerdict.PENDING
     try:
         for requirement in requirements:
             requirement.validate(metadata)
     except CommitFailedException:
-        return Verdict.FAILED
-    return Verdict.PENDING
+        return CommitVerdict.FAILED
+    return CommitVerdict.PENDING
 
 
-def is_repeatable(requirements: Requirements, updates: Updates) -> bool:
+def is_repeatable_commit(requirements: Requirements, updates: Updates) -> bool:
     """Say whether a commit can be sent twice without being applied twice: where it breaks its own requirement.
 
     A new snapshot moves the head of its branch, of which the commit requires that it has not moved.
@@ -152,7 +159,7 @@ class RestRequest:
         """
         self._catalog, self._commit = catalog, commit
         self.policy = RetryPolicy.from_properties(properties_of(commit.table))
-        self.repeatable = is_repeatable(commit.requirements, commit.updates)
+        self.repeatable = is_repeatable_commit(commit.requirements, commit.updates)
         self.response: CommitTableResponse
 
     @property
@@ -171,17 +178,17 @@ class RestRequest:
             raise NotAppliedError(str(error)) from error
         except Exception as error:
             if is_refusal(error) and not isinstance(error, NoSuchTableError):
-                cause = refusal(str(self._commit.name), error)
+                cause = refusal_of_commit(str(self._commit.name), error)
                 raise CommitFailedException(str(cause)) from cause
             raise
 
-    def look(self, *, refused: bool) -> Verdict:
+    def look(self, *, refused: bool) -> CommitVerdict:
         """Return what the table says of the request."""
         now = self._catalog.load_table(self._commit.table.name())
         verdict = judge_rest(self._commit.requirements, self._commit.updates, now.metadata)
-        if verdict is Verdict.COMMITTED:
+        if verdict is CommitVerdict.COMMITTED:
             self.response = CommitTableResponse(metadata=now.metadata, metadata_location=now.metadata_location)
-        return Verdict.FAILED if refused and verdict is Verdict.PENDING else verdict
+        return CommitVerdict.FAILED if refused and verdict is CommitVerdict.PENDING else verdict
 
     def discard(self) -> None:
         """Delete nothing: what the server wrote is its own."""
@@ -190,7 +197,7 @@ class RestRequest:
         """Trust the server, which compares."""
 
 
-def refusal(label: str, error: Exception) -> AutostreamError:
+def refusal_of_commit(label: str, error: Exception) -> AutostreamError:
     """Return what a refusal means: forbidden, or wrong; the same request would be refused again."""
     if isinstance(failure := explained(error), DeniedError):
         return DeniedError(f"A commit to {label} was refused. {failure}")

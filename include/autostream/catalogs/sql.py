@@ -31,7 +31,7 @@ from autostream.catalogs.acting import has_owners
 from autostream.catalogs.committing import Commit, NotAllowedError, NotAppliedError, NotSentError, RejectedError
 from autostream.catalogs.failures import database_words, explained, is_busy
 from autostream.catalogs.locking import CommitLock, optional_lock
-from autostream.catalogs.pointers import Base, PointerCatalog, PointerView
+from autostream.catalogs.pointers import CommitBase, PointerCatalog, PointerView
 from autostream.errors import ConfigurationError, DeniedError, ServiceError
 from autostream.masking import ESCAPES
 from autostream.names import TableName
@@ -173,14 +173,14 @@ class SqlCatalog(PointerCatalog, pyiceberg_sql.SqlCatalog):
     def _locks(self, name: TableName, table: Table) -> Sequence[CommitLock]:
         return optional_lock(name, table=table.metadata.properties, catalog=self.properties)
 
-    def _base(self, commit: Commit) -> Base:
+    def _base(self, commit: Commit) -> CommitBase:
         account = self.account_of(commit.table.properties, commit.name.namespace)
         try:
-            return Base(self.load_table(commit.table.name()), account)
+            return CommitBase(self.load_table(commit.table.name()), account)
         except NoSuchTableError:
-            return Base(None, account)
+            return CommitBase(None, account)
 
-    def _pointer(self, _: Commit, staged: StagedTable, base: Base) -> _Row:
+    def _pointer(self, _: Commit, staged: StagedTable, base: CommitBase) -> _Row:
         return _Row(self, staged, base.table.metadata_location if base.table else None)
 
 

@@ -33,7 +33,7 @@ from autostream.spelling import one_of
 
 SCAN_BATCH_ROWS = 65_536
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 class TableScan:
@@ -143,8 +143,8 @@ class TableScan:
         return self._each_partition(self.schema.fields, read)
 
     def _each_partition(
-        self, columns: Sequence[NestedField], read: Callable[[Engine, str], Iterable[Item]]
-    ) -> Generator[Item, None, None]:
+        self, columns: Sequence[NestedField], read: Callable[[Engine, str], Iterable[_Item]]
+    ) -> Generator[_Item, None, None]:
         """Yield what ``read`` makes of the relation of each partition's rows."""
         by_partition: dict[PartitionKey, list[LiveFile]] = defaultdict(list)
         test = may_match(self._where, self._state.metadata, self._schema)
@@ -156,7 +156,7 @@ class TableScan:
             relations = Relations(engine, self._state.metadata, self._table.io)
             for files in by_partition.values():
 
-                def merge(files: Sequence[LiveFile] = files) -> Iterator[Item]:
+                def merge(files: Sequence[LiveFile] = files) -> Iterator[_Item]:
                     dead = find_dead_rows(engine, relations, files, self._state.index.deletes)
                     rows = live_rows(relations, files, dead, columns=needed, chosen=range(len(files)))
                     yield from read(engine, rows + condition)
@@ -169,8 +169,8 @@ class TableScan:
                     raise self._explained(engine, files, error) from error
 
     def _again_if_copied(
-        self, relations: Relations, files: Sequence[LiveFile], merge: Callable[[], Iterator[Item]]
-    ) -> Iterator[Item]:
+        self, relations: Relations, files: Sequence[LiveFile], merge: Callable[[], Iterator[_Item]]
+    ) -> Iterator[_Item]:
         """Yield what ``merge`` does; once more, with copies of what it cannot read, if it fails at the start."""
         begun = False
         try:

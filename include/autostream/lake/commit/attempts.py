@@ -19,7 +19,7 @@ from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 
-from autostream.catalogs.commit_answers import AnswerLostError, OvertakenError, judged, reread, root_cause
+from autostream.catalogs.commit_answers import CommitAnswerLostError, OvertakenError, judged, reread, root_cause
 from autostream.catalogs.retry_policy import RetryPolicy
 from autostream.errors import (
     AutostreamError,
@@ -164,7 +164,7 @@ class SnapshotCommit:
                 return None
             try:
                 return self._send(attempt)
-            except (OvertakenError, AnswerLostError) as failure:
+            except (OvertakenError, CommitAnswerLostError) as failure:
                 error = failure
         return self._find() or self._give_up(error)
 
@@ -189,7 +189,7 @@ class SnapshotCommit:
 
         Raises:
             OvertakenError: The attempt was not applied, and another one may be.
-            AnswerLostError: Whether it was applied is not known, or it was not.
+            CommitAnswerLostError: Whether it was applied is not known, or it was not.
             AutostreamError: It was not applied, and another one would not be.
         """
         try:
@@ -206,7 +206,7 @@ class SnapshotCommit:
             with judged(f"the {self.what} of {self.name}"):
                 transaction.commit_transaction()
             attempt.has_landed, attempt.is_pending = True, False
-        except AnswerLostError as error:
+        except CommitAnswerLostError as error:
             logger.warning("The answer to a commit to %s was lost (%s); asking the catalog.", self.name, error)
             if (found := self._find()) is None:
                 raise
