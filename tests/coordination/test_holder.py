@@ -53,12 +53,12 @@ def test_what_is_written_is_read() -> None:
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[1]", b'"text"', b"{", b'{"user": 5, "pid": "x", "new": true}'])
 def test_what_cannot_be_understood_is_somebody_unknown(data: bytes) -> None:
     assert Holder.from_bytes(data) == Holder()
-    assert str(Holder.from_bytes(data)) == "somebody who left no name"
+    assert str(Holder.from_bytes(data)) == "an unknown holder"
 
 
 def test_holders_are_told_in_words() -> None:
     assert str(SOMEBODY) == "svc on host-7, process 4711 (compaction, since 2026-11-23T02:00:00Z)"
-    assert str(Holder(pid=1)) == "somebody, process 1"
+    assert str(Holder(pid=1)) == "unknown user, process 1"
     assert str(Holder(user="svc", airflow_dag_id="d")) == "svc (Airflow d)"
 
 

@@ -253,7 +253,9 @@ def test_a_node_removed_by_hand_is_a_lost_lock(connect: Connect) -> None:
     client = connect()
     with lock(client) as held:
         connect().delete(held._held().place.path)
-        with pytest.raises(LockLostError, match=r"its node was gone .*its session ended, or somebody removed it"):
+        with pytest.raises(
+            LockLostError, match=r"its node was gone .*its session ended, or its node was removed by hand"
+        ):
             held.verify()
 
 

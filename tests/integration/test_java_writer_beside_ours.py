@@ -181,7 +181,7 @@ def test_a_killed_job_leaves_a_stuck_table_until_the_janitor_comes(table: Table)
     # Where Flink is to be asked and does not answer, the lock may well be a live job's.
     (kept,) = _of(table, _janitor(table, f"http://localhost:{free_port()}").examine())
     assert (kept.lock.lock_id, kept.release) == (lock.lock_id, False)
-    assert "may run where nobody answers" in kept.reason
+    assert "may run on a cluster that does not answer" in kept.reason
 
     # By the command, as an operator runs it.
     configured = {

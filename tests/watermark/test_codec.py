@@ -105,7 +105,7 @@ def test_the_ends_of_time(text: str, watermark: int | None) -> None:
 def test_a_state_that_is_no_object_is_a_problem(state: str) -> None:
     mark = read({WRITER_PREFIX + "a": str(T), STATE_PREFIX + "a": state})
     assert mark.watermark_ms == T
-    assert mark.problems == (f"table property {STATE_PREFIX}a is {state!r}, which is no JSON object",)
+    assert mark.problems == (f"table property {STATE_PREFIX}a is {state!r}, which is not a JSON object",)
 
 
 @pytest.mark.parametrize("status", ["asleep", "", None, [], {}, 7, True])
@@ -113,7 +113,7 @@ def test_a_writer_of_unknown_status_counts(status: Any) -> None:
     mark = read({WRITER_PREFIX + "a": str(T), STATE_PREFIX + "a": json.dumps({"status": status})})
     assert (mark.writers[0].status, mark.watermark_ms) == (ACTIVE, T)
     assert mark.problems == (
-        f"table property {STATE_PREFIX}a has status {status!r}, which is none; it counts as active",
+        f"table property {STATE_PREFIX}a has status {status!r}, which is unknown; it counts as active",
     )
 
 

@@ -95,7 +95,7 @@ def test_a_key_that_names_neither_is_refused(key: str) -> None:
 
 
 def test_a_window_that_there_is_not() -> None:
-    with pytest.raises(UsageError, match=r"no window 'week'\. Write hour or day"):
+    with pytest.raises(UsageError, match=r"Unknown window 'week'\. Write hour or day"):
         parse_kind("week")
 
 

@@ -224,7 +224,7 @@ def _render_broken(name: TableName, locks: Sequence[HeldLock]) -> None:
 
 def _render_sweep(report: SweepReport, *, dry_run: bool) -> None:
     if not report.rows and not report.problems:
-        say("There is no Hive lock.")
+        say("No Hive locks.")
     if report.rows:
         cells: list[list[Part]] = []
         for row in report.rows:

@@ -116,8 +116,8 @@ class Holder:
     def __str__(self) -> str:
         """All that helps to find it: `svc on host-7, process 4711 (compaction, since ..., Airflow ...)`."""
         if self == Holder():
-            return "somebody who left no name"
-        words = [self.user or "somebody"]
+            return "an unknown holder"
+        words = [self.user or "unknown user"]
         if self.host:
             words.append(f"on {self.host}")
         place = " ".join(words) + (f", process {self.pid}" if self.pid is not None else "")

@@ -105,7 +105,7 @@ class BrokenLock:
         """Who broke it, when and why: `alice on host-7, process 4711 at 2026-11-23T02:00:00Z: it hung`."""
         where = f" on {self.by.host}" if self.by.host else ""
         why = f": {self.reason}" if self.reason else ""
-        return f"{self.by.user or 'somebody'}{where} at {iso_time(self.at_ms)}{why}"
+        return f"{self.by.user or 'unknown user'}{where} at {iso_time(self.at_ms)}{why}"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class LockKey:
 
     def __post_init__(self) -> None:
         if not self.catalog or not self.table:
-            raise UsageError(f"There is no lock for catalog {self.catalog!r}, table {self.table!r}: name both.")
+            raise UsageError(f"Invalid lock of catalog {self.catalog!r}, table {self.table!r}: name both.")
 
     def __str__(self) -> str:
         """Return the table as it is written everywhere."""

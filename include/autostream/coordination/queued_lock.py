@@ -244,7 +244,7 @@ class QueuedLock:
             record = self._record_of(place)
         except AutostreamError:
             return gone
-        return f"it was broken by {record}" if record else f"{gone}: its session ended, or somebody removed it"
+        return f"it was broken by {record}" if record else f"{gone}: its session ended, or its node was removed by hand"
 
     def _record_of(self, place: QueuePlace) -> BrokenLock | None:
         """Return who broke the lock that a place stands for; nobody breaks elections."""

@@ -150,7 +150,7 @@ class LockJanitor:
         if kept is not None:
             return kept
         if lock.agent in NAMELESS and not self._is_iceberg(lock):
-            return LockDecision(lock, False, "it has no agent info, and the table is none of Iceberg's")
+            return LockDecision(lock, False, "it has no agent info, and the table is not an Iceberg table")
         own = evidence_of_process(lock, host=socket.gethostname(), started_ms=process_started_ms)
         evidence = own if own is not None else weigh(self._flink(lock, now_ms))
         return judge_by_evidence(lock, evidence, now_ms=now_ms)
@@ -185,7 +185,9 @@ class LockJanitor:
             if job is not None:
                 return evidence_of_job(lock, job, job_id, now_ms=now_ms)
         if problem is not None:
-            return HolderEvidence(HolderLife.NOT_ASKED, f"Flink job {job_id} may run where nobody answers: {problem}")
+            return HolderEvidence(
+                HolderLife.NOT_ASKED, f"Flink job {job_id} may run on a cluster that does not answer: {problem}"
+            )
         return evidence_of_job(lock, None, job_id, now_ms=now_ms)
 
     def release(self, decision: LockDecision) -> LockDecision:

@@ -70,7 +70,7 @@ class WriterReport:
         check_writer_name(self.writer)
         if self.watermark_ms is not None and not EARLIEST_MS <= self.watermark_ms <= FOREVER_MS:
             raise UsageError(
-                f"Writer {self.writer}: {self.watermark_ms} is no watermark. It is epoch milliseconds, between "
+                f"Writer {self.writer}: {self.watermark_ms} is not a watermark. Give epoch milliseconds, between "
                 f"{EARLIEST_MS} and {FOREVER_MS} (the end of the year 9999, for a writer that has ended)."
             )
 

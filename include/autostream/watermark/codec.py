@@ -82,7 +82,7 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str], 
     status = state.get("status", WriterStatus.ACTIVE.value)
     if status not in list(WriterStatus):
         problems.append(
-            f"table property {STATE_PREFIX}{name} has status {status!r}, which is none; it counts as active"
+            f"table property {STATE_PREFIX}{name} has status {status!r}, which is unknown; it counts as active"
         )
         status = WriterStatus.ACTIVE
     return WriterMark(
@@ -130,7 +130,7 @@ def _parse_state(key: str, text: str | None, problems: list[str]) -> dict[str, A
     except (ValueError, RecursionError):
         state = None
     if not isinstance(state, dict):
-        problems.append(f"table property {key} is {text!r}, which is no JSON object")
+        problems.append(f"table property {key} is {text!r}, which is not a JSON object")
         return {}
     return state
 

@@ -27,7 +27,7 @@ def parse_kind(name: str) -> WindowKind:
     try:
         return WindowKind(name)
     except ValueError as error:
-        raise UsageError(f"There is no window {name!r}. Write hour or day.") from error
+        raise UsageError(f"Unknown window {name!r}. Write hour or day.") from error
 
 
 def partition_key_of(window: Window, kind: WindowKind, zone: tzinfo = UTC) -> str:

@@ -106,7 +106,7 @@ def test_it_can_be_made_again_elsewhere() -> None:
     path, kwargs = trigger.serialize()
     assert path == "autostream_airflow.triggers.windows.WatermarkWindowTrigger"
     assert WatermarkWindowTrigger(**json.loads(json.dumps(kwargs))).serialize() == (path, kwargs)
-    with pytest.raises(UsageError, match="no window 'week'"):
+    with pytest.raises(UsageError, match="Unknown window 'week'"):
         WatermarkWindowTrigger(table=TABLE, window="week")
 
 

@@ -218,7 +218,7 @@ def test_files_that_are_missing_or_broken_are_skipped_and_said(table: Lake) -> N
     assert [e.watermark_ms for e in found.entries if e.writer] == [T0 + 2]
     assert len(found.problems) == 2
     assert f"{log[1].name} was skipped: it is missing" in " ".join(found.problems)
-    assert f"{log[2].name} was skipped: it is no table metadata" in " ".join(found.problems)
+    assert f"{log[2].name} was skipped: it is not table metadata" in " ".join(found.problems)
 
 
 def test_compressed_metadata_is_read(table: Lake) -> None:

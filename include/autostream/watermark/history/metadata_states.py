@@ -55,7 +55,7 @@ def read_metadata(io: FileIO, location: str, known: frozenset[int] | None) -> St
     except (AutostreamError, OSError) as error:
         return f"metadata file {location} was skipped: {error}"
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error) as error:
-        return f"metadata file {location} was skipped: it is no table metadata ({type(error).__name__}: {error})"
+        return f"metadata file {location} was skipped: it is not table metadata ({type(error).__name__}: {error})"
 
 
 def file_name_of(location: str) -> str:
