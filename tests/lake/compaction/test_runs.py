@@ -110,7 +110,7 @@ def test_a_compaction_of_many_tables_is_recorded_by_part(
 
 def test_tables_that_cannot_be_planned_or_are_killed_are_recorded(in_use: Database) -> None:
     def killed(action: object) -> object:
-        raise ActionFailed({"table": "lake.db.t", "status": "failed", "error": "was killed"})
+        raise ActionFailed.of({"table": "lake.db.t", "status": "failed", "error": "was killed"})
 
     order = FleetOrder(TableSelection())
     plan_tables(order, [ChosenTable("lake.db.t", named=True)], killed)  # type: ignore[arg-type]
