@@ -202,7 +202,7 @@ def test_readme_and_docs_link_to_what_exists() -> None:
     assert broken == []
 
 
-NOT_OURS = {"_read_socket", "_TIMEOUT_SECONDS"}  # kazoo's: nothing else breaks its connection's thread
+NOT_OURS = {"_read_socket"}  # kazoo's: nothing else breaks its connection's thread
 
 
 def test_no_private_name_is_patched() -> None:
