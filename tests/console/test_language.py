@@ -67,9 +67,9 @@ def test_pages_are_in_the_chosen_language(client: Browser) -> None:
     assert "未找到" in client.get("/nothing").text
 
 
-@pytest.mark.parametrize("back", ["https://evil.example", "//evil.example", "/\\evil.example", "/a\nb", "x", ""])
-def test_the_way_back_leads_nowhere_else(client: Browser, back: str) -> None:
-    assert client.get("/language/en", params={"back": back}).headers["location"] == "/"
+def test_the_way_back_leads_nowhere_else(client: Browser) -> None:
+    for back in ("https://evil.example", "//evil.example", "/\\evil.example", "/a\nb", "x", ""):
+        assert client.get("/language/en", params={"back": back}).headers["location"] == "/", back
 
 
 def test_a_language_that_is_not_there_is_not_found(client: Browser) -> None:

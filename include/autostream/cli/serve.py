@@ -23,6 +23,8 @@ _NEEDED = ("fastapi", "jinja2", "python_multipart", "uvicorn")
 # By name, for commands do not import the console, nor the console commands.
 _FACTORY = "autostream.console.alone:create_app"
 
+_LEAVE_SECONDS = 2
+
 _logger = logging.getLogger(__name__)
 
 
@@ -63,6 +65,8 @@ def serve(
         port=port,
         log_config=None,
         server_header=False,
+        # A browser that keeps its connection open would else hold up the end of a server by https for half a minute.
+        timeout_graceful_shutdown=_LEAVE_SECONDS,
         ssl_certfile=tls_cert,
         ssl_keyfile=tls_key,
     )
