@@ -16,6 +16,7 @@ from benchmarks.locks import measure as measure_locks
 from benchmarks.locks import zookeeper
 from benchmarks.measure import Run, run, spread, table_row
 from benchmarks.spark import rewrite_by_spark
+from benchmarks.starting import measure as measure_starting
 from benchmarks.waiting import measure as measure_waiting
 from benchmarks.webhdfs import measure as measure_webhdfs
 
@@ -142,7 +143,9 @@ def main() -> None:
         "--directory", type=Path, default=cache, help="where tables are kept (2.5 GB); default: %(default)s"
     )
     parser.add_argument(
-        "--tables", default="M,MB,S200,locks,commits,webhdfs,waiting", help="which of them; default: %(default)s"
+        "--tables",
+        default="M,MB,S200,locks,commits,webhdfs,waiting,starting",
+        help="which of them; default: %(default)s",
     )
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of M and MB; default: %(default)s")
     parser.add_argument("--runs", type=int, default=3, help="runs of each work; default: %(default)s")
@@ -157,6 +160,8 @@ def main() -> None:
             measure_webhdfs(runs=arguments.runs, size_bytes=256_000_000)
         elif name == "waiting":
             measure_waiting()
+        elif name == "starting":
+            measure_starting(_COMMAND, include=Path(__file__).parents[1] / "include", runs=3 * arguments.runs)
         elif name == "commits":
             measure_commits()
         elif name == "locks":
