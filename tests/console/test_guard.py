@@ -11,6 +11,7 @@ from autostream.console import tables as module
 from autostream.console.app import create_app
 from autostream.console.forms import proof
 from autostream.console.guard import ADMINISTER, OPEN, OPERATE, READ, REPORT, require_decisions
+from autostream.console.table_watch import TableWatch
 from autostream.errors import ConflictError, DefectError
 from tests.console.support import Browser, KnownAccess, known_app, recorded
 from tests.support.clocks import FakeClock
@@ -42,7 +43,7 @@ def test_what_nobody_foresaw_is_shown_as_where_to_look(
         raise RuntimeError("inside <b>stuff</b>")
 
     monkeypatch.setattr(module.Tables, "load", fail)
-    monkeypatch.setattr(module.Tables, "overview", fail)
+    monkeypatch.setattr(TableWatch, "overview", fail)
 
     answer = client.get(path)
 

@@ -23,6 +23,9 @@ DECISIONS: Final[Decisions] = {
     ("GET", "/api/audit"): ADMINISTER,
     ("GET", "/"): READ,
     ("GET", "/tables/{table:name}"): READ,
+    ("GET", "/metrics"): READ,
+    ("GET", "/api/tables"): READ,
+    ("GET", "/api/tables/{table:name}/compactions"): READ,
     ("GET", "/api/tables/{table:name}/watermark"): READ,
     ("GET", "/api/tables/{table:name}/watermark/history"): READ,
 }

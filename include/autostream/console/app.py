@@ -13,6 +13,7 @@ from autostream.console.guard import READ, STATIC, Access, add_protection, requi
 from autostream.console.openapi import FAILURES_OF_ALL, describe
 from autostream.console.problems import add_handlers
 from autostream.console.routers import ROUTERS
+from autostream.console.table_watch import TableWatch
 from autostream.console.tables import Tables
 
 _STATIC_FILES: Final = Path(__file__).parent / "static"
@@ -39,6 +40,7 @@ def create_app(access: Access, *, root_path: str = "") -> FastAPI:
     )
     app.state.access = access
     app.state.tables = Tables()
+    app.state.watch = TableWatch(app.state.tables)
     app.mount(STATIC, StaticFiles(directory=_STATIC_FILES), name="static")
     add_handlers(app)
     add_protection(app, access)

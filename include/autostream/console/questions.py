@@ -12,6 +12,7 @@ from pyiceberg.table import Table
 from starlette.convertors import PathConvertor, register_url_convertor
 
 from autostream.console.problems import unavailable
+from autostream.console.table_watch import Overview, TableWatch
 from autostream.console.tables import Tables
 from autostream.errors import AutostreamError
 from autostream.times import parse_instant, parse_length
@@ -31,6 +32,15 @@ def _tables(request: Request) -> Tables:
 
 TablesOfApp = Annotated[Tables, Depends(_tables)]
 """The tables of the configured catalogs: the type of a route's parameter."""
+
+
+def _overview(request: Request) -> Overview:
+    watch: TableWatch = request.app.state.watch
+    return watch.overview()
+
+
+OverviewOfTables = Annotated[Overview, Depends(_overview)]
+"""What is known of all tables: the type of a route's parameter."""
 
 
 class _NameConvertor(PathConvertor):

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import Final
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from autostream.catalogs.opening import list_tables, open_catalog, open_table
 from autostream.config import pyiceberg_catalogs
-from autostream.console.problems import UnavailableError, logged, unavailable
+from autostream.console.problems import unavailable
 from autostream.errors import AutostreamError, ConfigurationError, NotFoundError, UsageError
 from autostream.names import TableName
 from autostream.watermark.marks import TableMark
 from autostream.watermark.reading.table_marks import mark_of
-
-_READERS: Final = 8
-_MOST_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One table of the list: its watermark, or why there is none."""
-
-    name: str
-    mark: TableMark | None
-    problem: str = ""
 
 
 class Tables:
@@ -71,40 +55,19 @@ class Tables:
         table, name = self.load(text)
         return mark(table, name)
 
-    def overview(self, *, pick: Callable[[str], bool], most: int) -> tuple[list[Row], int, list[str]]:
-        """Return the first so many tables of all catalogs by name, how many there are, and which catalogs failed.
+    def names(self, catalog: str) -> list[str]:
+        """Return the full names of all tables of a catalog.
 
-        Watermarks that are not read within some seconds are left out.
+        Raises:
+            NotFoundError: There is no such catalog.
+            UnavailableError: It cannot be opened or listed.
         """
-        names: list[str] = []
-        problems = []
-        for catalog in pyiceberg_catalogs():
-            try:
-                names += [str(name) for name in list_tables(self._catalog(catalog), catalog) if pick(str(name))]
-            except UnavailableError as error:
-                problems.append(str(error))
-            except Exception:  # each catalog fails in its own way, and must not hide the others
-                self._forget(catalog)
-                problems.append(logged(f"Catalog {catalog!r} cannot be listed."))
-        names.sort()
-        return self._rows(names[:most]), len(names), problems
-
-    def _rows(self, names: Sequence[str]) -> list[Row]:
-        pool = ThreadPoolExecutor(_READERS, thread_name_prefix="console")
+        opened = self._catalog(catalog)
         try:
-            started = [pool.submit(self._row, name) for name in names]
-            wait(started, timeout=_MOST_SECONDS)
-            return [_done(future, name) for future, name in zip(started, names, strict=True)]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    def _row(self, name: str) -> Row:
-        try:
-            return Row(name, self.mark(name))
-        except (NotFoundError, UnavailableError, ConfigurationError) as error:
-            return Row(name, None, str(error))
-        except Exception:  # one broken table must not hide the others
-            return Row(name, None, logged("It cannot be read."))
+            return sorted(str(name) for name in list_tables(opened, catalog))
+        except Exception as error:  # each catalog fails in its own way
+            self._forget(catalog, opened)
+            raise unavailable(f"Catalog {catalog!r} cannot be listed.") from error
 
     def _catalog(self, name: str) -> Catalog:
         configured = pyiceberg_catalogs()
@@ -141,7 +104,3 @@ def mark(table: Table, name: str) -> TableMark:
         raise
     except AutostreamError as error:
         raise unavailable(f"The metadata of table {name} cannot be read.") from error
-
-
-def _done(future: Future[Row], name: str) -> Row:
-    return future.result() if future.done() and not future.cancelled() else Row(name, None, "not read in time")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from autostream.console.language import Translate
+from autostream.console.table_rows import SORTS, TableRow
+from autostream.sizes import format_size
 from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
 from autostream.watermark.conditions import Answer
 from autostream.watermark.history.completion import Completion
 from autostream.watermark.history.log_entries import LogEntry
-from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus, slowest
+from autostream.watermark.marks import TableMark, WriterMark, WriterStatus, slowest
 
 _STATUS: Final = {WriterStatus.ACTIVE: "good", WriterStatus.CATCHING_UP: "waiting", WriterStatus.RETIRED: "quiet"}
 _KINDS: Final = {"advance": "", "join": "good", "retire": "quiet", "reset": "bad"}
@@ -37,18 +39,58 @@ def ago(ms: int | None, now_ms: int, t: Translate) -> str:
     )
 
 
-def table_row(name: str, mark: TableMark | None, problem: str, now_ms: int, t: Translate) -> dict[str, Any]:
+def table_row(row: TableRow, now_ms: int, t: Translate) -> dict[str, Any]:
     """Return one row of the list of tables."""
-    held = slowest(mark.writers) if mark and mark.source is MarkSource.WRITERS and not mark.ended else None
-    watermark_ms = mark.watermark_ms if mark else None
+    held, sizes, run, lag_ms = row.held_back_by, row.sizes, row.last_run, row.lag_ms(now_ms)
     return {
-        "name": name,
-        "watermark": instant(watermark_ms),
-        "ago": ago(watermark_ms, now_ms, t),
-        "source": mark.source.value if mark and mark.source else "",
+        "name": row.name,
+        "data_files": number(sizes.data_files),
+        "delete_files": number(sizes.delete_files),
+        "small_files": share(sizes.small_files_ratio),
+        "size": size(sizes.size_bytes),
+        "compacted": ago(run.ended_at_ms, now_ms, t) if run else _NONE,
+        "compacted_at": instant(run.ended_at_ms) if run else "",
+        "run_status": run.status if run and run.status != "committed" else "",
+        "run_error": run.error if run else "",
+        "watermark": instant(row.watermark_ms),
+        "source": row.mark.source.value if row.mark and row.mark.source else "",
+        "lag": _NONE if lag_ms is None else describe_length(max(0, lag_ms)),
         "slowest": held.name if held else "",
-        "problem": problem or (mark.problems[0] if mark and mark.problems else ""),
+        "note": held.note if held else "",
+        "problem": row.problem or (row.mark.problems[0] if row.mark and row.mark.problems else ""),
     }
+
+
+def headings(sort: str) -> list[dict[str, Any]]:
+    """Return the columns of the list of tables by which it can be sorted, and what sorts by them."""
+    found = []
+    for name in SORTS:
+        by_this = sort.removeprefix("-") == name
+        first = name if name == "table" else f"-{name}"  # of numbers the largest are of interest
+        found.append(
+            {
+                "name": name,
+                "numeric": name not in ("table", "compacted"),
+                "order": ("descending" if sort.startswith("-") else "ascending") if by_this else "",
+                "sort": first if not by_this else (name if sort.startswith("-") else f"-{name}"),
+            }
+        )
+    return found
+
+
+def number(value: int | None) -> str:
+    """Return a number with its thousands apart; a dash for None."""
+    return _NONE if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Return a size for people; a dash for None."""
+    return _NONE if value is None else format_size(value)
+
+
+def share(value: float | None) -> str:
+    """Return a share in per cent; a dash for None."""
+    return _NONE if value is None else f"{value:.0%}"
 
 
 def mark(found: TableMark, now_ms: int, t: Translate) -> dict[str, Any]:

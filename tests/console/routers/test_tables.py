@@ -7,7 +7,6 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 
-from autostream.console import tables as module
 from autostream.times import FOREVER_MS
 from autostream.watermark.changes import WriterReport, apply_reports, reset_watermark, retire_writer
 from tests.console.support import MINUTE, T0, Browser, text
@@ -72,70 +71,6 @@ def test_names_and_notes_are_escaped(client: Browser, change: Callable[..., None
         html = client.get(page).text
         assert re.findall(r"<script>|<script(?! src=\"/static/)|<b>|<i>", html) == []
     assert "&lt;script&gt;x()&lt;/script&gt;" in client.get("/tables/lake.db.t").text
-
-
-def test_all_tables_are_listed(filled: Browser, lake: SqlCatalog) -> None:
-    lake.create_table("db.other", Schema(NestedField(1, "id", LongType())))
-    with lake.load_table("db.other").transaction() as transaction:
-        transaction.set_properties({"autostream.watermark": "soon"})
-
-    page = filled.get("/").text
-
-    assert 'href="/tables/lake.db.t"' in page
-    said = text(page)
-    assert "lake.db.t 2026-09-21 15:00 30 min ago writers slow" in said
-    assert "lake.db.other – writers table property autostream.watermark is 'soon'" in said
-
-
-def test_tables_are_found_by_a_part_of_their_name(filled: Browser, lake: SqlCatalog) -> None:
-    lake.create_table("db.other", Schema(NestedField(1, "id", LongType())))
-
-    found = text(filled.get("/?q=OTH").text)
-
-    assert "lake.db.other" in found
-    assert "lake.db.t " not in found
-    assert "No table has “none” in its name." in text(filled.get("/?q=none").text)
-
-
-def test_a_long_list_is_cut_and_says_so(filled: Browser, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autostream.console.routers.tables.MOST_TABLES", 1)
-    lake.create_table("db.z", Schema(NestedField(1, "id", LongType())))
-
-    said = text(filled.get("/").text)
-
-    assert "lake.db.t" in said
-    assert "lake.db.z" not in said
-    assert "These are the first 1 of 2" in said
-
-
-def test_tables_and_catalogs_that_fail_do_not_hide_the_others(
-    filled: Browser, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake.create_table("db.z", Schema(NestedField(1, "id", LongType())))
-    real = module.mark_of
-    monkeypatch.setattr(module, "mark_of", lambda table, name: 1 / 0 if name.endswith("z") else real(table, name))
-
-    said = text(filled.get("/").text)
-
-    assert "lake.db.t 2026-09-21 15:00" in said
-    assert "lake.db.z – It cannot be read. The console's log says why, at " in said
-    assert "division" not in said
-
-    def fail(*_: object) -> None:
-        raise ConnectionError("refused")
-
-    monkeypatch.setattr(SqlCatalog, "list_namespaces", fail)
-    answer = filled.get("/")
-    assert answer.status_code == 200
-    assert "Catalog 'lake' cannot be listed. The console's log says why, at " in unescape(answer.text)
-    assert "refused" not in answer.text
-
-
-def test_a_watermark_that_takes_long_is_left_out(filled: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "wait", lambda started, timeout: None)
-    monkeypatch.setattr(module.Future, "done", lambda self: False)
-
-    assert "lake.db.t – not read in time" in text(filled.get("/").text)
 
 
 @pytest.mark.parametrize("name", ["[red]x[/red]", "a/watermark", "new\nline", "50%", "a?b#c", "<b>"])

@@ -108,7 +108,7 @@ def test_a_catalog_that_is_down_is_unavailable_and_opened_again_when_it_is_up(
     assert opened == ["lake"]
 
     def fail(*_: object) -> None:
-        raise ConnectionError("connection refused by postgresql://me:hidden@host/db")
+        raise ConnectionError("connection refused by postgresql://me:hunter2@host/db")
 
     with monkeypatch.context() as down:
         down.setattr(SqlCatalog, "load_table", fail)
@@ -127,20 +127,20 @@ def test_a_catalog_that_is_down_is_unavailable_and_opened_again_when_it_is_up(
 def test_passwords_are_not_shown(client: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psycopg2")
     monkeypatch.setenv("PYICEBERG_CATALOG__DOWN__TYPE", "sql")
-    monkeypatch.setenv("PYICEBERG_CATALOG__DOWN__URI", "postgresql+psycopg2://me:hidden@localhost:1/db")
+    monkeypatch.setenv("PYICEBERG_CATALOG__DOWN__URI", "postgresql+psycopg2://me:hunter2@localhost:1/db")
     monkeypatch.setenv("PYICEBERG_CATALOG__DOWN__WAREHOUSE", "file:///tmp")
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
 
     answer = client.get("/api/tables/down.db.t/watermark")
 
     assert answer.status_code == 503
-    assert "hidden" not in answer.text
+    assert "hunter2" not in answer.text
     # One catalog that is down does not hide the others.
     page = client.get("/")
     assert page.status_code == 200
     assert "lake.db.t" in page.text
     assert "Catalog 'down' cannot be opened" in unescape(page.text)
-    assert "hidden" not in page.text
+    assert "hunter2" not in page.text
 
 
 def test_history_as_json(filled: Browser) -> None:

@@ -4,11 +4,14 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from autostream.console.routers import audit, general, tables, watermarks
+from autostream.console.routers import audit, compactions, general, metrics, table_list, tables, watermarks
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit.router,
+    compactions.router,
     general.router,
+    metrics.router,
+    table_list.router,
     tables.router,
     watermarks.router,
 )

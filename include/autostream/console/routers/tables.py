@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pyiceberg.table import Table
 
@@ -12,7 +12,17 @@ from autostream.console import view
 from autostream.console.guard import READ
 from autostream.console.language import Translate
 from autostream.console.pages import render, translate
-from autostream.console.questions import Lateness, TablesOfApp, Until, Zone, asked, completion_of, condition_of
+from autostream.console.questions import (
+    Lateness,
+    OverviewOfTables,
+    TablesOfApp,
+    Until,
+    Zone,
+    asked,
+    completion_of,
+    condition_of,
+)
+from autostream.console.table_rows import find_rows, sort_rows
 from autostream.console.tables import mark
 from autostream.times import now_ms, parse_zone
 from autostream.watermark.conditions import Answer, Condition, judge
@@ -22,7 +32,8 @@ from autostream.watermark.marks import TableMark
 
 router = APIRouter(dependencies=[READ], default_response_class=HTMLResponse, include_in_schema=False)
 
-MOST_TABLES: Final = 200
+PAGE_ROWS: Final = 50
+"""Tables on a page of the list."""
 _PAGE_ENTRIES: Final = 25
 # A page must not wait for a hundred files; those that are left are read when it is looked at again.
 _PAGE_FILES: Final = 20
@@ -31,16 +42,28 @@ Words = Annotated[Translate, Depends(translate)]
 
 
 @router.get("/")
-def index(request: Request, tables: TablesOfApp, t: Words, q: str = "") -> Response:
-    """Show all tables, or those with a word in their name."""
-    word = q.strip().lower()
-    rows, count, problems = tables.overview(pick=lambda name: word in name.lower(), most=MOST_TABLES)
+def index(
+    request: Request,
+    overview: OverviewOfTables,
+    t: Words,
+    q: str = "",
+    sort: str = "table",
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """Show all tables, or those with a word in their name, in parts."""
+    rows = sort_rows(find_rows(overview.rows, q), sort)
+    pages = max(1, -(-len(rows) // PAGE_ROWS))
+    page = min(page, pages)
     now = now_ms()
     context = {
-        "rows": [view.table_row(row.name, row.mark, row.problem, now, t) for row in rows],
-        "count": count,
-        "problems": problems,
+        "rows": [view.table_row(row, now, t) for row in rows[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]],
+        "headings": view.headings(sort),
+        "count": len(rows),
+        "problems": [*(look.problem for look in overview.catalogs if look.problem), *filter(None, [overview.problem])],
         "q": q,
+        "sort": sort,
+        "page": page,
+        "pages": pages,
     }
     return render(request, "index.html", context)
 
