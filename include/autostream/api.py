@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from autostream.lake.scan import TableScan
     from autostream.lake.table_summary import TableSummary
     from autostream.locks.table_locks import LockListing, LocksOfTable
+    from autostream.resources import EngineResources
     from autostream.watermark.conditions import Answer, Condition
     from autostream.watermark.marks import TableMark
     from autostream.watermark.waiting import Step
@@ -86,6 +87,13 @@ class Lakehouse:
 
             self._settings = load_settings()
         return self._settings
+
+    @property
+    def engine_resources(self) -> EngineResources:
+        """What the configuration lets the engine use."""
+        from autostream.resources import EngineResources
+
+        return EngineResources.configured(**self.settings.engine.model_dump())
 
     @property
     def catalogs(self) -> tuple[str, ...]:
@@ -312,7 +320,7 @@ class LakeTable:
         """Merge small files and apply deletes, while the writer keeps writing.
 
         Conflicts with other writers and groups that failed are told in the result; `exit_code` of it is 0 where
-        nothing went wrong.
+        nothing went wrong. What was done is recorded in the database, as that of commands and workflows is.
 
         Args:
             where: Expression on partition columns that limits the work.
@@ -326,8 +334,8 @@ class LakeTable:
             AutostreamError: The table cannot be planned: wrong options, unsupported version, damaged metadata.
         """
         from autostream.lake.compaction.compaction_steps import ignore_compaction_step
+        from autostream.lake.compaction.runs.recording import run_recorded
         from autostream.lake.compaction.table_compaction import compact_table
-        from autostream.resources import EngineResources
 
         if options and "enabled" in options:
             raise UsageError(
@@ -337,16 +345,20 @@ class LakeTable:
         table = self.load()
         thresholds = _options(table, options)
         self._require_partitions(table, partitions)
-        return compact_table(
-            table,
-            self.name,
-            options=thresholds,
-            where=where,
-            partitions=partitions,
-            dry_run=dry_run,
-            resources=EngineResources.configured(**self.lakehouse.settings.engine.model_dump()),
-            report_progress=report_progress,
-            on_step=on_step or ignore_compaction_step,
+        resources = self.lakehouse.engine_resources
+        return run_recorded(
+            str(self.name),
+            lambda: compact_table(
+                table,
+                self.name,
+                options=thresholds,
+                where=where,
+                partitions=partitions,
+                dry_run=dry_run,
+                resources=resources,
+                report_progress=report_progress,
+                on_step=on_step or ignore_compaction_step,
+            ),
         )
 
     def scan(
@@ -364,9 +376,8 @@ class LakeTable:
             AutostreamError: The table cannot be read.
         """
         from autostream.lake.scan import scan_table
-        from autostream.resources import EngineResources
 
-        resources = EngineResources.configured(**self.lakehouse.settings.engine.model_dump())
+        resources = self.lakehouse.engine_resources
         return scan_table(self.load(), where=where, columns=columns, snapshot_id=snapshot_id, resources=resources)
 
     def watermark(self) -> TableMark:

@@ -590,9 +590,9 @@ def test_the_engine_is_given_what_is_configured(
     monkeypatch.setenv("AUTOSTREAM_ENGINE__SPILL_DIRECTORY", str(tmp_path / "spill"))
     monkeypatch.setenv("AUTOSTREAM_ENGINE__MEMORY_LIMIT", "123MB")
     monkeypatch.setenv("AUTOSTREAM_ENGINE__THREADS", "1")
-    from autostream.cli.table import engine_resources
+    from autostream.api import Lakehouse
 
-    given = engine_resources()
+    given = Lakehouse().engine_resources
     assert (given.memory_limit_bytes, given.threads, given.spill_directory) == (123 * 10**6, 1, tmp_path / "spill")
     assert autostream("table", "scan", "lake.db.orders", "--count")[0] == 0
     assert (tmp_path / "spill").is_dir()

@@ -16,19 +16,15 @@ from autostream.cli.common_options import ask_for
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import Format, JsonOption, emit, print_error, progress
 from autostream.cli.terminal import Part, note, say
-from autostream.config import load_settings
 from autostream.errors import UsageError
 from autostream.masking import mask
 from autostream.names import catalog_of
-from autostream.resources import EngineResources
 from autostream.sizes import format_size
 
 if TYPE_CHECKING:
-    from pyiceberg.table import Table
     from pyiceberg.types import NestedField
 
     from autostream.api import LakeTable
-    from autostream.names import TableName
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -40,19 +36,6 @@ WhereOption = Annotated[
 _MOST_ROWS = 40
 # Rows of a table that a scan shows.
 _ROWS_SHOWN = 20
-
-
-def engine_resources() -> EngineResources:
-    """Return what the configuration lets the engine use."""
-    return EngineResources.configured(**load_settings().engine.model_dump())
-
-
-def _open(name: str) -> tuple[Table, TableName]:
-    from autostream.catalogs.opening import open_table
-    from autostream.names import TableName
-
-    parsed = TableName.parse(name)
-    return open_table(parsed), parsed
 
 
 def _pairs(options: list[str]) -> dict[str, str]:
@@ -333,11 +316,6 @@ def compact(
     others, and is named at the end.
     """
     from autostream.cli.table_fleet import compact_fleet
-    from autostream.iceberg.state import read_state
-    from autostream.lake.compaction.compaction_options import CompactionOptions
-    from autostream.lake.compaction.compaction_plan import require_partitions
-    from autostream.lake.compaction.runs.recording import run_recorded
-    from autostream.lake.compaction.table_compaction import compact_table
     from autostream.lake.compaction.table_selection import is_pattern
 
     overrides = _pairs(option or []) | ({"engine": engine} if engine else {})
@@ -359,24 +337,15 @@ def compact(
             as_json=as_json,
         )
         return
-    opened, name = _open(words[0])
-    options = CompactionOptions.from_properties(opened.properties, overrides, table=str(name))
-    if partition:
-        require_partitions(read_state(opened, name=str(name)), partition, table=str(name))
+    name = autostream.table(words[0])
     with progress(f"compacting {name}") as report:
-        result = run_recorded(
-            str(name),
-            lambda: compact_table(
-                opened,
-                name,
-                options=options,
-                where=where,
-                partitions=partition,
-                dry_run=dry_run,
-                resources=engine_resources(),
-                report_progress=report,
-                on_step=partial(tell_state, str(name)),
-            ),
+        result = name.compact(
+            where=where,
+            partitions=partition,
+            options=overrides,
+            dry_run=dry_run,
+            report_progress=report,
+            on_step=partial(tell_state, str(name)),
         )
     if interrupts.interrupted() and result.exit_code:
         raise KeyboardInterrupt  # a group failed by that alone, whatever its error says
