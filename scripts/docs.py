@@ -9,11 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from autostream.cli.reference import markdown as commands
 from autostream.config.reference import markdown as settings
+from autostream.console.reference import markdown as rest
+from autostream.table_properties import markdown as table_properties
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
-PARTS: Final[dict[str, tuple[str, Callable[[], str]]]] = {"settings": ("configuration.md", settings)}
+PARTS: Final[dict[str, tuple[str, Callable[[], str]]]] = {
+    "settings": ("configuration.md", settings),
+    "commands": ("reference/commands.md", commands),
+    "table-properties": ("reference/table-properties.md", table_properties),
+    "rest": ("reference/rest.md", rest),
+}
 """Of each part its page, and what writes it."""
 
 

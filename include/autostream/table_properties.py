@@ -1,0 +1,168 @@
+"""The table properties that autostream reads or writes: the reference in the documentation is made of this list.
+
+Who reads a property has its default and its checks; a test holds this list against the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class TableProperty:
+    """A property of a table.
+
+    Attributes:
+        key: How it is written. NAME and COLUMN stand for the name of a writer and of a column.
+        default: What counts where a table does not have it; empty where nothing does.
+        meaning: What it is for, in Markdown.
+    """
+
+    key: str
+    default: str
+    meaning: str
+
+
+_Rows = tuple[tuple[str, str, str], ...]
+
+_COMPACTION: Final[_Rows] = (
+    ("enabled", "false", "The hourly workflow and `table compact --enabled` compact this table."),
+    ("engine", "duckdb", "What rewrites the files. This version has `duckdb`. It refuses to compact with `spark`."),
+    (
+        "sequence-number",
+        "max-merged",
+        "Data sequence number of the outputs. `max-merged`: the largest of the files that are merged. "
+        "`starting-snapshot`: that of the planned snapshot.",
+    ),
+    ("min-input-files", "5", "A group of this many files is rewritten, whatever their sizes."),
+    (
+        "delete-file-threshold",
+        "10",
+        "A data file to which this many delete files apply is rewritten. Iceberg's action has this off: it expects few "
+        "deletes, and a Flink upsert job writes one at each checkpoint.",
+    ),
+    ("delete-ratio-threshold", "0.3", "A data file of whose rows about this share is deleted is rewritten."),
+    ("max-file-group-size-bytes", "107374182400", "Files that are rewritten together have at most this size."),
+    (
+        "target-file-size-bytes",
+        "536870912",
+        "Size of the outputs. Without it, `write.target-file-size-bytes` counts.",
+    ),
+    ("min-file-size-ratio", "0.75", "A file smaller than this share of the target size is too small."),
+    ("max-file-size-ratio", "1.8", "A file larger than this many times the target size is too large."),
+    ("rewrite-all", "false", "Rewrite every data file, whether it is worth it or not."),
+    ("partial-progress.enabled", "false", "Commit groups as they are done, instead of all of them at the end."),
+    ("partial-progress.max-commits", "10", "The most commits of one run with partial progress."),
+)
+
+_LOCKS: Final[_Rows] = (
+    (
+        "autostream.lock.type",
+        "the catalog's",
+        "What protects commits: `zookeeper`, `hive` or `none`. A catalog's property of the same name is its default.",
+    ),
+    ("autostream.lock.timeout-ms", "180000", "The longest wait for a ZooKeeper lock."),
+    (
+        "engine.hive.lock-enabled",
+        "true",
+        "Hive catalogs: whether commits take the Hive lock. All writers of the table must agree, see "
+        "[Commits](../commits.md#beside-unchanged-java-writers).",
+    ),
+)
+
+_WATERMARK: Final[_Rows] = (
+    (
+        "autostream.watermark.column",
+        "",
+        "Column whose largest value in the metadata is the watermark, where no writer reports one.",
+    ),
+    ("autostream.watermark.allowed-lateness-ms", "0", "How far the watermark stays behind that value."),
+)
+
+_WRITTEN: Final[_Rows] = (
+    ("autostream.watermark", "", "The table's watermark, epoch ms: the minimum of its active writers."),
+    ("autostream.watermark.writer.NAME", "", "The watermark of one writer, epoch ms."),
+    (
+        "autostream.watermark.writer-state.NAME",
+        "",
+        "JSON: when it was recorded, of which job, and why it does not advance.",
+    ),
+    ("autostream.watermark.reset", "", "JSON: when the watermark was last set back, by whom, and why."),
+)
+
+_COMMITS: Final[_Rows] = (
+    ("commit.retry.num-retries", "4", "How often a commit is made again after a conflict."),
+    ("commit.retry.min-wait-ms", "100", "The shortest pause before that."),
+    ("commit.retry.max-wait-ms", "60000", "The longest pause."),
+    ("commit.retry.total-timeout-ms", "1800000", "No commit is made again after this time."),
+    ("commit.status-check.num-retries", "3", "How often an unknown outcome is asked after."),
+    ("commit.status-check.min-wait-ms", "1000", "The shortest pause before that."),
+    ("commit.status-check.max-wait-ms", "60000", "The longest pause."),
+    ("commit.status-check.total-timeout-ms", "1800000", "The outcome is not asked after any more after this time."),
+)
+
+_FILES: Final[_Rows] = (
+    ("write.target-file-size-bytes", "536870912", "Size of data files."),
+    ("write.parquet.compression-codec", "zstd", "Compression of data files."),
+    ("write.parquet.compression-level", "", "Its level; without it, the codec's own."),
+    ("write.parquet.row-group-size-bytes", "", "The most bytes of a row group."),
+    ("write.parquet.row-group-limit", "1048576", "The most rows of a row group."),
+    ("write.parquet.bloom-filter-enabled.column.COLUMN", "false", "Whether files have a Bloom filter of this column."),
+    ("write.metadata.metrics.default", "truncate(16)", "Which statistics of columns are kept."),
+    ("write.metadata.metrics.column.COLUMN", "", "The same for one column."),
+    ("write.metadata.metrics.max-inferred-column-defaults", "100", "The most columns that have statistics by default."),
+    ("write.avro.compression-codec", "gzip", "Compression of manifests."),
+    ("schema.name-mapping.default", "", "JSON: which columns of files without field ids are which of the table."),
+)
+
+_HIVE: Final[_Rows] = (
+    (
+        "engine.hive.enabled",
+        "the catalog's",
+        "Hive catalogs: whether the entry in the metastore says that Hive can read the table.",
+    ),
+)
+
+SECTIONS: Final[dict[str, tuple[str, _Rows]]] = {
+    "Compaction": (
+        "`autostream table compact --option KEY=VALUE` takes the same keys without `autostream.compaction.`, for one "
+        "run. An unknown key is refused. Names and defaults are those of Iceberg's RewriteDataFiles where nothing else "
+        "is said.",
+        tuple((f"autostream.compaction.{key}", default, meaning) for key, default, meaning in _COMPACTION),
+    ),
+    "Locks": ("", _LOCKS),
+    "Watermark from a column": ("", _WATERMARK),
+    "What autostream writes": (
+        "Do not set these by hand: `autostream watermark set`, `retire` and `reset` change them.",
+        _WRITTEN,
+    ),
+    "Commits": ("These are Iceberg's own, as in its Java library.", _COMMITS),
+    "Files": ("These are Iceberg's own, as in its Java library.", _FILES),
+    "Hive": ("", _HIVE),
+}
+"""The properties by subject, each subject with what is to be said of all of its properties."""
+
+
+def table_properties() -> Iterator[TableProperty]:
+    """Yield all properties."""
+    for _, rows in SECTIONS.values():
+        yield from (TableProperty(*row) for row in rows)
+
+
+def markdown() -> str:
+    """Return the reference: a heading and a table for each subject."""
+    lines = []
+    for subject, (about, rows) in SECTIONS.items():
+        lines += [f"## {subject}", "", *([about, ""] if about else [])]
+        lines += ["| property | default | meaning |", "| --- | --- | --- |"]
+        lines += [
+            f"| `{row.key}` | {_cell(row.default)} | {row.meaning} |" for row in (TableProperty(*r) for r in rows)
+        ]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(default: str) -> str:
+    return f"`{default}`" if default and " " not in default else default or "–"
