@@ -7,7 +7,7 @@ import duckdb
 
 
 def copy(listing: Path, output: Path) -> None:
-    """Copy the Parquet files that ``listing`` names, one a line, into one of the same compression."""
+    """Copy the Parquet files that `listing` names, one a line, into one of the same compression."""
     settings = {"threads": 2, "memory_limit": "512MB", "preserve_insertion_order": False}
     connection = duckdb.connect(config={**settings, "temp_directory": f"{output}.tmp"})
     form = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3"

@@ -89,7 +89,7 @@ class Lake:
 
 
 def generate(directory: Path, *, name: str, rows: int, report: Callable[[str], None]) -> Lake:
-    """Return the lake ``M``, ``MB`` or ``S200``, generated below ``directory`` where it is not there yet."""
+    """Return the lake `M`, `MB` or `S200`, generated below `directory` where it is not there yet."""
     lake = Lake(directory / f"{name}-{rows}-{_GENERATION}")
     if (lake.directory / "facts.json").exists():
         return lake

@@ -26,7 +26,7 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a process; ``output`` is what it printed."""
+    """One run of a process; `output` is what it printed."""
 
     cpu_seconds: float
     wall_seconds: float
@@ -58,7 +58,7 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None)
 
 
 def spread(values: Iterable[float], *, digits: int = 1) -> str:
-    """Return median, least and greatest as ``median (least–greatest)``."""
+    """Return median, least and greatest as `median (least–greatest)`."""
     known = list(values)
     if len(known) == 1:
         return f"{known[0]:.{digits}f}"

@@ -66,7 +66,7 @@ class EngineResources:
 
     @classmethod
     def configured(cls, *, memory_limit: str, threads: int, spill_directory: str) -> EngineResources:
-        """Return what the configuration's section ``engine`` says: 0 threads are all, no directory is the system's.
+        """Return what the configuration's section `engine` says: 0 threads are all, no directory is the system's.
 
         Raises:
             ConfigurationError: the memory limit is no size.

@@ -120,7 +120,7 @@ def iso(ms: int | None) -> str | None:
 
 
 def parse_zone(name: str) -> tzinfo:
-    """Return a time zone by its name, such as ``Europe/Berlin``.
+    """Return a time zone by its name, such as `Europe/Berlin`.
 
     Raises:
         UsageError: there is none of that name.
@@ -139,7 +139,7 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> int:
     """Return the epoch milliseconds of a text: ISO 8601 as in `TIME_FORMS`, or epoch milliseconds of 13 digits.
 
     Everything else is refused, not guessed: numbers of other lengths can be seconds, microseconds or dates. A text
-    without offset is a time of ``zone``; where its clocks are set back, the first of the two. A date is the moment at
+    without offset is a time of `zone`; where its clocks are set back, the first of the two. A date is the moment at
     which its day begins: that is later than midnight where the clocks skip midnight.
 
     Raises:
@@ -202,7 +202,7 @@ def beginning_of_day(day: date, zone: tzinfo) -> int:
 
 
 def change_of_offset(before_ms: int, after_ms: int, zone: tzinfo) -> int:
-    """Return the first moment that has the offset of ``after_ms``, given one that has another."""
+    """Return the first moment that has the offset of `after_ms`, given one that has another."""
     offset = offset_ms(after_ms, zone)
     while after_ms - before_ms > 1:
         middle = (before_ms + after_ms) // 2
@@ -248,7 +248,7 @@ def _short(text: str) -> str:
 
 
 def parse_length(text: str) -> int:
-    """Return the milliseconds of a length of time such as ``5 min``, ``90s``, ``1.5h``; a bare number is of seconds.
+    """Return the milliseconds of a length of time such as `5 min`, `90s`, `1.5h`; a bare number is of seconds.
 
     Raises:
         UsageError: it is none.
@@ -275,7 +275,7 @@ def why_too_far_ahead(ms: int, *, now_ms: int, most_seconds: float) -> str:
 
 
 def describe_length(ms: int) -> str:
-    """Return a length of time in words, its two largest units: ``18 min``, ``1 h 5 min``, ``2 d``."""
+    """Return a length of time in words, its two largest units: `18 min`, `1 h 5 min`, `2 d`."""
     if ms < 0:
         return f"-{describe_length(-ms)}"
     if ms < 1000:
@@ -289,7 +289,7 @@ def describe_length(ms: int) -> str:
 
 
 def describe_instant(ms: int, zone: tzinfo = UTC, *, beside_ms: int | None = None) -> str:
-    """Return an instant for people: without the date where it is the same as that of ``beside_ms``.
+    """Return an instant for people: without the date where it is the same as that of `beside_ms`.
 
     >>> describe_instant(1764036420000, beside_ms=1764037500000)
     '02:07'

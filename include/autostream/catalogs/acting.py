@@ -32,7 +32,7 @@ _ELSEWHERE: Final = ("DEFAULT_SCHEME", "DEFAULT_NETLOC")
 class ActingCatalog(_Base):
     """Mixed into PyIceberg's catalogs: a FileIO of a table acts by the table's account.
 
-    That is the table's property ``autostream.proxy-user``, else its namespace's, else the catalog's.
+    That is the table's property `autostream.proxy-user`, else its namespace's, else the catalog's.
     """
 
     def __init__(self, name: str, **properties: str) -> None:

@@ -48,7 +48,7 @@ def commit_properties(table: Table, changed: Mapping[str, str], *, guarded_prefi
     """Make one attempt to set properties of a table as it was loaded, which on success becomes what it is now.
 
     Raises:
-        CommitFailedException: nothing was changed: a property below ``guarded_prefix`` is not what this table says,
+        CommitFailedException: nothing was changed: a property below `guarded_prefix` is not what this table says,
             it is another table by now, or another commit was faster.
         CommitStateUnknownException: whether it was applied could not be found out.
     """

@@ -1,6 +1,6 @@
 """A Hive catalog whose commits survive dead writers, lost answers and old metastores, and act by the team's account.
 
-Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.hive.HiveCatalog``.
+Usable wherever PyIceberg takes `py-catalog-impl`: `autostream.catalogs.hive.HiveCatalog`.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ _NO_STATISTICS: Final = {pyiceberg_hive.DO_NOT_UPDATE_STATS: pyiceberg_hive.DO_N
 class HiveCatalog(PointerCatalog, pyiceberg_hive.HiveCatalog):
     """PyIceberg's Hive catalog with commits of our own.
 
-    A commit locks the table (ZooKeeper, Hive or none), reads it again, writes ``metadata.json`` and swaps the pointer,
+    A commit locks the table (ZooKeeper, Hive or none), reads it again, writes `metadata.json` and swaps the pointer,
     by comparison where the metastore can. Whatever becomes of the answer, the outcome is found out (see `committing`).
-    Files and tables are made by the account that acts for the table: its property ``autostream.proxy-user``, else its
+    Files and tables are made by the account that acts for the table: its property `autostream.proxy-user`, else its
     namespace's, else the catalog's.
     """
 
@@ -84,7 +84,7 @@ class HiveCatalog(PointerCatalog, pyiceberg_hive.HiveCatalog):
 
     @property  # type: ignore[override]
     def _client(self) -> AbstractContextManager[MetastoreClient]:
-        """A connection of its own for each ``with``: PyIceberg shares one, which threads take from each other."""
+        """A connection of its own for each `with`: PyIceberg shares one, which threads take from each other."""
         return self._session()
 
     @_client.setter
@@ -305,7 +305,7 @@ class _Creation:
 
 
 class _Alteration:
-    """The pointer of a table in the metastore: its parameter ``metadata_location``."""
+    """The pointer of a table in the metastore: its parameter `metadata_location`."""
 
     def __init__(self, catalog: HiveCatalog, altered: HiveTable, base: str, *, compare_and_swap: bool) -> None:
         self._catalog, self._altered, self._base = catalog, altered, base

@@ -51,7 +51,7 @@ class HiveLockPolicy:
         timeout_ms: the longest wait.
         check_min_wait_ms: first wait between two looks.
         check_max_wait_ms: longest wait between two looks.
-        heartbeat_interval_ms: must be well below the metastore's ``metastore.txn.timeout`` (300 s by default).
+        heartbeat_interval_ms: must be well below the metastore's `metastore.txn.timeout` (300 s by default).
     """
 
     timeout_ms: int = 180_000
@@ -91,10 +91,10 @@ class HiveLockEntry:
         lock_id: its number.
         database: database of the table.
         table: the table; None for a lock of the whole database.
-        state: ``ACQUIRED`` or ``WAITING``.
+        state: `ACQUIRED` or `WAITING`.
         user: who asked for it.
         host: from where.
-        agent: what the client said of itself; Iceberg's Java writers say ``Iceberg-UUID``.
+        agent: what the client said of itself; Iceberg's Java writers say `Iceberg-UUID`.
         acquired_ms: since when it is held; None while it waits.
         heartbeat_ms: when the metastore last heard of its holder; None where it does not say (locks of transactions).
         transaction_id: of the transaction that it belongs to; 0 for none.

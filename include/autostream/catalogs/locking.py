@@ -64,7 +64,7 @@ def hive_lock_wanted(chosen: LockType, said: Properties) -> bool:
     """Say whether a commit takes the Hive lock: where it is chosen, or where others may rely on it alone.
 
     An unchanged Java writer that locks by Hive does not compare when it swaps: were only the ZooKeeper lock taken here,
-    it would overwrite what was committed since it looked. It does compare where ``engine.hive.lock-enabled`` is false.
+    it would overwrite what was committed since it looked. It does compare where `engine.hive.lock-enabled` is false.
     """
     if chosen is not LockType.ZOOKEEPER:
         return chosen is LockType.HIVE
@@ -87,7 +87,7 @@ def zookeeper_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
 
 
 def merged_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
-    """Return section ``zookeeper`` of the settings with a catalog's ``zookeeper.*`` on top; hosts may be empty.
+    """Return section `zookeeper` of the settings with a catalog's `zookeeper.*` on top; hosts may be empty.
 
     Raises:
         ConfigurationError: a value is not allowed.
@@ -111,10 +111,10 @@ def lock_key(name: TableName, catalog: Mapping[str, str], *, ignores_case: bool)
     """Return what a table's ZooKeeper lock is called by.
 
     Args:
-        name: the table's name here; the property ``autostream.lock.catalog`` goes before the catalog's, where its users
+        name: the table's name here; the property `autostream.lock.catalog` goes before the catalog's, where its users
             do not all call it the same.
         catalog: the catalog's properties.
-        ignores_case: whether the catalog takes ``DB.T`` for ``db.t``, as Hive does.
+        ignores_case: whether the catalog takes `DB.T` for `db.t`, as Hive does.
     """
     name = name.lower() if ignores_case else name
     return LockKey(catalog.get(LOCK_CATALOG) or name.catalog, name.within_catalog)

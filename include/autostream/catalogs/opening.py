@@ -28,7 +28,7 @@ IMPLEMENTATIONS: Final = {
 
 
 def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Catalog:
-    """Open a catalog by PyIceberg's own configuration, with ``properties`` on top.
+    """Open a catalog by PyIceberg's own configuration, with `properties` on top.
 
     Raises:
         ConfigurationError: no such catalog is configured, or it cannot be opened.

@@ -48,7 +48,7 @@ class PointerView:
     """Where a table points to, as read just now.
 
     Attributes:
-        location: its current ``metadata.json``; None if there is no such table.
+        location: its current `metadata.json`; None if there is no such table.
         previous: the metadata files before that one, as its metadata log has them.
         snapshots: ids of the snapshots that it has.
     """
@@ -73,14 +73,14 @@ def judge_swap(
     compare_and_swap: bool,
     adds: Collection[int] = (),
 ) -> CommitVerdict:
-    """Say what became of the swap ``base`` -> ``new`` by what the table points to afterwards.
+    """Say what became of the swap `base` -> `new` by what the table points to afterwards.
 
     Args:
         view: read after the swap was last sent.
         base: the location that the swap replaces; None where it creates the table.
         new: the location that it sets.
         refused: every copy that was sent was answered by a refusal: none is under way.
-        compare_and_swap: the store applies a swap only where the table still points to ``base``.
+        compare_and_swap: the store applies a swap only where the table still points to `base`.
         adds: ids of the snapshots that the swap adds.
     """
     if new == view.location or new in view.previous or not view.snapshots.isdisjoint(adds):

@@ -1,7 +1,7 @@
 """A REST catalog whose commits are asked after when their answer is lost, and can be locked by ZooKeeper.
 
-Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.rest.RestCatalog``. The server writes
-``metadata.json`` and swaps the pointer; what can be done here is to find out whether it did.
+Usable wherever PyIceberg takes `py-catalog-impl`: `autostream.catalogs.rest.RestCatalog`. The server writes
+`metadata.json` and swaps the pointer; what can be done here is to find out whether it did.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class RestRequest:
         """Prepare the request.
 
         Raises:
-            ConfigurationError: the table's ``commit.*`` properties are wrong.
+            ConfigurationError: the table's `commit.*` properties are wrong.
         """
         self._catalog, self._commit = catalog, commit
         self.policy = RetryPolicy.from_properties(properties_of(commit.table))

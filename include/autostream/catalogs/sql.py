@@ -1,6 +1,6 @@
 """A SQL catalog (PostgreSQL, SQLite) whose commits survive lost answers, and can be locked by ZooKeeper.
 
-Usable wherever PyIceberg takes ``py-catalog-impl``: ``autostream.catalogs.sql.SqlCatalog``.
+Usable wherever PyIceberg takes `py-catalog-impl`: `autostream.catalogs.sql.SqlCatalog`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def with_time_outs(uri: str) -> str:
 
 
 class SqlCatalog(PointerCatalog, pyiceberg_sql.SqlCatalog):
-    """PyIceberg's SQL catalog with commits of our own: the row's ``metadata_location`` is swapped by comparison."""
+    """PyIceberg's SQL catalog with commits of our own: the row's `metadata_location` is swapped by comparison."""
 
     def __init__(self, name: str, **properties: str) -> None:
         """Open the catalog and, where it is new, create its tables.

@@ -1,4 +1,4 @@
-"""``autostream db``: the control-plane database."""
+"""`autostream db`: the control-plane database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def prepare() -> None:
-    """Keep ``upgrade`` a command of its own, though it is the only one."""
+    """Keep `upgrade` a command of its own, though it is the only one."""
 
 
 @app.command()

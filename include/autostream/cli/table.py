@@ -1,4 +1,4 @@
-"""``autostream table``: list, inspect, scan and compact tables."""
+"""`autostream table`: list, inspect, scan and compact tables."""
 
 from __future__ import annotations
 

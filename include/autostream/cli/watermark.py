@@ -1,4 +1,4 @@
-"""``autostream watermark``: how complete tables are, asked, awaited, recorded."""
+"""`autostream watermark`: how complete tables are, asked, awaited, recorded."""
 
 from __future__ import annotations
 

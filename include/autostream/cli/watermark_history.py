@@ -1,4 +1,4 @@
-"""``autostream watermark history``: what happened to a table's watermarks, and when it was complete up to some time."""
+"""`autostream watermark history`: what happened to a table's watermarks, and when it was complete up to some time."""
 
 from __future__ import annotations
 

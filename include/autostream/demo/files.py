@@ -60,7 +60,7 @@ class FileWriter:
     """Writes single files for a table and commits nothing: `UpsertWriter.commit` does that."""
 
     def __init__(self, table: Table, *, whole_row_deletes: bool = False) -> None:
-        """Write for ``table``; equality-delete files hold whole rows where asked to, else the equality fields."""
+        """Write for `table`; equality-delete files hold whole rows where asked to, else the equality fields."""
         self.table = table
         self.whole_row_deletes = whole_row_deletes
         self._run = uuid.uuid4()
@@ -76,7 +76,7 @@ class FileWriter:
     ) -> list[DataFile]:
         """Write rows as data files, one per partition, or one of the given partition (transformed values).
 
-        Columns that the rows lack are written as null. ``schema`` and ``spec_id`` default to the table's current ones.
+        Columns that the rows lack are written as null. `schema` and `spec_id` default to the table's current ones.
         """
         schema = schema or self.table.schema()
         return [

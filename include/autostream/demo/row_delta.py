@@ -27,7 +27,7 @@ class RowDelta(_SnapshotProducer["RowDelta"]):
         operation: Operation,
         summary: dict[str, str],
     ) -> None:
-        """Prepare the snapshot; ``commit`` adds it to the transaction."""
+        """Prepare the snapshot; `commit` adds it to the transaction."""
         super().__init__(operation, transaction, transaction._table.io, snapshot_properties=summary)
         self._added = added
         self._removed = {file.file_path: file for file in removed}

@@ -26,9 +26,9 @@ from autostream.demo.row_delta import RowDelta
 class Changes:
     """Changes of one checkpoint that are addressed by one set of equality fields: first upserts, then deletes.
 
-    ``upserts`` holds whole rows; ``deletes`` at least the equality fields and the source columns of the partition spec,
+    `upserts` holds whole rows; `deletes` at least the equality fields and the source columns of the partition spec,
     for a writer of whole-row deletes whole rows. Rows take effect in their order, and several Changes of one checkpoint
-    in theirs. No ``equality_fields`` means plain appends.
+    in theirs. No `equality_fields` means plain appends.
     """
 
     equality_fields: tuple[str, ...]
@@ -62,10 +62,10 @@ class UpsertWriter:
         first_checkpoint_id: int = 1,
         whole_row_deletes: bool = False,
     ) -> None:
-        """Write to ``table``.
+        """Write to `table`.
 
         Job and operator ids, random where not given, go into snapshot summaries under Flink's names. With
-        ``whole_row_deletes``, equality-delete files hold whole rows, as those of a Flink job not in upsert mode do.
+        `whole_row_deletes`, equality-delete files hold whole rows, as those of a Flink job not in upsert mode do.
         """
         self.table = table
         self.files = FileWriter(table, whole_row_deletes=whole_row_deletes)
@@ -112,9 +112,9 @@ class UpsertWriter:
     ) -> Snapshot:
         """Commit any combination of files as one snapshot on the newest state of the table.
 
-        The operation is, unless given, ``append`` for data files alone and ``overwrite`` otherwise. Nothing is checked
+        The operation is, unless given, `append` for data files alone and `overwrite` otherwise. Nothing is checked
         against concurrent commits, as Flink's committer checks nothing; a lost race is repeated as often as the table's
-        ``commit.retry`` properties say.
+        `commit.retry` properties say.
         """
         self.table.refresh()
         operation = operation or (Operation.OVERWRITE if deletes or remove else Operation.APPEND)

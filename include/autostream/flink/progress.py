@@ -61,9 +61,9 @@ class Vertex:
 
     Attributes:
         vertex_id: its id.
-        name: the names of its operators, chained by ``->``.
+        name: the names of its operators, chained by `->`.
         parallelism: how many subtasks it has.
-        exchanges: ids of the vertices that it gets its rows from, and how these are handed on: ``HASH``, ``FORWARD``.
+        exchanges: ids of the vertices that it gets its rows from, and how these are handed on: `HASH`, `FORWARD`.
     """
 
     vertex_id: str
@@ -82,7 +82,7 @@ class Life:
     """What a job shows of its life, which ends when any of its tasks starts anew, and another one begins.
 
     Attributes:
-        state: ``RUNNING``, ``RESTARTING`` and so on.
+        state: `RUNNING`, `RESTARTING` and so on.
         attempts: of each vertex, by its id, the attempt of each subtask.
         statuses: of each vertex likewise, the status of each subtask.
         restarts: how often the job has restarted; None where its metrics do not say.

@@ -1,6 +1,6 @@
 """Hive Metastore over Thrift: the one place that knows its versions, its servers, and whose account it is asked by.
 
-Metastores from 2.3 to 4.x speak one protocol with changing calls: 4.0.1 took away ``get_table``, 4.1 more. Which call a
+Metastores from 2.3 to 4.x speak one protocol with changing calls: 4.0.1 took away `get_table`, 4.1 more. Which call a
 server has is found out by what it answers, once a server.
 """
 
@@ -65,7 +65,7 @@ class MetastoreSettings:
     """How a metastore is reached.
 
     Attributes:
-        uris: its servers, ``thrift://host:port``, tried in turn.
+        uris: its servers, `thrift://host:port`, tried in turn.
         kerberos: whether it asks for Kerberos (SASL GSSAPI).
         service: first part of its Kerberos principal.
         user: the service's own account, for simple mode; under Kerberos the ticket says it.
@@ -86,14 +86,14 @@ class MetastoreSettings:
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str], *, owner: str = "") -> MetastoreSettings:
-        """Return what a catalog's properties say: PyIceberg's own names, and ``hive.client-timeout-seconds``.
+        """Return what a catalog's properties say: PyIceberg's own names, and `hive.client-timeout-seconds`.
 
         Args:
             properties: the catalog's.
-            owner: what messages call it, such as ``Catalog lake``.
+            owner: what messages call it, such as `Catalog lake`.
 
         Raises:
-            ConfigurationError: there is no usable ``uri``, or another value is not allowed.
+            ConfigurationError: there is no usable `uri`, or another value is not allowed.
         """
         uris = tuple(uri.strip() for uri in properties.get("uri", "").split(",") if uri.strip())
         for uri in uris or ("",):
@@ -331,7 +331,7 @@ class _Token:
 class Metastore:
     """Sessions with a metastore, as the service itself or as an account that it acts for; safe to share by threads.
 
-    In simple mode the account is told by ``set_ugi``, which the metastore believes. Under Kerberos it ignores that, so
+    In simple mode the account is told by `set_ugi`, which the metastore believes. Under Kerberos it ignores that, so
     the service asks it for a delegation token of the account and comes back with the token.
     """
 
@@ -483,7 +483,7 @@ class Metastore:
 
 
 def _decode_token(text: str) -> _Token:
-    """Decode Hadoop's ``Token.encodeToUrlString``: identifier and password, each after its length as a vint."""
+    """Decode Hadoop's `Token.encodeToUrlString`: identifier and password, each after its length as a vint."""
     stream = io.BytesIO(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
     def part() -> str:

@@ -25,7 +25,7 @@ class Negotiator:
     """
 
     def __init__(self, identity: KerberosIdentity) -> None:
-        """Prove to be ``identity``; nothing is asked of anybody before it is needed."""
+        """Prove to be `identity`; nothing is asked of anybody before it is needed."""
         self.identity = identity
         self.principal = identity.principal
         self._cookies: dict[str, str] = {}

@@ -149,7 +149,7 @@ class RangeReader(io.RawIOBase):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _piece(self, position: int, size: int) -> bytes:
-        """Return some of the bytes from a position on: at least one, at most ``size``."""
+        """Return some of the bytes from a position on: at least one, at most `size`."""
         if position >= self._tail_start:
             return _cut(self._tail, position - self._tail_start, size)
         if 0 <= position - self._block_start < len(self._block):

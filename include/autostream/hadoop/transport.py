@@ -49,9 +49,9 @@ class AnswerLostError(ServiceError):
 
 
 class FailedTry(Exception):
-    """One try that got no answer; ``node`` is the DataNode that failed, empty where it was the NameNode.
+    """One try that got no answer; `node` is the DataNode that failed, empty where it was the NameNode.
 
-    ``error`` is what to tell in the end, where that is more than that there was no answer.
+    `error` is what to tell in the end, where that is more than that there was no answer.
     """
 
     def __init__(self, trouble: Trouble, reason: str, *, node: str = "", error: AutostreamError | None = None) -> None:

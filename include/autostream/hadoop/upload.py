@@ -40,7 +40,7 @@ class Upload:
     """
 
     def __init__(self, target: str, call: Call, *, headers: Mapping[str, str], settings: WebHdfsSettings) -> None:
-        """Connect and send the head of the request to ``target``, which may hold a token."""
+        """Connect and send the head of the request to `target`, which may hold a token."""
         parts = urlsplit(target)
         self._call = Call(call.operation, call.path, f"DataNode {parts.netloc}", call.account, call.proxy)
         self._connection = _connect(parts.scheme, parts.hostname or "", parts.port, settings)

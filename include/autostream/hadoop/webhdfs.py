@@ -164,7 +164,7 @@ class WebHdfs:
         return None if not existed and Trouble.LOST in troubles else existed
 
     def rename(self, source: str, target: str, *, overwrite: bool = False) -> None:
-        """Rename a file or directory, in one step; it never lands inside a directory that is called ``target``.
+        """Rename a file or directory, in one step; it never lands inside a directory that is called `target`.
 
         A lost answer is settled by looking: if the source is gone and the target there, it was done.
 
@@ -208,7 +208,7 @@ class WebHdfs:
         self._rename(source, target, overwrite=False)
 
     def _require_not_inside(self, source: str, target: str) -> None:
-        """Undo a rename that went into a directory called ``target``, as it does without the option."""
+        """Undo a rename that went into a directory called `target`, as it does without the option."""
         inside = f"{target.rstrip('/')}/{source.rsplit('/', 1)[1]}"
         if self.status(target).is_directory and self.exists(inside):  # below a file HDFS denies to look
             self._transport.json("PUT", "RENAME", inside, {"destination": source}, repeatable=False)
@@ -224,7 +224,7 @@ class WebHdfs:
 
     # ------------------------------------------------------------------------------------------ contents
     def open(self, path: str, *, offset: int = 0, length: int | None = None) -> Body:
-        """Return the bytes of a file from an offset on, all or ``length`` of them.
+        """Return the bytes of a file from an offset on, all or `length` of them.
 
         The caller closes it. The offset must be within the file: an empty file cannot be opened.
         """

@@ -47,7 +47,7 @@ def staging_path(path: str) -> str:
 class StagedWriter(io.RawIOBase):
     """A file of HDFS, opened for writing.
 
-    An exception inside its ``with``, `abort` or the end of the process leaves no file of that name.
+    An exception inside its `with`, `abort` or the end of the process leaves no file of that name.
 
     Args:
         client: of the HDFS.

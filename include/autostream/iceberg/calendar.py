@@ -1,6 +1,6 @@
 """Dates and times of any size as text: Python's end at the year 9999, those of a table do not.
 
-Written as Python writes them where it can, and as Java does elsewhere: ``+12000-01-01``, ``-0001-12-31``.
+Written as Python writes them where it can, and as Java does elsewhere: `+12000-01-01`, `-0001-12-31`.
 """
 
 from __future__ import annotations

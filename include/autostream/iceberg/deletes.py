@@ -23,13 +23,13 @@ class KeyRanges:
     """
 
     def __init__(self, types: Callable[[int], IcebergType | None]) -> None:
-        """Look column types up with ``types``, which returns None for an unknown field id."""
+        """Look column types up with `types`, which returns None for an unknown field id."""
         self._type_of = types
         self._types: dict[int, IcebergType | None] = {}
         self._columns: dict[tuple[str, int], ColumnFacts | None] = {}
 
     def may_match(self, delete: LiveFile, data: LiveFile) -> bool:
-        """Say whether some row of ``data`` may have a key that ``delete`` holds."""
+        """Say whether some row of `data` may have a key that `delete` holds."""
         for field_id in delete.equality_ids:
             ours, theirs = self._column(delete, field_id), self._column(data, field_id)
             if ours is not None and theirs is not None and not ours.overlaps(theirs):

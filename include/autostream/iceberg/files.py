@@ -28,7 +28,7 @@ class Content(IntEnum):
 
     @property
     def label(self) -> str:
-        """How people call it: ``position-delete``."""
+        """How people call it: `position-delete`."""
         return self.name.lower().replace("_deletes", "-delete")
 
 
@@ -39,7 +39,7 @@ PartitionKey = tuple[int, tuple[Any, ...]]
 def normalize_path(path: str) -> str:
     """Return one form for the forms in which writers name the same file.
 
-    Flink writes ``file:/tmp/x``, PyIceberg ``file:///tmp/x`` and some writers the bare ``/tmp/x``.
+    Flink writes `file:/tmp/x`, PyIceberg `file:///tmp/x` and some writers the bare `/tmp/x`.
     """
     return _LOCAL_SCHEME.sub("/", path)
 
@@ -69,9 +69,9 @@ def partition_key(spec_id: int, values: Iterable[Any]) -> PartitionKey:
 class LiveFile:
     """A data or delete file that a snapshot holds live.
 
-    ``sequence_number`` is the data sequence number, which decides what deletes apply; bounds and counts are
-    Iceberg's, by field id, and empty where the writer kept none. ``referenced_path`` names the only data file that a
-    position-delete file speaks of, where its metadata says so. ``claims_shared``: other files that the same snapshot
+    `sequence_number` is the data sequence number, which decides what deletes apply; bounds and counts are
+    Iceberg's, by field id, and empty where the writer kept none. `referenced_path` names the only data file that a
+    position-delete file speaks of, where its metadata says so. `claims_shared`: other files that the same snapshot
     added are said to be of just the same size and row count, which some writers say of each file where it is that of
     all together.
     """

@@ -1,7 +1,7 @@
 """Manifests and manifest lists, read and written so that every Iceberg implementation understands them.
 
-PyIceberg's own classes are used for the Avro encoding, not for the schemas: its v2 schema types ``equality_ids`` as
-longs, which makes Java readers fail, lacks ``referenced_data_file`` (field 143), which rewriting would then lose, and
+PyIceberg's own classes are used for the Avro encoding, not for the schemas: its v2 schema types `equality_ids` as
+longs, which makes Java readers fail, lacks `referenced_data_file` (field 143), which rewriting would then lose, and
 its writer cannot write delete manifests at all.
 """
 
@@ -156,7 +156,7 @@ def _inherit(entry: ManifestEntry, manifest: ManifestFile) -> None:
 def referenced_data_file(file: DataFile) -> str | None:
     """Return the data file that a position-delete file is about, where its metadata names just one.
 
-    By field 143 where it is written, else by equal bounds of ``file_path``, as Iceberg's own writers leave them: but
+    By field 143 where it is written, else by equal bounds of `file_path`, as Iceberg's own writers leave them: but
     some cut bounds, and what several paths begin with is none of them.
     """
     if len(file) > _REFERENCED_POSITION and file[_REFERENCED_POSITION] is not None:
@@ -262,7 +262,7 @@ def manifest_codec(properties: Properties) -> str:
 class ManifestWriter:
     """Writes one manifest of one spec and one kind of content.
 
-    Entries are buffered into blocks; ``close`` returns the manifest-list entry, in which sequence numbers that are
+    Entries are buffered into blocks; `close` returns the manifest-list entry, in which sequence numbers that are
     inherited at commit are still unassigned.
     """
 
@@ -276,7 +276,7 @@ class ManifestWriter:
         content: ManifestContent,
         snapshot_id: int,
     ) -> None:
-        """Open the manifest at ``path`` for entries of the given spec and content."""
+        """Open the manifest at `path` for entries of the given spec and content."""
         self._metadata = metadata
         self._spec = metadata.specs()[spec_id]
         self._content = content
@@ -310,7 +310,7 @@ class ManifestWriter:
         self._writer.__enter__()
 
     def add(self, file: DataFile, *, sequence_number: int | None = None) -> None:
-        """Add a new file; a ``sequence_number`` of None is inherited from the commit."""
+        """Add a new file; a `sequence_number` of None is inherited from the commit."""
         self._append(Status.ADDED, self._snapshot_id, sequence_number, None, file)
 
     def delete(self, entry: ManifestEntry) -> None:
@@ -406,7 +406,7 @@ def with_counts(manifest: ManifestFile, entries: Iterable[ManifestEntry]) -> Man
 
 
 def _padded(file: DataFile) -> DataFile:
-    """Return the file with a value for ``referenced_data_file``, which DataFile.from_args does not know of."""
+    """Return the file with a value for `referenced_data_file`, which DataFile.from_args does not know of."""
     missing = _REFERENCED_POSITION + 1 - len(file)
     if missing > 0:
         file._data = [*file._data, *[None] * missing]
@@ -416,7 +416,7 @@ def _padded(file: DataFile) -> DataFile:
 def data_file(*, spec_id: int, referenced: str | None = None, **fields: Any) -> DataFile:
     """Return a DataFile with its spec id and, for position deletes, its referenced data file set.
 
-    Fields are those of ``pyiceberg.manifest.DataFile.from_args``.
+    Fields are those of `pyiceberg.manifest.DataFile.from_args`.
     """
     file = _padded(DataFile.from_args(_table_format_version=2, **fields))
     file._data[_REFERENCED_POSITION] = referenced
@@ -450,7 +450,7 @@ class ManifestReader:
     """Reads manifests of one table, each at most once: manifests never change, so what was read stays true."""
 
     def __init__(self, io: FileIO) -> None:
-        """Read through ``io``."""
+        """Read through `io`."""
         self._io = io
         self._entries: dict[str, list[ManifestEntry]] = {}
         self._live: dict[str, list[LiveFile]] = {}

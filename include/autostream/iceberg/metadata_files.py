@@ -18,7 +18,7 @@ def explain_unreadable(file_io: FileIO, path: str, what: str, error: Exception) 
     Args:
         file_io: the table's FileIO.
         path: the file.
-        what: what it is, with its name: ``Manifest s3://...``.
+        what: what it is, with its name: `Manifest s3://...`.
         error: what the reader said.
     """
     said = f"{type(error).__name__}: {error}"

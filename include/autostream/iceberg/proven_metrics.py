@@ -120,7 +120,7 @@ class ProvenMetrics:
 
     @classmethod
     def of(cls, file: LiveFile, types: Mapping[int, IcebergType]) -> ProvenMetrics:
-        """Return what metadata proves of the columns of ``types``."""
+        """Return what metadata proves of the columns of `types`."""
         # A count of 0 rules every row out: some writers do not count.
         proven = cls(file.record_count if file.record_count > 0 else -1)
         nans = (file.entry.nan_value_counts if file.entry is not None else None) or {}

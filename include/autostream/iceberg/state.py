@@ -90,11 +90,11 @@ class TableState:
         )
 
     def partition_name(self, key: PartitionKey) -> str:
-        """Return a partition for people and for ``--partition``: ``spec=1/day=2026-11-23/id_bucket=3``."""
+        """Return a partition for people and for `--partition`: `spec=1/day=2026-11-23/id_bucket=3`."""
         return f"spec={key[0]}" + "".join(f"/{part}" for part in self.partition_path(key))
 
     def partition_path(self, key: PartitionKey) -> list[str]:
-        """Return the ``name=value`` parts of a partition's path, escaped as Iceberg's own writers do."""
+        """Return the `name=value` parts of a partition's path, escaped as Iceberg's own writers do."""
         spec = self.metadata.specs()[key[0]]
         record = next(f.entry.partition for f in self._by_partition[key] if f.entry is not None)
         types = partition_type(self.metadata, spec).fields

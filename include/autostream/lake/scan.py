@@ -145,7 +145,7 @@ class TableScan:
     def _each_partition(
         self, columns: Sequence[NestedField], read: Callable[[Engine, str], Iterable[_Item]]
     ) -> Generator[_Item, None, None]:
-        """Yield what ``read`` makes of the relation of each partition's rows."""
+        """Yield what `read` makes of the relation of each partition's rows."""
         by_partition: dict[PartitionKey, list[LiveFile]] = defaultdict(list)
         test = may_match(self._where, self._state.metadata, self._schema)
         for file in self._state.data.values():
@@ -171,7 +171,7 @@ class TableScan:
     def _again_if_copied(
         self, relations: Relations, files: Sequence[LiveFile], merge: Callable[[], Iterator[_Item]]
     ) -> Iterator[_Item]:
-        """Yield what ``merge`` does; once more, with copies of what it cannot read, if it fails at the start."""
+        """Yield what `merge` does; once more, with copies of what it cannot read, if it fails at the start."""
         begun = False
         try:
             for item in merge():

@@ -236,7 +236,7 @@ def _change(
     table_ms: int | None,
     resets: Mapping[str, str] | None = None,
 ) -> WatermarkChange:
-    """Return what makes the properties say what ``writers`` do; the table has ``table_ms`` at least."""
+    """Return what makes the properties say what `writers` do; the table has `table_ms` at least."""
     reached = at_least(table_ms, minimum(writers.values()))
     changed = properties_of_writers(mark, writers) | dict(resets or {})
     if reached is not None:

@@ -2,10 +2,10 @@
 
 | property | what it holds |
 | --- | --- |
-| ``autostream.watermark`` | the table's watermark, epoch ms |
-| ``autostream.watermark.writer.NAME`` | a writer's, epoch ms; -9223372036854775808 (Flink's "none") before its first |
-| ``autostream.watermark.writer-state.NAME`` | JSON: when it was recorded, of which job, its status where not active |
-| ``autostream.watermark.reset`` | JSON: the last time that a watermark was set back, by whom and why |
+| `autostream.watermark` | the table's watermark, epoch ms |
+| `autostream.watermark.writer.NAME` | a writer's, epoch ms; -9223372036854775808 (Flink's "none") before its first |
+| `autostream.watermark.writer-state.NAME` | JSON: when it was recorded, of which job, its status where not active |
+| `autostream.watermark.reset` | JSON: the last time that a watermark was set back, by whom and why |
 """
 
 from __future__ import annotations

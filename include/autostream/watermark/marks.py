@@ -69,7 +69,7 @@ class WriterMark:
         return self.watermark_ms is not None and self.watermark_ms >= FOREVER_MS
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON: times in ISO 8601 and as ``_ms``."""
+        """Return it as JSON: times in ISO 8601 and as `_ms`."""
         return {
             "watermark": iso(self.watermark_ms),
             "watermark_ms": self.watermark_ms,
@@ -110,7 +110,7 @@ class TableMark:
         return next((writer for writer in self.writers if writer.name == name), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as ``autostream watermark get --json`` prints it."""
+        """Return it as `autostream watermark get --json` prints it."""
         return {
             "table": self.table,
             "watermark": iso(self.watermark_ms),

@@ -34,7 +34,7 @@ def partition_key_of(window: Window, kind: WindowKind, zone: tzinfo = UTC) -> st
     """Return what the partition of a window is called: its start, to the second, or the date of a day.
 
     `window_of_key` reads it back.
-    An hour that the clocks of a zone go through for the second time is called by its start in UTC, with a ``Z``.
+    An hour that the clocks of a zone go through for the second time is called by its start in UTC, with a `Z`.
     """
     start = to_datetime(window.start_ms, zone).replace(tzinfo=None)
     if kind is WindowKind.DAY:
@@ -75,7 +75,7 @@ def _hour_of(key: str, zone: tzinfo) -> Window | None:
 def complete_windows(
     kind: WindowKind, from_ms: int, watermark_ms: int, *, now_ms: int, limit: int, zone: tzinfo = UTC
 ) -> list[Window]:
-    """Return the complete windows from the one on that an instant lies in: in order, without gaps, ``limit`` at most.
+    """Return the complete windows from the one on that an instant lies in: in order, without gaps, `limit` at most.
 
     A window that is not over yet is not among them, whatever the watermark says: that of a writer that has ended is the
     end of all time.

@@ -17,7 +17,7 @@ from autostream.watermark.events import describe_event
 _logger = logging.getLogger(__name__)
 
 Decision = Callable[[Mapping[str, str]], WatermarkChange]
-"""Says what has to change, given the properties that the table has: ``advance`` and its like, with their arguments."""
+"""Says what has to change, given the properties that the table has: `advance` and its like, with their arguments."""
 
 _RECORDING: Final = Purpose(what="watermarks", to_do="record", done="recorded", doing="Recording")
 

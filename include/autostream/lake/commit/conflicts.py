@@ -20,7 +20,7 @@ ReferencedPaths = Callable[[LiveFile], set[str]]
 def find_conflicts(
     planned: TableState, base: TableState, groups: Iterable[FileGroup], referenced_paths: ReferencedPaths
 ) -> dict[int, str]:
-    """Return why groups may not be committed upon ``base``, by group number.
+    """Return why groups may not be committed upon `base`, by group number.
 
     Live files are compared, not snapshot histories: whatever was done in between, commits, rollbacks or expiry, a
     group may be committed if its inputs are live with the numbers they had, all deletes that were applied to them are

@@ -34,7 +34,7 @@ OPTION_NAMES: Final = (
 class CompactionOptions:
     """Selection of files and groups, and how they are committed.
 
-    Names and defaults are those of Iceberg's RewriteDataFiles, but for one: ``delete_file_threshold`` is 10 where
+    Names and defaults are those of Iceberg's RewriteDataFiles, but for one: `delete_file_threshold` is 10 where
     Iceberg's is off. Iceberg's action counts on deletes being few; a Flink upsert job adds an equality-delete file to
     every partition it touches at each checkpoint, and each reader of the partition has to hold all of them, so a file
     that ten apply to is worth its rewrite.
@@ -71,7 +71,7 @@ class CompactionOptions:
         """Return the options of a table.
 
         Args:
-            properties: the table's properties; those that are not ``autostream.compaction.*`` are ignored.
+            properties: the table's properties; those that are not `autostream.compaction.*` are ignored.
             overrides: options of this run, by their names without the prefix.
             table: the table's name, for messages.
 

@@ -21,7 +21,7 @@ from autostream.spelling import one_of
 class DataFileView:
     """A data file with the deletes that can apply to it.
 
-    ``deleted_ratio`` estimates from metadata alone the share of its rows that deletes remove, at most 1.
+    `deleted_ratio` estimates from metadata alone the share of its rows that deletes remove, at most 1.
     """
 
     file: LiveFile
@@ -40,7 +40,7 @@ class PlannedGroup(FileGroup):
     reason: str
 
     def to_dict(self, *, files: bool = False) -> dict[str, Any]:
-        """Return what a report shows of the group; with ``files``, the paths of what it merges and applies too."""
+        """Return what a report shows of the group; with `files`, the paths of what it merges and applies too."""
         document: dict[str, Any] = {
             "group": self.number,
             "partition": self.partition,
@@ -87,7 +87,7 @@ class CompactionPlan:
         return bool(self.groups or self.removed_deletes)
 
     def to_dict(self, *, files: bool = False) -> dict[str, Any]:
-        """Return the plan; with ``files``, as ``--dry-run --json`` prints it, all paths included."""
+        """Return the plan; with `files`, as `--dry-run --json` prints it, all paths included."""
         document: dict[str, Any] = {
             "snapshot_id": self.state.snapshot_id,
             "groups": [group.to_dict(files=files) for group in self.groups],
@@ -192,7 +192,7 @@ def _has_too_many_deletes(view: DataFileView, options: CompactionOptions) -> boo
 
 
 def pack(views: Sequence[DataFileView], max_bytes: int) -> list[list[DataFileView]]:
-    """Pack files into bins of at most ``max_bytes``, by data sequence number; a larger file has a bin of its own.
+    """Pack files into bins of at most `max_bytes`, by data sequence number; a larger file has a bin of its own.
 
     The order keeps files of one age together, so that an output's sequence number is close to those of its inputs.
     """

@@ -18,7 +18,7 @@ CompactionStatus = Literal["committed", "nothing-to-do", "conflict", "failed", "
 
 @dataclass(frozen=True)
 class FileCounts:
-    """What is live in a snapshot; ``records`` are those in data files by their manifests, deletes not subtracted."""
+    """What is live in a snapshot; `records` are those in data files by their manifests, deletes not subtracted."""
 
     data_files: int
     equality_delete_files: int
@@ -57,16 +57,16 @@ class FileCounts:
 
 @dataclass
 class CompactionResult:
-    """What a compaction of one table did; ``to_dict`` is what ``table compact --json`` prints.
+    """What a compaction of one table did; `to_dict` is what `table compact --json` prints.
 
     Attributes:
         table: full name.
-        status: ``committed`` if anything was; ``conflict`` if only other writers' commits prevented it; ``planned``
+        status: `committed` if anything was; `conflict` if only other writers' commits prevented it; `planned`
             for a dry run.
         plan: what was planned; None if planning itself failed.
         conflicts: why groups were dropped, by group number.
         failures: what went wrong with groups, by group number.
-        error: the message, for ``conflict``, ``failed`` and ``unknown``.
+        error: the message, for `conflict`, `failed` and `unknown`.
         exit_code: of the command.
         repeat: whether what failed may pass by itself, such as a lack of disk space.
     """

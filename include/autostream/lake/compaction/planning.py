@@ -36,7 +36,7 @@ def plan_compaction(
 
     Raises:
         InconsistentTableError: the table contradicts itself.
-        UsageError: ``where`` does not fit the table.
+        UsageError: `where` does not fit the table.
         UnsupportedTableError: the table is of format version 3, or holds deletion vectors.
         DataError: a manifest is damaged.
     """

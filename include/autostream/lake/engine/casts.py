@@ -77,7 +77,7 @@ def duckdb_type(field_type: IcebergType) -> str:
 def read_as(field: PhysicalField, target: IcebergType, sql: str) -> str | None:
     """Return the SQL that reads a file's primitive field as a column's type; None where values could change.
 
-    It is ``sql`` itself where nothing is to be done. NULL stays NULL.
+    It is `sql` itself where nothing is to be done. NULL stays NULL.
     """
     if field.type == '"NULL"':  # a column of nothing but NULL may be stored as of no type
         return f"NULL::{duckdb_type(target)}"

@@ -88,7 +88,7 @@ def leaves(schema: Schema) -> Iterator[Leaf]:
 
 @dataclass(frozen=True)
 class Mode:
-    """How much is kept of a column: nothing, counts, or counts and bounds (cut to ``length`` characters or bytes)."""
+    """How much is kept of a column: nothing, counts, or counts and bounds (cut to `length` characters or bytes)."""
 
     counts: bool
     bounds: bool

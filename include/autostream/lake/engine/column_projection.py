@@ -64,7 +64,7 @@ def field_path(schema: Schema, field_id: int) -> tuple[NestedField, ...]:
 
 
 def field_sql(path: Sequence[NestedField]) -> str:
-    """Return the SQL of a field, given by its path, over columns ``c<id>``."""
+    """Return the SQL of a field, given by its path, over columns `c<id>`."""
     sql = f"c{path[0].field_id}"
     for field in path[1:]:
         sql = f"struct_extract({sql}, {text(field.name)})"

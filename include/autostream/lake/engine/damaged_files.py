@@ -43,7 +43,7 @@ class Diagnosis:
     read_by_another: bool = False
 
     def error(self, named: str) -> AutostreamError:
-        """Return what to tell a user of the file ``named``."""
+        """Return what to tell a user of the file `named`."""
         if self.damaged:
             return DataError(f"{named} {self.words}. {_RESTORE}")
         return UnsupportedFileError(f"{named} {self.words}. Nothing was changed. {_ANOTHER_ENGINE}")

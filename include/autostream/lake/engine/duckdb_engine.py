@@ -56,7 +56,7 @@ class Engine:
     """
 
     def __init__(self, io: FileIO, resources: EngineResources) -> None:
-        """Prepare a session; nothing is opened before the ``with``."""
+        """Prepare a session; nothing is opened before the `with`."""
         self.io = io
         self.resources = resources
         self.spill_directory = resources.spill_directory / f"{SPILL_PREFIX}{uuid.uuid4().hex[:12]}"

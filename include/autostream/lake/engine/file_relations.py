@@ -1,8 +1,8 @@
 """Data and delete files as SQL relations.
 
-Columns of a data relation: ``c<id>`` for the table's columns, ``k<id>`` for equality keys, ``_row`` (which row of
-which file: the file's number times 2^40 plus the row's number in it) and ``_seq`` (the file's data sequence number).
-Relations of equality deletes have ``k<id>`` and ``_seq``, those of position deletes ``_row``.
+Columns of a data relation: `c<id>` for the table's columns, `k<id>` for equality keys, `_row` (which row of
+which file: the file's number times 2^40 plus the row's number in it) and `_seq` (the file's data sequence number).
+Relations of equality deletes have `k<id>` and `_seq`, those of position deletes `_row`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Relations:
     """Builds relations for the files of one table in one engine session."""
 
     def __init__(self, engine: Engine, metadata: TableMetadata, io: FileIO) -> None:
-        """Read files of the table that ``metadata`` describes."""
+        """Read files of the table that `metadata` describes."""
         self._engine = engine
         self._metadata = metadata
         self._io = io
@@ -109,7 +109,7 @@ class Relations:
         keys: dict[int, IcebergType] | None = None,
         indexes: Sequence[int],
     ) -> str:
-        """Return the relation of data files of one spec and partition; ``indexes`` are their numbers in ``_row``."""
+        """Return the relation of data files of one spec and partition; `indexes` are their numbers in `_row`."""
         keys = keys or {}
         for field in columns:
             refuse_twins(field)
@@ -323,7 +323,7 @@ class Relations:
         return self._engine.path(file.path) if as_it_is else self._convert(file, wanted)
 
     def _convert(self, file: LiveFile, wanted: Schema, *, maps: bool = False) -> str:
-        """Return a copy of a file as local Parquet; with ``maps``, its maps are promoted to the types wanted."""
+        """Return a copy of a file as local Parquet; with `maps`, its maps are promoted to the types wanted."""
         key = (file.path, tuple(f.field_id for f in wanted.fields), maps)
         if key not in self._converted:
             target = str(self._engine.scratch(".parquet"))

@@ -47,7 +47,7 @@ class FileIOFileSystem(AbstractFileSystem):  # type: ignore[misc]
     cachable = False
 
     def __init__(self, io: FileIO, scheme: str, *, failures: Failures | None = None) -> None:
-        """Serve ``scheme://`` locations through ``io``; what fails is noted in ``failures``."""
+        """Serve `scheme://` locations through `io`; what fails is noted in `failures`."""
         super().__init__()
         self._failures = failures or Failures()
         self._io = io

@@ -1,6 +1,6 @@
 """Deletes applied to data: the merge-on-read join, in bounded memory.
 
-In two passes, whatever the size. The first reads only key columns and finds the dead rows: ``data SEMI JOIN deletes``
+In two passes, whatever the size. The first reads only key columns and finds the dead rows: `data SEMI JOIN deletes`
 on the key (NULL matches NULL) and a larger sequence number, for each set of equality ids, and the positions that
 position deletes name. The second reads all columns and anti-joins the dead rows. Both joins spill, and the first can be
 cut by the hash of the key, so no set of deletes is too large.
@@ -34,7 +34,7 @@ _PARTS = (1, 8, 64)
 
 @dataclass(frozen=True)
 class DeadRows:
-    """The rows that deletes remove: a temporary table of ``_row``; None if there are none."""
+    """The rows that deletes remove: a temporary table of `_row`; None if there are none."""
 
     table: str | None
     count: int
@@ -75,7 +75,7 @@ def fits_at_once(deletes: Iterable[LiveFile], memory_limit_bytes: int) -> bool:
 def live_rows_at_once(
     relations: Relations, files: Sequence[LiveFile], deletes_of: DeletesOf, *, columns: Sequence[NestedField]
 ) -> str:
-    """Return the relation of the rows that no delete removes, with columns ``c<id>``, read in one pass."""
+    """Return the relation of the rows that no delete removes, with columns `c<id>`, read in one pass."""
     deletes = _Deletes.of(files, deletes_of)
     keys = {i: relations.key_type(i, found[0]) for ids, found in deletes.by_ids.items() for i in ids}
     data = relations.data(files, columns=columns, keys=keys, indexes=range(len(files)))
@@ -124,7 +124,7 @@ def find_dead_rows(
 
 
 def count_dead(engine: Engine, dead: DeadRows, rows: Sequence[int]) -> tuple[int, int]:
-    """Return how many rows at least and at most are dead, of files with ``rows`` rows each.
+    """Return how many rows at least and at most are dead, of files with `rows` rows each.
 
     The table may name a row several times, and position deletes may name rows that there are not: each row that there
     is counts once. Where memory does not suffice for that, only the most is known.
@@ -141,7 +141,7 @@ def count_dead(engine: Engine, dead: DeadRows, rows: Sequence[int]) -> tuple[int
 
 
 def most_deletable(files: Iterable[LiveFile], deletes_of: DeletesOf, rows: Mapping[str, int]) -> int:
-    """Return how many rows deletes can remove at most; ``rows`` are those of each data and delete file, by path."""
+    """Return how many rows deletes can remove at most; `rows` are those of each data and delete file, by path."""
     by_key = by_position = 0
     positions: set[str] = set()
     for file in files:
@@ -192,7 +192,7 @@ def live_rows(
     columns: Sequence[NestedField],
     chosen: Sequence[int],
 ) -> str:
-    """Return the relation of the rows that are not dead of the chosen files (by index), with columns ``c<id>``."""
+    """Return the relation of the rows that are not dead of the chosen files (by index), with columns `c<id>`."""
     data = relations.data([files[i] for i in chosen], columns=columns, indexes=chosen)
     if dead.table is None:
         return f"(SELECT * FROM {data} d)"

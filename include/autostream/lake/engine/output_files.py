@@ -149,7 +149,7 @@ class OutputTarget:
 def write_rows(
     engine: Engine, rows: str, schema: Schema, target: OutputTarget, settings: WriteSettings, *, order_by: str = ""
 ) -> list[WrittenFile]:
-    """Write a relation with columns ``c<id>`` to data files; none if it has no rows.
+    """Write a relation with columns `c<id>` to data files; none if it has no rows.
 
     The engine writes by itself what it writes as the spec says; a schema with fixed or wide decimal columns, which it
     would write as other physical types, goes through PyArrow.

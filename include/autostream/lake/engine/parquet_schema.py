@@ -18,9 +18,9 @@ class PhysicalField:
         name: name in the file.
         field_id: Iceberg field id, None where the file has none.
         type: the type DuckDB reads it as.
-        kind: ``struct``, ``list``, ``map`` or ``primitive``; ``repeated group`` for what is none of the format's.
+        kind: `struct`, `list`, `map` or `primitive`; `repeated group` for what is none of the format's.
         children: fields of a struct; the element of a list; key and value of a map.
-        stored: the type in the file itself, with what annotates it: ``INT64 (TIMESTAMP_MICROS)``.
+        stored: the type in the file itself, with what annotates it: `INT64 (TIMESTAMP_MICROS)`.
         misread: whether the engine reads the field otherwise than the format says, or not at all.
     """
 

@@ -40,7 +40,7 @@ from autostream.lake.engine.sql_text import text
 
 
 def order_by(engine: Engine, order: SortOrder, schema: Schema) -> str:
-    """Return the ORDER BY clause of a sort order over columns ``c<id>``; empty for an unsorted table.
+    """Return the ORDER BY clause of a sort order over columns `c<id>`; empty for an unsorted table.
 
     Raises:
         UnsupportedTableError: it sorts by a transform that is not known.

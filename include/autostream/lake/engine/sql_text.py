@@ -30,7 +30,7 @@ def file_list(paths: Iterable[str]) -> str:
 
 
 def read_parquet(paths: Iterable[str]) -> str:
-    """Return the SQL that reads Parquet files as they are: folders called ``day=...`` add or change no column."""
+    """Return the SQL that reads Parquet files as they are: folders called `day=...` add or change no column."""
     return f"read_parquet({file_list(paths)}, hive_partitioning = false)"
 
 

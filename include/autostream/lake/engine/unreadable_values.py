@@ -14,7 +14,7 @@ _NO_UTF8 = ("Invalid string encoding", "could not convert blob to UTF8")
 
 
 def describe_limit(engine: Engine, file: LiveFile, names: Sequence[str], said: str) -> str:
-    """Return what a sound file with columns ``names`` holds that the engine cannot read, and failed at as ``said``."""
+    """Return what a sound file with columns `names` holds that the engine cannot read, and failed at as `said`."""
     if any(sign in said for sign in _NO_UTF8):
         columns = [name for name in names if _fails(engine, file, quoted(name))]
         return f"strings that are no UTF-8 in column {', '.join(map(repr, columns))}"

@@ -1,1 +1,1 @@
-"""Alembic's migrations, run by `autostream.store.schema`; there is no ``alembic.ini``."""
+"""Alembic's migrations, run by `autostream.store.schema`; there is no `alembic.ini`."""

@@ -37,7 +37,7 @@ class Completion:
         until_ms: that instant.
         reached: the first record that has it, after the last time that it was taken back; None where there is none.
         not_yet_at_ms: when it was last known not to have it before; None where nothing is known from before, so that
-            it may have been complete earlier than ``reached`` says.
+            it may have been complete earlier than `reached` says.
         withdrawn: earlier times that it was said, and taken back.
         problems: why something may be missing.
     """
@@ -51,7 +51,7 @@ class Completion:
 
     @property
     def reached_at_ms(self) -> int | None:
-        """Since when the table is complete up to ``until_ms``; None where it is not, or nobody knows."""
+        """Since when the table is complete up to `until_ms`; None where it is not, or nobody knows."""
         return self.reached.recorded_at_ms if self.reached else None
 
     @property
@@ -74,7 +74,7 @@ class Completion:
         return text
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON: times in ISO 8601 and as ``_ms``."""
+        """Return it as JSON: times in ISO 8601 and as `_ms`."""
         return {
             "table": self.table,
             "until": iso(self.until_ms),

@@ -23,7 +23,7 @@ class WatermarkLog:
     """The log, within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        """Use a connection of ``Database.read``, or of ``Database.write`` for what changes anything."""
+        """Use a connection of `Database.read`, or of `Database.write` for what changes anything."""
         self._connection = connection
 
     def add(self, entries: Iterable[LogEntry]) -> None:
@@ -49,9 +49,9 @@ class WatermarkLog:
         writer: str | None = None,
         newest: int | None = None,
     ) -> list[LogEntry]:
-        """Return what was recorded from ``since_ms`` to before ``until_ms``, oldest first.
+        """Return what was recorded from `since_ms` to before `until_ms`, oldest first.
 
-        ``newest`` is the most there may be, the newest ones then; ``writer`` leaves out all other writers and the
+        `newest` is the most there may be, the newest ones then; `writer` leaves out all other writers and the
         table's own.
         """
         query = select(WatermarkRow).where(WatermarkRow.table_uuid == table_uuid)
@@ -133,7 +133,7 @@ class WatermarkLog:
         insert_missing(self._connection, MetadataReadRow, rows)
 
     def thin(self, *, now_ms: int, keep_days: int, table_uuid: str | None = None) -> int:
-        """Delete records older than ``keep_days``, and of those older than two days what nobody misses.
+        """Delete records older than `keep_days`, and of those older than two days what nobody misses.
 
         Returns:
             How many were deleted.
@@ -167,7 +167,7 @@ class WatermarkLog:
         return deleted + self._connection.execute(delete(WatermarkRow).where(WatermarkRow.id.in_(repeated))).rowcount
 
     def thin_when_due(self, *, now_ms: int, keep_days: int) -> None:
-        """Do ``thin`` where nobody has within the hour."""
+        """Do `thin` where nobody has within the hour."""
         if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=_CHORE_EVERY_MS):
             self.thin(now_ms=now_ms, keep_days=keep_days)
 

@@ -30,7 +30,7 @@ class LogEntry:
         table_name: the table's full name at that time.
         table_uuid: which table it is, whatever its name.
         writer: whose watermark; None: the table's.
-        kind: ``advance``, ``join``, ``retire`` or ``reset``.
+        kind: `advance`, `join`, `retire` or `reset`.
         watermark_ms: what it was then; None where it was not known.
         recorded_at_ms: when.
         generation_ms: when the table had last been set back; 0: never.
@@ -79,7 +79,7 @@ class LogEntry:
 
 
 class KnownRecord(NamedTuple):
-    """A record in short; its fields are those of ``LogEntry``."""
+    """A record in short; its fields are those of `LogEntry`."""
 
     kind: str
     writer: str | None
@@ -89,7 +89,7 @@ class KnownRecord(NamedTuple):
 
 
 def thinned(entries: Iterable[LogEntry], *, now_ms: int, keep_days: int) -> list[LogEntry]:
-    """Return, oldest first, what ``WatermarkLog.thin`` would leave of entries."""
+    """Return, oldest first, what `WatermarkLog.thin` would leave of entries."""
     kept: list[LogEntry] = []
     seen: set[tuple[object, ...]] = set()
     for entry in sorted(entries, key=lambda e: e.recorded_at_ms):

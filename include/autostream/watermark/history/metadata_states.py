@@ -35,7 +35,7 @@ def read_states(io: FileIO, locations: Sequence[str], *, known: frozenset[int] |
 
 
 def read_metadata(io: FileIO, location: str, known: frozenset[int] | None) -> StateOrProblem:
-    """Return what a metadata file says, with the snapshots that are not ``known``, or why it cannot be read.
+    """Return what a metadata file says, with the snapshots that are not `known`, or why it cannot be read.
 
     Not by PyIceberg's classes: they take a second for a table of many snapshots, of which little is needed.
     """

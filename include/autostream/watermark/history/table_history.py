@@ -27,7 +27,7 @@ class WatermarkHistory:
     problems: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON: times in ISO 8601 and as ``_ms``."""
+        """Return it as JSON: times in ISO 8601 and as `_ms`."""
         return {
             "table": self.table,
             "entries": [entry.to_dict() for entry in self.entries],
@@ -45,7 +45,7 @@ def watermark_history(
     database: Database | None = None,
     most_files: int = MOST_FILES,
 ) -> WatermarkHistory:
-    """Return what happened to a table's watermarks from ``since_ms`` to before ``until_ms``, by time of record.
+    """Return what happened to a table's watermarks from `since_ms` to before `until_ms`, by time of record.
 
     Args:
         table: the table, or its full name.

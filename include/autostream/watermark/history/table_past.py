@@ -134,7 +134,7 @@ class TablePast:
     ) -> list[MetadataState]:
         """Read the metadata files that are listed, young enough and not known, the newest first.
 
-        Snapshots that have expired since are added to ``commits``.
+        Snapshots that have expired since are added to `commits`.
         """
         wanted = [
             entry.metadata_file

@@ -91,7 +91,7 @@ def without_future(mark: TableMark, *, now_ms: int, most_seconds: float) -> Tabl
 
 
 def property_mark(name: str, properties: Mapping[str, str], keys: Sequence[str]) -> TableMark | None:
-    """Return what table properties of other tools say; None where the table has none of ``keys``.
+    """Return what table properties of other tools say; None where the table has none of `keys`.
 
     A table that has one needs all of them: what a region has not reported yet cannot be complete.
     """
@@ -114,9 +114,9 @@ def property_mark(name: str, properties: Mapping[str, str], keys: Sequence[str])
 def summary_mark(name: str, newest_first: Iterable[SnapshotFacts], keys: Sequence[str]) -> TableMark | None:
     """Return what snapshot summaries say; None where none says anything.
 
-    Of each Kafka connector, and of each of ``keys``, the newest commit that tells counts. Commits that say nothing,
+    Of each Kafka connector, and of each of `keys`, the newest commit that tells counts. Commits that say nothing,
     such as those of a compaction, are walked past; so are those that say what nobody can understand: a watermark that
-    was true stays true. A table that has one of ``keys`` needs all of them.
+    was true stays true. A table that has one of `keys` needs all of them.
     """
     found: dict[str, WriterMark] = {}
     problems: dict[str, str] = {}
@@ -135,7 +135,7 @@ def summary_mark(name: str, newest_first: Iterable[SnapshotFacts], keys: Sequenc
 
 
 def complete(found: Mapping[str, WriterMark], keys: Sequence[str]) -> tuple[WriterMark, ...]:
-    """Return the writers of a table by name, with those of ``keys`` that have not reported, where any has."""
+    """Return the writers of a table by name, with those of `keys` that have not reported, where any has."""
     silent = [key for key in keys if key not in found] if any(key in found for key in keys) else []
     missing = [WriterMark(key, None, note=f"no snapshot has {key}") for key in silent]
     return tuple(sorted([*found.values(), *missing], key=lambda writer: writer.name))

@@ -5,19 +5,19 @@ the rows get there with the commit of the next checkpoint, unless the job restar
 may be published once the table has a commit of a checkpoint that was triggered after w was true, by the same *life* of
 the job: no task of it has started anew in between.
 
-What Flink answers may be old: its pages of jobs and checkpoints by ``refresh_seconds`` (``web.refresh-interval``), its
+What Flink answers may be old: its pages of jobs and checkpoints by `refresh_seconds` (`web.refresh-interval`), its
 metrics by any length of time, and a metric may even be that of an earlier attempt. So each step says by when an answer
 has to have been asked for:
 
-1. *settle*: the job's life is looked at, at ``t1``.
-2. *baseline*: asked for after ``t1 + refresh``, metrics are remembered.
+1. *settle*: the job's life is looked at, at `t1`.
+2. *baseline*: asked for after `t1 + refresh`, metrics are remembered.
 3. *reading*: metrics asked for later still, of which each subtask's task time differs from the baseline's: so they were
-   collected after the baseline, and by the attempts of this life. Their smallest watermark is w, at ``t3``.
-4. *floor*: the largest checkpoint id, in progress or not, that a page asked for after ``t3 + refresh`` lists: every
-   checkpoint with a larger id was triggered after ``t3``.
-5. *commit*: the table shows, at ``t5``, a commit of this job with such an id, which it did not have at ``t1``: a job
+   collected after the baseline, and by the attempts of this life. Their smallest watermark is w, at `t3`.
+4. *floor*: the largest checkpoint id, in progress or not, that a page asked for after `t3 + refresh` lists: every
+   checkpoint with a larger id was triggered after `t3`.
+5. *commit*: the table shows, at `t5`, a commit of this job with such an id, which it did not have at `t1`: a job
    that is started anew may have the id of an earlier one, and counts its checkpoints from 1. Then the job's life is
-   looked at again, after ``t5 + refresh``: if it is the one of step 1, w is proved; otherwise all readings are void.
+   looked at again, after `t5 + refresh`: if it is the one of step 1, w is proved; otherwise all readings are void.
 
 Stale answers cost time that way, and never truth; no two clocks are compared.
 

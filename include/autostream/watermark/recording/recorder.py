@@ -84,5 +84,5 @@ class Recorder:
         self.tables.step()
 
     def notes(self) -> dict[str, str]:
-        """Return why writers do not advance: ``TABLE, writer NAME`` to the reason."""
+        """Return why writers do not advance: `TABLE, writer NAME` to the reason."""
         return self.jobs.notes()

@@ -147,7 +147,7 @@ def choose_writers(target: SinkTarget, writers: Sequence[SinkWriter]) -> tuple[S
 
 
 def operators_of(vertex_name: str) -> list[str]:
-    """Return the operators chained in a vertex, of a name like ``Source: rows -> (a: Writer, b: Writer)``."""
+    """Return the operators chained in a vertex, of a name like `Source: rows -> (a: Writer, b: Writer)`."""
     return [name.strip() for name in re.split(r" -> |, |[()]", vertex_name) if name.strip()]
 
 

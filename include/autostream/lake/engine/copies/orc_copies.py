@@ -35,7 +35,7 @@ class _Days:
 
 
 def open_far_orc(stream: Any, field_of: Callable[[pa.Field], pa.Field]) -> Opened:
-    """Return the schema, in microseconds, and the rows of an ORC file; ``field_of`` gives a column its field id."""
+    """Return the schema, in microseconds, and the rows of an ORC file; `field_of` gives a column its field id."""
     source = orc.ORCFile(stream)
     given = source.schema
     schema = pa.schema([field_of(f).with_type(_in_microseconds(field_of(f).type, f.name)) for f in given])

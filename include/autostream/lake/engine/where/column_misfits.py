@@ -1,4 +1,4 @@
-"""Why a ``--where`` that can be parsed does not fit a table: which column, which value, and what to write. Pure."""
+"""Why a `--where` that can be parsed does not fit a table: which column, which value, and what to write. Pure."""
 
 from __future__ import annotations
 

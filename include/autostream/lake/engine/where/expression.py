@@ -1,4 +1,4 @@
-"""``--where``: an expression as PyIceberg parses it, as a test of partitions and files and as SQL."""
+"""`--where`: an expression as PyIceberg parses it, as a test of partitions and files and as SQL."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ from autostream.lake.engine.where.syntax_faults import EXAMPLE, Fault, find_faul
 def parse_where(
     where: str | None, *, schema: Schema | None = None, specs: Iterable[PartitionSpec] = ()
 ) -> BooleanExpression:
-    """Return the expression that a ``--where`` spells, without NOT; none selects everything.
+    """Return the expression that a `--where` spells, without NOT; none selects everything.
 
-    ``NOT a > 1`` is ``a <= 1``, which NULL is not: so PyIceberg judges files, and so rows have to be judged.
+    `NOT a > 1` is `a <= 1`, which NULL is not: so PyIceberg judges files, and so rows have to be judged.
 
     Args:
         where: the text.
@@ -135,7 +135,7 @@ def bind_where(expression: BooleanExpression, schema: Schema, specs: Iterable[Pa
 def may_match(expression: BooleanExpression, metadata: TableMetadata, schema: Schema) -> FileTest:
     """Return a test that is false only for data files in which no row can match, by partition and by column bounds.
 
-    ``schema`` is the one that the expression speaks of: that of the snapshot being read.
+    `schema` is the one that the expression speaks of: that of the snapshot being read.
     """
     if isinstance(expression, AlwaysTrue):
         return lambda _: True
@@ -322,7 +322,7 @@ class SqlFilter(BoundBooleanExpressionVisitor[str]):
     """Turns a bound expression into an SQL condition with Iceberg's meaning of NULL and NaN."""
 
     def __init__(self, column: Callable[[int], str]) -> None:
-        """``column`` gives the SQL of a column by its field id."""
+        """`column` gives the SQL of a column by its field id."""
         self._column = column
 
     def _of(self, term: BoundTerm) -> tuple[str, IcebergType]:

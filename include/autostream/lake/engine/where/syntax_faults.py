@@ -1,4 +1,4 @@
-"""What is wrong with a ``--where`` that cannot be parsed: where, why, and what to write. Pure.
+"""What is wrong with a `--where` that cannot be parsed: where, why, and what to write. Pure.
 
 PyIceberg's parser answers with its grammar. This one reads the same language, only to find the first thing that does
 not fit, and knows what people write by habit from other dialects.
