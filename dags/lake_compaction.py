@@ -2,8 +2,8 @@
 ### Compaction of upsert tables, hourly
 
 Every table with the property `autostream.compaction.enabled=true` in the configured catalogs is planned; what needs
-compaction is cut into work items, one mapped task each, and a table that fails holds up no other. `collect` returns one
-outcome a table and announces each compacted table as an asset event; `report` fails, and names them, if any failed.
+compaction is cut into work items, one mapped task each, and a table that fails does not block others. `collect` returns
+one outcome a table and announces each compacted table as an asset event; `report` fails, and names them, if any failed.
 
 Trigger it with params to choose tables, partitions and options, or to see what it would do (`dry_run`).
 """

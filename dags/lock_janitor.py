@@ -1,7 +1,7 @@
 """
 ### Stale Hive locks, every ten minutes
 
-A writer that dies inside a commit leaves its Hive lock behind, and the table takes no commits until somebody releases
+A writer that dies inside a commit leaves its Hive lock behind, and the table takes no commits until someone releases
 it. `sweep` looks through the locks of the Hive catalogs and releases those whose holder has been silent for
 `janitor.stale_after_seconds` and is not known to live; each one is a warning in its log and an asset event. `report`
 has one line a lock, and fails, and names them, if a catalog or a release failed.

@@ -1,4 +1,4 @@
-"""Names that somebody may have meant, for messages about names that do not exist."""
+"""Names that someone may have meant, for messages about names that do not exist."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def test_time_outs_are_added_where_there_are_none(uri: str, expected: str) -> No
         ({"type": "sql", "uri": "joe:Wor7x@127.0.0.1:1/lake"}, "is no URL of a database"),
         ({"type": "rest", "uri": "http://joe:one@Wor7/two@127.0.0.1:1/"}, "write %40 for @"),
         ({"type": "hive", "uri": "thrift://a:1,thrift://joe:one/Wor7@127.0.0.1:1"}, "write %40 for @"),
-        ({"type": "hive", "uri": "thrift://127.0.0.1:x"}, "which is no metastore"),
+        ({"type": "hive", "uri": "thrift://127.0.0.1:x"}, "which is not the address of a metastore"),
         ({"type": "hive"}, "has no uri. Set it"),
         ({"type": "sql"}, "has no uri. Set it"),
     ],

@@ -243,7 +243,7 @@ def test_an_answer_that_does_not_come(between: Between) -> None:
 
 def test_an_answer_that_is_none(between: Between) -> None:
     between.namenode.replace_answer(b"op=GETFILESTATUS", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-    with pytest.raises(ServiceError, match=r"That is no answer of WebHDFS .*hello.*Check webhdfs.urls"):
+    with pytest.raises(ServiceError, match=r"That is not an answer of WebHDFS .*hello.*Check webhdfs.urls"):
         between.client.status(f"{DIRECTORY}/x")
     between.namenode.replace_answer(b"op=GETFILESTATUS", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     with pytest.raises(ServiceError, match=r"has no FileStatus: that is no WebHDFS"):

@@ -91,7 +91,7 @@ def test_whether_asking_again_can_help(status: int, exception: str, message: str
             "No DataNode has room",
         ),
         (Refusal(403, "IllegalArgumentException", "x"), ServiceError, AutostreamError, "IllegalArgumentException: x"),
-        (Refusal(405, "", "x"), ServiceError, AutostreamError, "no answer of WebHDFS"),
+        (Refusal(405, "", "x"), ServiceError, AutostreamError, "not an answer of WebHDFS"),
     ],
 )
 def test_errors_say_what_when_where_and_as_whom(

@@ -82,7 +82,7 @@ def test_defaults_and_all_that_can_be_set(monkeypatch: pytest.MonkeyPatch) -> No
     ("location", "properties", "words"),
     [
         ("hdfs:///x", {}, "webhdfs.urls is not set"),
-        ("hdfs://user@nn/x", {}, "is no host"),
+        ("hdfs://user@nn/x", {}, "is not a host"),
         ("hdfs://nn/x", {"webhdfs.urls": "nn1:9870"}, "webhdfs.urls cannot contain 'nn1:9870'"),
         ("hdfs://nn/x", {"webhdfs.urls": "http://nn:port"}, "cannot contain"),
         ("hdfs://nn/x", {"webhdfs.urls": "http://nn?user.name=hdfs"}, "cannot contain"),

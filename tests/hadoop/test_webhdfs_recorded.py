@@ -423,7 +423,7 @@ def test_a_large_file_that_a_data_node_does_not_take_leaves_nothing(serving: Ser
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (Answer(200, {}, b"[1]"), "no answer of WebHDFS"),
+        (Answer(200, {}, b"[1]"), "not an answer of WebHDFS"),
         (Answer(200, {}, b"{}"), "has no FileStatus: that is no WebHDFS"),
         (Answer(307, {"Location": "/login"}), "it redirects to http://127.0.0.1:"),
     ],

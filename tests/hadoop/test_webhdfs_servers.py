@@ -62,11 +62,11 @@ def test_the_next_one_is_asked_and_remembered(way: str, scheme: str) -> None:
 
 HTML = b"<html><title>Please log in</title></html>"
 FOREIGN: list[tuple[Answer, str]] = [
-    ((200, {}, HTML), "no answer of WebHDFS .* HTTP 200"),
+    ((200, {}, HTML), "not an answer of WebHDFS .* HTTP 200"),
     ((302, {"Location": "/login?token=SECRET"}, b""), "HTTP 302 it redirects to http://127.0.0.1:[0-9]+/login"),
     ((302, {"Location": "https://u:SECRET@sso/x"}, b""), "it redirects to https://sso/x"),
     ((401, {"WWW-Authenticate": 'Basic realm="x"'}, HTML), "asks for a login by Basic"),
-    ((404, {}, HTML), "no answer of WebHDFS .* HTTP 404 Please log in"),
+    ((404, {}, HTML), "not an answer of WebHDFS .* HTTP 404 Please log in"),
     (
         (404, {}, b"It looks like you are making an HTTP request to a Hadoop IPC port. This is not the correct port"),
         "is a port for Hadoop's RPC, .* Set webhdfs.urls to the NameNode's HTTP address",

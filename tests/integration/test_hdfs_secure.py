@@ -261,8 +261,8 @@ def test_certificates_are_verified(tls: Hdfs, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest: resolve(host.replace("wrong", "localhost"), *rest))
     with pytest.raises(ServiceError, match=r"TLS with wrong:\d+ failed: .*'wrong'.*host name in webhdfs.urls"):
         over(tls.tls_ca, urls=tls.webhdfs_url.replace("localhost", "wrong")).new_input("hdfs://lake/x").exists()
-    with pytest.raises(ConfigurationError, match=r"webhdfs.tls-ca names /none, which is no file"):
+    with pytest.raises(ConfigurationError, match=r"webhdfs.tls-ca names /none, which is not a file"):
         over("/none").new_input("hdfs://lake/data/10").exists()
     (tmp_path / "no.pem").write_text("no certificate")
-    with pytest.raises(ConfigurationError, match="which is no file of PEM certificates"):
+    with pytest.raises(ConfigurationError, match="which is not a file of PEM certificates"):
         over(str(tmp_path / "no.pem")).new_input("hdfs://lake/data/10").exists()

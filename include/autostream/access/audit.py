@@ -13,7 +13,7 @@ STREAM: Final = "audit"
 
 
 def record(connection: Connection, kind: str, *, by: str, about: Mapping[str, Any], now_ms: int) -> None:
-    """Append what somebody does.
+    """Append what someone does.
 
     Args:
         connection: A connection of `Database.write`: what is recorded is committed together with what is done by it.

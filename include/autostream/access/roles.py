@@ -21,7 +21,7 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """What somebody is; each role has a fixed set of permissions."""
+    """What someone is; each role has a fixed set of permissions."""
 
     VIEWER = "viewer"
     SERVICE = "service"

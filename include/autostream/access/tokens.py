@@ -134,7 +134,7 @@ def list_tokens(connection: Connection) -> list[Token]:
 
 
 def find_token(connection: Connection, secret: str, *, now_ms: int) -> Token | None:
-    """Return the valid token that somebody shows; None where it is none."""
+    """Return the valid token that someone shows; None where it is none."""
     query = tokens().where(TokenRow.digest == digest(secret), is_valid(now_ms))
     row = connection.execute(query).one_or_none()
     return to_token(row) if row else None

@@ -21,7 +21,7 @@ else:
 
 CONNECTION: Final = "webhdfs."
 HDFS_SCHEMES: Final = tuple(SCHEMES)
-"""Schemes whose files belong to somebody."""
+"""Schemes whose files belong to someone."""
 FILE_IO: Final = "py-io-impl"
 WEBHDFS_IO: Final = "autostream.hadoop.fileio.WebHdfsFileIO"
 _LIBHDFS: Final = "hdfs."

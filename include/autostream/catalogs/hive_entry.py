@@ -1,6 +1,6 @@
 """What the metastore keeps of an Iceberg table beside its pointer: columns, formats and parameters. Pure.
 
-Iceberg's Java writers (`HiveTableOperations`) write all of it anew with each commit. Here only that is written which
+Iceberg's Java writers (`HiveTableOperations`) write all of it again with each commit. Here only that is written which
 the commit changes: the rest is as Hive or the table's owner left it, and Hive may read the table by it.
 """
 

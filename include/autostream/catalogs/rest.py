@@ -74,7 +74,7 @@ def _comparable(metadata: TableMetadata) -> TableMetadata:
 def judge_rest(requirements: Requirements, updates: Updates, metadata: TableMetadata) -> CommitVerdict:
     """Say what became of a commit by the table as it is now.
 
-    A commit that adds a snapshot upon another has failed when the table went from that one to somebody else's. That its
+    A commit that adds a snapshot upon another has failed when the table went from that one to someone else's. That its
     own snapshot is not there proves nothing: it may have been applied, built upon, and expired. Pending is what could
     still be applied, and what cannot be told.
     """

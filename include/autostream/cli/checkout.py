@@ -23,7 +23,7 @@ def require_own_code(command: str, package: Path) -> None:
     if not (venv / "pyvenv.cfg").is_file() or not own.is_dir() or own.samefile(package):
         return
     wanted = [Path(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if package.parent in wanted:  # somebody says which code it is to be
+    if package.parent in wanted:  # someone says which code it is to be
         return
     raise ConfigurationError(
         f"This is the command of {venv.parent}, but it would run the code of {package.parent.parent}: the checkout was "

@@ -41,7 +41,7 @@ def watch_for_interrupts() -> Iterator[None]:
     _Seen.pressed, _Seen.left_behind = False, UNCHANGED
     ours = threading.current_thread() is threading.main_thread()
     if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # it is ignored, as by `nohup ... &`, or somebody else's
+        yield  # it is ignored, as by `nohup ... &`, or someone else's
         return
     signal.signal(signal.SIGINT, _remember)
     try:

@@ -74,7 +74,7 @@ def find_file(environ: Mapping[str, str], *, directory: Path | None = None) -> P
         path = Path(named).expanduser()
         if not path.is_file():
             raise ConfigurationError(
-                f"{FILE_VARIABLE} names {path}, which is no file. Correct the path, or unset {FILE_VARIABLE}."
+                f"{FILE_VARIABLE} names {path}, which is not a file. Correct the path, or unset {FILE_VARIABLE}."
             )
         return path
     path = (directory or Path.cwd()) / FILE_NAME

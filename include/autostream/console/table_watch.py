@@ -1,4 +1,4 @@
-"""What is known of all tables: looked at when somebody asks, by few threads, and kept for a little while.
+"""What is known of all tables: looked at when someone asks, by few threads, and kept for a little while.
 
 Each catalog is looked at by itself, so one that is away or slow does not hold up the others. Only the newest metadata
 of a table is read, no manifest, but for a watermark that is derived from the bounds of a column.

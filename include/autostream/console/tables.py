@@ -85,7 +85,7 @@ class Tables:
             return self._catalogs[name]
 
     def _forget(self, name: str, catalog: Catalog | None = None) -> None:
-        """Have a catalog that failed opened anew: its connection may be dead."""
+        """Have a catalog that failed opened again: its connection may be dead."""
         with self._guard:
             if catalog is None or self._catalogs.get(name) is catalog:
                 self._catalogs.pop(name, None)

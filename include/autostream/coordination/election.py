@@ -70,7 +70,7 @@ class Election:
                     self._elected.set()
                     told = ""
                     _logger.info("This process is elected for %s.", self._name)
-            except LockTimeoutError as error:  # somebody else is elected: the usual case
+            except LockTimeoutError as error:  # someone else is elected: the usual case
                 told = self._tell(told, f"Another process is elected for {self._name}: {error}")
                 continue
             except AutostreamError as error:

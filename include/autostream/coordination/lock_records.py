@@ -12,7 +12,7 @@ from autostream.coordination.paths import LockKey
 
 @dataclass(frozen=True)
 class HeldLock:
-    """A lock that somebody holds, whatever keeps it.
+    """A lock that someone holds, whatever keeps it.
 
     Attributes:
         kind: What keeps it: `zookeeper`, or `hive` for a lock of the Hive Metastore.

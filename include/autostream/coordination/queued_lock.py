@@ -100,7 +100,7 @@ class QueuedLock:
 
         Raises:
             LockTimeoutError: It was not in time; the message says who holds the lock and how many come before us.
-            LockLostError: Somebody broke the lock just as it became ours.
+            LockLostError: Someone broke the lock just as it became ours.
             ServiceError: ZooKeeper cannot be reached, or gave no answer in time.
             DeniedError: The account may not lock the table.
             UsageError: This object holds the lock already.

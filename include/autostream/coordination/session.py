@@ -129,8 +129,8 @@ class ZooKeeperSession:
         """Whether it is connected, or may come to be again.
 
         kazoo tells each server the last change that it has seen, also when it asks for a new session. Servers that are
-        behind that refuse it, for ever where the ensemble was made anew or restored from a copy. So once the session is
-        over by its time-out, nothing is waited for any more: a new client begins with nothing seen.
+        behind that refuse it, for ever where the ensemble was created again or restored from a copy. So once the
+        session is over by its time-out, nothing is waited for any more: a new client begins with nothing seen.
         """
         if self.pid != os.getpid() or self._ended or self.kazoo._stopped.is_set():
             return False

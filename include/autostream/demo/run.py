@@ -66,7 +66,7 @@ class Demonstration:
 
 
 def demonstrate(directory: Path, *, report_progress: Callable[[str], None]) -> Demonstration:
-    """Seeds the lakehouse anew, has Airflow compact it and work on an hour, and measures what came of it.
+    """Seeds the lakehouse again, has Airflow compact it and work on an hour, and measures what came of it.
 
     Raises:
         UsageError: The directory holds something else, or there is no checkout of the project.

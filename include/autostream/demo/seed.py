@@ -55,7 +55,7 @@ class Stream:
         rows: Makes the rows of a checkpoint.
         checkpoints: How many checkpoints there are at first.
         evolve: Changes the table before checkpoint `EVOLVES_AT`, as its owner might.
-        columns: What somebody asks about.
+        columns: What someone asks about.
         question: What they ask, in SQL with `rows` for the table.
     """
 

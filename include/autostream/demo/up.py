@@ -35,7 +35,7 @@ _OTHERS = ("scheduler", "dag-processor", "triggerer")
 
 
 class Interrupted(Exception):
-    """Somebody asked this process to end."""
+    """Someone asked this process to end."""
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ ENDED_STATES: Final = frozenset({"FAILED", "CANCELED", "FINISHED"})
 """States of jobs that will never run again."""
 
 _WATERMARK: Final = "currentInputWatermark"
-# Together they are the time since the task began to run, to the millisecond: a clock that each attempt starts anew.
+# Together they are the time since the task began to run, to the millisecond: a clock that each attempt starts again.
 _TASK_TIMES: Final = ("accumulateBusyTimeMs", "accumulateIdleTimeMs", "accumulateBackPressuredTimeMs")
 # Metrics a request: each is asked for by name, and job managers do not take URLs of any length.
 _METRICS_A_REQUEST: Final = 60
@@ -79,7 +79,7 @@ class Vertex:
 
 @dataclass(frozen=True)
 class Life:
-    """What a job shows of its life, which ends when any of its tasks starts anew, and another one begins.
+    """What a job shows of its life, which ends when any of its tasks starts again, and another one begins.
 
     Attributes:
         state: `RUNNING`, `RESTARTING` and so on.
@@ -88,7 +88,7 @@ class Life:
         restarts: how often the job has restarted; None where its metrics do not say.
         restored: id and time of the checkpoint that it last started from; None where it started from none.
         completed: how many checkpoints have completed since this job manager runs it; None where the job makes none.
-        started_ms: when this job manager began to run it; differs after another one has, or anew under the same id.
+        started_ms: when this job manager began to run it; differs after another one has, or again under the same id.
         vertices: what it is made of.
         unaligned: whether its checkpoints can be unaligned; None where Flink does not say.
         flink_version: of its job manager, where they can.
@@ -122,7 +122,7 @@ class Life:
         return bool(self.completed) or self.restored is not None
 
     def same_as(self, other: Life) -> bool:
-        """Say whether two looks at a job show the same life: nothing has started anew in between.
+        """Say whether two looks at a job show the same life: nothing has started again in between.
 
         The number of restarts counts where both know it: a job that has ended shows no metrics.
         """
@@ -263,7 +263,7 @@ def watermark_operators(names: Iterable[str]) -> list[str]:
 def read_metrics(
     rest: FlinkRest, job_id: str, vertex_id: str, operator: str, subtasks: Iterable[int]
 ) -> dict[int, TaskMetrics]:
-    """Return what subtasks of a vertex show of one of its operators; asking also makes Flink collect metrics anew.
+    """Return what subtasks of a vertex show of one of its operators; asking also makes Flink collect metrics again.
 
     Raises:
         ServiceError: The cluster cannot be reached, or answers what is not understood.

@@ -181,7 +181,7 @@ def _other_error(refusal: Refusal, call: Call) -> AutostreamError:
         )
     if "out of the range" in refusal.message:
         return DataError(
-            f"{call.path} is shorter than it was when it was opened ({call}): {refusal.message}. Somebody has replaced "
+            f"{call.path} is shorter than it was when it was opened ({call}): {refusal.message}. Someone has replaced "
             "it; files of a table never change."
         )
     if "Hadoop IPC port" in refusal.message:
@@ -200,7 +200,7 @@ def _other_error(refusal: Refusal, call: Call) -> AutostreamError:
     )
     if refusal.exception:
         return ServiceError(f"HDFS did not do it ({call}): {what}. The NameNode's log says more.")
-    return ServiceError(f"That is no answer of WebHDFS ({call}): {what.strip()}. Check webhdfs.urls.")
+    return ServiceError(f"That is not an answer of WebHDFS ({call}): {what.strip()}. Check webhdfs.urls.")
 
 
 def _impersonation(refusal: Refusal) -> bool:

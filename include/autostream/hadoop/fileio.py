@@ -202,5 +202,5 @@ class WebHdfsFileIO(FileIO):
         return {"properties": self.properties}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Begin anew with the properties."""
+        """Begin again with the properties."""
         self.__init__(state["properties"])  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Kerberos tickets: the one that somebody else keeps fresh in a credential cache, or one of our own from a keytab.
+"""Kerberos tickets: the one that someone else keeps fresh in a credential cache, or one of our own from a keytab.
 
 Under Airflow its ticket renewer (`airflow kerberos`) writes the cache, which is read again whenever a ticket is needed.
 Where a keytab is configured, and the cache has no ticket of that principal that still lasts, one is fetched into a

@@ -99,8 +99,8 @@ class MetastoreSettings:
         for uri in uris or ("",):
             if not _is_address(uri):
                 raise ConfigurationError(
-                    f"Catalog property uri names {uri!r}, which is no metastore. Write thrift://HOST:{DEFAULT_PORT}, "
-                    "several separated by commas."
+                    f"Catalog property uri names {uri!r}, which is not the address of a metastore. Write "
+                    f"thrift://HOST:{DEFAULT_PORT}, several separated by commas."
                 )
         said = Properties(owner, properties).without_blanks()
         user, _, groups = said.text("ugi", "").partition(":")

@@ -29,7 +29,7 @@ FIRST_WINDOW_BYTES: Final = 256 * KIB
 LARGEST_WINDOW_BYTES: Final = 1024 * MIB
 # Small reads are served from a block of this size.
 BLOCK_BYTES: Final = 128 * KIB
-# A gap up to this size is read and thrown away rather than asked for anew.
+# A gap up to this size is read and thrown away rather than asked for again.
 SKIP_BYTES: Final = 128 * KIB
 
 

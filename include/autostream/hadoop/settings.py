@@ -120,8 +120,8 @@ def _urls(said: Properties, location: Location) -> tuple[str, ...]:
         )
     if _AUTHORITY.fullmatch(location.authority) is None:
         raise ConfigurationError(
-            f"{location.authority!r} in {location.scheme}://{location.authority}{location.path} is no host, host:port "
-            "or name of a name service."
+            f"{location.authority!r} in {location.scheme}://{location.authority}{location.path} is not a host, "
+            "host:port or name of a name service."
         )
     # The port of hdfs:// is the one of RPC, the others' that of HTTP.
     if location.scheme == "hdfs":

@@ -1,7 +1,7 @@
 """The ends of files read lately, kept in memory: a merge opens the same file several times, each time for its footer.
 
 Small files are kept whole. What is kept is told apart by length and time of the last change, so a file that was
-replaced is read anew.
+replaced is read again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Tails:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[FileKey, bytes] = OrderedDict()
         self._bytes = 0

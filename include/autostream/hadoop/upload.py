@@ -24,7 +24,8 @@ def tls_context(settings: WebHdfsSettings) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=settings.tls_ca or None)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(
-            f"webhdfs.tls-ca names {settings.tls_ca}, which is no file of PEM certificates: {error.strerror or error}."
+            f"webhdfs.tls-ca names {settings.tls_ca}, which is not a file of PEM certificates: "
+            f"{error.strerror or error}."
         ) from error
     if not settings.tls_verify:
         context.check_hostname = False

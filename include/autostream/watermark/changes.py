@@ -49,7 +49,7 @@ class WriterReport:
         snapshot_id: that commit.
         note: why it does not advance.
         started_ms: since when the job runs; None where it is not known to run.
-        forced: somebody insists on it, however far ahead of now it is.
+        forced: someone insists on it, however far ahead of now it is.
     """
 
     writer: str

@@ -46,7 +46,7 @@ class WriterMark:
         job_id: the Flink job that it was, when the value was recorded; empty where it is none.
         note: why it does not advance, or why it was retired; empty where nobody says.
         before_end_ms: the watermark that it had before it ended, to which a new run takes it back.
-        forced_ms: the latest time that somebody insisted on by `--force`; None where nobody did.
+        forced_ms: the latest time that someone insisted on by `--force`; None where nobody did.
     """
 
     name: str

@@ -20,7 +20,7 @@ from autostream.watermark.waiting import MarkReading
 
 THREADS = 8
 THREADS_OF_A_CATALOG = 4
-"""Fewer than there are, so that a catalog that answers late holds up no other one."""
+"""Fewer than there are, so that a catalog that answers late does not block others."""
 
 _LONGEST_PAUSE_SECONDS = 60.0
 """The longest pause after failures, so that who waits learns soon that a catalog is up again."""

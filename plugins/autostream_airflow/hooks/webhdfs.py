@@ -38,7 +38,7 @@ EXTRAS = {
 """Extra -> catalog property; besides `use_ssl` and `verify`, which Airflow's own hook has too."""
 
 # Extras of Airflow's own hook that our client has no use for. To leave them out in silence would be to connect as
-# somebody else than the connection says.
+# someone else than the connection says.
 _NOT_TAKEN = ("cert", "key", "cookies", "headers")
 
 

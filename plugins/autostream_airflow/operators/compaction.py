@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class CompactionOperator(FleetOperator):
     """Compacts the tables of one work item, one after the other, each on its own.
 
-    A table that fails, hangs or crashes its process holds up no other. What became of each is left under the XCom key
-    `rows`, also when the task fails. It fails when any of its tables did; it is tried again only where repeating
+    A table that fails, hangs or crashes its process does not block others. What became of each is left under the XCom
+    key `rows`, also when the task fails. It fails when any of its tables did; it is tried again only where repeating
     can help (a conflict, an unknown outcome, a lack of memory or connection), and then only those tables are.
 
     Args:

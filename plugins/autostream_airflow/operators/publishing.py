@@ -37,7 +37,7 @@ class PublishHoursOperator(BaseOperator):
     the events, and where to begin with a table that has none yet.
 
     A run that one or several tables have caused looks at these only. It succeeds though tables cannot be read, as one
-    holds up no other, and because only a task that succeeds may announce anything.
+    does not block others, and because only a task that succeeds may announce anything.
 
     Args:
         tables: Full names of the tables.

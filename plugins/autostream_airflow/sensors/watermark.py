@@ -45,7 +45,7 @@ class WatermarkSensor(BaseSensorOperator):
     not exist fails at once; a catalog that is down is waited for.
 
     The time-out counts from the first start of the task, over deferrals, reschedules and retries; a task that was
-    cleared starts anew. `soft_fail` makes a time-out a skip; what is wrong with the arguments fails all the same, as
+    cleared starts again. `soft_fail` makes a time-out a skip; what is wrong with the arguments fails all the same, as
     nobody would notice otherwise.
 
     Args:
@@ -252,7 +252,7 @@ class WatermarkSensor(BaseSensorOperator):
 class _Record:
     """When the waiting began and what was said last; Airflow keeps it until the waiting is over.
 
-    A process that starts the task again goes on with it, unless somebody has cleared the task since.
+    A process that starts the task again goes on with it, unless someone has cleared the task since.
     """
 
     def __init__(self, context: Context, began_ms: int) -> None:

@@ -129,7 +129,7 @@ class CompleteWindows(SharedStreamProducer):
         if stored and self._store is not None:
             await self._store.aset(CURSOR, stored[-1].broker_payload)
         if len(stored) < len(batch):
-            raise RuntimeError(f"Airflow has not stored an event of {self._trigger.table}; the watcher starts anew.")
+            raise RuntimeError(f"Airflow has not stored an event of {self._trigger.table}; the watcher starts again.")
 
     async def _cursor_ms(self) -> int | None:
         if self._store is None:

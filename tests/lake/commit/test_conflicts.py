@@ -155,4 +155,4 @@ def test_a_partition_spec_that_is_gone() -> None:
 
 def test_a_table_made_anew_under_the_same_name() -> None:
     anew = metadata(uuid="00000000-0000-0000-0000-000000000001")
-    assert conflict(*PLANNED, of=anew) == "the table was dropped and made anew"
+    assert conflict(*PLANNED, of=anew) == "the table was dropped and created again"

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/audit", tags=["audit"], dependencies=[ADMINISTER
 
 
 class AuditEntry(BaseModel):
-    """Something that somebody did."""
+    """Something that someone did."""
 
     number: int = Field(description="One more for each entry.")
     at: str | None

@@ -28,7 +28,7 @@ def find_conflicts(
     sequence number is above the outputs'.
     """
     if planned.metadata.table_uuid != base.metadata.table_uuid:
-        return {group.number: "the table was dropped and made anew" for group in groups}
+        return {group.number: "the table was dropped and created again" for group in groups}
     added = [delete for path, delete in base.deletes.items() if path not in planned.deletes]
     index = DeleteIndex(
         added,

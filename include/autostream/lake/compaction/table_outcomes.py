@@ -1,4 +1,4 @@
-"""What became of the tables of a run: one outcome a table, and which of them somebody should look at. Pure."""
+"""What became of the tables of a run: one outcome a table, and which of them someone should look at. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SUCCESSES = ("nothing-to-do", "planned", "committed")
 """Statuses of a table about which nobody needs to do anything, the best first."""
 
 FAILURES = ("conflict", "unknown", "failed")
-"""Statuses of a table that somebody should look at, the worst last."""
+"""Statuses of a table that someone should look at, the worst last."""
 
 _SEVERITY = {status: rank for rank, status in enumerate((*SUCCESSES, *FAILURES))}
 _TOTALS = ("rows_read", "rows_deleted", "bytes_read", "bytes_written")

@@ -1,6 +1,6 @@
 """How much work each table needs, cut into the items that workers do.
 
-Everything here is pure: sizes come from plans that somebody else made, and nothing is read or written.
+Everything here is pure: sizes come from plans that someone else made, and nothing is read or written.
 """
 
 from __future__ import annotations

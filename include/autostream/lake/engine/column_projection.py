@@ -22,7 +22,7 @@ from autostream.lake.engine.casts import duckdb_type, read_as
 from autostream.lake.engine.parquet_schema import PhysicalField
 from autostream.lake.engine.sql_text import quoted, text
 
-# How SQL that makes a map anew is known: the engine refuses to make one with a key twice, though it reads such.
+# How SQL that makes a map again is known: the engine refuses to make one with a key twice, though it reads such.
 MAP_REBUILT = "map_from_entries("
 
 

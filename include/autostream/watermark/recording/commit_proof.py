@@ -3,7 +3,7 @@
 A watermark w of a sink's writer says that the writer has received all rows up to w. It says nothing about the table:
 the rows get there with the commit of the next checkpoint, unless the job restarts first and has then read less. So w
 may be published once the table has a commit of a checkpoint that was triggered after w was true, by the same *life* of
-the job: no task of it has started anew in between.
+the job: no task of it has started again in between.
 
 What Flink answers may be old: its pages of jobs and checkpoints by `refresh_seconds` (`web.refresh-interval`), its
 metrics by any length of time, and a metric may even be that of an earlier attempt. So each step says by when an answer
@@ -16,7 +16,7 @@ has to have been asked for:
 4. *floor*: the largest checkpoint id, in progress or not, that a page asked for after `t3 + refresh` lists: every
    checkpoint with a larger id was triggered after `t3`.
 5. *commit*: the table shows, at `t5`, a commit of this job with such an id, which it did not have at `t1`: a job
-   that is started anew may have the id of an earlier one, and counts its checkpoints from 1. Then the job's life is
+   that is started again may have the id of an earlier one, and counts its checkpoints from 1. Then the job's life is
    looked at again, after `t5 + refresh`: if it is the one of step 1, w is proved; otherwise all readings are void.
 
 Stale answers cost time that way, and never truth; no two clocks are compared.
@@ -218,7 +218,7 @@ class SinkWatch:
         elif life.completed is None:
             self.note = "its job makes no checkpoints, so nothing tells what it has committed"
         elif not life.recoverable:
-            # Before that, a job manager that starts anew would show the same life again.
+            # Before that, a job manager that starts again would show the same life again.
             self.note = "its job has not completed a checkpoint yet"
         elif obstacle != "":
             self.note = obstacle or self.note

@@ -136,7 +136,7 @@ class JobVisits:
             _logger.info("Job %s (%s) is writer %s of %s.", summary.job_id, summary.name, writer, table)
 
     def _lose(self, job: RecordedJob) -> None:
-        """Take that a job's cluster does not know it; if it does again, it is met anew."""
+        """Take that a job's cluster does not know it; if it does again, it is met again."""
         if job.gone:
             return
         for sink in job.sinks:

@@ -1,7 +1,8 @@
 """The recorder: reads watermarks of many Flink jobs, proves them, and publishes them in the tables.
 
 One loop in one thread decides; requests to each Flink cluster and to the catalogs are made by a bounded pool each, so
-that one that does not answer holds up no other. What fails is said once, tried again later, and never ends the loop.
+that one that does not answer does not block others. What fails is said once and tried again later;
+it never ends the loop.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ class TableVisits:
         line = tuple(lineage_of_main(table.metadata))
         visit = _Visit(table.metadata, line, committed_checkpoints(line), RequestTime(at, times.monotonic()))
         if publishes:
-            # What was proved of a table that was made anew, or rolled back, since is not true of it any more.
+            # What was proved of a table that was created again, or rolled back, since is not true of it any more.
             same = known.uuid in ("", visit.uuid)
             self._publish(
                 table, [r if same and _is_there(r, visit) else replace(r, watermark_ms=None) for r in reports.values()]
