@@ -17,6 +17,7 @@ RUN python -m venv "$VENV" \
 COPY pyproject.toml README.md LICENSE ./
 COPY include ./include
 COPY plugins ./plugins
+COPY dags ./dags
 RUN "$VENV/bin/python" -m pip install --no-cache-dir --no-deps --no-build-isolation .
 
 
