@@ -23,6 +23,8 @@ DECISIONS: Final[Decisions] = {
     ("GET", "/api/audit"): ADMINISTER,
     ("GET", "/"): READ,
     ("GET", "/tables/{table:name}"): READ,
+    ("GET", "/plan/{table:name}"): READ,
+    ("GET", "/locks/{table:name}"): READ,
     ("GET", "/metrics"): READ,
     ("GET", "/api/tables"): READ,
     ("GET", "/api/tables/{table:name}/compactions"): READ,

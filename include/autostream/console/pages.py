@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from autostream.access.roles import Identity
@@ -46,6 +46,10 @@ def render(request: Request, template: str, context: Mapping[str, Any], *, statu
 def translate(request: Request) -> Translate:
     """Return what gives the messages in the reader's language: a dependency of routes that make words."""
     return translator(language_of(request))
+
+
+Words = Annotated[Translate, Depends(translate)]
+"""The messages in the reader's language: the type of a route's parameter."""
 
 
 def language_of(request: Request) -> str:

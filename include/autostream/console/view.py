@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from pyiceberg.table.snapshots import Snapshot
 
 from autostream.console.language import Translate
 from autostream.console.table_rows import SORTS, TableRow
+from autostream.coordination.lock_records import HeldLock
+from autostream.lake.compaction.runs.log import CompactionRun
 from autostream.sizes import format_size
 from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
 from autostream.watermark.conditions import Answer
@@ -15,6 +20,7 @@ from autostream.watermark.marks import TableMark, WriterMark, WriterStatus, slow
 
 _STATUS: Final = {WriterStatus.ACTIVE: "good", WriterStatus.CATCHING_UP: "waiting", WriterStatus.RETIRED: "quiet"}
 _KINDS: Final = {"advance": "", "join": "good", "retire": "quiet", "reset": "bad"}
+_RUNS: Final = {"committed": "good", "conflict": "waiting", "unknown": "waiting"}
 _NONE: Final = "–"
 
 
@@ -78,6 +84,65 @@ def headings(sort: str) -> list[dict[str, Any]]:
     return found
 
 
+def run_row(run: CompactionRun, now_ms: int, t: Translate) -> dict[str, Any]:
+    """Return one row of the compactions of a table."""
+    return {
+        "ended": instant(run.ended_at_ms),
+        "ago": ago(run.ended_at_ms, now_ms, t),
+        "by": run.by,
+        "status": run.status,
+        "class": _RUNS.get(run.status, "bad"),
+        "data_files": _change(number, run.data_files_before, run.data_files_after),
+        "delete_files": _change(number, run.delete_files_before, run.delete_files_after),
+        "size": _change(size, run.bytes_before, run.bytes_after),
+        "rows": number(run.rows_read),
+        "seconds": f"{run.seconds:,.1f} s",
+        "memory": size(run.peak_memory_bytes),
+        "partitions": t("table.partitions_of", count=run.partitions) if run.partitions is not None else "",
+        "error": run.error,
+    }
+
+
+def partition_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one row of what compaction would do, from one of a report's partitions."""
+    return {
+        "name": row["partition"],
+        "data_files": number(row["data_files"]),
+        "delete_files": number(row["equality_delete_files"] + row["position_delete_files"]),
+        "size": size(row["bytes"]),
+        "deleted": share(row["estimated_deleted_ratio"]),
+        "merge": bool(row["groups"]),
+        "why": row["compaction"],
+    }
+
+
+def snapshot_row(snapshot: Snapshot, now_ms: int, t: Translate) -> dict[str, Any]:
+    """Return one row of a table's snapshots."""
+    summary = snapshot.summary
+    said = summary.additional_properties if summary else {}
+    return {
+        "made": instant(snapshot.timestamp_ms),
+        "ago": ago(snapshot.timestamp_ms, now_ms, t),
+        "id": str(snapshot.snapshot_id),
+        "operation": summary.operation.value if summary else "",
+        "added": said.get("added-data-files", "0"),
+        "removed": said.get("deleted-data-files", "0"),
+        "total": said.get("total-data-files", _NONE),
+    }
+
+
+def lock_row(lock: HeldLock, now_ms: int, t: Translate) -> dict[str, Any]:
+    """Return one row of a table's locks."""
+    return {
+        "kind": lock.kind,
+        "state": lock.state,
+        "holder": str(lock.holder),
+        "since": instant(lock.since_ms),
+        "ago": ago(lock.since_ms, now_ms, t),
+        "waiting": [str(waiter) for waiter in lock.waiting],
+    }
+
+
 def number(value: int | None) -> str:
     """Return a number with its thousands apart; a dash for None."""
     return _NONE if value is None else f"{value:,}"
@@ -91,6 +156,10 @@ def size(value: int | None) -> str:
 def share(value: float | None) -> str:
     """Return a share in per cent; a dash for None."""
     return _NONE if value is None else f"{value:.0%}"
+
+
+def _change(write: Callable[[int | None], str], before: int | None, after: int | None) -> str:
+    return write(before) if before == after else f"{write(before)} → {write(after)}"
 
 
 def mark(found: TableMark, now_ms: int, t: Translate) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from autostream.console.routers import audit, compactions, general, metrics, table_list, tables, watermarks
+from autostream.console.routers import audit, compactions, general, metrics, table_list, table_parts, tables, watermarks
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit.router,
@@ -12,6 +12,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     general.router,
     metrics.router,
     table_list.router,
+    table_parts.router,
     tables.router,
     watermarks.router,
 )

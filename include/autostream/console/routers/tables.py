@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
 from autostream.console import view
+from autostream.console.chart import chart_of
 from autostream.console.guard import READ
-from autostream.console.language import Translate
-from autostream.console.pages import render, translate
+from autostream.console.pages import Words, render
+from autostream.console.problems import logged
 from autostream.console.questions import (
     Lateness,
     OverviewOfTables,
@@ -24,6 +27,10 @@ from autostream.console.questions import (
 )
 from autostream.console.table_rows import find_rows, sort_rows
 from autostream.console.tables import mark
+from autostream.errors import AutostreamError
+from autostream.iceberg.snapshots import lineage_of_main
+from autostream.lake.compaction.runs.log import CompactionRun, RunLog
+from autostream.store.database import open_database
 from autostream.times import now_ms, parse_zone
 from autostream.watermark.conditions import Answer, Condition, judge
 from autostream.watermark.history.completion import Completion
@@ -35,10 +42,11 @@ router = APIRouter(dependencies=[READ], default_response_class=HTMLResponse, inc
 PAGE_ROWS: Final = 50
 """Tables on a page of the list."""
 _PAGE_ENTRIES: Final = 25
+_PAGE_SNAPSHOTS: Final = 15
+_PAGE_RUNS: Final = 15
+_CHART_RUNS: Final = 60
 # A page must not wait for a hundred files; those that are left are read when it is looked at again.
 _PAGE_FILES: Final = 20
-
-Words = Annotated[Translate, Depends(translate)]
 
 
 @router.get("/")
@@ -84,6 +92,7 @@ def page(
     loaded, name = tables.load(table)
     found = mark(loaded, name)
     answer, completion = _answers(condition, loaded, found)
+    runs, unrecorded = _runs_of(name)
     recent = asked(lambda: watermark_history(loaded, newest=_PAGE_ENTRIES, most_files=_PAGE_FILES))
     now = now_ms()
     context = {
@@ -91,7 +100,10 @@ def page(
         "mark": view.mark(found, now, t),
         "writers": view.writers(found, now, t),
         "entries": [view.entry(item, t) for item in reversed(recent.entries)],
-        "problems": [*found.problems, *recent.problems],
+        "problems": [*found.problems, *recent.problems, *filter(None, [unrecorded])],
+        "runs": [view.run_row(run, now, t) for run in runs[:_PAGE_RUNS]],
+        "chart": chart_of(runs),
+        "snapshots": [view.snapshot_row(each, now, t) for each in _newest_snapshots(loaded)],
         "answer": view.answer(answer, completion, t) if answer else None,
         "until": until or "",
         "lateness": "" if lateness == "0s" else lateness,
@@ -104,3 +116,18 @@ def _answers(condition: Condition | None, table: Table, found: TableMark) -> tup
         return None, None
     answer = judge(condition, {found.table: found})
     return answer, completion_of(table, condition.need_ms, most_files=_PAGE_FILES) if answer.met else None
+
+
+def _runs_of(name: str) -> tuple[list[CompactionRun], str]:
+    """Return the last compactions of a table, and why they are not known."""
+    try:
+        with open_database().read() as connection:
+            return RunLog(connection).newest(name, limit=_CHART_RUNS), ""
+    except AutostreamError:
+        return [], logged("The record of compactions cannot be read.")
+
+
+def _newest_snapshots(table: Table) -> list[Snapshot]:
+    newest = islice(lineage_of_main(table.metadata), _PAGE_SNAPSHOTS)
+    found = (table.metadata.snapshot_by_id(facts.snapshot_id) for facts in newest)
+    return [snapshot for snapshot in found if snapshot]
