@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
+import autostream
 from autostream.actions import ActionFailed, Workbench, perform
 from autostream.config import load_settings
 from autostream.errors import ConflictError, UsageError
@@ -158,3 +159,12 @@ def test_a_database_that_fails_is_told_once_and_fails_nothing(
             record_outcomes([OUTCOME], started_at_ms=0)
 
     assert len([line for line in caplog.messages if "Compactions are not recorded" in line]) == 1
+
+
+def test_a_call_of_the_library_is_recorded(lake: SqlCatalog, in_use: Database) -> None:
+    Orders(lake, "db.t").checkpoint(2)
+
+    autostream.table("lake.db.t").compact(options={"rewrite-all": "true"}, dry_run=True)
+    done = autostream.table("lake.db.t").compact(options={"rewrite-all": "true"})
+
+    assert [(each.status, each.snapshot_id) for each in runs(in_use)] == [("committed", done.snapshot_id)]
