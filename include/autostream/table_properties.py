@@ -36,7 +36,7 @@ _COMPACTION: Final[_Rows] = (
         "Data sequence number of the outputs. `max-merged`: the largest of the files that are merged. "
         "`starting-snapshot`: that of the planned snapshot.",
     ),
-    ("min-input-files", "5", "A group of this many files is rewritten, whatever their sizes."),
+    ("min-input-files", "5", "A group with this many candidates is merged."),
     (
         "delete-file-threshold",
         "10",
@@ -44,7 +44,7 @@ _COMPACTION: Final[_Rows] = (
         "deletes, and a Flink upsert job writes one at each checkpoint.",
     ),
     ("delete-ratio-threshold", "0.3", "A data file of whose rows about this share is deleted is rewritten."),
-    ("max-file-group-size-bytes", "107374182400", "Files that are rewritten together have at most this size."),
+    ("max-file-group-size-bytes", "107374182400", "The most data of a group of files that are merged together."),
     (
         "target-file-size-bytes",
         "536870912",
