@@ -41,20 +41,22 @@ class Entry:
 
 
 ENTRIES: Final = {
-    "table": Entry("autostream.cli.table", "Iceberg tables: what they hold, and how they are kept fast to read."),
+    "table": Entry("autostream.cli.table", "Iceberg tables: look into them, read them, and compact them."),
     "watermark": Entry(
         "autostream.cli.watermark",
-        "How complete tables are: all rows up to their watermark are there. Asked, awaited, and recorded.",
+        "Watermarks: see how complete tables are, wait until they are, and record it.",
     ),
-    "lock": Entry("autostream.cli.lock", "Locks on tables: who holds and who waits, and breaking one."),
+    "lock": Entry("autostream.cli.lock", "Locks on tables: see who holds them and who waits, and break one."),
     "config": Entry("autostream.cli.config", "Show and check what is configured."),
-    "db": Entry("autostream.cli.db", "The database of what autostream remembers beyond the metadata of tables."),
+    "db": Entry(
+        "autostream.cli.db", "autostream's own database: the history of watermarks and compactions, and tokens."
+    ),
     "serve": Entry(
         "autostream.cli.serve",
         "Serve the console: tables and their watermarks as web pages and by REST, until it is stopped.",
         is_group=False,
     ),
-    "token": Entry("autostream.cli.token", "Tokens, by which people and programs log in to the console."),
+    "token": Entry("autostream.cli.token", "Tokens: people and programs log in to the console with them."),
     "demo": Entry(
         "autostream.cli.demo",
         "Seed a small lakehouse, compact it through Airflow, and have a workflow run for an hour that is complete.",

@@ -195,7 +195,12 @@ def scan(
     count: Annotated[bool, typer.Option("--count", help="Only count the rows.")] = False,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=0, metavar="N", help=f"So many rows; {_ROWS_SHOWN} on screen, else all."),
+        typer.Option(
+            "--limit",
+            min=0,
+            metavar="N",
+            help=f"Read at most this many rows. Default: {_ROWS_SHOWN} on a terminal, otherwise all.",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists.")] = False,
     as_json: JsonOption = False,

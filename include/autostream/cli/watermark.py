@@ -147,25 +147,27 @@ def wait_command(
         list[str],
         typer.Argument(metavar="TABLE...", help="CATALOG.NAMESPACE.TABLE, one or more.", autocompletion=complete_table),
     ],
-    until: Annotated[str | None, typer.Option(metavar="T", help="Wait until complete up to this time.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="T", help="Wait until the tables are complete up to this time.")
+    ] = None,
     hour: Annotated[
         str | None, typer.Option(metavar="T", help="Wait until the hour that T lies in is complete.")
     ] = None,
     day: Annotated[str | None, typer.Option(metavar="T", help="Wait until the day that T lies in is complete.")] = None,
-    lateness: Annotated[
-        str, typer.Option(metavar="LENGTH", help="Be later than that by so much, such as 5min.")
-    ] = "0s",
+    lateness: Annotated[str, typer.Option(metavar="LENGTH", help="Wait for this much more, such as 5min.")] = "0s",
     match_any: Annotated[
-        bool, typer.Option("--any", help="Any of the tables will do; otherwise all are awaited.")
+        bool, typer.Option("--any", help="One of the tables is enough; otherwise all of them.")
     ] = False,
     writers: Annotated[
         list[str] | None, typer.Option("--writer", metavar="NAME", help="Only this writer counts; repeatable.")
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0, help="Give up after so long; never otherwise."),
+        typer.Option(metavar="SECONDS", min=0, help="Give up after this many seconds. Default: wait for ever."),
     ] = None,
-    poll: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, max=86_400, help="Time between looks.")] = 5.0,
+    poll: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, max=86_400, help="Seconds between two looks.")
+    ] = 5.0,
     time_zone: ZoneOption = "UTC",
     as_json: JsonOption = False,
 ) -> None:
@@ -222,7 +224,7 @@ def set_command(
 
 @app.command()
 def retire(table: TableArgument, writer: WriterOption, reason: ReasonOption, as_json: JsonOption = False) -> None:
-    """Have a table wait for a writer no longer. When it reports again it has to catch up before it counts."""
+    """Stop waiting for a writer. If it reports again, it has to catch up before it counts."""
     from autostream.watermark.changes import retire_writer
 
     _change(
@@ -235,7 +237,7 @@ def retire(table: TableArgument, writer: WriterOption, reason: ReasonOption, as_
 @app.command()
 def reset(
     table: TableArgument,
-    to: Annotated[str, typer.Option("--to", metavar="T", help="Where it goes back to.")],
+    to: Annotated[str, typer.Option("--to", metavar="T", help="The time to go back to.")],
     reason: ReasonOption,
     writer: Annotated[
         str | None, typer.Option("--writer", metavar="NAME", help="Only this writer, and the table with it.")
@@ -258,7 +260,7 @@ def reset(
 def record(
     seconds: Annotated[
         float | None,
-        typer.Option("--for", metavar="SECONDS", min=0, help="End after so long; on SIGTERM otherwise."),
+        typer.Option("--for", metavar="SECONDS", min=0, help="End after this many seconds. Default: on SIGTERM."),
     ] = None,
     heartbeat: Annotated[
         Path | None,

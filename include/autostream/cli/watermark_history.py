@@ -29,7 +29,7 @@ def history(
         str | None, typer.Option("--at", metavar="T", help="Say when the table became complete up to this time.")
     ] = None,
     writer: Annotated[str | None, typer.Option(metavar="NAME", help="Of this writer only.")] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show at most this many, the newest.")] = 50,
     time_zone: Annotated[
         str, typer.Option("--time-zone", metavar="ZONE", help="Of times without offset, and of what is printed.")
     ] = "UTC",

@@ -138,7 +138,7 @@ def history(
     until: Annotated[str | None, Query(description="What was recorded before then.")] = None,
     at: Annotated[str | None, Query(description="When was the table complete up to this time?")] = None,
     writer: Annotated[str | None, Query(description="Of this writer only.")] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000, description="The newest so many.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="Show at most this many, the newest.")] = 100,
     time_zone: Zone = "UTC",
 ) -> dict[str, Any]:
     """Tell what happened to a table's watermarks, oldest first; with `at`, when it became complete up to some time."""
