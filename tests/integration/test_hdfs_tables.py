@@ -222,7 +222,7 @@ def test_config_check_looks_into_the_warehouse(
     code, message = check()
     assert code == 1
     assert "HDFS cannot be reached" in message
-    assert "asked: http://localhost:1): Failed to establish a new connection" in message
+    assert "asked: http://localhost:1): Connection refused" in message
 
 
 def test_who_may_not_read_is_told_so_and_not_of_damage(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
