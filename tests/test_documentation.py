@@ -165,6 +165,16 @@ def test_files_exist() -> None:
     assert wrong == []
 
 
+def test_tests_exist() -> None:
+    modules = {path.stem: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    wrong = [
+        f"{page}: {found[0]}"
+        for page, found in spans(r"(?:\w+/)*(test_\w+)(?:::(\w+))?")
+        if f"def {found[2] or 'test_'}" not in modules.get(found[1], "")
+    ]
+    assert wrong == []
+
+
 def test_settings_exist() -> None:
     sections = section_models()
     properties = {known.key for known in table_properties()}
