@@ -3,7 +3,7 @@
 import pytest
 
 from autostream.errors import UsageError
-from autostream.names import TableName, catalog_of
+from autostream.names import JobName, TableName, catalog_of
 
 
 def test_a_name_has_a_catalog_a_namespace_and_a_table() -> None:
@@ -39,3 +39,15 @@ def test_hive_has_names_in_lower_case_but_not_its_catalog() -> None:
 @pytest.mark.parametrize(("text", "catalog"), [("lake.db.orders", "lake"), ("lake", "lake"), ("", ""), (".x", "")])
 def test_the_catalog_of_a_name_that_is_not_judged(text: str, catalog: str) -> None:
     assert catalog_of(text) == catalog
+
+
+def test_a_job_is_its_cluster_and_its_name() -> None:
+    assert JobName.parse("prod/orders") == JobName("prod", "orders")
+    assert str(JobName("prod", "a/b c")) == "prod/a/b c"
+    assert JobName.parse("prod/a/b c") == JobName("prod", "a/b c")
+
+
+@pytest.mark.parametrize("text", ["", "orders", "/orders", "prod/"])
+def test_a_job_without_cluster_or_name_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="Write CLUSTER/NAME"):
+        JobName.parse(text)

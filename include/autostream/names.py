@@ -1,4 +1,4 @@
-"""Tables by name: `CATALOG.NAMESPACE.TABLE`, everywhere the same."""
+"""Names of tables, `CATALOG.NAMESPACE.TABLE`, and of Flink jobs, `CLUSTER/NAME`: everywhere the same."""
 
 from __future__ import annotations
 
@@ -67,3 +67,32 @@ class TableName:
 def catalog_of(text: str) -> str:
     """Return the catalog that the name of a table begins with; the rest of the name is not judged."""
     return text.partition(".")[0]
+
+
+@dataclass(frozen=True, order=True)
+class JobName:
+    """The name of a Flink job. It outlives job ids: a job that is started again has the same name.
+
+    Attributes:
+        cluster: Name of its cluster, as the configuration or Kubernetes discovery has it; without a slash.
+        name: The job's own name, which may hold any character, slashes too.
+    """
+
+    cluster: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> JobName:
+        """Return the name that a text spells: the cluster ends at the first slash.
+
+        Raises:
+            UsageError: The cluster or the name is missing.
+        """
+        cluster, slash, name = text.partition("/")
+        if not (cluster and slash and name):
+            raise UsageError(f"{text!r} does not name a job. Write CLUSTER/NAME, for example prod/orders-enrich.")
+        return cls(cluster, name)
+
+    def __str__(self) -> str:
+        """Return the name in full."""
+        return f"{self.cluster}/{self.name}"

@@ -1,0 +1,105 @@
+"""The figures that are known of jobs and of their vertices: name, unit and meaning, each declared once.
+
+A figure that a cluster, a version or a job does not have is missing from a sample. It is never zero instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Unit(StrEnum):
+    """What a figure counts."""
+
+    CORES = "cores"
+    BYTES = "bytes"
+    SHARE = "share"
+    """Between 0 and 1."""
+    MILLISECONDS = "milliseconds"
+    PER_SECOND = "per second"
+    COUNT = "count"
+
+
+class Rollup(StrEnum):
+    """What several samples of a figure come to in a longer interval."""
+
+    MEAN = "mean"
+    """The mean by time; the largest one is kept beside it."""
+    SUM = "sum"
+    LAST = "last"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing that is measured.
+
+    Attributes:
+        name: What it is called in samples, in JSON, in CSV and in rules, with its unit where the unit is not plain.
+        unit: What it counts.
+        meaning: What it is, in words.
+        rollup: What several samples come to.
+    """
+
+    name: str
+    unit: Unit
+    meaning: str
+    rollup: Rollup = Rollup.MEAN
+
+
+_JOB: Final = (
+    Figure("cpu_cores_used", Unit.CORES, "CPU time of its task managers' processes over wall time"),
+    Figure("cpu_cores", Unit.CORES, "cores that its task managers are allotted", Rollup.LAST),
+    Figure("heap_used_bytes", Unit.BYTES, "heap in use"),
+    Figure("heap_bytes", Unit.BYTES, "largest heap that its task managers may have", Rollup.LAST),
+    Figure("managed_used_bytes", Unit.BYTES, "managed memory in use: state backend, sorting, Python"),
+    Figure("managed_bytes", Unit.BYTES, "managed memory allotted", Rollup.LAST),
+    Figure("metaspace_used_bytes", Unit.BYTES, "metaspace in use"),
+    Figure("metaspace_bytes", Unit.BYTES, "largest metaspace", Rollup.LAST),
+    Figure("direct_used_bytes", Unit.BYTES, "direct buffers in use"),
+    Figure("direct_bytes", Unit.BYTES, "direct memory allotted: framework, task and network", Rollup.LAST),
+    Figure("network_used_bytes", Unit.BYTES, "network buffers in use"),
+    Figure("network_bytes", Unit.BYTES, "network buffers allotted", Rollup.LAST),
+    Figure("memory_bytes", Unit.BYTES, "total process memory that its task managers are allotted", Rollup.LAST),
+    Figure("container_limit_bytes", Unit.BYTES, "limit of its containers, where Kubernetes tells it", Rollup.LAST),
+    Figure("gc_share", Unit.SHARE, "time in garbage collection over wall time, mean of its task managers"),
+    Figure("gc_share_max", Unit.SHARE, "the same of the task manager that collects most"),
+    Figure("task_managers", Unit.COUNT, "task managers that run its tasks", Rollup.LAST),
+    Figure("slots", Unit.COUNT, "slots of its task managers that are its own or idle", Rollup.LAST),
+    Figure("slots_used", Unit.COUNT, "slots that it occupies", Rollup.LAST),
+    Figure("busy_share_max", Unit.SHARE, "busy time of the busiest subtask"),
+    Figure("back_pressured_share_max", Unit.SHARE, "back-pressured time of the subtask that waits most"),
+    Figure("records_in_per_second", Unit.PER_SECOND, "records that its sources read"),
+    Figure("records_out_per_second", Unit.PER_SECOND, "records that its sinks receive"),
+    Figure("pending_records", Unit.COUNT, "records that its sources have not read yet, as they report it"),
+    Figure("event_time_lag_ms", Unit.MILLISECONDS, "how far its sources are behind, by the time in the records"),
+    Figure("watermark_lag_ms", Unit.MILLISECONDS, "how far its lowest watermark is behind the clock"),
+    Figure("checkpoint_duration_ms", Unit.MILLISECONDS, "duration of the last completed checkpoint"),
+    Figure("checkpoint_size_bytes", Unit.BYTES, "size of the last completed checkpoint"),
+    Figure("checkpoint_age_ms", Unit.MILLISECONDS, "time since the last completed checkpoint"),
+    Figure("checkpoints_completed", Unit.COUNT, "checkpoints completed since the sample before", Rollup.SUM),
+    Figure("checkpoints_failed", Unit.COUNT, "checkpoints failed since the sample before", Rollup.SUM),
+    Figure("restarts", Unit.COUNT, "restarts since the sample before", Rollup.SUM),
+)
+
+_VERTEX: Final = (
+    Figure("parallelism", Unit.COUNT, "subtasks", Rollup.LAST),
+    Figure("busy_share", Unit.SHARE, "busy time, mean of its subtasks"),
+    Figure("busy_share_max", Unit.SHARE, "busy time of the busiest subtask"),
+    Figure("busy_share_min", Unit.SHARE, "busy time of the least busy subtask"),
+    Figure("back_pressured_share", Unit.SHARE, "time that it waits for those behind it, mean of its subtasks"),
+    Figure("back_pressured_share_max", Unit.SHARE, "the same of the subtask that waits most"),
+    Figure("idle_share", Unit.SHARE, "time that it waits for input, mean of its subtasks"),
+    Figure("records_in_per_second", Unit.PER_SECOND, "records received, all subtasks"),
+    Figure("records_in_per_second_max", Unit.PER_SECOND, "records received by the subtask that receives most"),
+    Figure("records_out_per_second", Unit.PER_SECOND, "records emitted, all subtasks"),
+    Figure("pending_records", Unit.COUNT, "records that a source has not read yet, all subtasks"),
+    Figure("watermark_lag_ms", Unit.MILLISECONDS, "how far its watermark is behind the clock"),
+)
+
+JOB_FIGURES: Final = {figure.name: figure for figure in _JOB}
+"""Figures of a job, by name. Of processes that jobs share, each job has the share of its slots."""
+
+VERTEX_FIGURES: Final = {figure.name: figure for figure in _VERTEX}
+"""Figures of a vertex, by name."""
