@@ -1,10 +1,13 @@
 """The files that make this a project: what is declared, locked and promised by `make`."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -210,3 +213,33 @@ def test_no_private_name_is_patched() -> None:
         if (name := match[1] or match[2]) not in NOT_OURS
     ]
     assert found == []
+
+
+SAME_NAME = {
+    "main": "what `python -m` runs",
+    "markdown": "a page of docs/reference that scripts/docs.py writes",
+    "upgrade": "Alembic's name for a revision's step",
+}
+
+
+def public_definitions(file: Path) -> Iterator[str]:
+    """What a module defines to be imported; commands and routes, which a decorator registers, are not."""
+    for node in ast.parse(file.read_text()).body:
+        registered = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and any(
+            isinstance(decorator, ast.Call) and ast.unparse(decorator.func).startswith(("app.", "router."))
+            for decorator in node.decorator_list
+        )
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not registered:
+            yield node.name
+
+
+def test_a_public_name_means_one_thing() -> None:
+    """What is found by its name in one package must not be something else in another."""
+    places = defaultdict(list)
+    for file in sorted([*ROOT.glob("include/**/*.py"), *ROOT.glob("plugins/**/*.py")]):
+        for name in public_definitions(file):
+            if not name.startswith("_"):
+                places[name].append(str(file.relative_to(ROOT)))
+    assert len(places) > 800
+    assert {name: found for name, found in places.items() if len(found) > 1 and name not in SAME_NAME} == {}
+    assert {name for name in SAME_NAME if len(places[name]) < 2} == set(), "said to be there twice, but is not"

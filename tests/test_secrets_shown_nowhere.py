@@ -12,7 +12,7 @@ import pytest
 from pyiceberg.utils.config import Config
 
 from autostream.actions import Workbench
-from autostream.cli.main import run
+from autostream.cli.main import run_command
 from autostream.cli.output import configure_logging
 from autostream.config import load_settings
 from autostream.lake.compaction.compaction_actions import ListTables
@@ -80,7 +80,7 @@ def command(*arguments: str, **environ: str) -> str:
         for name, value in environ.items():
             patch.setenv(name, value)
         with suppress(SystemExit):
-            run()
+            run_command()
     return ""
 
 
@@ -99,7 +99,7 @@ def tasks() -> str:
     """What becomes XCom of workflows."""
     bench = Workbench(load_settings())
     requests = [ListTables(catalog=name).to_document() for name in ("sql", "rest", "hive", "odd")]
-    answers = [worker.answer(request, bench) for request in requests]
+    answers = [worker.reply_to(request, bench) for request in requests]
     answers.append(outcome_of_error("t", ValueError(SETTINGS["AUTOSTREAM_DATABASE__URL"])))
     return json.dumps(answers) + describe_failure(ValueError(SETTINGS["PYICEBERG_CATALOG__REST__URI"]))
 

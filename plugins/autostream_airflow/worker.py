@@ -35,7 +35,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
     bench = Workbench(load_settings())
     while True:
-        answers.write(json.dumps(answer(json.loads(requests.get()), bench)) + "\n")
+        answers.write(json.dumps(reply_to(json.loads(requests.get()), bench)) + "\n")
         answers.flush()
 
 
@@ -45,7 +45,7 @@ def _read(lines: Iterable[str], requests: queue.SimpleQueue[str]) -> None:
     os._exit(0)  # also in the middle of a request, which a regular exit would wait for
 
 
-def answer(request: Mapping[str, Any], bench: Workbench) -> dict[str, Any]:
+def reply_to(request: Mapping[str, Any], bench: Workbench) -> dict[str, Any]:
     """Do what a request asks for; return `{"value": ...}`, or `{"row": ...}`, which says what failed.
 
     Args:

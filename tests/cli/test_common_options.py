@@ -26,7 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["autostream", *arguments])
         with pytest.raises(SystemExit) as ended:
-            main.run()
+            main.run_command()
         out, err = capsys.readouterr()
         return int(ended.value.code or 0), out, err
 

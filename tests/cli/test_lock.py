@@ -208,7 +208,7 @@ def test_break_is_refused_where_nobody_can_be_asked(held: QueuedLock) -> None:
 def on_a_terminal(answer: bytes) -> tuple[int, str]:
     """`autostream lock break` as somebody types it, and what is seen."""
     ours, theirs = pty.openpty()
-    program = "from autostream.cli.main import run; run()"
+    program = "from autostream.cli.main import run_command; run_command()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, "lock", "break", str(KEY)], stdin=theirs, stdout=theirs, stderr=theirs
     )

@@ -39,7 +39,7 @@ class Command:
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         self._monkeypatch.setattr(sys, "argv", ["autostream", *arguments])
         with pytest.raises(SystemExit) as ended:
-            main.run()
+            main.run_command()
         out, err = self._capsys.readouterr()
         code = ended.value.code
         return (code if isinstance(code, int) else 0), out, err

@@ -44,7 +44,7 @@ OTHERS = ["0.0.0.0", "::", "lake.example.org"]
 def logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What is logged; names of hosts are asked of nobody."""
     monkeypatch.setattr("autostream.cli.output.configure_logging", lambda verbosity: None)  # it would take this handler
-    monkeypatch.setattr(module, "require_free", lambda *_: None)
+    monkeypatch.setattr(module, "require_free_address", lambda *_: None)
     return caplog
 
 

@@ -137,7 +137,7 @@ def test_what_the_encoding_lacks_is_escaped() -> None:
 
 @pytest.mark.parametrize("where", ["| head -c 1", "> /dev/full", "2> /dev/full > /dev/full", ">&-", "2>&-", "| true"])
 def test_real_streams_that_fail_change_no_exit_code(where: str, tmp_path: Path) -> None:
-    line = f'{sys.executable} -c "from autostream.cli.main import run; run()" config show {where}'
+    line = f'{sys.executable} -c "from autostream.cli.main import run_command; run_command()" config show {where}'
     script = ["bash", "-c", f"set -o pipefail; {line}"]
     ended = subprocess.run(script, env=environment(HOME=str(tmp_path)), cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

@@ -9,7 +9,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 from pyiceberg.utils.config import Config
 
-from autostream.console.alone import create_app
+from autostream.console.alone import create_app_alone
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports
 from autostream.watermark.history.publications import record_publication
 from autostream.watermark.publish import publish
@@ -32,7 +32,7 @@ def configured(lake: SqlCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def client(configured: SqlCatalog) -> Iterator[Browser]:
     """A browser on this machine, of whose console no token was ever created."""
-    with Browser(create_app()) as client:
+    with Browser(create_app_alone()) as client:
         yield client
 
 

@@ -17,7 +17,7 @@ from autostream.access.roles import Identity, Role
 from autostream.config import load_settings
 from autostream.console.alone import AloneAccess
 from autostream.console.app import create_app
-from autostream.console.openapi import describe
+from autostream.console.openapi import openapi_document
 from autostream.store.database import open_database
 
 T0 = 1_790_002_800_000  # 2026-09-21T15:00Z
@@ -77,7 +77,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     """Return what an application declares; applications with the same routes declare the same."""
     paths = tuple(getattr(route, "path", "") for route in app.routes)
     if paths not in _documents:
-        _documents[paths] = describe(app)
+        _documents[paths] = openapi_document(app)
     return _documents[paths]
 
 

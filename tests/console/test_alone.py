@@ -9,7 +9,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream.access.roles import Role
 from autostream.access.tokens import create_token, revoke_token
-from autostream.console.alone import create_app
+from autostream.console.alone import create_app_alone
 from autostream.store.database import open_database
 from tests.console.support import Browser, recorded, text
 from tests.support.clocks import FakeClock
@@ -30,7 +30,7 @@ def create(configured: SqlCatalog, clock: FakeClock) -> Create:
 
 @pytest.fixture
 def browser(configured: SqlCatalog) -> Iterator[Browser]:
-    with Browser(create_app()) as browser:
+    with Browser(create_app_alone()) as browser:
         yield browser
 
 
@@ -78,7 +78,7 @@ def test_without_any_token_this_machine_looks_at_everything_and_changes_nothing(
 def test_without_any_token_other_machines_see_nothing(
     configured: SqlCatalog, base_url: str, headers: dict[str, str]
 ) -> None:
-    with Browser(create_app(), base_url=base_url) as browser:
+    with Browser(create_app_alone(), base_url=base_url) as browser:
         assert browser.get("/api/me", headers=headers).status_code == 401
 
 
@@ -87,7 +87,7 @@ def test_where_people_reach_it_by_another_host_this_machine_logs_in_too(
 ) -> None:
     monkeypatch.setenv("AUTOSTREAM_CONSOLE__HOSTS", "console.example.org")
 
-    assert Browser(create_app()).get("/api/me").status_code == 401
+    assert Browser(create_app_alone()).get("/api/me").status_code == 401
 
 
 def test_with_the_first_token_the_login_is_on_and_stays_on(browser: Browser, create: Create, clock: FakeClock) -> None:
@@ -138,7 +138,7 @@ def test_nobody_gets_in_where_the_database_cannot_be_read(
     configured: SqlCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", "sqlite:////proc/none/a.db")
-    browser = Browser(create_app())
+    browser = Browser(create_app_alone())
 
     answer = browser.get("/api/me")
 
@@ -188,7 +188,7 @@ def test_the_cookie_of_a_session_is_for_this_console_alone(
 ) -> None:
     monkeypatch.setenv("AUTOSTREAM_CONSOLE__URL", url)
     token = create()
-    browser = Browser(create_app(), base_url=base_url)
+    browser = Browser(create_app_alone(), base_url=base_url)
     page = browser.get("/login")
     # A client keeps no secure cookie of a plain address: this one arrived through a proxy.
     sent = {"Cookie": page.headers["set-cookie"].partition(";")[0]}

@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from pyiceberg.catalog.sql import SqlCatalog
 
-from autostream.console.alone import create_app
+from autostream.console.alone import create_app_alone
 from autostream.lake.compaction.runs.recording import run_recorded
 from tests.support.chromium import Tab, chromium
 from tests.support.lakes import Orders, compact
@@ -24,7 +24,7 @@ def address(lake: SqlCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     run_recorded("lake.db.orders", lambda: compact(orders.load(), "lake.db.orders"))
     orders.checkpoint(6)
     Orders(lake, "db.payments")
-    server = uvicorn.Server(uvicorn.Config(create_app(), host="127.0.0.1", port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app_alone(), host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

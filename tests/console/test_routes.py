@@ -7,7 +7,7 @@ import pytest
 
 from autostream.access.roles import Role
 from autostream.access.tokens import create_token
-from autostream.console.alone import create_app
+from autostream.console.alone import create_app_alone
 from autostream.store.database import open_database
 from tests.console.support import Browser
 from tests.console.walk import ALONE, DECISIONS, decisions, requests
@@ -15,7 +15,7 @@ from tests.support.clocks import FakeClock
 
 
 def test_every_route_has_a_decision(configured: object) -> None:
-    assert decisions(create_app()) == DECISIONS | ALONE
+    assert decisions(create_app_alone()) == DECISIONS | ALONE
 
 
 @pytest.mark.parametrize("role", [None, *Role])
@@ -25,7 +25,7 @@ def test_each_route_answers_whom_it_should(configured: object, clock: FakeClock,
         for each in Role:
             _, secret = create_token(connection, each, role=each, days=1, by="test", now_ms=clock.ms)
             tokens[each] = {"Authorization": f"Bearer {secret}"}
-    browser = Browser(create_app(), headers=tokens.get(role, {}))
+    browser = Browser(create_app_alone(), headers=tokens.get(role, {}))
 
     for method, path, permission in requests(DECISIONS | ALONE):
         status = browser.request(method, path).status_code

@@ -108,7 +108,7 @@ def test_an_interrupt_ends_everything(directory: Path, port: int, monkeypatch: p
     def wait_until(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(up, "wait_until", wait_until)
+    monkeypatch.setattr(up, "wait_while_running", wait_until)
     monkeypatch.setattr(up, "stop", lambda processes: (stop(processes), ended.extend(p.returncode for p in processes)))
     monkeypatch.setattr(sys, "argv", ["up", "--directory", str(directory), "--port", str(port)])
     up.main()
@@ -133,9 +133,9 @@ def test_the_ports_that_belong_to_it_are_looked_at_too(port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         with pytest.raises(UsageError, match=rf"Port {taken}, which belongs to port {taken - 713}, cannot be used"):
-            up.require_free(taken, port=taken - 713)
+            up.require_free_port(taken, port=taken - 713)
     with pytest.raises(UsageError, match=r"Port 70713, which belongs to port 70000, cannot be used: there is no such"):
-        up.require_free(up.ports(70_000)[1], port=70_000)
+        up.require_free_port(up.ports(70_000)[1], port=70_000)
 
 
 def test_the_password_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def autostream(*args: str, **extra: str) -> Finished:
 
 def autostream_here(*args: str, **extra: str) -> Finished:
     """Run the command in this process, in a tenth of the time: where how it starts is not the point."""
-    from autostream.cli.main import run
+    from autostream.cli.main import run_command
 
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
@@ -60,7 +60,7 @@ def autostream_here(*args: str, **extra: str) -> Finished:
         redirect_stderr(err),
     ):
         try:
-            run()
+            run_command()
         except SystemExit as ended:
             code = int(ended.code or 0)
     return _finished(code, out.getvalue(), err.getvalue())

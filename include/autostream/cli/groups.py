@@ -14,7 +14,7 @@ from autostream.cli.common_options import spread
 
 
 @dataclass(frozen=True)
-class Entry:
+class HelpEntry:
     """One entry of `autostream --help`.
 
     Attributes:
@@ -41,23 +41,23 @@ class Entry:
 
 
 ENTRIES: Final = {
-    "table": Entry("autostream.cli.table", "Iceberg tables: look into them, read them, and compact them."),
-    "watermark": Entry(
+    "table": HelpEntry("autostream.cli.table", "Iceberg tables: look into them, read them, and compact them."),
+    "watermark": HelpEntry(
         "autostream.cli.watermark",
         "Watermarks: see how complete tables are, wait until they are, and record it.",
     ),
-    "lock": Entry("autostream.cli.lock", "Locks on tables: see who holds them and who waits, and break one."),
-    "config": Entry("autostream.cli.config", "Show and check what is configured."),
-    "db": Entry(
+    "lock": HelpEntry("autostream.cli.lock", "Locks on tables: see who holds them and who waits, and break one."),
+    "config": HelpEntry("autostream.cli.config", "Show and check what is configured."),
+    "db": HelpEntry(
         "autostream.cli.db", "autostream's own database: the history of watermarks and compactions, and tokens."
     ),
-    "serve": Entry(
+    "serve": HelpEntry(
         "autostream.cli.serve",
         "Serve the console: tables and their watermarks as web pages and by REST, until it is stopped.",
         is_group=False,
     ),
-    "token": Entry("autostream.cli.token", "Tokens: people and programs log in to the console with them."),
-    "demo": Entry(
+    "token": HelpEntry("autostream.cli.token", "Tokens: people and programs log in to the console with them."),
+    "demo": HelpEntry(
         "autostream.cli.demo",
         "Seed a small lakehouse, compact it through Airflow, and have a workflow run for an hour that is complete.",
         is_group=False,

@@ -58,7 +58,7 @@ def prepare(
     log_more(verbose)
 
 
-def run() -> None:
+def run_command() -> None:
     """Run the command line of this process and end it with the exit code that the outcome has."""
     with steady_streams(), interrupts.watch_for_interrupts():
         code = _outcome()
@@ -117,4 +117,4 @@ def _explain_usage(error: TyperException) -> int:
 
 
 if __name__ == "__main__":
-    run()
+    run_command()

@@ -21,7 +21,7 @@ app = typer.Typer()
 
 _NEEDED = ("fastapi", "jinja2", "python_multipart", "uvicorn")
 # By name, for commands do not import the console, nor the console commands.
-_FACTORY = "autostream.console.alone:create_app"
+_FACTORY = "autostream.console.alone:create_app_alone"
 
 _LEAVE_SECONDS = 2
 
@@ -49,7 +49,7 @@ def serve(
         raise ConfigurationError(
             f"The console needs {', '.join(missing)}, which is not installed. Install autostream[console]."
         )
-    require_free(host, port)
+    require_free_address(host, port)
     _require_tls(tls_cert, tls_key)
     import uvicorn
 
@@ -121,7 +121,7 @@ def _require_tls(certificate: Path | None, key: Path | None) -> None:
         ) from error
 
 
-def require_free(host: str, port: int) -> None:
+def require_free_address(host: str, port: int) -> None:
     """Refuse an address that cannot be listened at, before anything is opened.
 
     Raises:

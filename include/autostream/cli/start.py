@@ -31,7 +31,7 @@ def run() -> None:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     sys.meta_path.insert(0, WithoutPandas)
     try:
-        from autostream.cli.main import run as run_command
+        from autostream.cli.main import run_command
     except KeyboardInterrupt:
         sys.stderr.write("error: Interrupted. Nothing was changed.\n")
         sys.exit(130)

@@ -320,7 +320,7 @@ def compact(
     Several tables are compacted one after the other, as the hourly workflow does it: one that fails does not stop the
     others, and is named at the end.
     """
-    from autostream.cli.table_fleet import compact_fleet
+    from autostream.cli.table_fleet import compact_many
     from autostream.lake.compaction.table_selection import is_pattern
 
     overrides = _pairs(option or []) | ({"engine": engine} if engine else {})
@@ -331,7 +331,7 @@ def compact(
         )
     words = tables or []
     if enabled or len(words) != 1 or is_pattern(words[0]):
-        compact_fleet(
+        compact_many(
             words,
             enabled_only=enabled,
             options=overrides,

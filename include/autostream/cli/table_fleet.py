@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _EXIT_CODES: Final = {"conflict": ConflictError.exit_code, "unknown": OutcomeUnknownError.exit_code}
 
 
-def compact_fleet(
+def compact_many(
     words: Sequence[str],
     *,
     enabled_only: bool,

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from autostream.config.explaining import explain
 from autostream.config.retired import RETIRED, Origins, Values, replace_retired
 from autostream.config.root import Settings, entry_model, section_models
-from autostream.config.sections.base import NamedEntry, parse_list
+from autostream.config.sections.base import NamedSection, parse_list
 from autostream.errors import ConfigurationError
 
 FILE_NAME: Final = "autostream.toml"
@@ -123,7 +123,7 @@ def _add_to_entry(values: Values, section: str, keys: list[str], text: str, *, w
     """Set a key of that entry of a list which is called so: AUTOSTREAM_FLINK__CLUSTERS__PROD__TOKEN."""
     key, *rest = keys
     model = entry_model(section, key)
-    if model is None or not issubclass(model, NamedEntry):
+    if model is None or not issubclass(model, NamedSection):
         raise ConfigurationError(f"`{section}.{key}` has no keys of its own: {where} is not understood.")
     if len(rest) != 2:
         raise ConfigurationError(f"{where[0].upper()}{where[1:]} must end in the name and a key: ...__NAME__KEY.")

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from autostream.config.root import entry_model, section_models
-from autostream.config.sections.base import NamedEntry, Section
+from autostream.config.sections.base import NamedSection, Section
 
 _WIDTH: Final = 100
 _HEAD: Final = """\
@@ -48,7 +48,7 @@ def _section(name: str, model: type[Section]) -> Iterator[str]:
     for key, entry in entries.items():  # last: what follows an entry belongs to it
         yield from (*_comment(model.model_fields[key].description or ""), f"#[[{name}.{key}]]")
         for inner, field in entry.model_fields.items():
-            named = f"AUTOSTREAM_{name}__{key}__NAME__{inner}" if issubclass(entry, NamedEntry) else ""
+            named = f"AUTOSTREAM_{name}__{key}__NAME__{inner}" if issubclass(entry, NamedSection) else ""
             yield from _key(inner, field, variable=named.upper())
 
 

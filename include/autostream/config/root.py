@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from autostream.config.secrets import shown
-from autostream.config.sections.base import Entry, Section
+from autostream.config.secrets import masked
+from autostream.config.sections.base import ListedSection, Section
 from autostream.config.sections.compaction import CompactionSettings
 from autostream.config.sections.console import ConsoleSettings
 from autostream.config.sections.database import DatabaseSettings
@@ -87,7 +87,7 @@ class Settings(BaseModel):
                 yield SettingValue(
                     section=section_name,
                     key=key,
-                    value=shown(key, getattr(section, key)),
+                    value=masked(key, getattr(section, key)),
                     origin=self.origin(section_name, key),
                     description=field.description or "",
                 )
@@ -99,7 +99,7 @@ def section_models() -> dict[str, type[Section]]:
     return models
 
 
-def entry_model(section: str, key: str) -> type[Entry] | None:
+def entry_model(section: str, key: str) -> type[ListedSection] | None:
     """Return what a setting holds several of, such as Flink clusters; None for a plain value."""
     types = get_args(section_models()[section].model_fields[key].annotation)
-    return types[0] if types and isinstance(types[0], type) and issubclass(types[0], Entry) else None
+    return types[0] if types and isinstance(types[0], type) and issubclass(types[0], ListedSection) else None

@@ -20,12 +20,12 @@ def learn_secrets(model: BaseModel) -> None:
                 learn(*secrets_in(str(text)))
 
 
-def shown(key: str, value: object) -> Any:
+def masked(key: str, value: object) -> Any:
     """Return a value as plain JSON that may be shown."""
     if isinstance(value, SecretStr):
         return MASK if value.get_secret_value() else ""
     if isinstance(value, BaseModel):
-        return {name: shown(name, getattr(value, name)) for name in type(value).model_fields}
+        return {name: masked(name, getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, tuple):
-        return [shown(key, item) for item in value]
+        return [masked(key, item) for item in value]
     return mask_setting(key, value)

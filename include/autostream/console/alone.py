@@ -15,7 +15,7 @@ from autostream.access.sessions import find_session
 from autostream.access.tokens import Token, find_token, has_tokens
 from autostream.config import Settings, load_settings
 from autostream.console import login
-from autostream.console.app import create_app as create_app_for
+from autostream.console.app import create_app
 from autostream.console.hosts import is_loopback, is_own_host
 from autostream.console.problems import LoginNeededError, unavailable
 from autostream.errors import AutostreamError, UsageError
@@ -89,10 +89,10 @@ class AloneAccess:
         return all(map(is_loopback, local)) and not any(name in request.headers for name in _PROXY_HEADERS)
 
 
-def create_app() -> FastAPI:
+def create_app_alone() -> FastAPI:
     """Make the application for the configured catalogs."""
     settings = load_settings()
-    return create_app_for(AloneAccess(settings), root_path=urlsplit(settings.console.url).path.rstrip("/"))
+    return create_app(AloneAccess(settings), root_path=urlsplit(settings.console.url).path.rstrip("/"))
 
 
 def _bearer(authorization: str) -> str:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from autostream.console.guard import READ, STATIC, Access, add_protection, require_decisions
-from autostream.console.openapi import FAILURES_OF_ALL, describe
+from autostream.console.openapi import FAILURES_OF_ALL, openapi_document
 from autostream.console.problems import add_handlers
 from autostream.console.routers import ROUTERS
 from autostream.console.table_watch import TableWatch
@@ -49,7 +49,7 @@ def create_app(access: Access, *, root_path: str = "") -> FastAPI:
 
     @app.get("/openapi.json", dependencies=[READ], include_in_schema=False)
     def openapi() -> dict[str, Any]:
-        app.openapi_schema = app.openapi_schema or describe(app)
+        app.openapi_schema = app.openapi_schema or openapi_document(app)
         return app.openapi_schema
 
     require_decisions(app.routes)

@@ -23,7 +23,7 @@ from autostream.access.limits import Limiter
 from autostream.access.roles import Identity, Permission, Role
 from autostream.console.forms import FIELD, HEADER, from_other_site, proves
 from autostream.console.pages import identity_of, path_of, remember_identity, remember_root
-from autostream.console.problems import LoginNeededError, TooManyRequestsError, answer
+from autostream.console.problems import LoginNeededError, TooManyRequestsError, answer_failure
 from autostream.errors import DefectError, DeniedError
 from autostream.store.database import open_database
 from autostream.times import monotonic, now_ms
@@ -216,7 +216,7 @@ def add_protection(app: FastAPI, access: Access) -> None:
             _require_short(request)
             response = await call_next(request)
         except Exception as error:
-            response = answer(request, error)
+            response = answer_failure(request, error)
         if (about := request.scope.get(_WRITE)) and (identity := identity_of(request)):
             outcome = {"request": about["request"], "status": response.status_code}
             await run_in_threadpool(_record, "outcome", identity, outcome)

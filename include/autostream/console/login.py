@@ -19,7 +19,7 @@ from autostream.access.tokens import find_token
 from autostream.config import load_settings
 from autostream.console.forms import proof
 from autostream.console.guard import OPEN, READ, address_of, count, require_own_form
-from autostream.console.pages import here, local_path, path_of, render, root_of
+from autostream.console.pages import here, path_of, render, root_of, way_back
 from autostream.store.database import open_database
 from autostream.times import now_ms
 
@@ -76,7 +76,7 @@ def _begin(request: Request, secret: str, back: str) -> Response:
             return _form(request, back, wrong="service" if token else "wrong", status=HTTPStatus.UNAUTHORIZED)
         session = begin_session(connection, token, now_ms=now)
         audit.record(connection, "login", by=token.name, about={"address": address_of(request)}, now_ms=now)
-    response = RedirectResponse(local_path(request, back), status_code=HTTPStatus.SEE_OTHER)
+    response = RedirectResponse(way_back(request, back), status_code=HTTPStatus.SEE_OTHER)
     _set_cookie(request, response, SESSION, session, HOURS * _HOUR_SECONDS)
     return response
 

@@ -88,7 +88,7 @@ def here(request: Request) -> str:
     return quote(path, safe="/%~@:!$&'()*+,;=") + (f"?{request.url.query}" if request.url.query else "")
 
 
-def local_path(request: Request, path: str) -> str:
+def way_back(request: Request, path: str) -> str:
     """Return where to go on at: a path of this console, its first page for anything else.
 
     What another site could have put into a link never leads away from here.

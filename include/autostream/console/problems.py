@@ -94,7 +94,7 @@ def problem_of(error: Exception) -> Problem:
     return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, message, entry=entry)
 
 
-def answer(request: Request, error: Exception) -> Response:
+def answer_failure(request: Request, error: Exception) -> Response:
     """Return the answer to a request that failed by this error: a page for browsers, else problem details."""
     problem = problem_of(error)
     response: Response
@@ -134,7 +134,7 @@ def wants_page(request: Request) -> bool:
 def add_handlers(app: FastAPI) -> None:
     """Have all errors of routes answered by the table."""
     for kind in (AutostreamError, HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, answer)
+        app.add_exception_handler(kind, answer_failure)
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -8,12 +8,12 @@ from typing import Any
 from autostream.config import Settings
 from autostream.console.alone import AloneAccess
 from autostream.console.app import create_app
-from autostream.console.openapi import describe
+from autostream.console.openapi import openapi_document
 
 
 def markdown() -> str:
     """Return the reference: a heading for each route, then what it takes, and what it answers."""
-    document = describe(create_app(AloneAccess(Settings())))
+    document = openapi_document(create_app(AloneAccess(Settings())))
     lines = [
         line
         for path, operations in document["paths"].items()

@@ -17,7 +17,7 @@ from pyiceberg.table import Table
 from autostream.config import pyiceberg_catalogs
 from autostream.console.problems import UnavailableError, logged
 from autostream.console.table_rows import TableRow
-from autostream.console.tables import Tables, mark
+from autostream.console.tables import Tables, mark_of_loaded
 from autostream.errors import AutostreamError, ConfigurationError, NotFoundError
 from autostream.lake.compaction.runs.log import RunLog
 from autostream.lake.table_sizes import TableSizes
@@ -138,7 +138,7 @@ class TableWatch:
             return TableRow(name, problem=str(error))
         except Exception:  # one broken table must not hide the others
             return TableRow(name, problem=logged("It cannot be read."))
-        row = _add(TableRow(name), lambda row: replace(row, mark=mark(table, name)))
+        row = _add(TableRow(name), lambda row: replace(row, mark=mark_of_loaded(table, name)))
         return _add(row, lambda row: replace(row, sizes=_sizes(table, name)))
 
 

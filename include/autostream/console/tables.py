@@ -53,7 +53,7 @@ class Tables:
             ConfigurationError: A property of the table is wrong.
         """
         table, name = self.load(text)
-        return mark(table, name)
+        return mark_of_loaded(table, name)
 
     def names(self, catalog: str) -> list[str]:
         """Return the full names of all tables of a catalog.
@@ -91,7 +91,7 @@ class Tables:
                 self._catalogs.pop(name, None)
 
 
-def mark(table: Table, name: str) -> TableMark:
+def mark_of_loaded(table: Table, name: str) -> TableMark:
     """Return how complete a loaded table is.
 
     Raises:

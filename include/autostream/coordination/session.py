@@ -22,7 +22,13 @@ from kazoo.protocol.states import KazooState
 
 from autostream import times
 from autostream.config.sections.zookeeper import ZooKeeperSettings
-from autostream.coordination.session_failures import ABOUT_NODES, IN_DOUBT, REFUSED, explain_failure, unreachable
+from autostream.coordination.session_failures import (
+    ABOUT_NODES,
+    IN_DOUBT,
+    REFUSED,
+    explain_session_failure,
+    unreachable,
+)
 from autostream.coordination.session_settings import kazoo_arguments
 from autostream.errors import AutostreamError, ConfigurationError
 
@@ -211,7 +217,7 @@ class ZooKeeperSession:
 
     def explain(self, operation: str, error: Exception) -> AutostreamError:
         """Return what an error of kazoo means to a user."""
-        return explain_failure(self._settings, operation, error)
+        return explain_session_failure(self._settings, operation, error)
 
     def _unreachable(self, timeout_seconds: float, error: Exception | None) -> AutostreamError:
         return unreachable(

@@ -44,7 +44,7 @@ class InterruptedSessionError(ServiceError):
     """A request got no answer, as the connection or the session ended: it may or may not have been carried out."""
 
 
-def explain_failure(settings: ZooKeeperSettings, operation: str, error: Exception) -> AutostreamError:
+def explain_session_failure(settings: ZooKeeperSettings, operation: str, error: Exception) -> AutostreamError:
     """Return what an error of kazoo means to a user."""
     if isinstance(error, NoAuthError):
         return DeniedError(

@@ -64,7 +64,7 @@ def up(directory: Path, *, port: int) -> None:
         Interrupted: This process got SIGINT or SIGTERM; Airflow has ended.
     """
     for number in ports(port):
-        require_free(number, port=port)
+        require_free_port(number, port=port)
     airflow = LocalAirflow(directory, find_project())
     with airflow.alone():
         make_work(directory)
@@ -108,11 +108,11 @@ def running(
     started: dict[str, subprocess.Popen[bytes]] = {}
     try:
         _start(_FIRST, airflow.home, variables, started)
-        wait_until(lambda: bool(_health(port)), airflow.home, started)
+        wait_while_running(lambda: bool(_health(port)), airflow.home, started)
         for component in _OTHERS:
             _start(component, airflow.home, variables, started)
-        wait_until(lambda: _is_healthy(_health(port)), airflow.home, started)
-        yield password, lambda condition: wait_until(condition, airflow.home, started)
+        wait_while_running(lambda: _is_healthy(_health(port)), airflow.home, started)
+        yield password, lambda condition: wait_while_running(condition, airflow.home, started)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
@@ -134,7 +134,9 @@ def _start(
         )
 
 
-def wait_until(condition: Callable[[], bool], home: Path, started: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def wait_while_running(
+    condition: Callable[[], bool], home: Path, started: Mapping[str, subprocess.Popen[bytes]]
+) -> None:
     """Wait; raise AutostreamError when one of the components ends meanwhile."""
     while not condition():
         for component, process in started.items():
@@ -193,7 +195,7 @@ def admin_password(home: Path) -> str:
     return str(json.loads(file.read_text(encoding="utf-8"))[USER])
 
 
-def require_free(number: int, *, port: int) -> None:
+def require_free_port(number: int, *, port: int) -> None:
     """Raise UsageError where a port that belongs to another one is taken, or cannot be one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

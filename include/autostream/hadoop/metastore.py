@@ -45,7 +45,7 @@ from autostream.hadoop.thrift_answers import (
     MetastoreAnswerLostError,
     ThriftProtocol,
     is_repeatable,
-    reason_of,
+    thrift_reason,
 )
 from autostream.properties import Properties
 
@@ -294,14 +294,14 @@ class _Session:
                 try:
                     return getattr(connection.client, name)(*args, **kwargs)
                 except BROKEN as error:
-                    self._failures[connection.uri] = reason_of(error)
+                    self._failures[connection.uri] = thrift_reason(error)
                     self._connection = None
                     connection.close()
                     self._metastore.pass_over(connection.uri)
                     if not is_repeatable(name):
                         raise MetastoreAnswerLostError(
-                            f"The metastore {connection.uri} gave no answer to {name}: {reason_of(error)}. Whether it "
-                            "was carried out is not known."
+                            f"The metastore {connection.uri} gave no answer to {name}: {thrift_reason(error)}. Whether "
+                            "it was carried out is not known."
                         ) from error
 
         return call
@@ -413,12 +413,12 @@ class Metastore:
                 if "SASL" in str(error):  # it was reached, and did not want us
                     denied = denied or self._not_let_in(uri, error)
                 self.pass_over(uri)
-                failures[uri] = reason_of(error)
+                failures[uri] = thrift_reason(error)
             except DeniedError:
                 raise
             except Exception as error:  # of a security library: each has its own
                 denied = denied or self._not_let_in(uri, error)
-                failures[uri] = reason_of(error)
+                failures[uri] = thrift_reason(error)
             else:
                 _asked_first[self.settings.uris] = uri
                 return connection

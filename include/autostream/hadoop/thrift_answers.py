@@ -62,7 +62,7 @@ def refuse_other_protocols(head: bytes) -> None:
         )
 
 
-def reason_of(error: BaseException) -> str:
+def thrift_reason(error: BaseException) -> str:
     """Say in a few words why there was no answer."""
     if isinstance(error, TTransportException):
         inner = getattr(error, "inner", None)

@@ -23,7 +23,7 @@ from autostream.iceberg.state import TableState, read_state
 from autostream.iceberg.tables import full_name
 from autostream.lake.engine.column_projection import field_path, field_sql
 from autostream.lake.engine.copies.arrow_types import as_arrow, as_rows, nullable_schema
-from autostream.lake.engine.damaged_files import explain_failure
+from autostream.lake.engine.damaged_files import explain_engine_failure
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.file_relations import Relations
 from autostream.lake.engine.live_rows import find_dead_rows, live_rows
@@ -205,7 +205,7 @@ class TableScan:
         return f" WHERE {condition}", list(merged.values())
 
     def _explained(self, engine: Engine, files: Sequence[LiveFile], error: Exception) -> AutostreamError:
-        return explain_failure(
+        return explain_engine_failure(
             engine, self._with_deletes(files), error, io=self._table.io, table=full_name(self._table)
         )
 

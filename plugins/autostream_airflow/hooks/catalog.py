@@ -9,10 +9,9 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from autostream.watermark.reading.mark_reader import MarkReader
 from autostream_airflow.hooks.fields import as_text, extras_of, require_type, ticket_cache
-from autostream_airflow.hooks.metastore import FILES_AND_LOCKS, MetastoreHook
-from autostream_airflow.hooks.metastore import kerberos_properties as metastore_kerberos
+from autostream_airflow.hooks.metastore import FILES_AND_LOCKS, MetastoreHook, metastore_kerberos
 from autostream_airflow.hooks.references import referenced
-from autostream_airflow.hooks.webhdfs import kerberos_properties as webhdfs_kerberos
+from autostream_airflow.hooks.webhdfs import webhdfs_kerberos
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -28,7 +28,7 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def said_by(connection: Connection, extras: Mapping[str, Any]) -> Properties:
+def typed_extras(connection: Connection, extras: Mapping[str, Any]) -> Properties:
     """Return extras of a connection, to be read as typed values."""
     return Properties(f"Connection {connection.conn_id!r}", extras, kind="extra")
 
@@ -52,7 +52,7 @@ def require_known(connection: Connection, extras: Iterable[str], known: Iterable
     Raises:
         ConfigurationError: There is one; the message says what there is, and what may have been meant.
     """
-    said_by(connection, dict.fromkeys(extras)).refuse_unknown(sorted(known))
+    typed_extras(connection, dict.fromkeys(extras)).refuse_unknown(sorted(known))
 
 
 def renamed(extras: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:

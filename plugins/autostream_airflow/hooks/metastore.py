@@ -126,14 +126,14 @@ def metastore_properties(connection: Connection, *, cache: str | None) -> dict[s
         "type": "hive",
         "uri": ",".join(_uri(host, connection.port) for host in hosts_of(connection)),
         **({"ugi": connection.login} if connection.login else {}),
-        **kerberos_properties(cache),
+        **metastore_kerberos(cache),
         **_authentication(connection, extras),
         **renamed(extras, EXTRAS),
         **others,
     }
 
 
-def kerberos_properties(cache: str | None) -> dict[str, str]:
+def metastore_kerberos(cache: str | None) -> dict[str, str]:
     """Return what makes the metastore be asked with the ticket in a credential cache; nothing without one."""
     return {"hive.kerberos-authentication": "true", "hive.credential-cache": cache} if cache else {}
 

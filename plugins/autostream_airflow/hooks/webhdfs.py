@@ -15,9 +15,9 @@ from autostream_airflow.hooks.fields import (
     renamed,
     require_known,
     require_type,
-    said_by,
     ticket_cache,
     tried,
+    typed_extras,
 )
 
 if TYPE_CHECKING:
@@ -116,19 +116,19 @@ def webhdfs_properties(connection: Connection, *, cache: str | None) -> dict[str
         "webhdfs.urls": ",".join(_urls(connection, extras)),
         **({"webhdfs.user": connection.login} if connection.login else {}),
         **_verification(connection, extras),
-        **kerberos_properties(cache),
+        **webhdfs_kerberos(cache),
         **renamed(extras, EXTRAS),
         **verbatim,
     }
 
 
-def kerberos_properties(cache: str | None) -> dict[str, str]:
+def webhdfs_kerberos(cache: str | None) -> dict[str, str]:
     """Return what makes HDFS be asked with the ticket in a credential cache; nothing without one."""
     return {"webhdfs.authentication": "kerberos", "webhdfs.credential-cache": cache} if cache else {}
 
 
 def _urls(connection: Connection, extras: dict[str, Any]) -> list[str]:
-    tls = said_by(connection, extras).boolean("use_ssl", False)
+    tls = typed_extras(connection, extras).boolean("use_ssl", False)
     protocol, port = ("https", 9871) if tls else ("http", 9870)
     path = f"/{connection.schema.strip('/')}" if connection.schema else ""
     return [

@@ -118,7 +118,7 @@ class JudgeLocksOperator(JudgeOperator):
 
     def lines(self) -> Iterator[str]:
         """Return the locks as text."""
-        return as_lines(self.rows)
+        return lock_lines(self.rows)
 
     def verdict(self, failures: int) -> str:
         """Return what to say where some failed."""
@@ -134,7 +134,7 @@ def status(lock: Mapping[str, Any]) -> str:
     return "stale" if lock["stale"] else "kept"
 
 
-def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def lock_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Return the rows as a table of text, its header first; a single line where there are none."""
     cells = [("table", "status", "lock", "holder", "reason")]
     cells += [_cells(row) for row in rows]

@@ -130,10 +130,10 @@ class JudgePublicationsOperator(JudgeOperator):
 
     def lines(self) -> Iterator[str]:
         """Return the tables as text."""
-        return as_lines(self.rows)
+        return publication_lines(self.rows)
 
 
-def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def publication_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Return the rows as a table of text, its header first; a single line where there are none."""
     cells = [("table", "status", "watermark", "hours", "published until", "error")]
     cells += [

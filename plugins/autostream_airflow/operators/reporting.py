@@ -64,7 +64,7 @@ class JudgeCompactionsOperator(JudgeOperator):
 
     def lines(self) -> Iterator[str]:
         """Return the tables as text."""
-        return as_lines(self.rows)
+        return compaction_lines(self.rows)
 
     def failed(self, row: Row) -> bool:
         """Whether a compaction failed, is in conflict, or its outcome is not known."""
@@ -73,7 +73,7 @@ class JudgeCompactionsOperator(JudgeOperator):
         return failed(row)
 
 
-def as_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def compaction_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Return the rows as a table of text, its header first."""
     from autostream.lake.compaction.table_outcomes import HEADINGS, cells
 

@@ -25,7 +25,7 @@ from autostream.errors import AutostreamError, DataError, ServiceError, Unsuppor
 from autostream.iceberg.files import Content, LiveFile
 from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.iceberg.state import read_state
-from autostream.lake.engine.damaged_files import explain_failure, unreadable_error
+from autostream.lake.engine.damaged_files import explain_engine_failure, unreadable_error
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.scan import scan_table
 from autostream.resources import EngineResources
@@ -116,7 +116,9 @@ def test_what_only_the_engine_cannot_read_is_sound(table: ForeignTable, tmp_path
             raise duckdb.InvalidInputException("Invalid Input Error: no such thing")
 
         engine.rows = fails  # type: ignore[method-assign]
-        told = explain_failure(engine, [file], duckdb.Error("Invalid Input Error: x"), io=loaded.io, table="lake.db.t")
+        told = explain_engine_failure(
+            engine, [file], duckdb.Error("Invalid Input Error: x"), io=loaded.io, table="lake.db.t"
+        )
     assert isinstance(told, UnsupportedFileError)
     assert f"data file {file.path} holds what the merge engine does not read" in str(told)
     assert "no such thing" in str(told)
@@ -127,7 +129,7 @@ def test_files_that_can_all_be_read_are_not_accused(table: ForeignTable, tmp_pat
     loaded = table.load()
     files = list(read_state(loaded).data.values())
     with Engine(loaded.io, EngineResources(spill_directory=tmp_path)) as engine:
-        told = explain_failure(engine, files, duckdb.Error("Internal Error: x"), io=loaded.io, table="lake.db.t")
+        told = explain_engine_failure(engine, files, duckdb.Error("Internal Error: x"), io=loaded.io, table="lake.db.t")
     assert isinstance(told, UnsupportedFileError)
     assert "none is damaged" in str(told)
 

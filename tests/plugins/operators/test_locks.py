@@ -10,7 +10,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from autostream_airflow.assets import RELEASED_LOCKS
 from autostream_airflow.hooks.catalog import CatalogHook
 from autostream_airflow.hooks.metastore import MetastoreHook
-from autostream_airflow.operators.locks import JudgeLocksOperator, SweepLocksOperator, as_lines, status
+from autostream_airflow.operators.locks import JudgeLocksOperator, SweepLocksOperator, lock_lines, status
 from tests.support.locks import dead_lock, locks_of
 
 if TYPE_CHECKING:
@@ -214,10 +214,10 @@ def test_a_sweep_that_left_nothing_fails_the_run(context: dict[str, Any]) -> Non
 def test_rows_as_a_table_of_text() -> None:
     kept = {**LOCK, "table": "lake.db.b", "lock_id": 12, "agent": "", "status": "kept", "reason": "it lives"}
     broken = {"table": "archive", "status": "failed", "error": "No metastore."}
-    assert list(as_lines([{**LOCK, "status": "released", "reason": "silent"}, kept, broken])) == [
+    assert list(lock_lines([{**LOCK, "status": "released", "reason": "silent"}, kept, broken])) == [
         "table           status    lock  holder                         reason",
         "lake.db.orders  released  7     svc on host-7 (Iceberg-1)      silent",
         "lake.db.b       kept      12    svc on host-7 (no agent info)  it lives",
         "archive         failed                                         No metastore.",
     ]
-    assert list(as_lines([])) == ["There are no locks."]
+    assert list(lock_lines([])) == ["There are no locks."]

@@ -7,7 +7,11 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from autostream.lake.compaction.workload import WorkItem, WorkPart
 from autostream_airflow.assets import COMPACTIONS
-from autostream_airflow.operators.reporting import CollectCompactionsOperator, JudgeCompactionsOperator, as_lines
+from autostream_airflow.operators.reporting import (
+    CollectCompactionsOperator,
+    JudgeCompactionsOperator,
+    compaction_lines,
+)
 
 COMMITTED = {
     "table": "lake.db.orders",
@@ -93,7 +97,7 @@ def test_a_run_without_failures_succeeds(context: dict[str, Any]) -> None:
 
 
 def test_rows_as_a_table_of_text() -> None:
-    assert list(as_lines([BROKEN, COMMITTED, QUIET])) == [
+    assert list(compaction_lines([BROKEN, COMMITTED, QUIET])) == [
         "table           status         data files  delete files  bytes                  seconds  error",
         "lake.db.broken  failed                                                                   A file is missing.",
         "lake.db.orders  committed      1,200 → 3   42 → 0        5,000,000 → 4,000,000  2.6",

@@ -41,11 +41,11 @@ class Section(BaseModel):
         learn_secrets(self)
 
 
-class Entry(Section):
+class ListedSection(Section):
     """Base of what a section has several of: `[[section.key]]` in the file."""
 
 
-class NamedEntry(Entry):
+class NamedSection(ListedSection):
     """Base of entries that others refer to by name; each of their keys has an environment variable."""
 
     name: str = Field(

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
-from autostream.config.sections.base import Entry
+from autostream.config.sections.base import ListedSection
 from autostream.errors import ConfigurationError
 from autostream.masking import ESCAPES, learn, mask, secrets_in
 
@@ -57,7 +57,7 @@ class Address:
         return cls(shown, unquote(parts.username or ""), unquote(parts.password or ""))
 
 
-class Endpoint(Entry):
+class Endpoint(ListedSection):
     """A service that is asked over HTTP: its addresses, a login, and TLS."""
 
     url: Annotated[tuple[str, ...], BeforeValidator(_split_urls)] = Field(

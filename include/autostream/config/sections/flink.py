@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from autostream.config.sections.base import NamedEntry, Section, parse_list
+from autostream.config.sections.base import NamedSection, Section, parse_list
 from autostream.config.sections.endpoint import Endpoint
 
 
-class FlinkClusterSettings(Endpoint, NamedEntry):
+class FlinkClusterSettings(Endpoint, NamedSection):
     """One Flink cluster: its name, the REST addresses of its job managers, and how to log in there."""
 
 

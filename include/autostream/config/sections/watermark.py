@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from autostream.config.sections.base import Entry, NameList, Section, parse_list
+from autostream.config.sections.base import ListedSection, NameList, Section, parse_list
 
 
-class WriterRule(Entry):
+class WriterRule(ListedSection):
     """Which Flink jobs write to which table, and under which name."""
 
     job: str = Field(examples=["ingest-(?P<table>.+)"], description="Regular expression for the whole name of the job.")

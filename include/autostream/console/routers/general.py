@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from autostream.access.roles import Permission, Role
 from autostream.console.guard import HEALTH, OPEN, READ, Caller
 from autostream.console.language import COOKIE, LANGUAGES
-from autostream.console.pages import local_path, root_of
+from autostream.console.pages import root_of, way_back
 from autostream.errors import NotFoundError
 
 router = APIRouter(tags=["general"])
@@ -53,7 +53,7 @@ def language(request: Request, language: str, back: Annotated[str, Query()] = ""
     """Remember in which language this browser's pages are written, and go back to the page."""
     if language not in LANGUAGES:
         raise NotFoundError(f"There is no language {language!r}. There are: {', '.join(LANGUAGES)}.")
-    response = RedirectResponse(local_path(request, back), status_code=HTTPStatus.SEE_OTHER)
+    response = RedirectResponse(way_back(request, back), status_code=HTTPStatus.SEE_OTHER)
     response.set_cookie(
         COOKIE,
         language,

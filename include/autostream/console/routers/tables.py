@@ -26,7 +26,7 @@ from autostream.console.questions import (
     condition_of,
 )
 from autostream.console.table_rows import find_rows, sort_rows
-from autostream.console.tables import mark
+from autostream.console.tables import mark_of_loaded
 from autostream.errors import AutostreamError
 from autostream.iceberg.snapshots import lineage_of_main
 from autostream.lake.compaction.runs.log import CompactionRun, RunLog
@@ -90,7 +90,7 @@ def page(
     # A form that is sent empty asks nothing.
     condition = condition_of(table, until or None, lateness or "0s", parse_zone(time_zone))
     loaded, name = tables.load(table)
-    found = mark(loaded, name)
+    found = mark_of_loaded(loaded, name)
     answer, completion = _answers(condition, loaded, found)
     runs, unrecorded = _runs_of(name)
     recent = asked(lambda: watermark_history(loaded, newest=_PAGE_ENTRIES, most_files=_PAGE_FILES))

@@ -70,7 +70,7 @@ class Watermark(_Answer):
     condition: Verdict | None = Field(None, description="There where `until` was asked.")
 
 
-class Entry(_Answer):
+class HistoryEntry(_Answer):
     """One thing that happened to a watermark."""
 
     recorded_at: str | None
@@ -86,11 +86,11 @@ class Entry(_Answer):
     note: str | None
 
 
-class Entries(_Answer):
+class History(_Answer):
     """What happened to a table's watermarks, oldest first."""
 
     table: str
-    entries: list[Entry]
+    entries: list[HistoryEntry]
     problems: list[str]
 
 
@@ -99,7 +99,7 @@ class Withdrawn(_Answer):
 
     reached_at: str | None
     reached_at_ms: int
-    reset: Entry
+    reset: HistoryEntry
 
 
 class Completed(_Answer):
@@ -113,7 +113,7 @@ class Completed(_Answer):
     reached_at_ms: int | None
     not_yet_at: str | None
     not_yet_at_ms: int | None
-    entry: Entry | None
+    entry: HistoryEntry | None
     withdrawn: list[Withdrawn]
     explanation: str
     problems: list[str]
@@ -130,7 +130,7 @@ def watermark(
     return document if condition is None else document | {"condition": judge(condition, {table: found}).to_dict()}
 
 
-@router.get("/{table:name}/watermark/history", response_model=Entries | Completed)
+@router.get("/{table:name}/watermark/history", response_model=History | Completed)
 def history(
     table: str,
     tables: TablesOfApp,

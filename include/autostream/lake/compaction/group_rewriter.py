@@ -20,7 +20,7 @@ from autostream.iceberg.tables import full_name, properties_of
 from autostream.iceberg.unused_files import delete_files
 from autostream.lake.commit.replacements import FileGroup, Replacement
 from autostream.lake.compaction.compaction_plan import CompactionPlan
-from autostream.lake.engine.damaged_files import explain_failure
+from autostream.lake.engine.damaged_files import explain_engine_failure
 from autostream.lake.engine.duckdb_engine import Engine, is_out_of_memory
 from autostream.lake.engine.file_relations import Relations
 from autostream.lake.engine.live_rows import (
@@ -219,6 +219,6 @@ class GroupRewriter:
                     left.unlink(missing_ok=True)
 
     def _explained(self, group: FileGroup, error: Exception) -> AutostreamError:
-        return explain_failure(
+        return explain_engine_failure(
             self._engine, [*group.files, *group.deletes], error, io=self._table.io, table=full_name(self._table)
         )

@@ -35,7 +35,7 @@ from autostream.lake.compaction.compaction_result import CompactionResult, FileC
 from autostream.lake.compaction.compaction_steps import CompactionObserver, CompactionStep, ignore_compaction_step
 from autostream.lake.compaction.group_rewriter import GroupRewriter
 from autostream.lake.compaction.planning import plan_compaction
-from autostream.lake.engine.damaged_files import explain_failure
+from autostream.lake.engine.damaged_files import explain_engine_failure
 from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.file_relations import Relations
 from autostream.names import TableName
@@ -246,7 +246,7 @@ class _Run:
             try:
                 self.referenced[delete.path] = relations.referenced_paths(delete)
             except (duckdb.Error, OSError) as error:
-                raise explain_failure(self.engine, [delete], error, io=self.table.io, table=self.name) from error
+                raise explain_engine_failure(self.engine, [delete], error, io=self.table.io, table=self.name) from error
         return self.referenced[delete.path]
 
     def _conclude(self, result: CompactionResult) -> None:

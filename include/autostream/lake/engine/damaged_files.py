@@ -52,7 +52,7 @@ class Diagnosis:
 _ENCRYPTED = Diagnosis(False, "is encrypted (Parquet modular encryption), which this version cannot read")
 
 
-def explain_failure(
+def explain_engine_failure(
     engine: Engine, files: Sequence[LiveFile], error: Exception, *, io: FileIO, table: str
 ) -> AutostreamError:
     """Return what to tell a user about an engine's error: what the storage said, what ran out, or about which file."""
