@@ -102,7 +102,7 @@ def test_waiting(clock: FakeClock) -> None:
     with pytest.raises(TimedOutError, match="held back by writer ingest"):
         table.wait(until=T, lateness_seconds=60, timeout_seconds=30, report_progress=told.append)
     assert len(told) == 1
-    with pytest.raises(UsageError, match="no offset"):
+    with pytest.raises(UsageError, match="no UTC offset"):
         table.wait(until=datetime(2026, 11, 23, 2))
     with pytest.raises(UsageError, match="does not exist"):
         autostream.table("lake.db.order").wait(until=T)
@@ -136,7 +136,7 @@ def test_catalogs_and_settings_may_be_given(orders: Orders, monkeypatch: pytest.
     assert (tmp_path / "spill").is_dir()
     assert table.watermark().watermark_ms == T_MS
     assert table.wait(until=T).met
-    with pytest.raises(ConfigurationError, match="no catalog 'other'"):
+    with pytest.raises(ConfigurationError, match="Unknown catalog 'other'"):
         lakehouse.table("other.db.t").load()
 
 

@@ -71,9 +71,9 @@ def test_what_values_are_read_as(read: Callable[[Properties], Any], text: Any, v
         (lambda p: p.number("k", 7, minimum=0, maximum=1), "30", "a number from 0 to 1."),
         (lambda p: p.number("k", 7, minimum=0.5), "0.4", "a number, 0.5 or more."),
         (lambda p: p.number("k", 7, above=0), "0", "a number above 0."),
-        (lambda p: p.number("k", 7, above=0, maximum=3600), "3601", "a number above 0, 3,600 at most."),
-        (lambda p: p.size("k", 7), "big", "a size: a number of bytes, or one with a unit, such as 512MB or 2GiB."),
-        (lambda p: p.size("k", 7, minimum=1), "0", "a size, at least 1 B: a number of bytes, or one with a unit"),
+        (lambda p: p.number("k", 7, above=0, maximum=3600), "3601", "a number above 0, at most 3,600."),
+        (lambda p: p.size("k", 7), "big", "a size: a number of bytes, or a number with a unit, such as 512MB or 2GiB."),
+        (lambda p: p.size("k", 7, minimum=1), "0", "a size, at least 1 B: a number of bytes, or a number with a unit"),
         (lambda p: p.boolean("k", None), "yes", "true or false."),
         (lambda p: p.choice("k", None, ("zstd", "lz4", "none")), "rar", "zstd, lz4 or none."),
         (lambda p: p.choice("k", None, Kind), "gren", "red or green. Did you mean green?"),
@@ -151,9 +151,7 @@ def test_keys_that_mean_nothing_are_refused_with_what_was_meant() -> None:
     options.refuse_unknown(["size", "max"])
     with pytest.raises(ConfigurationError) as raised:
         table(**{"own.sice": "7"}).below("own.").refuse_unknown(["size", "max"])
-    assert str(raised.value) == (
-        "Table lake.db.t: property own.sice is unknown. Known are: size, max. Did you mean size?"
-    )
+    assert str(raised.value) == ("Table lake.db.t: property own.sice is unknown. Known: size, max. Did you mean size?")
     with pytest.raises(ConfigurationError, match=r"^Option sice is unknown"):
         Properties("", {"sice": "7"}, kind="option").refuse_unknown(["size"])
 

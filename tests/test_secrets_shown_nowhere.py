@@ -115,7 +115,7 @@ def tasks() -> str:
         (lambda: command("table", "list", "rest"), "error: "),
         (lambda: command("db", "upgrade"), "error: "),
         (lambda: command("lock", "list", "--json"), "error: "),
-        (lambda: command("watermark", "record", "--for", "0.1", AUTOSTREAM_ZOOKEEPER__HOSTS=""), "does not answer"),
+        (lambda: command("watermark", "record", "--for", "0.1", AUTOSTREAM_ZOOKEEPER__HOSTS=""), "did not answer"),
         (lambda: page("/"), "cannot be"),
         (lambda: page("/api/tables/sql.db.t/watermark"), "detail"),
         (lambda: page("/tables/odd.db.t"), "cannot be opened"),

@@ -135,20 +135,20 @@ def test_what_could_be_another_time_is_refused(text: str) -> None:
     [
         ("", "Invalid time ''. Write ISO 8601"),
         ("tomorrow", "Invalid time 'tomorrow'."),
-        ("2026-13-01", "there is no such time"),
-        ("2026-02-29", "there is no such time"),
-        ("2026-11-25T24:00", "there is no such time"),
-        ("2026-11-25T24:30", "there is no such time"),
-        ("2026-11-25T02:60", "there is no such time"),
-        ("2026-11-25T02:00:60Z", "there is no such time"),
-        ("2026-11-25T02:00+18:01", "there is no such time"),
-        ("2026-11-25T02:00+01:60", "there is no such time"),
-        ("0000-01-01", "there is no such time"),
+        ("2026-13-01", "this time does not exist"),
+        ("2026-02-29", "this time does not exist"),
+        ("2026-11-25T24:00", "this time does not exist"),
+        ("2026-11-25T24:30", "this time does not exist"),
+        ("2026-11-25T02:60", "this time does not exist"),
+        ("2026-11-25T02:00:60Z", "this time does not exist"),
+        ("2026-11-25T02:00+18:01", "this time does not exist"),
+        ("2026-11-25T02:00+01:60", "this time does not exist"),
+        ("0000-01-01", "this time does not exist"),
         ("9" * 5000, "99999'…. Write"),
         ("1e300", "Invalid time"),
         ("nan", "Invalid time"),
-        ("0001-01-01T00:00+05:00", "not in the years 1 to 9999"),
-        ("9999-12-31T23:30-01:00", "not in the years 1 to 9999"),
+        ("0001-01-01T00:00+05:00", "must be in the years 1 to 9999"),
+        ("9999-12-31T23:30-01:00", "must be in the years 1 to 9999"),
     ],
 )
 def test_garbage_is_no_instant(text: str, says: str) -> None:
@@ -191,7 +191,7 @@ def test_a_text_without_offset_is_of_the_zone_and_the_first_of_two(zone: str, te
     ],
 )
 def test_a_time_that_the_clocks_skip_is_refused(zone: str, text: str) -> None:
-    with pytest.raises(UsageError, match=f"Invalid time '{text}': the clocks of {zone} skip it.") as raised:
+    with pytest.raises(UsageError, match=f"Invalid time '{text}': clocks in {zone} skip this time.") as raised:
         parse_instant(text, parse_zone(zone))
     advice = re.search(r"such as (\S+)\.$", str(raised.value))
     assert advice
@@ -216,7 +216,7 @@ def test_a_day_begins_when_its_midnight_is_skipped_too(zone: str, day: str, begi
 
 @pytest.mark.parametrize(("zone", "day"), [("Pacific/Apia", "2011-12-30"), ("Pacific/Kwajalein", "1993-08-21")])
 def test_a_day_that_is_skipped_altogether_is_refused(zone: str, day: str) -> None:
-    with pytest.raises(UsageError, match=f"Invalid day {day}: the clocks of {zone} skip all of it"):
+    with pytest.raises(UsageError, match=f"Invalid day {day}: clocks in {zone} skip the whole day"):
         parse_instant(day, parse_zone(zone))
 
 
@@ -226,12 +226,12 @@ def test_what_is_still_to_come_is_not_believed() -> None:
     assert why_too_far_ahead(now + 600_001, now_ms=now, most_seconds=600) == (
         "2026-11-25T02:10:00.001Z is 10 min ahead of now; the most is 10 min (watermark.max_ahead_seconds)"
     )
-    assert "it is the end of all time" in why_too_far_ahead(2**63 - 1, now_ms=now, most_seconds=600)
+    assert "it means that a writer has ended" in why_too_far_ahead(2**63 - 1, now_ms=now, most_seconds=600)
 
 
 @pytest.mark.parametrize("name", ["", "Europe", "Mars/Olympus", "../etc/passwd", "\0", "+01:00", "/etc/localtime"])
 def test_a_zone_that_there_is_not(name: str) -> None:
-    with pytest.raises(UsageError, match="There is no time zone"):
+    with pytest.raises(UsageError, match="Unknown time zone"):
         parse_zone(name)
 
 
@@ -283,7 +283,7 @@ def test_a_length_is_read(text: str, ms: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "min", "-5min", "5 weeks", "1h30m", "1e3s", "inf", "nan", "9" * 400 + "h"])
 def test_garbage_is_no_length(text: str) -> None:
-    with pytest.raises(UsageError, match="Invalid length of time"):
+    with pytest.raises(UsageError, match="Invalid duration"):
         parse_length(text)
 
 

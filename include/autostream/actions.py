@@ -101,9 +101,9 @@ class Action(BaseModel, Generic[Answer]):
     def too_slow(self, timeout_seconds: float) -> TimedOutError:
         """Return what to say when it took longer than it may."""
         return TimedOutError(
-            f"Work on {self.description} was given up after {timeout_seconds:g} seconds; what was not committed by "
-            "then has no effect. Raise `compaction.table_timeout_seconds`, or look what takes so long: autostream "
-            "table inspect."
+            f"Stopped work on {self.description} after {timeout_seconds:g} seconds. Work that was not committed by "
+            "then has no effect. Raise `compaction.table_timeout_seconds`, or find out what takes so long: "
+            "autostream table inspect."
         )
 
     def with_properties(self, properties: Mapping[str, str]) -> Self:

@@ -126,7 +126,7 @@ class Lakehouse:
         if self._properties is None:
             require_catalogs([name])
         elif name not in self._properties:
-            raise ConfigurationError(f"There is no catalog {name!r}. {one_of(name, self._properties, 'Given')}")
+            raise ConfigurationError(f"Unknown catalog {name!r}. {one_of(name, self._properties, 'Given')}")
 
     def table(self, name: str | TableName) -> LakeTable:
         """Return a handle on a table; whether there is one shows when it is used.
@@ -181,7 +181,7 @@ class Lakehouse:
             raise
         except Exception as error:  # each catalog fails in its own way
             raise ServiceError(
-                f"The tables of catalog {catalog!r} cannot be listed: {type(error).__name__}: {error}."
+                f"Cannot list the tables of catalog {catalog!r}: {type(error).__name__}: {error}."
             ) from error
 
     def locks(self, catalog: str | None = None) -> LockListing:
@@ -339,8 +339,8 @@ class LakeTable:
 
         if options and "enabled" in options:
             raise UsageError(
-                "Whether a table is enabled is not an option of a run, but a property of the table. A table that is "
-                "named is compacted in any case: leave the option out."
+                "`enabled` is a property of a table, not an option of a run. Leave the option out: a table that you "
+                "name is always compacted."
             )
         table = self.load()
         thresholds = _options(table, options)
@@ -503,7 +503,7 @@ def to_epoch_ms(instant: Instant) -> int:
     """
     if isinstance(instant, datetime):
         if instant.tzinfo is None:
-            raise UsageError(f"Invalid time {instant.isoformat()}: it has no offset. Give it one, such as tzinfo=UTC.")
+            raise UsageError(f"Invalid time {instant.isoformat()}: it has no UTC offset. Add one, such as tzinfo=UTC.")
         return times.to_ms(instant)
     return times.parse_instant(instant) if isinstance(instant, str) else instant
 

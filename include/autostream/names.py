@@ -31,9 +31,7 @@ class TableName:
         """
         parts = text.split(".")
         if len(parts) < 3 or not all(parts):
-            raise UsageError(
-                f"{text!r} does not name a table. Write CATALOG.NAMESPACE.TABLE, for example lake.db.orders."
-            )
+            raise UsageError(f"Invalid table name {text!r}. Write CATALOG.NAMESPACE.TABLE, for example lake.db.orders.")
         return cls.of(parts[0], parts[1:])
 
     @classmethod

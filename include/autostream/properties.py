@@ -68,7 +68,7 @@ class Properties:
         """
         for name in self.keys():
             if name not in known:
-                raise ConfigurationError(f"{self._called(name)} is unknown. {one_of(name, known, 'Known are')}")
+                raise ConfigurationError(f"{self._called(name)} is unknown. {one_of(name, known, 'Known')}")
 
     def __contains__(self, key: str) -> bool:
         """Say whether the owner, or one that it falls back to, has a property."""
@@ -137,7 +137,7 @@ class Properties:
                 value = -1
             if value < max(minimum, 0):
                 least = f", at least {format_size(minimum)}" if minimum else ""
-                raise ValueError(f"a size{least}: a number of bytes, or one with a unit, such as 512MB or 2GiB")
+                raise ValueError(f"a size{least}: a number of bytes, or a number with a unit, such as 512MB or 2GiB")
             return value
 
         return self.read(key, default, parse)
@@ -243,7 +243,7 @@ def _within(value: float, minimum: float | None, maximum: float | None) -> bool:
 def _range(minimum: float | None, maximum: float | None, above: float | None = None) -> str:
     """Return the bounds of a number in words, to follow `a number`."""
     if above is not None:
-        return f" above {_shown(above)}" + ("" if maximum is None else f", {_shown(maximum)} at most")
+        return f" above {_shown(above)}" + ("" if maximum is None else f", at most {_shown(maximum)}")
     if minimum is not None and maximum is not None:
         return f" from {_shown(minimum)} to {_shown(maximum)}"
     if minimum is not None:

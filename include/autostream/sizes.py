@@ -27,7 +27,9 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text)
     if match is None or match[2].lower() not in _UNITS:
-        raise ConfigurationError(f"{text!r} is not a size. Write a number of bytes, or one with a unit: 512MB, 2GiB.")
+        raise ConfigurationError(
+            f"Invalid size {text!r}. Write a number of bytes, or a number with a unit: 512MB, 2GiB."
+        )
     number, unit = match[1], _UNITS[match[2].lower()]
     return int(float(number) * unit) if "." in number else int(number) * unit
 

@@ -29,31 +29,35 @@ _Rows = tuple[tuple[str, str, str], ...]
 
 _COMPACTION: Final[_Rows] = (
     ("enabled", "false", "The hourly workflow and `table compact --enabled` compact this table."),
-    ("engine", "duckdb", "What rewrites the files. This version has `duckdb`. It refuses to compact with `spark`."),
+    ("engine", "duckdb", "The engine that rewrites the files. This version has only `duckdb`, and refuses `spark`."),
     (
         "sequence-number",
         "max-merged",
-        "Data sequence number of the outputs. `max-merged`: the largest of the files that are merged. "
-        "`starting-snapshot`: that of the planned snapshot.",
+        "Data sequence number of the files that compaction writes. `max-merged`: the largest number of the merged "
+        "files. `starting-snapshot`: the number of the planned snapshot.",
     ),
-    ("min-input-files", "5", "A group with this many candidates is merged."),
+    ("min-input-files", "5", "Merge a group that has at least this many candidates."),
     (
         "delete-file-threshold",
         "10",
-        "A data file to which this many delete files apply is rewritten. Iceberg's action has this off: it expects few "
-        "deletes, and a Flink upsert job writes one at each checkpoint.",
+        "Rewrite a data file if at least this many delete files apply to it. Iceberg's action has this off, because "
+        "it expects few deletes. A Flink upsert job writes a delete file at each checkpoint.",
     ),
-    ("delete-ratio-threshold", "0.3", "A data file of whose rows about this share is deleted is rewritten."),
-    ("max-file-group-size-bytes", "107374182400", "The most data of a group of files that are merged together."),
+    ("delete-ratio-threshold", "0.3", "Rewrite a data file if about this share of its rows is deleted."),
+    (
+        "max-file-group-size-bytes",
+        "107374182400",
+        ("The largest amount of data in a group of files that are merged together."),
+    ),
     (
         "target-file-size-bytes",
         "536870912",
-        "Size of the outputs. Without it, `write.target-file-size-bytes` counts.",
+        "Size of the files that compaction writes. Default: `write.target-file-size-bytes`.",
     ),
     ("min-file-size-ratio", "0.75", "A file smaller than this share of the target size is too small."),
     ("max-file-size-ratio", "1.8", "A file larger than this many times the target size is too large."),
-    ("rewrite-all", "false", "Rewrite every data file, whether it is worth it or not."),
-    ("partial-progress.enabled", "false", "Commit groups as they are done, instead of all of them at the end."),
+    ("rewrite-all", "false", "Rewrite every data file, even where nothing is gained."),
+    ("partial-progress.enabled", "false", "Commit groups as soon as they are done, instead of all of them at the end."),
     ("partial-progress.max-commits", "10", "The most commits of one run with partial progress."),
 )
 
@@ -76,7 +80,8 @@ _WATERMARK: Final[_Rows] = (
     (
         "autostream.watermark.column",
         "",
-        "Column whose largest value in the metadata is the watermark, where no writer reports one.",
+        "Column whose largest value in the metadata is the watermark. It counts only where no writer reports a "
+        "watermark.",
     ),
     ("autostream.watermark.allowed-lateness-ms", "0", "How far the watermark stays behind that value."),
 )
@@ -87,26 +92,30 @@ _WRITTEN: Final[_Rows] = (
     (
         "autostream.watermark.writer-state.NAME",
         "",
-        "JSON: when it was recorded, of which job, and why it does not advance.",
+        "JSON: when the watermark was recorded, from which job, and why it does not advance.",
     ),
     ("autostream.watermark.reset", "", "JSON: when the watermark was last set back, by whom, and why."),
 )
 
 _COMMITS: Final[_Rows] = (
-    ("commit.retry.num-retries", "4", "How often a commit is made again after a conflict."),
-    ("commit.retry.min-wait-ms", "100", "The shortest pause before that."),
-    ("commit.retry.max-wait-ms", "60000", "The longest pause."),
-    ("commit.retry.total-timeout-ms", "1800000", "No commit is made again after this time."),
-    ("commit.status-check.num-retries", "3", "How often an unknown outcome is asked after."),
-    ("commit.status-check.min-wait-ms", "1000", "The shortest pause before that."),
-    ("commit.status-check.max-wait-ms", "60000", "The longest pause."),
-    ("commit.status-check.total-timeout-ms", "1800000", "The outcome is not asked after any more after this time."),
+    ("commit.retry.num-retries", "4", "How many times a commit is retried after a conflict."),
+    ("commit.retry.min-wait-ms", "100", "The shortest pause before a retry."),
+    ("commit.retry.max-wait-ms", "60000", "The longest pause before a retry."),
+    ("commit.retry.total-timeout-ms", "1800000", "A commit is not retried after this time."),
+    (
+        "commit.status-check.num-retries",
+        "3",
+        ("How many times the catalog is asked whether a commit with an unknown outcome was applied."),
+    ),
+    ("commit.status-check.min-wait-ms", "1000", "The shortest pause between two such questions."),
+    ("commit.status-check.max-wait-ms", "60000", "The longest pause between two such questions."),
+    ("commit.status-check.total-timeout-ms", "1800000", "The catalog is not asked again after this time."),
 )
 
 _FILES: Final[_Rows] = (
     ("write.target-file-size-bytes", "536870912", "Size of data files."),
     ("write.parquet.compression-codec", "zstd", "Compression of data files."),
-    ("write.parquet.compression-level", "", "Its level; without it, the codec's own."),
+    ("write.parquet.compression-level", "", "Compression level. Default: the level of the codec."),
     ("write.parquet.row-group-size-bytes", "", "The most bytes of a row group."),
     ("write.parquet.row-group-limit", "1048576", "The most rows of a row group."),
     ("write.parquet.bloom-filter-enabled.column.COLUMN", "false", "Whether files have a Bloom filter of this column."),
@@ -114,7 +123,11 @@ _FILES: Final[_Rows] = (
     ("write.metadata.metrics.column.COLUMN", "", "The same for one column."),
     ("write.metadata.metrics.max-inferred-column-defaults", "100", "The most columns that have statistics by default."),
     ("write.avro.compression-codec", "gzip", "Compression of manifests."),
-    ("schema.name-mapping.default", "", "JSON: which columns of files without field ids are which of the table."),
+    (
+        "schema.name-mapping.default",
+        "",
+        ("JSON: maps the columns of files without field ids to the columns of the table."),
+    ),
 )
 
 _HIVE: Final[_Rows] = (
@@ -127,9 +140,9 @@ _HIVE: Final[_Rows] = (
 
 SECTIONS: Final[dict[str, tuple[str, _Rows]]] = {
     "Compaction": (
-        "`autostream table compact --option KEY=VALUE` takes the same keys without `autostream.compaction.`, for one "
-        "run. An unknown key is refused. Names and defaults are those of Iceberg's RewriteDataFiles where nothing else "
-        "is said.",
+        "`autostream table compact --option KEY=VALUE` takes the same keys without `autostream.compaction.`, for "
+        "one run. An unknown key is refused. Names and defaults are those of Iceberg's RewriteDataFiles, unless a "
+        "row says otherwise.",
         tuple((f"autostream.compaction.{key}", default, meaning) for key, default, meaning in _COMPACTION),
     ),
     "Locks": ("", _LOCKS),

@@ -131,7 +131,7 @@ def parse_zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(
-            f"There is no time zone {name!r}. Write one of the IANA database, such as Europe/Berlin, or UTC."
+            f"Unknown time zone {name!r}. Write a name from the IANA database, such as Europe/Berlin, or UTC."
         ) from error
 
 
@@ -157,14 +157,14 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> int:
         if ms is None and not match["time"]:
             return day_start_ms(moment.date(), zone)
     except (ValueError, OverflowError) as error:  # the 30th of February; 24:00; before the year 1 in UTC
-        raise UsageError(f"Invalid time {_short(text)}: there is no such time. Write {TIME_FORMS}.") from error
+        raise UsageError(f"Invalid time {_short(text)}: this time does not exist. Write {TIME_FORMS}.") from error
     if ms is None:
         raise UsageError(
-            f"Invalid time {_short(text)}: the clocks of {zone} skip it. Write it with its offset, such as "
-            f"{moment.isoformat()}+00:00."
+            f"Invalid time {_short(text)}: clocks in {zone} skip this time. Write the time with its UTC offset, such "
+            f"as {moment.isoformat()}+00:00."
         )
     if not _EARLIEST_MS <= ms <= FOREVER_MS:
-        raise UsageError(f"Invalid time {_short(text)}: it is not in the years 1 to 9999 of UTC.")
+        raise UsageError(f"Invalid time {_short(text)}: it must be in the years 1 to 9999 in UTC.")
     return ms
 
 
@@ -182,7 +182,7 @@ def day_start_ms(day: date, zone: tzinfo) -> int:
     """
     start = beginning_of_day(day, zone)
     if to_datetime(start, zone).date() != day:
-        raise UsageError(f"Invalid day {day}: the clocks of {zone} skip all of it.")
+        raise UsageError(f"Invalid day {day}: clocks in {zone} skip the whole day.")
     return start
 
 
@@ -255,7 +255,7 @@ def parse_length(text: str) -> int:
     """
     match = _LENGTH.fullmatch(text)
     if not match:
-        raise UsageError(f"Invalid length of time {_short(text)}. Write, for example, 90s, 5min, 1.5h or 1d.")
+        raise UsageError(f"Invalid duration {_short(text)}. Write, for example, 90s, 5min, 1.5h or 1d.")
     return round(float(match[1]) * _UNITS_MS[match[2] or "s"])
 
 
@@ -267,7 +267,9 @@ def why_too_far_ahead(ms: int, *, now_ms: int, most_seconds: float) -> str:
     if ms - now_ms <= most_seconds * 1000:
         return ""
     if ms >= FOREVER_MS:
-        return "it is the end of all time, which only `autostream watermark set --at forever` says of a writer"
+        return (
+            "it means that a writer has ended for ever, which only `autostream watermark set --at forever` can record"
+        )
     allowed = describe_length(round(most_seconds * 1000))
     return (
         f"{iso(ms)} is {describe_length(ms - now_ms)} ahead of now; the most is {allowed} (watermark.max_ahead_seconds)"

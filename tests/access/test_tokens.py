@@ -76,7 +76,7 @@ def test_a_token_without_days_is_valid_until_it_is_revoked(connection: Connectio
 
 def test_names_of_valid_tokens_differ(connection: Connection) -> None:
     first = create(connection, days=1)
-    with pytest.raises(ConflictError, match="A valid token 'ann' is there already"):
+    with pytest.raises(ConflictError, match="A valid token 'ann' already exists"):
         create(connection)
 
     second = create(connection, now_ms=NOW + DAY_MS)  # the first has expired
@@ -91,9 +91,9 @@ def test_names_of_valid_tokens_differ(connection: Connection) -> None:
 def test_only_a_valid_token_can_be_revoked(connection: Connection) -> None:
     create(connection, days=1)
 
-    with pytest.raises(NotFoundError, match="no valid token 'bob'"):
+    with pytest.raises(NotFoundError, match="No valid token 'bob'"):
         revoke_token(connection, "bob", by="root@desk", now_ms=NOW)
-    with pytest.raises(NotFoundError, match="no valid token 'ann'"):
+    with pytest.raises(NotFoundError, match="No valid token 'ann'"):
         revoke_token(connection, "ann", by="root@desk", now_ms=NOW + DAY_MS)
 
 

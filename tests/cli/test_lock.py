@@ -77,7 +77,7 @@ def test_an_unknown_age() -> None:
 
 @pytest.mark.parametrize("table", ["orders", "db.orders", "lake..orders"])
 def test_a_table_has_three_names(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="does not name a table"):
+    with pytest.raises(UsageError, match="Invalid table name"):
         invoke("show", table)
 
 

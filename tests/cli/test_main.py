@@ -133,4 +133,4 @@ def test_a_broken_file_of_pyicebergs_is_no_defect(tmp_path: Path, text: str) -> 
     (tmp_path / ".pyiceberg.yaml").write_text(text)
     done = process("watermark", "get", "x.a.b", PYICEBERG_HOME=str(tmp_path))
     assert (done.exit_code, "hidden" in done.stderr) == (2, False)
-    assert done.stderr.startswith("error: PyIceberg's configuration cannot be read: ")
+    assert done.stderr.startswith("error: Cannot read the configuration of PyIceberg: ")

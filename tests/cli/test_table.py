@@ -463,14 +463,14 @@ def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: Co
         (["--option", "rewrite-all=true", "--option", "rewrite-all=false"], "rewrite-all is given more than once"),
         (
             ["--option", "rewrite-al=true"],
-            "Option rewrite-al is unknown. Known are: enabled, engine, ",
+            "Option rewrite-al is unknown. Known: enabled, engine, ",
         ),
         (["--option", "min-input-files=few"], "Option min-input-files is 'few'"),
         (["--engine", "trino"], "Option engine is 'trino'. It must be duckdb."),
         (["--option", "enabled=false"], "Whether a table is enabled is not an option of a run"),
         (
             ["--option", "target-file-size-bytes=x"],
-            "It must be a size, at least 1 B: a number of bytes, or one with a unit, such as 512MB",
+            "It must be a size, at least 1 B: a number of bytes, or a number with a unit, such as 512MB",
         ),
         (["--engine", "spark"], "Engine 'spark' is not available in this version, which has duckdb only."),
         (["--where", "v = 1"], "--where names v, by which the table is not partitioned"),
@@ -544,7 +544,7 @@ def test_a_damaged_file_is_exit_code_1_with_its_name(autostream: Command, orders
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("orders", "'orders' does not name a table. Write CATALOG.NAMESPACE.TABLE"),
+        ("orders", "Invalid table name 'orders'. Write CATALOG.NAMESPACE.TABLE"),
         ("lke.db.orders", "There is no catalog 'lke'. Configured: lake. Did you mean lake?"),
         ("lake.db.order", "lake.db.order does not exist in catalog 'lake'. Did you mean lake.db.orders? 'autostream"),
         ("lake.bd.orders", "There is no namespace bd. There are: db. Did you mean db? 'autostream table list lake'"),

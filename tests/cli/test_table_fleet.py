@@ -147,7 +147,7 @@ def test_it_ends_as_the_worst_outcome_does(
         (["lake.db.odr*"], "Pattern 'lake.db.odr*' matches no table. No table of lake has a name like this. There are"),
         (["lakes.*"], "There is no catalog 'lakes' to look through. There are: lake. Did you mean lake?"),
         (["lake.*", "lake.none.*"], "Pattern 'lake.none.*' matches no table."),
-        (["lake.*", "lake.orders"], "'lake.orders' does not name a table"),
+        (["lake.*", "lake.orders"], "Invalid table name 'lake.orders'"),
         (["lake.*", "--partition", "spec=0"], "--partition is about one table"),
         (["lake.*", "--option", "enabled=true"], "not an option of a run"),
         (["lake.*", "--engine", "spark"], "Engine 'spark' is not available"),
@@ -238,7 +238,7 @@ def test_nothing_is_written_where_nothing_is_to_be_changed(autostream: InProcess
     [
         (["lake.db.none"], "lake.db.none does not exist"),
         (["lake.none.*"], "Pattern 'lake.none.*' matches no table. No table of lake has a name like this."),
-        (["lake"], "'lake' does not name a table"),
+        (["lake"], "Invalid table name 'lake'"),
     ],
 )
 def test_what_cannot_be_enabled(autostream: InProcess, orders: Orders, arguments: list[str], says: str) -> None:

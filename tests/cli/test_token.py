@@ -84,9 +84,9 @@ def test_tokens_are_listed_with_what_became_of_them(clock: FakeClock) -> None:
 def test_what_cannot_be_done_is_said() -> None:
     run("create", "ann", "--role", "viewer")
 
-    with pytest.raises(ConflictError, match="'ann' is there already"):
+    with pytest.raises(ConflictError, match="'ann' already exists"):
         run("create", "ann", "--role", "viewer")
-    with pytest.raises(NotFoundError, match="no valid token 'bob'"):
+    with pytest.raises(NotFoundError, match="No valid token 'bob'"):
         run("revoke", "bob")
     assert CliRunner().invoke(app, ["token", "create", "ann", "--role", "king"]).exit_code == 2
     assert CliRunner().invoke(app, ["token", "create", "ann"]).exit_code == 2

@@ -69,13 +69,13 @@ def test_an_account_in_an_address(password: str) -> None:
 @pytest.mark.parametrize(
     ("text", "environ", "says"),
     [
-        (CLUSTER * 2, {}, r"`flink\.clusters` \(file .*\) cannot be .*: 2 clusters are called eu-1: give each"),
+        (CLUSTER * 2, {}, r"`flink\.clusters` \(file .*\) cannot be .*: 2 clusters have the name eu-1: give each"),
         (
             '[[flink.clusters]]\nurl = "http://a"\n',
             {},
-            r"`flink\.clusters` \(.*\) needs `name`, which .* does not have",
+            r"`flink\.clusters` \(.*\) needs the key `name`, which .* does not have",
         ),
-        ('[[flink.clusters]]\nname = "a"\n', {}, r"needs `url`, which {'name': 'a'} does not have"),
+        ('[[flink.clusters]]\nname = "a"\n', {}, r"needs the key `url`, which {'name': 'a'} does not have"),
         ('[[flink.clusters]]\nname = "a/b"\nurl = "http://a"\n', {}, r"`name` of entry 1 of `flink\.clusters` .*'a/b'"),
         (CLUSTER + 'tokn = "x"\n', {}, r"Entry 1 of .* has an unknown key `tokn`\..* Did you mean token\?"),
         (
@@ -85,17 +85,17 @@ def test_an_account_in_an_address(password: str) -> None:
         ),
         (CLUSTER + 'password = "x"\n', {}, r"has a password without a username"),
         (CLUSTER + 'tls_key = "x"\n', {}, r"has a tls_key without a tls_certificate"),
-        (CLUSTER + 'token = "ü"\n', {}, r"has a token with characters that HTTP does not carry"),
+        (CLUSTER + 'token = "ü"\n', {}, r"has a token with characters that are not allowed in HTTP"),
         ("[flink]\nclusters = [3]\n", {}, r"Entry 1 of `flink\.clusters` .* cannot be '3'"),
-        (None, {"AUTOSTREAM_FLINK__CLUSTERS": "http://a"}, r"cannot be 'http://a': is no JSON list"),
+        (None, {"AUTOSTREAM_FLINK__CLUSTERS": "http://a"}, r"cannot be 'http://a': is not a JSON list"),
         (
             None,
             {"AUTOSTREAM_FLINK__CLUSTERS__A__URLS": "http://a"},
             r"Unknown key `urls` of `flink\.clusters` .*`url`\?",
         ),
-        (None, {"AUTOSTREAM_FLINK__CLUSTERS__A": "http://a"}, r"CLUSTERS__A must end in the name and a key"),
-        (None, {"AUTOSTREAM_ENGINE__THREADS__A__B": "1"}, r"`engine\.threads` has no keys of its own"),
-        (None, {"AUTOSTREAM_FLINK__CLUSTERS__A__TOKEN": "x"}, r"needs `url`, which .*'name': 'a'.* does not have"),
+        (None, {"AUTOSTREAM_FLINK__CLUSTERS__A": "http://a"}, r"CLUSTERS__A must end in a name and a key"),
+        (None, {"AUTOSTREAM_ENGINE__THREADS__A__B": "1"}, r"`engine\.threads` is a single value and has no keys"),
+        (None, {"AUTOSTREAM_FLINK__CLUSTERS__A__TOKEN": "x"}, r"needs the key `url`, which .*'name': 'a'.* does not"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(
@@ -127,7 +127,7 @@ def test_what_is_no_address_is_refused_without_its_password(tmp_path: Path, url:
 
 def test_a_secret_of_an_entry_is_not_shown_where_another_key_is_wrong(tmp_path: Path) -> None:
     text = '[[flink.clusters]]\nname = "a"\ntoken = "t0ken-of-ours"\nusername = "ops"\npassword = "w0rd"\n'
-    with pytest.raises(ConfigurationError, match="needs `url`") as raised:
+    with pytest.raises(ConfigurationError, match="needs the key `url`") as raised:
         load(tmp_path, text)
     assert "t0ken" not in str(raised.value)
     assert "w0rd" not in str(raised.value)
@@ -171,9 +171,9 @@ def test_what_to_write_instead_is_said_once(tmp_path: Path, caplog: pytest.LogCa
     )
     assert [record.getMessage() for record in caplog.records] == list(settings.warnings)
     assert settings.warnings[1] == (
-        "`watermark.flink_urls` (environment AUTOSTREAM_WATERMARK__FLINK_URLS) is replaced by clusters with names. "
+        "`watermark.flink_urls` (environment AUTOSTREAM_WATERMARK__FLINK_URLS) is deprecated: clusters now have names. "
         'Write [[flink.clusters]] name = "once-8081" url = "http://ops:********@once:8081" and, in [watermark], '
-        'flink_clusters = ["once-8081"] instead; without `flink_clusters` all clusters are meant.'
+        'flink_clusters = ["once-8081"] instead. Without `flink_clusters`, all clusters are used.'
     )
 
 

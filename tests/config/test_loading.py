@@ -74,7 +74,7 @@ def test_variables_without_a_section_are_not_settings(tmp_path: Path) -> None:
         ("[engin]\nthreads = 1\n", {}, ["`engin`", "autostream.toml", "`engine`?"]),
         ("[zzz]\nx = 1\n", {}, ["`zzz`", "There are: `engine`, `compaction`"]),
         ("engine = 3\n", {}, ["`engine`", "must be a section"]),
-        ("[engine\n", {}, ["autostream.toml", "no TOML", "line 1"]),
+        ("[engine\n", {}, ["autostream.toml", "not valid TOML", "line 1"]),
         ("[engine]\nthreads = -1\n", {}, ["`engine.threads`", "-1", "autostream.toml", "greater than or equal to 0"]),
         ("[engine]\nmemory_limit = 'lots'\n", {}, ["`engine.memory_limit`", "'lots'"]),
         ("[compaction]\nmax_work_items = 5000\n", {}, ["`compaction.max_work_items`", "5000", "1024"]),
@@ -102,7 +102,7 @@ def test_all_wrong_values_are_named_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "autostream.toml").write_bytes(b"\xff\xfe")
 
-    with pytest.raises(ConfigurationError, match=r"autostream\.toml is no TOML"):
+    with pytest.raises(ConfigurationError, match=r"autostream\.toml is not valid TOML"):
         load(tmp_path)
 
 
@@ -129,13 +129,13 @@ def test_a_wrong_pyiceberg_configuration_is_explained(tmp_path: Path, monkeypatc
         pyiceberg_catalogs()
 
     (tmp_path / ".pyiceberg.yaml").write_text("catalog: [lake\n")
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="Cannot read the configuration of PyIceberg"):
         pyiceberg_catalogs()
 
 
 def test_a_key_that_a_rule_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOSTREAM_WATERMARK__WRITERS", '[{"job": "x"}]')
     with pytest.raises(
-        ConfigurationError, match=r"`watermark\.writers` \(.*\) needs `table`, which {'job': 'x'} does not"
+        ConfigurationError, match=r"`watermark\.writers` \(.*\) needs the key `table`, which {'job': 'x'} does not"
     ):
         load_settings()

@@ -23,7 +23,7 @@ SETTINGS = FlinkSettings(
 SESSION = {
     f"/{name}": json.loads((RECORDED / "session-2.3" / f"{name}.json").read_text()) for name in ("config", "overview")
 }
-REACHED = "reachable, Flink 2.3.0, 1 job runs, 11 of 12 slots are free, answers are up to 3 s old"
+REACHED = "reachable, Flink 2.3.0, 1 job runs, 11 of 12 slots are free, its data is up to 3 s old"
 
 
 def test_clusters_by_name() -> None:
@@ -36,7 +36,7 @@ def test_a_cluster_that_there_is_not() -> None:
     with pytest.raises(ConfigurationError) as raised:
         open_clusters(SETTINGS, ["us-1", "eu1"], named_by="janitor.flink_clusters")
     assert str(raised.value) == (
-        "There is no Flink cluster 'eu1' (named by `janitor.flink_clusters`). Configured as `[[flink.clusters]]`: "
+        "Unknown Flink cluster 'eu1' (named by `janitor.flink_clusters`). Configured as `[[flink.clusters]]`: "
         "eu-1, us-1. Did you mean eu-1?"
     )
 
@@ -70,4 +70,4 @@ def test_each_address_is_checked() -> None:
         (f"flink prod at {other}", Severity.ERROR),
     ]
     assert "Connection refused" in findings[0].reason
-    assert "not understood (taskmanagers: Field required)" in findings[2].reason
+    assert "/overview (taskmanagers: Field required)" in findings[2].reason

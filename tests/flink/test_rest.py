@@ -40,8 +40,8 @@ def test_an_error_names_cluster_and_address(rest: FlinkRest, answers: Answers) -
     with pytest.raises(ServiceError) as raised:
         rest.get("/config")
     assert str(raised.value) == (
-        f"Flink cluster prod answers GET {rest.url}/config by an error: 500 Internal Server Error: so it is. "
-        "Check `url` of Flink cluster prod, and that it is up."
+        f"Flink cluster prod answered GET {rest.url}/config with an error: 500 Internal Server Error: so it is. "
+        "Check `url` of Flink cluster prod, and that the service is up."
     )
     assert answers.asked == ["/config"] * 2
 
@@ -56,7 +56,7 @@ def test_an_error_names_cluster_and_address(rest: FlinkRest, answers: Answers) -
 )
 def test_an_answer_of_another_shape(rest: FlinkRest, answers: Answers, answer: object, reason: str) -> None:
     answers.paths["/config"] = answer
-    with pytest.raises(ServiceError, match=rf"answer to {rest.url}/config is not understood \({reason}"):
+    with pytest.raises(ServiceError, match=rf"the answer of .* to {rest.url}/config \({reason}"):
         rest.read("/config", ClusterConfig)
 
 
@@ -64,7 +64,7 @@ def test_a_list_of_values(rest: FlinkRest, answers: Answers) -> None:
     answers.paths["/m"] = [{"id": "a", "value": "1"}, {"id": "b"}]
     assert rest.read("/m", list[Metric]) == [Metric(id="a", value="1"), Metric(id="b")]
     answers.paths["/m"] = [{"value": "1"}]
-    with pytest.raises(ServiceError, match=r"not understood \(0\.id: Field required\)"):
+    with pytest.raises(ServiceError, match=r"answer of .*/m \(0\.id: Field required\)"):
         rest.read("/m", list[Metric])
 
 

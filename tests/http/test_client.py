@@ -42,7 +42,7 @@ def test_what_is_not_there(serve: Serve) -> None:
     client = client_of(serve(answers))
     assert client.find("/a") is None
     assert client.find("/page") is None
-    with pytest.raises(RefusalError, match=rf"Assets refuses GET {client.url}/a: 404 Not Found: so it is\."):
+    with pytest.raises(RefusalError, match=rf"Assets refused GET {client.url}/a: 404 Not Found: so it is\."):
         client.get("/a")
     assert answers.asked == ["/a", "/page", "/a"], "what is not there is asked for once"
 
@@ -50,12 +50,12 @@ def test_what_is_not_there(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (500, r"answers GET .*/a by an error: 500 Internal Server Error: so it is\. Check `url` of Assets"),
-        (503, r"by an error: 503 Service Unavailable"),
-        (429, r"by an error: 429 Too Many Requests"),
-        (Reply(400, b"Not here\n"), r"by an error: 400 Bad Request\."),
-        (b"<html>log in</html>", r"by something else than JSON \('<html>log in</html>'\)"),
-        (b"", r"by something else than JSON \(nothing\)"),
+        (500, r"answered GET .*/a with an error: 500 Internal Server Error: so it is\. Check `url` of Assets"),
+        (503, r"with an error: 503 Service Unavailable"),
+        (429, r"with an error: 429 Too Many Requests"),
+        (Reply(400, b"Not here\n"), r"with an error: 400 Bad Request\."),
+        (b"<html>log in</html>", r"answer .* is not JSON \('<html>log in</html>'\)"),
+        (b"", r"answer .* is not JSON \(nothing\)"),
     ],
 )
 def test_an_error_is_named(serve: Serve, answer: Any, says: str) -> None:
@@ -122,7 +122,7 @@ def test_the_next_address_is_asked_where_one_is_away(serve: Serve, way: str, met
     with away(way) as port:
         client = client_of(f"http://127.0.0.1:{port}", serve(answers))
         if method == "POST" and way == "closes":  # it may have been carried out
-            with pytest.raises(ServiceError, match=f"does not answer POST http://127.0.0.1:{port}/a"):
+            with pytest.raises(ServiceError, match=f"did not answer POST http://127.0.0.1:{port}/a"):
                 client.send("POST", "/a", {})
             return
         assert client.send(method, "/a", {} if method == "POST" else None, repeatable=method == "GET")
@@ -146,7 +146,8 @@ def test_nobody_there_is_said_in_the_same_words_each_time() -> None:
             client_of("http://127.0.0.1:1").get("/a")
         said.add(str(raised.value))
     assert said == {
-        "Assets does not answer GET http://127.0.0.1:1/a: Connection refused. Check `url` of Assets, and that it is up."
+        "Assets did not answer GET http://127.0.0.1:1/a: Connection refused. "
+        "Check `url` of Assets, and that the service is up."
     }
 
 
@@ -168,7 +169,7 @@ def test_who_does_not_answer_in_time_is_left(serve: Serve) -> None:
 def test_an_answer_that_is_too_large_is_left(serve: Serve) -> None:
     answers = Answers({"/a": ["x" * 3000], "/b": ["x"]})
     client = client_of(serve(answers), limits=Limits(most_bytes=2048))
-    with pytest.raises(ServiceError, match=r"answers GET .*/a by more than 2\.0 KiB"):
+    with pytest.raises(ServiceError, match=r"answer of .* to GET .*/a is larger than 2\.0 KiB"):
         client.get("/a")
     assert client.get("/b") == ["x"]
     assert answers.asked == ["/a", "/b"]
@@ -178,7 +179,7 @@ def test_redirections_are_not_followed(serve: Serve) -> None:
     other = Answers({"/login": {}})
     where = serve(other)
     answers = Answers({"/a": Reply(302, b"", {"Location": f"{where}/login?next=s3cret"})})
-    with pytest.raises(ServiceError, match=f"leading to {where}/login, which is not followed"):
+    with pytest.raises(ServiceError, match=f"redirected GET .* to {where}/login. autostream does not follow"):
         client_of(serve(answers), token="t0ken-of-ours").get("/a")
     assert other.asked == []
 
@@ -210,12 +211,12 @@ def test_an_account_in_the_address_is_sent_and_not_shown(serve: Serve) -> None:
 def test_a_login_that_is_refused_is_not_tried_elsewhere(serve: Serve) -> None:
     answers = Answers({"/a": {}}, login="Bearer right-one")
     other = Answers({"/a": {}})
-    with pytest.raises(DeniedError, match=r"GET .*/a: 401 Unauthorized\. It asks for a login by Bearer\.") as raised:
+    with pytest.raises(DeniedError, match=r"GET .*/a: 401 Unauthorized\. It asks for a login with Bearer\.") as raised:
         client_of(serve(answers), serve(other), token="wr0ng-token").get("/a")
     assert other.asked == []
     assert "wr0ng" not in str(raised.value)
     answers.login, answers.paths["/a"] = "", Reply(403, {"message": "not yours"})
-    with pytest.raises(DeniedError, match=r"403 Forbidden: not yours\. Have the account granted"):
+    with pytest.raises(DeniedError, match=r"403 Forbidden: not yours\. Grant the account"):
         client_of(serve(answers)).get("/a")
 
 

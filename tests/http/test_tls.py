@@ -81,7 +81,7 @@ def test_a_client_with_a_certificate(mutual: str, authority: Authority, tmp_path
 def test_a_client_without_a_certificate_or_with_another_ones(mutual: str, authority: Authority, tmp_path: Path) -> None:
     foreign = Authority(tmp_path, "another").issue("foreign")
     for given in ({}, {"tls_certificate": foreign.certificate, "tls_key": foreign.key}):
-        with pytest.raises(ServiceError, match=r"wants a certificate of the client.*Correct `tls_certificate`"):
+        with pytest.raises(ServiceError, match=r"requires a client certificate.*Correct `tls_certificate`"):
             ask(mutual, tls_ca=authority.ca, **given)
 
 
@@ -90,7 +90,7 @@ def test_files_that_are_none(url: str, authority: Authority, tmp_path: Path) -> 
     empty = tmp_path / "empty.pem"
     empty.write_text("")
     for ca in (empty, tmp_path / "missing.pem"):
-        with pytest.raises(ConfigurationError, match=rf"`tls_ca` of Assets names {ca}, which is not a file of PEM"):
+        with pytest.raises(ConfigurationError, match=rf"Cannot use `tls_ca` of Assets: {ca} is not a file of PEM"):
             ask(url, tls_ca=ca)
     for given in (
         {"tls_certificate": empty},

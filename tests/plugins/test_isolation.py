@@ -77,7 +77,7 @@ def test_a_failure_is_a_row_and_the_child_goes_on(worker: TableWorker, lake: Sql
 
 def test_a_table_that_hangs_is_given_up_alone(worker: TableWorker, lake: SqlCatalog) -> None:
     with silent_server() as request:
-        with pytest.raises(ActionFailed, match=r"catalog silent was given up after 2 seconds") as raised:
+        with pytest.raises(ActionFailed, match=r"catalog silent after 2 seconds") as raised:
             worker.ask(request, timeout_seconds=2)
         assert raised.value.row["error_type"] == "TimedOutError"
         assert not raised.value.row["repeat"]

@@ -77,9 +77,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path, act: object) -> None:
     with sqlite3.connect(tmp_path / "a.db") as later:
         later.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
 
-    with pytest.raises(
-        ConfigurationError, match=r"a\.db has a schema of revision 9999.*newer than.*Install the version"
-    ):
+    with pytest.raises(ConfigurationError, match=r"a\.db has schema revision 9999.*newer than.*Install the version"):
         act(Database(f"sqlite:///{tmp_path}/a.db"))  # type: ignore[operator]
 
 
@@ -143,7 +141,7 @@ def test_processes_that_upgrade_a_postgresql_database_at_once_do_not_disturb_eac
 
 @pytest.mark.integration
 def test_postgresql_is_upgraded_by_command_only(postgres: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"has no schema of autostream yet\. Run 'autostream db upgrade'"):
+    with pytest.raises(ConfigurationError, match=r"does not have autostream's tables yet\. Run 'autostream db"):
         Database(postgres).prepare()
     assert tables(postgres) == set()
 
@@ -151,7 +149,7 @@ def test_postgresql_is_upgraded_by_command_only(postgres: str) -> None:
     assert database.upgrade() == (None, REVISIONS[-1])
     assert database.upgrade() == (REVISIONS[-1], REVISIONS[-1])
 
-    assert f"is reachable, schema {REVISIONS[-1]}" in Database(postgres).check()
+    assert f"is reachable, its schema is {REVISIONS[-1]}" in Database(postgres).check()
     assert differences(database) == []
     database.close()
 
@@ -160,7 +158,8 @@ def test_postgresql_is_upgraded_by_command_only(postgres: str) -> None:
 def test_an_older_schema_of_postgresql_is_refused_and_upgraded_by_command(postgres: str) -> None:
     database = migrated_to_first(postgres)
     with pytest.raises(
-        ConfigurationError, match=rf"has a schema of revision 0001, older than {REVISIONS[-1]}.*'autostream db upgrade'"
+        ConfigurationError,
+        match=rf"has schema revision 0001, which is older than revision {REVISIONS[-1]}",
     ):
         database.prepare()
 
@@ -172,11 +171,11 @@ def test_an_older_schema_of_postgresql_is_refused_and_upgraded_by_command(postgr
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("mysql://me:hidden@host/db", r"database of mysql\. Supported are PostgreSQL"),
-        ("no hidden url", r"database\.url is not a URL of SQLAlchemy"),
-        ("postgresql+psycopg2://me:hid@den@host/db", r"has a password with a character"),
-        ("postgresql+psycopg2://me:hid@d/en@host/db", r"has a password with a character"),
-        ("postgresql+psycopg2://me:hidden@host:x/db", r"database\.url is not a URL of SQLAlchemy"),
+        ("mysql://me:hidden@host/db", r"database of type mysql\. Supported types are PostgreSQL"),
+        ("no hidden url", r"Invalid database\.url: it is not a URL of SQLAlchemy"),
+        ("postgresql+psycopg2://me:hid@den@host/db", r"its password has a character"),
+        ("postgresql+psycopg2://me:hid@d/en@host/db", r"its password has a character"),
+        ("postgresql+psycopg2://me:hidden@host:x/db", r"Invalid database\.url: it is not a URL of SQLAlchemy"),
         ("postgresql+nothing://me:hidden@host/db", r"driver of the database .* is not installed"),
     ],
 )

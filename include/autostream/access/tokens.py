@@ -92,12 +92,12 @@ def create_token(
     for what, value in (("name", name), ("team", team)):
         if not _NAME.fullmatch(value) and not (what == "team" and not value):
             raise UsageError(
-                f"Invalid {what} {value!r}. Use up to 64 letters, digits and the characters . _ @ -, beginning with a "
+                f"Invalid {what} {value!r}. Use up to 64 letters, digits and the characters . _ @ -. Start with a "
                 "letter or digit."
             )
     take_turn(connection, f"token {name}")
     if _valid(connection, name, now_ms):
-        raise ConflictError(f"A valid token {name!r} is there already. Choose another name, or revoke it first.")
+        raise ConflictError(f"A valid token {name!r} already exists. Choose another name, or revoke that token first.")
     secret = new_token()
     about = {
         "name": name,
@@ -121,7 +121,7 @@ def revoke_token(connection: Connection, name: str, *, by: str, now_ms: int) -> 
     take_turn(connection, f"token {name}")
     found = _valid(connection, name, now_ms)
     if found is None:
-        raise NotFoundError(f"There is no valid token {name!r}. 'autostream token list' shows all.")
+        raise NotFoundError(f"No valid token {name!r} exists. 'autostream token list' shows all tokens.")
     connection.execute(update(TokenRow).where(TokenRow.id == found.id).values(revoked_at_ms=now_ms))
     audit.record(connection, "token-revoked", by=by, about={"name": name}, now_ms=now_ms)
     return replace(found, revoked_at_ms=now_ms)

@@ -27,7 +27,7 @@ def pyiceberg_catalogs() -> dict[str, dict[str, str]]:
     except Exception as error:
         raise unreadable(error) from None
     if not isinstance(catalogs, dict):
-        raise ConfigurationError("PyIceberg's configuration is wrong: `catalog` must map names to properties.")
+        raise ConfigurationError("Invalid configuration of PyIceberg: `catalog` must map names to properties.")
     found = {str(name): properties for name, properties in sorted(catalogs.items()) if isinstance(properties, dict)}
     for properties in found.values():
         learn_from(properties)
@@ -37,8 +37,8 @@ def pyiceberg_catalogs() -> dict[str, dict[str, str]]:
 def unreadable(error: Exception) -> ConfigurationError:
     """Return what to tell of a file of PyIceberg's that is no YAML."""
     return ConfigurationError(
-        f"PyIceberg's configuration cannot be read: {_without_content(error)}. See .pyiceberg.yaml in "
-        "PYICEBERG_HOME, the home directory or the working directory."
+        f"Cannot read the configuration of PyIceberg: {_without_content(error)}. Check .pyiceberg.yaml in "
+        "PYICEBERG_HOME, in your home directory or in the working directory."
     )
 
 

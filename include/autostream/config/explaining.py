@@ -27,10 +27,10 @@ def _explained(problem: Any, origins: Mapping[tuple[str, str], str]) -> str:
     if not inner or model is None:
         return f"{named} cannot be {str(shown)!r}: {reason}."
     if problem["type"] == "missing":
-        return f"{named} needs `{inner[-1]}`, which {shown} does not have."
+        return f"{named} needs the key `{inner[-1]}`, which {shown} does not have."
     entry = f"Entry {int(inner[0]) + 1} of {named}"
     if problem["type"] == "extra_forbidden":
-        return f"{entry} has an unknown key `{inner[-1]}`. {one_of(inner[-1], model.model_fields, 'There are')}"
+        return f"{entry} has an unknown key `{inner[-1]}`. {one_of(inner[-1], model.model_fields, 'Known keys')}"
     if problem["type"] == "value_error" and len(inner) == 1:
         return f"{entry} {reason}."
     if len(inner) == 1:

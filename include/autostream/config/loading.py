@@ -85,9 +85,9 @@ def _from_file(file: Path) -> tuple[Values, Origins]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is no TOML: {error}.") from error
+        raise ConfigurationError(f"{file} is not valid TOML: {error}.") from error
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}. Correct its permissions.") from error
+        raise ConfigurationError(f"Cannot read {file}: {error.strerror}. Correct its permissions.") from error
     origins: Origins = {}
     for section, content in document.items():
         _require_known(section, None, where=str(file))
@@ -124,9 +124,9 @@ def _add_to_entry(values: Values, section: str, keys: list[str], text: str, *, w
     key, *rest = keys
     model = entry_model(section, key)
     if model is None or not issubclass(model, NamedSection):
-        raise ConfigurationError(f"`{section}.{key}` has no keys of its own: {where} is not understood.")
+        raise ConfigurationError(f"`{section}.{key}` is a single value and has no keys. Remove {where}.")
     if len(rest) != 2:
-        raise ConfigurationError(f"{where[0].upper()}{where[1:]} must end in the name and a key: ...__NAME__KEY.")
+        raise ConfigurationError(f"{where[0].upper()}{where[1:]} must end in a name and a key: ...__NAME__KEY.")
     called, field = rest
     if field not in model.model_fields:
         raise ConfigurationError(

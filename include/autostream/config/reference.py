@@ -15,10 +15,10 @@ from autostream.config.sections.base import NamedSection, Section
 
 _WIDTH: Final = 100
 _HEAD: Final = """\
-# Settings of autostream. Each key is here with its default, commented out: remove the # before a
-# key to set it. `autostream config show` prints what is in effect, `autostream config check`
-# whether it works. Environment variables AUTOSTREAM_SECTION__KEY go before this file: keep secrets
-# there.
+# Settings of autostream. This file lists each key with its default, as a comment. To set a key,
+# remove the # before it. `autostream config show` prints the settings in effect. `autostream
+# config check` tests them. Environment variables AUTOSTREAM_SECTION__KEY override this file. Keep
+# secrets there.
 """
 
 

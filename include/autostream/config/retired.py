@@ -41,8 +41,8 @@ def _name_clusters(values: Values, origins: Origins, section: str, key: str) -> 
     )
     listed = ", ".join(f'"{name}"' for name in names)
     return (
-        f"`{section}.{key}` ({origin}) is replaced by clusters with names. Write {entries} and, in [{section}], "
-        f"flink_clusters = [{listed}] instead; without `flink_clusters` all clusters are meant."
+        f"`{section}.{key}` ({origin}) is deprecated: clusters now have names. Write {entries} and, in [{section}], "
+        f"flink_clusters = [{listed}] instead. Without `flink_clusters`, all clusters are used."
     )
 
 

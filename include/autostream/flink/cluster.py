@@ -48,7 +48,7 @@ def open_clusters(settings: FlinkSettings, names: Sequence[str] = (), *, named_b
         if name not in known:
             by = f" (named by `{named_by}`)" if named_by else ""
             raise ConfigurationError(
-                f"There is no Flink cluster {name!r}{by}. {one_of(name, known, 'Configured as `[[flink.clusters]]`')}"
+                f"Unknown Flink cluster {name!r}{by}. {one_of(name, known, 'Configured as `[[flink.clusters]]`')}"
             )
     return [FlinkCluster.of(known[name]) for name in names or known]
 
@@ -67,9 +67,9 @@ def check_cluster(settings: FlinkClusterSettings) -> Iterator[Finding]:
 def _reached(rest: FlinkRest) -> str:
     overview, config = rest.read("/overview", ClusterOverview), rest.read("/config", ClusterConfig)
     if overview is None or config is None:
-        raise rest.not_understood("/overview", "there is no such page")
+        raise rest.not_understood("/overview", "no such page")
     jobs = "1 job runs" if overview.jobs_running == 1 else f"{overview.jobs_running} jobs run"
     return (
         f"reachable, Flink {config.flink_version or 'of an unknown version'}, {jobs}, {overview.slots_available} of "
-        f"{overview.slots_total} slots are free, answers are up to {config.refresh_interval_ms / 1000:g} s old"
+        f"{overview.slots_total} slots are free, its data is up to {config.refresh_interval_ms / 1000:g} s old"
     )

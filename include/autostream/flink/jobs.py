@@ -53,6 +53,6 @@ def _committer_age(rest: FlinkRest, job_id: str, job: JobDetail) -> int | None:
             if subtask.status != "RUNNING":
                 continue
             if detail is None or detail.now_ms is None or subtask.started_ms is None:
-                raise rest.not_understood(path, "it does not say since when a subtask runs")
+                raise rest.not_understood(path, "it does not say when a subtask started")
             ages.append(detail.now_ms - subtask.started_ms)
     return max(ages, default=None)

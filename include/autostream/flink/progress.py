@@ -285,7 +285,7 @@ def read_metrics(
 def _required(rest: FlinkRest, path: str, shape: type[_Shape]) -> _Shape:
     answer = rest.read(path, shape)
     if answer is None:
-        raise rest.not_understood(path, "there is no such page")
+        raise rest.not_understood(path, "no such page")
     return answer
 
 

@@ -72,8 +72,8 @@ class FlinkRest:
     def not_understood(self, path: str, reason: str) -> ServiceError:
         """Return the error for an answer of a shape that is not known."""
         return ServiceError(
-            f"{self.name}'s answer to {self.url}{path} is not understood ({reason}). Check that `url` of {self.name} "
-            "is the address of a job manager, of Flink 1.18 or later."
+            f"Cannot understand the answer of {self.name} to {self.url}{path} ({reason}). Check that `url` of "
+            f"{self.name} is the address of a job manager of Flink 1.18 or later."
         )
 
 

@@ -219,8 +219,9 @@ class JsonClient:
             if len(content) > self._limits.most_bytes:
                 raise _Failure(
                     ServiceError(
-                        f"{self.service} answers {operation} by more than {format_size(self._limits.most_bytes)}, "
-                        f"which is not read. Check that {self._named('url')} is the address of the right server."
+                        f"The answer of {self.service} to {operation} is larger than "
+                        f"{format_size(self._limits.most_bytes)} and was not read. Check that {self._named('url')} "
+                        "is the address of the right server."
                     )
                 )
         return bytes(content)
@@ -235,18 +236,18 @@ class JsonClient:
         if status >= 400:
             words = f"{status} {response.reason or ''}".strip() + (f": {said}" if (said := said_by(document)) else "")
             if status < 500 and status not in _PASSES and isinstance(document, dict):
-                raise _Failure(RefusalError(f"{self.service} refuses {operation}: {words}.", status=status))
+                raise _Failure(RefusalError(f"{self.service} refused {operation}: {words}.", status=status))
             if status == 404:  # of a server's own page too: there is no such thing
                 raise _Failure(RefusalError(f"{self.service} does not know {operation}: {words}.", status=404))
-            error = ServiceError(f"{self.service} answers {operation} by an error: {words}. {self._remedy()}")
+            error = ServiceError(f"{self.service} answered {operation} with an error: {words}. {self._remedy()}")
             raise _Failure(error, passes=status >= 500 or status in _PASSES, arrived=status != 429)
         if not content and response.request.method != "GET":
             return None
         if document is NOT_JSON:
             raise _Failure(
                 ServiceError(
-                    f"{self.service} answers {operation} by something else than JSON ({excerpt(content)}). Check that "
-                    f"{self._named('url')} is its address, and the gateway or proxy in between."
+                    f"The answer of {self.service} to {operation} is not JSON ({excerpt(content)}). Check that "
+                    f"{self._named('url')} is its address, and check any gateway or proxy in between."
                 ),
                 passes=True,
             )
@@ -256,12 +257,12 @@ class JsonClient:
         said = said_by(document)
         words = f"{response.status_code} {response.reason or ''}".strip() + (f": {said}" if said else "")
         if response.status_code == 403:
-            remedy = "Have the account granted what it needs, or correct the login"
+            remedy = "Grant the account the permission, or correct the login"
         else:
             asked = (response.headers.get("WWW-Authenticate") or "").split(" ")[0].rstrip(",")
-            remedy = (f"It asks for a login by {asked}. " if asked else "") + "Correct the login"
+            remedy = (f"It asks for a login with {asked}. " if asked else "") + "Correct the login"
         return DeniedError(
-            f"{self.service} denies {operation}: {words}. {remedy}: `username` and `password`, `token`, or "
+            f"{self.service} denied {operation}: {words}. {remedy}: `username` and `password`, `token`, or "
             f"`tls_certificate` of {self.service}."
         )
 
@@ -269,22 +270,23 @@ class JsonClient:
         where = urlsplit(urljoin(response.url or "", response.headers.get("Location") or ""))
         shown = f"{where.scheme}://{where.netloc.rpartition('@')[2]}{where.path}"
         return ServiceError(
-            f"{self.service} answers {operation} by leading to {shown}, which is not followed. Write the address of "
-            f"the service itself as {self._named('url')}; a gateway that leads to a login page needs another login."
+            f"{self.service} redirected {operation} to {shown}. autostream does not follow redirects. Set "
+            f"{self._named('url')} to the address of the service itself. If a gateway redirects to a login page, "
+            "configure another login."
         )
 
     def _unreachable(self, error: OSError, operation: str, host: str) -> _Failure:
         if advice := tls_advice(error, host=host, service=self.service):
-            told = ServiceError(f"{self.service} cannot be asked {operation}: {advice}")
+            told = ServiceError(f"Cannot connect to {self.service} for {operation}: {advice}")
             return _Failure(told, passes=True, arrived=False)
         reason = reason_of(error)
         if isinstance(error, requests.exceptions.ProxyError):
-            reason = f"the proxy that the environment names does not lead there ({reason})"
-        told = ServiceError(f"{self.service} does not answer {operation}: {reason}. {self._remedy()}")
+            reason = f"the proxy of the environment does not reach it ({reason})"
+        told = ServiceError(f"{self.service} did not answer {operation}: {reason}. {self._remedy()}")
         return _Failure(told, passes=True, arrived=not never_connected(error))
 
     def _named(self, key: str) -> str:
         return f"`{key}` of {self.service}"
 
     def _remedy(self) -> str:
-        return f"Check {self._named('url')}, and that it is up."
+        return f"Check {self._named('url')}, and that the service is up."

@@ -61,7 +61,7 @@ def _tls_context(service: str, endpoint: Endpoint) -> ssl.SSLContext:
             context.load_verify_locations(capath=ca)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(
-            f"`tls_ca` of {service} names {ca}, which is not a file of PEM certificates: {error.strerror or error}."
+            f"Cannot use `tls_ca` of {service}: {ca} is not a file of PEM certificates: {error.strerror or error}."
         ) from error
     if endpoint.tls_certificate:
         _load_certificate(context, service, endpoint)

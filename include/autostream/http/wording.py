@@ -83,17 +83,17 @@ def tls_advice(error: BaseException, *, host: str, service: str) -> str:
         return f"{host} does not speak TLS ({reason}). Write http:// in `url` of {service}, or its TLS port."
     if any(alert in folded for alert in _CERTIFICATE_ALERTS):
         return (
-            f"{host} wants a certificate of the client that it trusts ({reason}). Correct `tls_certificate` and "
+            f"{host} requires a client certificate that it trusts ({reason}). Correct `tls_certificate` and "
             f"`tls_key` of {service}."
         )
     if "CERTIFICATE_VERIFY_FAILED" in folded:
         return (
-            f"TLS with {host} failed: {reason}. Set `tls_ca` of {service} to the file of the certificates that sign "
-            "the server's, or correct the host name."
+            f"TLS with {host} failed: {reason}. Set `tls_ca` of {service} to the file with the certificates that "
+            "sign the server's certificate, or correct the host name."
         )
     if isinstance(error, requests.exceptions.SSLError) and "EOF" in reason:
         return (
-            f"{host} closed the connection before TLS was agreed upon. Check that this is its port for TLS, and "
-            f"`tls_certificate` of {service} if it wants certificates of its clients."
+            f"{host} closed the connection during the TLS handshake. Check that this is its TLS port. If the server "
+            f"requires client certificates, set `tls_certificate` of {service}."
         )
     return f"{host} speaks TLS. Write https:// in `url` of {service}." if _TLS_ALERT in str(error) else ""

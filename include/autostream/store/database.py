@@ -126,7 +126,7 @@ class Database:
             ServiceError: the database cannot be reached, or fails.
         """
         self.prepare()
-        return f"{self.shown_url} is reachable, schema {self.revision()}"
+        return f"{self.shown_url} is reachable, its schema is {self.revision()}"
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -173,7 +173,7 @@ class Database:
                 "postgresql+psycopg2://USER@HOST/DATABASE, and install autostream[postgres]."
             ) from error
         except (ArgumentError, TypeError) as error:
-            raise ConfigurationError(f"database.url is {self.shown_url}, which is wrong: {error}.") from error
+            raise ConfigurationError(f"Invalid database.url {self.shown_url}: {error}.") from error
         if self.is_sqlite:
             event.listen(engine, "connect", _leave_transactions_to_us)
             event.listen(engine, "begin", _begin)
@@ -218,18 +218,18 @@ def _parse(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # they show all of it, and so does their traceback
         raise ConfigurationError(
-            "database.url is not a URL of SQLAlchemy. Write, for example, "
+            "Invalid database.url: it is not a URL of SQLAlchemy. Write, for example, "
             "postgresql+psycopg2://autostream@localhost/autostream or sqlite:////var/lib/autostream/autostream.db. "
             "In a password write %40 for @, %2F for /, %3A for : and %25 for %."
         ) from None
     if "@" in (parsed.host or "") or ("@" in (parsed.database or "") and parsed.password):
         raise ConfigurationError(
-            "database.url has a password with a character that means something else in a URL. Write %40 for @, %2F "
-            "for /, %3A for : and %25 for % in it."
+            "Invalid database.url: its password has a character with a special meaning in URLs. In the password "
+            "write %40 for @, %2F for /, %3A for : and %25 for %."
         )
     if parsed.get_backend_name() not in KINDS:
         raise ConfigurationError(
-            f"database.url names a database of {parsed.get_backend_name()}. Supported are PostgreSQL "
+            f"database.url names a database of type {parsed.get_backend_name()}. Supported types are PostgreSQL "
             "(postgresql+psycopg2://USER@HOST/DATABASE) and SQLite (sqlite:////PATH)."
         )
     return parsed

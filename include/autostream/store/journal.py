@@ -104,14 +104,18 @@ class Journal:
             ValueError: An entry cannot be stored: it is not JSON, or a name is too long or has a NUL character.
         """
         if not 0 < len(stream) <= LONGEST_NAME:
-            raise ValueError(f"The name of a stream has 1 to {LONGEST_NAME} characters: {stream!r} has {len(stream)}.")
+            raise ValueError(
+                f"Invalid name of a stream {stream!r}: it has {len(stream)} characters, and must have 1 to "
+                f"{LONGEST_NAME}."
+            )
         contents = [_content(entry) for entry in entries]
         take_turn(self._connection, f"journal {stream}")
         before = self.version(stream)
         if expected_version is not None and before != expected_version:
             raise ConflictError(
-                f"The stream {stream!r} of the journal is at version {before}, not {expected_version}: another process "
-                f"has appended to it. Read it after version {min(expected_version, before)}, and decide again."
+                f"The stream {stream!r} of the journal is at version {before}, not {expected_version}: another "
+                f"process has appended to it. Read the entries after version {min(expected_version, before)}, then "
+                "decide again."
             )
         rows: list[dict[str, Any]] = [
             {"stream": stream, "version": version, "at_ms": now_ms, **content}
@@ -137,9 +141,14 @@ class Journal:
 def _content(entry: NewEntry) -> dict[str, str]:
     for name, value in (("kind", entry.kind), ("by", entry.by), ("why", entry.why)):
         if re.search("[\0\ud800-\udfff]", value):  # PostgreSQL stores no NUL, and no database half a character
-            raise ValueError(f"{name!r} of an entry of the journal has a character that cannot be stored: {value!r}.")
+            raise ValueError(
+                f"Cannot store {name!r} of a journal entry: {value!r} has a character that the database does not "
+                "accept."
+            )
     if not 0 < len(entry.kind) <= LONGEST_KIND:
-        raise ValueError(f"The kind of an entry has 1 to {LONGEST_KIND} characters: {entry.kind!r}.")
+        raise ValueError(
+            f"Invalid kind of a journal entry {entry.kind!r}: it must have 1 to {LONGEST_KIND} characters."
+        )
     # In ASCII any character of a text in it can be stored.
     body = json.dumps(entry.body, allow_nan=False, separators=(",", ":"), sort_keys=True)
     return {"kind": entry.kind, "by": entry.by, "why": entry.why, "body": body}

@@ -35,15 +35,15 @@ def why_unusable(revision: str | None) -> str | None:
     if revision == REVISIONS[-1]:
         return None
     if revision is None:
-        return "has no schema of autostream yet. Run 'autostream db upgrade'."
+        return "does not have autostream's tables yet. Run 'autostream db upgrade'."
     if revision in REVISIONS:
         return (
-            f"has a schema of revision {revision}, older than {REVISIONS[-1]}, which this version of autostream needs. "
-            "Run 'autostream db upgrade'."
+            f"has schema revision {revision}, which is older than revision {REVISIONS[-1]} that this version of "
+            "autostream needs. Run 'autostream db upgrade'."
         )
     return (
-        f"has a schema of revision {revision}, which this version of autostream does not know: it is newer than "
-        f"{REVISIONS[-1]}. Install the version of autostream that upgraded it, or a later one."
+        f"has schema revision {revision}, which is newer than revision {REVISIONS[-1]} of this version of "
+        "autostream. Install the version of autostream that upgraded the database, or a later one."
     )
 
 

@@ -102,5 +102,5 @@ def test_an_unknown_option_is_answered_with_the_one_meant() -> None:
         CompactionOptions.from_properties({}, {"rewrite-al": "true"})
     with pytest.raises(ConfigurationError, match=r"^Property autostream\.compaction\.min-input-file is unknown"):
         CompactionOptions.from_properties({PREFIX + "min-input-file": "3"})
-    with pytest.raises(ConfigurationError, match=r"Known are: enabled, engine, .*partial-progress\.max-commits\.$"):
+    with pytest.raises(ConfigurationError, match=r"Known: enabled, engine, .*partial-progress\.max-commits\.$"):
         CompactionOptions.from_properties({}, {"zzzz": "1"})

@@ -42,7 +42,7 @@ def test_what_is_named_in_full_is_told_from_what_matches() -> None:
 
 @pytest.mark.parametrize("word", ["lake.orders", "lake..orders", "orders", ""])
 def test_a_word_that_is_neither_a_name_nor_a_pattern_is_refused(word: str) -> None:
-    with pytest.raises(UsageError, match="does not name a table"):
+    with pytest.raises(UsageError, match="Invalid table name"):
         TableSelection.parse(["lake.*", word])
 
 

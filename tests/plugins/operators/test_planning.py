@@ -133,8 +133,8 @@ def test_a_where_that_fits_some_tables_is_a_row_of_the_others(context: dict[str,
         ("options", {"enabled": True}, "name it in full in the param `tables`"),
         ("where", "day >=", "A value is expected here"),
         ("where", " ", ""),
-        ("tables", ["lake.*", "lake.orders"], "'lake.orders' does not name a table"),
-        ("tables", ["lake..orders"], "'lake..orders' does not name a table"),
+        ("tables", ["lake.*", "lake.orders"], "Invalid table name 'lake.orders'"),
+        ("tables", ["lake..orders"], "Invalid table name 'lake..orders'"),
     ],
 )
 def test_what_no_table_takes_is_refused_before_any_is_looked_at(

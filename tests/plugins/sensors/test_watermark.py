@@ -306,7 +306,7 @@ def test_a_run_without_an_end_fails_at_once(run: dict[str, Any], arguments: dict
     [
         ({}, "either a table or tables"),
         ({"table": TABLE, "tables": [TABLE]}, "either a table or tables"),
-        ({"table": TABLE, "lateness": "some"}, "Invalid length of time"),
+        ({"table": TABLE, "lateness": "some"}, "Invalid duration"),
         ({"table": TABLE, "window": "week"}, "Unknown window 'week'"),
         ({"table": TABLE, "time_zone": "Mars"}, "no time zone"),
         ({"table": TABLE, "quantifier": "most"}, "'most' is not a valid Quantifier"),

@@ -51,7 +51,7 @@ def test_each_thread_has_a_catalog_of_its_own(table: Table) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("lake.db.none", "lake.db.none does not exist"), ("t", "does not name a table")]
+    ("name", "message"), [("lake.db.none", "lake.db.none does not exist"), ("t", "Invalid table name")]
 )
 def test_what_does_not_exist_is_not_looked_for_again(table: Table, name: str, message: str) -> None:
     reading = MarkReader().read(name)

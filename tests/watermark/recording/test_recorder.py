@@ -601,7 +601,7 @@ def test_what_was_proved_of_a_table_is_not_said_of_one_that_was_made_anew(world_
     ("rule", "says"),
     [
         ({"job": "ingest-a", "table": "lake.db.{nobody}"}, "stands for nothing"),
-        ({"job": "ingest-a", "table": "db"}, "does not name a table"),
+        ({"job": "ingest-a", "table": "db"}, "Invalid table name"),
         ({"job": "ingest-a", "table": "lake.db.a", "writer": " "}, "cannot be a writer's name"),
     ],
 )

@@ -208,9 +208,9 @@ def test_a_jobs_own_parameters_count_instead_of_rules(
         (
             {"table": "db.x"},
             {},
-            r"Job 'ingest-orders': rule `job = '\.\*'` of watermark.writers is wrong. 'db.x' does not name",
+            r"Job 'ingest-orders': rule `job = '\.\*'` of watermark.writers is wrong. Invalid table name 'db.x'",
         ),
-        ({"table": "lake..x"}, {}, "does not name a table. Write CATALOG.NAMESPACE.TABLE"),
+        ({"table": "lake..x"}, {}, "Invalid table name 'lake..x'. Write CATALOG.NAMESPACE.TABLE"),
         ({"table": "lake.db.{t}"}, {}, r"has 'lake.db.{t}', in which 't' stands for nothing. Known are: {job}"),
         ({"table": "lake.db.{0}"}, {}, "stands for nothing"),
         ({"table": "lake.db.{"}, {}, "stands for nothing"),
@@ -218,7 +218,7 @@ def test_a_jobs_own_parameters_count_instead_of_rules(
         (
             {"table": "lake.db.x"},
             {"table": "x"},
-            "parameter autostream.watermark.table is wrong. 'x' does not name a table",
+            "parameter autostream.watermark.table is wrong. Invalid table name 'x'",
         ),
     ],
 )

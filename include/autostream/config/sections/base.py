@@ -23,7 +23,7 @@ def parse_list(value: Any) -> Any:
         try:
             return json.loads(value or "[]")
         except json.JSONDecodeError as error:
-            raise ValueError(f"is no JSON list: {error}") from error
+            raise ValueError(f"is not a JSON list: {error}") from error
     return value
 
 
@@ -51,5 +51,5 @@ class NamedSection(ListedSection):
     name: str = Field(
         examples=["prod"],
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="What it is called everywhere: letters, digits, `.`, `_` and `-`.",
+        description="The name of the cluster: letters, digits, `.`, `_` and `-`.",
     )

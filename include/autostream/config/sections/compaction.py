@@ -13,25 +13,33 @@ class CompactionSettings(Section):
 
     catalogs: NameList = Field(
         default=(),
-        description="Names of the catalogs whose tables are looked through; empty: every catalog that PyIceberg's own "
-        "configuration names. In the environment: separated by commas.",
+        description=(
+            "Names of the catalogs whose tables are compacted. Empty: every catalog in PyIceberg's own "
+            "configuration. In the environment: separated by commas."
+        ),
     )
     batch_size_bytes: int = Field(
         default=GIB,
         ge=1,
-        description="Tables are put into one work item until their files to be rewritten reach this size.",
+        description="Tables share a work item until the files to rewrite in it reach this size.",
     )
     split_size_bytes: int = Field(
         default=20 * GIB,
         ge=1,
-        description="A table with more than this to rewrite is split by partition into several work items.",
+        description="A table with more data to rewrite than this is split by partition into several work items.",
     )
     max_work_items: int = Field(
         default=256,
         ge=1,
         le=1024,
-        description="The most work items of one run; Airflow's `core.max_map_length` (1024) is the upper bound.",
+        description=(
+            "The largest number of work items in one run. Airflow's `core.max_map_length` (1024) is the upper bound."
+        ),
     )
     table_timeout_seconds: int = Field(
-        default=3000, ge=1, description="A table that takes longer is given up, and fails the run at its end."
+        default=3000,
+        ge=1,
+        description=(
+            "Compaction of a table stops after this time. The run goes on with the other tables, and fails at its end."
+        ),
     )

@@ -13,17 +13,23 @@ class ConsoleSettings(Section):
     url: str = Field(
         default="",
         pattern=r"^(https?://\S+)?$",
-        description="Address at which people reach the console, such as https://autostream.example.org: links lead "
-        "there; empty: there are no links.",
+        description=(
+            "Address at which people reach the console, such as https://autostream.example.org. Airflow's links "
+            "lead there. Empty: no links."
+        ),
     )
     hosts: NameList = Field(
         default=(),
-        description="Other host names that people reach the console by; requests for any other than these, that of "
-        "`url` and this machine's are refused. In the environment: separated by commas.",
+        description=(
+            "Further host names of the console. It refuses requests for any host other than these, the host of `url` "
+            "and this machine. In the environment: separated by commas."
+        ),
     )
     requests_per_minute: int = Field(
         default=600,
         ge=1,
-        description="The most requests of a token, or of an address without one, that are answered in a minute; a "
-        "quarter of them may come at once.",
+        description=(
+            "The most requests per minute of a token, or of an address without a token. A quarter of them may come "
+            "at once."
+        ),
     )

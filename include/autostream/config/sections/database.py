@@ -13,14 +13,18 @@ class DatabaseSettings(Section):
     url: str = Field(
         default="",
         repr=False,
-        description="SQLAlchemy URL, such as postgresql+psycopg2://autostream@localhost/autostream; empty: the SQLite "
-        "file autostream/autostream.db in XDG_STATE_HOME or ~/.local/state. SQLite is brought up to date by itself, "
-        "PostgreSQL by `autostream db upgrade`.",
+        description=(
+            "SQLAlchemy URL, such as postgresql+psycopg2://autostream@localhost/autostream. Empty: the SQLite file "
+            "autostream/autostream.db in XDG_STATE_HOME or ~/.local/state. The schema of SQLite is upgraded "
+            "automatically. For PostgreSQL run `autostream db upgrade`."
+        ),
     )
     history_days: int = Field(
         default=90,
         ge=3,
         le=3650,
-        description="How long the history of watermarks and of compactions is kept; after two days, of each quarter "
-        "of an hour that a watermark passed through the first record only.",
+        description=(
+            "How long the history of watermarks and compactions is kept. After two days, only the first record of a "
+            "watermark in each quarter of an hour is kept."
+        ),
     )

@@ -63,21 +63,28 @@ class Endpoint(ListedSection):
     url: Annotated[tuple[str, ...], BeforeValidator(_split_urls)] = Field(
         min_length=1,
         examples=["http://jobmanager:8081"],
-        description="Its address, such as http://jobmanager:8081, or a list of the addresses of servers that stand in "
-        "for each other: the next is asked when one does not answer.",
+        description=(
+            "Address of the server, such as http://jobmanager:8081, or a list of addresses. If a server does not "
+            "answer, the next one is asked."
+        ),
     )
-    username: str = Field(default="", description="Account of a login by name and password (HTTP Basic).")
+    username: str = Field(default="", description="Account for a login with name and password (HTTP Basic).")
     password: SecretStr = Field(default=SecretStr(""), description="Its password.")
     token: SecretStr = Field(
-        default=SecretStr(""), description="Token of a login by bearer token, instead of an account."
+        default=SecretStr(""), description="Token for a login with a bearer token, instead of an account."
     )
     tls_ca: str = Field(
-        default="", description="File of the certificates that sign the server's, in PEM; empty: the system's."
+        default="",
+        description=(
+            "PEM file with the certificates that sign the server's certificate. Empty: the certificates of the system."
+        ),
     )
     tls_certificate: str = Field(
-        default="", description="File of the client's certificate, for mutual TLS; empty: the client shows none."
+        default="", description="PEM file with the client's certificate, for mutual TLS. Empty: no client certificate."
     )
-    tls_key: str = Field(default="", description="File of the client's key; empty: it is in the certificate's.")
+    tls_key: str = Field(
+        default="", description=("PEM file with the client's key. Empty: the key is in the file of the certificate.")
+    )
     tls_key_password: SecretStr = Field(default=SecretStr(""), description="Password of the key.")
 
     @field_validator("url")
@@ -93,7 +100,7 @@ class Endpoint(ListedSection):
     @model_validator(mode="after")
     def _has_one_login(self) -> Endpoint:
         if not self.token.get_secret_value().strip().isascii():
-            raise ValueError("has a token with characters that HTTP does not carry: copy it again")
+            raise ValueError("has a token with characters that are not allowed in HTTP: copy the token again")
         if self.token.get_secret_value() and self.username:
             raise ValueError("has a username and a token: remove one of them")
         if self.password.get_secret_value() and not self.username:

@@ -12,10 +12,15 @@ class EngineSettings(Section):
 
     memory_limit: SizeText = Field(
         default="640MB",
-        description="Memory that the engine may use before it spills to disk, such as 640MB or 2GiB. The whole process "
-        "takes some 300 MB more.",
+        description=(
+            "Memory that the engine may use before it spills to disk, such as 640MB or 2GiB. The whole process needs "
+            "about 300 MB more."
+        ),
     )
-    threads: int = Field(default=0, ge=0, le=1024, description="Threads of the engine; 0: one for each core.")
+    threads: int = Field(default=0, ge=0, le=1024, description="Number of threads of the engine. 0: one for each core.")
     spill_directory: str = Field(
-        default="", description="Where the engine spills to; empty: the system's directory for temporary files."
+        default="",
+        description=(
+            "Directory for data that does not fit into memory. Empty: the system's directory for temporary files."
+        ),
     )

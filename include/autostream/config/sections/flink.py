@@ -19,8 +19,11 @@ class FlinkSettings(Section):
 
     clusters: Annotated[tuple[FlinkClusterSettings, ...], BeforeValidator(parse_list)] = Field(
         default=(),
-        description="The clusters: `[[flink.clusters]]` once for each. In the environment: one variable a key, such as "
-        "AUTOSTREAM_FLINK__CLUSTERS__PROD__TOKEN for the cluster `prod`, or all of them as a JSON list.",
+        description=(
+            "The Flink clusters. Write `[[flink.clusters]]` once for each. In the environment: one variable for each "
+            "key, such as AUTOSTREAM_FLINK__CLUSTERS__PROD__TOKEN for the cluster `prod`, or all clusters as a JSON "
+            "list."
+        ),
     )
 
     @field_validator("clusters")
@@ -29,5 +32,5 @@ class FlinkSettings(Section):
         names = [cluster.name for cluster in clusters]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"{names.count(name)} clusters are called {name}: give each a name of its own")
+                raise ValueError(f"{names.count(name)} clusters have the name {name}: give each cluster its own name")
         return clusters

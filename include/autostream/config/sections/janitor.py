@@ -12,20 +12,29 @@ class JanitorSettings(Section):
 
     catalogs: NameList = Field(
         default=(),
-        description="Names of the Hive catalogs whose locks are looked through; empty: every Hive catalog that "
-        "PyIceberg's own configuration names. In the environment: separated by commas.",
+        description=(
+            "Names of the Hive catalogs whose locks are checked. Empty: every Hive catalog in PyIceberg's own "
+            "configuration. In the environment: separated by commas."
+        ),
     )
     flink_clusters: NameList = Field(
         default=(),
-        description="Names of the Flink clusters that write the tables: they are asked whether the job that may hold a "
-        "lock still runs; empty: all of `flink.clusters`. In the environment: separated by commas.",
+        description=(
+            "Names of the Flink clusters that write the tables. They are asked whether the job that holds a lock "
+            "still runs. Empty: all of `flink.clusters`. In the environment: separated by commas."
+        ),
     )
     stale_after_seconds: int = Field(
         default=600,
         ge=1,
-        description="A lock is looked into when the metastore has not heard of its holder for this long. Iceberg's "
-        "writers send a heartbeat every 240 s: keep it above.",
+        description=(
+            "A lock is checked when its holder has sent no heartbeat to the metastore for this long. Iceberg's "
+            "writers send one every 240 s: keep this setting above that."
+        ),
     )
     record_file: str = Field(
-        default="", description="File to which each released lock is appended, a JSON line; empty: only the log has it."
+        default="",
+        description=(
+            "File that gets a line of JSON for each released lock. Empty: released locks are only in the log."
+        ),
     )

@@ -16,18 +16,24 @@ class WriterRule(ListedSection):
     job: str = Field(examples=["ingest-(?P<table>.+)"], description="Regular expression for the whole name of the job.")
     table: str = Field(
         examples=["lake.db.{table}"],
-        description="CATALOG.NAMESPACE.TABLE; {NAME} stands for a named group of `job`.",
+        description=(
+            "The table that the job writes to: CATALOG.NAMESPACE.TABLE. {NAME} stands for a named group of `job`."
+        ),
     )
-    writer: str = Field(default="{job}", description="Name of the writer; {job} stands for the job's name.")
+    writer: str = Field(default="{job}", description="Name of the writer. {job} stands for the name of the job.")
     operator: str = Field(
         default="",
-        description="Regular expression found in the name of the sink's operator; for a job that writes to several "
-        "tables.",
+        description=(
+            "Regular expression for a part of the name of the sink's operator. Needed for a job that writes to "
+            "several tables."
+        ),
     )
     ends_forever: bool = Field(
         default=False,
-        description="A job that ends by itself has written all that this writer ever will: the table is complete for "
-        "ever, until a new run of the writer takes that back.",
+        description=(
+            "When a job finishes, this writer has written all its data. The table no longer waits for it, until a "
+            "new run of the writer starts."
+        ),
     )
 
     @field_validator("job", "operator")
@@ -36,7 +42,7 @@ class WriterRule(ListedSection):
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+            raise ValueError(f"invalid regular expression {pattern!r}: {error}") from error
         return pattern
 
 
@@ -45,62 +51,88 @@ class WatermarkSettings(Section):
 
     flink_clusters: NameList = Field(
         default=(),
-        description="Names of the Flink clusters whose jobs are recorded; empty: all of `flink.clusters`. In the "
-        "environment: separated by commas.",
+        description=(
+            "Names of the Flink clusters whose jobs are recorded. Empty: all of `flink.clusters`. In the "
+            "environment: separated by commas."
+        ),
     )
     writers: Annotated[tuple[WriterRule, ...], BeforeValidator(parse_list)] = Field(
         default=(),
-        description="Which jobs write to which tables: [[watermark.writers]] with `job`, `table`, `writer`, `operator` "
-        "and `ends_forever`. A job can say it itself, by its parameter autostream.watermark.table. In the environment: "
-        "a JSON list.",
+        description=(
+            "Which jobs write to which tables: [[watermark.writers]] with `job`, `table`, `writer`, `operator` and "
+            "`ends_forever`. Instead, a job can name its table in its parameter autostream.watermark.table. In the "
+            "environment: a JSON list."
+        ),
     )
     interval_seconds: float = Field(
         default=60.0,
         gt=0,
         le=86400,
-        description="A table gets at most one commit of watermarks in this time: each is in the way of its writers.",
+        description=(
+            "Shortest time between two commits of watermarks to a table. Each such commit can delay the table's "
+            "writers."
+        ),
     )
     poll_seconds: float = Field(
-        default=5.0, gt=0, le=3600, description="How often the recorder looks whether a table has new commits."
+        default=5.0, gt=0, le=3600, description="How often the recorder checks a table for new commits."
     )
     trigger_checkpoints: bool = Field(
         default=False,
-        description="Have Flink make a checkpoint after each reading of a watermark instead of awaiting its next one.",
+        description=(
+            "Ask Flink for a checkpoint after each reading of a watermark, instead of waiting for its next one."
+        ),
     )
     retire_after_seconds: float = Field(
         default=0.0,
         ge=0,
-        description="A writer whose watermark has not advanced for this long is retired: its table no longer waits for "
-        "it. 0: never, since an outage of the writer looks the same.",
+        description=(
+            "A writer whose watermark has not advanced for this long is retired: its table no longer waits for it. "
+            "0: never, because an outage of the writer looks the same."
+        ),
     )
     max_ahead_seconds: float = Field(
         default=600.0,
         ge=0,
-        description="A watermark further ahead of now than this is not believed: `watermark set` refuses it without "
-        "--force, the recorder does not record it, and what is derived does not count.",
+        description=(
+            "A watermark further ahead of now than this is not accepted: `watermark set` refuses it without --force, "
+            "the recorder does not record it, and a derived watermark does not count."
+        ),
     )
-    concurrency: int = Field(default=8, ge=1, le=64, description="Requests to Flink and to catalogs at a time.")
+    concurrency: int = Field(
+        default=8, ge=1, le=64, description=("The most requests to Flink and to catalogs at the same time.")
+    )
     property_keys: NameList = Field(
         default=(),
-        description="Table properties in which other tools keep watermarks, such as Amoro's watermark.table or one a "
-        "region: epoch ms, or ISO 8601 with offset. A table that has any needs all; the lowest counts.",
+        description=(
+            "Table properties in which other tools keep watermarks, such as Amoro's watermark.table, or one property "
+            "for each region. Values: epoch ms, or ISO 8601 with offset. A table that has one of them needs all of "
+            "them. The lowest value counts."
+        ),
     )
     summary_keys: NameList = Field(
         default=(),
-        description="Keys of snapshot summaries with watermarks, beside Kafka Connect's "
-        "kafka.connect.valid-through-ts, which is always understood. A table that has any needs all; the lowest "
-        "counts.",
+        description=(
+            "Keys of snapshot summaries that hold watermarks. Kafka Connect's kafka.connect.valid-through-ts is "
+            "always read. A table that has one of them needs all of them. The lowest value counts."
+        ),
     )
     publish_tables: NameList = Field(
         default=(),
-        description="Tables whose complete hours the workflow `watermark_publish` makes asset events of. In the "
-        "environment: separated by commas.",
+        description=(
+            "Tables for which the workflow `watermark_publish` creates an asset event for each complete hour. In the "
+            "environment: separated by commas."
+        ),
     )
     publish_from: str = Field(
         default="",
-        description="The first hour that is published of a table that is new to it, such as 2026-11-23T00:00Z; empty: "
-        "the hour that the table's watermark is in by then.",
+        description=(
+            "The first hour that is published for a new table, such as 2026-11-23T00:00Z. Empty: the hour that "
+            "contains the table's watermark at that time."
+        ),
     )
     publish_hours_per_run: int = Field(
-        default=48, ge=1, le=1000, description="The most hours of a table that one run publishes; the next goes on."
+        default=48,
+        ge=1,
+        le=1000,
+        description=("The most hours of a table that one run publishes. The next run continues."),
     )
