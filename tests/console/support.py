@@ -94,5 +94,5 @@ def recorded() -> list[tuple[str, str, Mapping[str, Any]]]:
 
 
 def text(html: str) -> str:
-    """Return what a page says, without its tags."""
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", html)))
+    """Return what a page says, without its tags; a place where a word may be broken is none."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", html.replace("<wbr>", ""))))

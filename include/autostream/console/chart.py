@@ -10,10 +10,7 @@ from autostream.lake.compaction.runs.log import CompactionRun
 from autostream.times import describe_instant
 
 WIDTH: Final = 900
-HEIGHT: Final = 170
-_LEFT: Final = 60
-_TOP: Final = 12
-_BOTTOM: Final = 20
+HEIGHT: Final = 140
 _WIDEST_SLOT: Final = 40
 
 
@@ -49,18 +46,12 @@ class Chart:
     Attributes:
         bars: One a compaction.
         most: The most files there were.
-        left: Where the bars begin.
-        base: The line on which they stand.
-        top: How far up the highest reaches.
         width: Of the whole.
-        height: Of the whole.
+        height: Of the whole; the bars stand at its lower end, and the highest one fills it.
     """
 
     bars: tuple[Bar, ...]
     most: int
-    left: int = _LEFT
-    base: int = HEIGHT - _BOTTOM
-    top: int = _TOP
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -78,8 +69,8 @@ def chart_of(newest_first: Sequence[CompactionRun]) -> Chart | None:
     most = max((files for _, before, after in counted for files in (before, after) if files is not None), default=0)
     if not most:
         return None
-    slot = min(_WIDEST_SLOT, (WIDTH - _LEFT) / len(counted))
-    scale = (HEIGHT - _TOP - _BOTTOM) / most
+    slot = min(_WIDEST_SLOT, WIDTH / len(counted))
+    scale = HEIGHT / most
     return Chart(
         tuple(
             Bar(
@@ -87,7 +78,7 @@ def chart_of(newest_first: Sequence[CompactionRun]) -> Chart | None:
                 ended=describe_instant(run.ended_at_ms - run.ended_at_ms % 1000),
                 before=before,
                 after=after,
-                x=round(_LEFT + slot * index + slot * 0.1, 1),
+                x=round(slot * index + slot * 0.1, 1),
                 width=round(slot * 0.8, 1),
                 before_height=round((before or 0) * scale, 1),
                 after_height=round((after or 0) * scale, 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from fastapi import Depends, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from autostream.access.roles import Identity
+from autostream.console.columns import columns
 from autostream.console.forms import FIELD, HEADER, proof
 from autostream.console.language import COOKIE, LANGUAGES, Translate, choose, translator
 
@@ -23,13 +25,16 @@ def render(request: Request, template: str, context: Mapping[str, Any], *, statu
     """Return a page; every template also has:
 
     - `t`, which gives messages, and `language` with `languages`, the choice of them;
+    - `columns`, which gives the columns of a table by its name;
     - `root`, the path below which the console is reached, and `here`, this page's;
     - `identity`, who looks at it, None where nobody is logged in;
     - `csrf`, what each form has to send in the field `csrf`.
     """
     language, identity = language_of(request), identity_of(request)
+    t = translator(language)
     shared = {
-        "t": translator(language),
+        "t": t,
+        "columns": partial(columns, t=t),
         "language": language,
         "languages": LANGUAGES,
         "root": root_of(request),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pyiceberg.table.snapshots import Snapshot
 
+from autostream.console.columns import Column, columns
 from autostream.console.language import Translate
 from autostream.console.table_rows import SORTS, TableRow
 from autostream.coordination.lock_records import HeldLock
@@ -38,18 +40,14 @@ def ago(ms: int | None, now_ms: int, t: Translate) -> str:
     passed = now_ms - ms
     if abs(passed) < 1000:
         return t("time.now")
-    return (
-        t("time.ago", length=describe_length(passed))
-        if passed > 0
-        else t("time.ahead", length=describe_length(-passed))
-    )
+    return t("time.ago", length=length(passed)) if passed > 0 else t("time.ahead", length=length(-passed))
 
 
 def table_row(row: TableRow, now_ms: int, t: Translate) -> dict[str, Any]:
     """Return one row of the list of tables."""
     held, sizes, run, lag_ms = row.held_back_by, row.sizes, row.last_run, row.lag_ms(now_ms)
     return {
-        "name": row.name,
+        "table": row.name,
         "data_files": number(sizes.data_files),
         "delete_files": number(sizes.delete_files),
         "small_files": share(sizes.small_files_ratio),
@@ -58,30 +56,27 @@ def table_row(row: TableRow, now_ms: int, t: Translate) -> dict[str, Any]:
         "compacted_at": instant(run.ended_at_ms) if run else "",
         "run_status": run.status if run and run.status != "committed" else "",
         "run_error": run.error if run else "",
-        "watermark": instant(row.watermark_ms),
+        "complete_up_to": instant(row.watermark_ms),
         "source": row.mark.source.value if row.mark and row.mark.source else "",
-        "lag": _NONE if lag_ms is None else describe_length(max(0, lag_ms)),
+        "lag": _NONE if lag_ms is None else length(max(0, lag_ms)),
         "slowest": held.name if held else "",
         "note": held.note if held else "",
         "problem": row.problem or (row.mark.problems[0] if row.mark and row.mark.problems else ""),
     }
 
 
-def headings(sort: str) -> list[dict[str, Any]]:
-    """Return the columns of the list of tables by which it can be sorted, and what sorts by them."""
-    found = []
-    for name in SORTS:
-        by_this = sort.removeprefix("-") == name
-        first = name if name == "table" else f"-{name}"  # of numbers the largest are of interest
-        found.append(
-            {
-                "name": name,
-                "numeric": name not in ("table", "compacted"),
-                "order": ("descending" if sort.startswith("-") else "ascending") if by_this else "",
-                "sort": first if not by_this else (name if sort.startswith("-") else f"-{name}"),
-            }
-        )
-    return found
+def list_columns(sort: str, t: Translate) -> list[Column]:
+    """Return the columns of the list of tables, with what sorts by them."""
+    return [replace(column, **_sorting(column.key, sort)) for column in columns("tables", t=t)]
+
+
+def _sorting(key: str, sort: str) -> dict[str, str]:
+    if key not in SORTS:
+        return {}
+    first, other = (key, f"-{key}") if key == "table" else (f"-{key}", key)  # of numbers the largest are of interest
+    if sort.removeprefix("-") != key:
+        return {"sort": first}
+    return {"sort": other if sort == first else first, "order": "descending" if sort.startswith("-") else "ascending"}
 
 
 def run_row(run: CompactionRun, now_ms: int, t: Translate) -> dict[str, Any]:
@@ -96,7 +91,7 @@ def run_row(run: CompactionRun, now_ms: int, t: Translate) -> dict[str, Any]:
         "delete_files": _change(number, run.delete_files_before, run.delete_files_after),
         "size": _change(size, run.bytes_before, run.bytes_after),
         "rows": number(run.rows_read),
-        "seconds": f"{run.seconds:,.1f} s",
+        "seconds": _whole(f"{run.seconds:,.1f} s"),
         "memory": size(run.peak_memory_bytes),
         "partitions": t("table.partitions_of", count=run.partitions) if run.partitions is not None else "",
         "error": run.error,
@@ -106,7 +101,7 @@ def run_row(run: CompactionRun, now_ms: int, t: Translate) -> dict[str, Any]:
 def partition_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return one row of what compaction would do, from one of a report's partitions."""
     return {
-        "name": row["partition"],
+        "partition": row["partition"],
         "data_files": number(row["data_files"]),
         "delete_files": number(row["equality_delete_files"] + row["position_delete_files"]),
         "size": size(row["bytes"]),
@@ -123,7 +118,7 @@ def snapshot_row(snapshot: Snapshot, now_ms: int, t: Translate) -> dict[str, Any
     return {
         "made": instant(snapshot.timestamp_ms),
         "ago": ago(snapshot.timestamp_ms, now_ms, t),
-        "id": str(snapshot.snapshot_id),
+        "snapshot": str(snapshot.snapshot_id),
         "operation": summary.operation.value if summary else "",
         "added": said.get("added-data-files", "0"),
         "removed": said.get("deleted-data-files", "0"),
@@ -150,12 +145,22 @@ def number(value: int | None) -> str:
 
 def size(value: int | None) -> str:
     """Return a size for people; a dash for None."""
-    return _NONE if value is None else format_size(value)
+    return _NONE if value is None else _whole(format_size(value))
+
+
+def length(ms: int) -> str:
+    """Return a length of time for people."""
+    return _whole(describe_length(ms))
 
 
 def share(value: float | None) -> str:
     """Return a share in per cent; a dash for None."""
     return _NONE if value is None else f"{value:.0%}"
+
+
+def _whole(text: str) -> str:
+    """Return a text that is not broken at the end of a line: a number stays with its unit."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _change(write: Callable[[int | None], str], before: int | None, after: int | None) -> str:
@@ -185,11 +190,11 @@ def writers(found: TableMark, now_ms: int, t: Translate) -> list[dict[str, Any]]
 
     return [
         {
-            "name": writer.name,
-            "watermark": instant(writer.watermark_ms),
+            "writer": writer.name,
+            "complete_up_to": instant(writer.watermark_ms),
             "ago": ago(writer.watermark_ms, now_ms, t),
             "since": instant(writer.recorded_at_ms),
-            "since_ago": ago(writer.recorded_at_ms, now_ms, t),
+            "recorded": ago(writer.recorded_at_ms, now_ms, t) or instant(writer.recorded_at_ms),
             "status": writer.status.value,
             "class": _STATUS[writer.status],
             "holds_back": several and writer is held,
@@ -210,10 +215,11 @@ def entry(item: LogEntry, t: Translate) -> dict[str, Any]:
     ]
     return {
         "recorded": instant(item.recorded_at_ms),
-        "kind": item.kind,
+        "what": item.kind,
         "class": _KINDS.get(item.kind, ""),
-        "writer": item.writer or "",
-        "watermark": instant(item.watermark_ms),
+        "whose": item.writer or t("table.of_table"),
+        "of_table": not item.writer,
+        "complete_up_to": instant(item.watermark_ms),
         "details": ", ".join(text for text in details if text),
     }
 

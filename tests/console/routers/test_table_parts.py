@@ -38,7 +38,7 @@ def test_a_chart_has_a_bar_for_each_compaction_the_newest_at_the_right() -> None
     assert chart
     assert [(bar.before, bar.after) for bar in chart.bars] == [(100, 10), (None, None), (50, 5)]
     assert chart.most == 100
-    assert chart.bars[0].before_height == chart.base - chart.top == 2 * chart.bars[2].before_height
+    assert chart.bars[0].before_height == chart.height == 2 * chart.bars[2].before_height
     assert chart.bars[0].x < chart.bars[1].x < chart.bars[2].x <= chart.width - chart.bars[2].width
     many = chart_of([run(1, 1)] * 60)
     assert many
@@ -61,7 +61,7 @@ def test_the_page_shows_compactions_and_snapshots(client: Browser, lake: SqlCata
     assert "2026-09-21 15:01 failed 9 → –" in said
     assert "compaction.compact hourly 2 partitions the disk is <full>" in said
     assert "2026-09-21 15:01, failed: 9 files before, – after" in said
-    assert page.count('class="failed"') == 1
+    assert page.count('<rect class="failed"') == 1
     newest = lake.load_table("db.orders").metadata.current_snapshot_id
     assert re.search(rf"replace 1 3 1 {newest}", said)
     assert "No compaction is recorded." in text(client.get("/tables/lake.db.t").text)

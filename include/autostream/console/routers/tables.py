@@ -65,7 +65,7 @@ def index(
     now = now_ms()
     context = {
         "rows": [view.table_row(row, now, t) for row in rows[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]],
-        "headings": view.headings(sort),
+        "list_columns": view.list_columns(sort, t),
         "count": len(rows),
         "problems": [*(look.problem for look in overview.catalogs if look.problem), *filter(None, [overview.problem])],
         "q": q,
