@@ -58,7 +58,7 @@ _NAMES: Final = ("table", "partition", "writer")
 
 
 @dataclass(frozen=True)
-class Column:
+class PageColumn:
     """One column.
 
     Attributes:
@@ -78,6 +78,6 @@ class Column:
     order: str = ""
 
 
-def columns(table: str, *, t: Translate) -> list[Column]:
+def columns_of(table: str, *, t: Translate) -> list[PageColumn]:
     """Return the columns of a table of `COLUMNS`."""
-    return [Column(key, t(f"column.{key}"), look, key in _NAMES) for key, look in COLUMNS[table].items()]
+    return [PageColumn(key, t(f"column.{key}"), look, key in _NAMES) for key, look in COLUMNS[table].items()]

@@ -12,7 +12,7 @@ from fastapi import Depends, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from autostream.access.roles import Identity
-from autostream.console.columns import columns
+from autostream.console.columns import columns_of
 from autostream.console.forms import FIELD, HEADER, proof
 from autostream.console.language import COOKIE, LANGUAGES, Translate, choose, translator
 
@@ -34,7 +34,7 @@ def render(request: Request, template: str, context: Mapping[str, Any], *, statu
     t = translator(language)
     shared = {
         "t": t,
-        "columns": partial(columns, t=t),
+        "columns": partial(columns_of, t=t),
         "language": language,
         "languages": LANGUAGES,
         "root": root_of(request),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pyiceberg.table.snapshots import Snapshot
 
-from autostream.console.columns import Column, columns
+from autostream.console.columns import PageColumn, columns_of
 from autostream.console.language import Translate
 from autostream.console.table_rows import SORTS, TableRow
 from autostream.coordination.lock_records import HeldLock
@@ -65,18 +65,23 @@ def table_row(row: TableRow, now_ms: int, t: Translate) -> dict[str, Any]:
     }
 
 
-def list_columns(sort: str, t: Translate) -> list[Column]:
+def list_columns(sort: str, t: Translate) -> list[PageColumn]:
     """Return the columns of the list of tables, with what sorts by them."""
-    return [replace(column, **_sorting(column.key, sort)) for column in columns("tables", t=t)]
+    return [
+        replace(column, sort=by, order=order)
+        for column in columns_of("tables", t=t)
+        for by, order in [_sorting(column.key, sort)]
+    ]
 
 
-def _sorting(key: str, sort: str) -> dict[str, str]:
+def _sorting(key: str, sort: str) -> tuple[str, str]:
+    """Return what sorts by a column, in another way than now, and how rows are sorted by it now."""
     if key not in SORTS:
-        return {}
+        return "", ""
     first, other = (key, f"-{key}") if key == "table" else (f"-{key}", key)  # of numbers the largest are of interest
     if sort.removeprefix("-") != key:
-        return {"sort": first}
-    return {"sort": other if sort == first else first, "order": "descending" if sort.startswith("-") else "ascending"}
+        return first, ""
+    return other if sort == first else first, "descending" if sort.startswith("-") else "ascending"
 
 
 def run_row(run: CompactionRun, now_ms: int, t: Translate) -> dict[str, Any]:

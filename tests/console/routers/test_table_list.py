@@ -136,8 +136,10 @@ def test_tables_and_catalogs_that_fail_do_not_hide_the_others(
 ) -> None:
     for name, wrong in {"y": {"autostream.watermark": "soon"}, "z": {}}.items():
         lake.create_table(f"db.{name}", SCHEMA, properties=wrong)
-    real = module.mark
-    monkeypatch.setattr(module, "mark", lambda table, name: 1 / 0 if name.endswith("z") else real(table, name))
+    real = module.mark_of_loaded
+    monkeypatch.setattr(
+        module, "mark_of_loaded", lambda table, name: 1 / 0 if name.endswith("z") else real(table, name)
+    )
 
     said = text(filled.get("/").text)
 
@@ -184,8 +186,8 @@ def test_tables_are_not_read_again_for_some_seconds(
     filled: Browser, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[str] = []
-    real = module.mark
-    monkeypatch.setattr(module, "mark", lambda table, name: looks.append(name) or real(table, name))
+    real = module.mark_of_loaded
+    monkeypatch.setattr(module, "mark_of_loaded", lambda table, name: looks.append(name) or real(table, name))
 
     for seconds in (0, 14, 2):
         clock.advance(seconds)
