@@ -20,11 +20,13 @@ from typing import Any
 
 from autostream.actions import ActionFailed, Workbench, action_of, perform
 from autostream.config import load_settings
+from autostream.lean_start import start_lean
 from autostream.masking import MaskingFormatter
 
 
 def main() -> None:
     """Answers requests until standard input ends."""
+    start_lean()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not be taken for an answer
     handler = logging.StreamHandler(sys.stderr)

@@ -12,7 +12,7 @@ from pyiceberg.utils.config import Config
 from typer.testing import CliRunner, Result
 
 from autostream.cli import config
-from autostream.cli.lock import age, app
+from autostream.cli.lock import app
 from autostream.coordination.client import ZooKeeperClient, close_all
 from autostream.coordination.election import Election
 from autostream.coordination.paths import LockKey
@@ -51,28 +51,6 @@ def held(client: ZooKeeperClient) -> Iterator[QueuedLock]:
 
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, catch_exceptions=False)
-
-
-@pytest.mark.parametrize(
-    ("milliseconds", "text"),
-    [
-        (0, "0 s"),
-        (-5000, "0 s"),
-        (59_999, "59 s"),
-        (60_000, "1 min"),
-        (125_000, "2 min 5 s"),
-        (3_600_000, "1 h"),
-        (3_605_000, "1 h"),
-        (7_380_000, "2 h 3 min"),
-        (3 * 86_400_000 + 4 * 3_600_000, "3 d 4 h"),
-    ],
-)
-def test_an_age_has_its_two_largest_units(milliseconds: int, text: str) -> None:
-    assert age(1_795_399_200_000, now_ms=1_795_399_200_000 + milliseconds) == text
-
-
-def test_an_unknown_age() -> None:
-    assert age(None, now_ms=1) == "-"
 
 
 @pytest.mark.parametrize("table", ["orders", "db.orders", "lake..orders"])
@@ -146,9 +124,7 @@ def test_list_for_people(held: QueuedLock, client: ZooKeeperClient) -> None:
     assert lines[0].split() == ["table", "lock", "since", "holder", "for", "waiting"]
     assert lines[1].startswith("archive.db.[red]odd[/red] ")
     assert [
-        word
-        for word in ("lake.db.orders", "zookeeper", "compaction", " s)", f"({os.getpid()})")
-        if word not in lines[2]
+        word for word in ("lake.db.orders", "zookeeper", "compaction", "s)", f"({os.getpid()})") if word not in lines[2]
     ] == []
 
 

@@ -62,8 +62,8 @@ def test_pyarrow_works_as_where_pandas_is_not_installed() -> None:
     pytest.importorskip("pandas")
     program = """
 import json, sys
-from autostream.cli.start import WithoutPandas
-sys.meta_path.insert(0, WithoutPandas)
+from autostream.lean_start import start_lean
+start_lean()
 import duckdb, pyarrow as pa, pyarrow.compute as pc, pyarrow.dataset as ds
 import pyiceberg.io.pyarrow
 table = pa.table({"a": [1, None], "b": [{"x": 1.5}, {"x": None}], "c": pa.array([1, 2]).to_numpy()})

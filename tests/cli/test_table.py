@@ -87,10 +87,10 @@ def test_list(autostream: Command, lake: SqlCatalog, orders: Orders) -> None:
         "table": "lake.db.empty",
         "format_version": 2,
         "compaction_enabled": False,
-        "data_files": None,
-        "delete_files": None,
-        "bytes": None,
-        "records": None,
+        "data_files": 0,
+        "delete_files": 0,
+        "bytes": 0,
+        "records": 0,
     }
     full = by_name["lake.db.orders"]
     assert (full["compaction_enabled"], full["records"]) == (True, 75)
@@ -143,7 +143,7 @@ def test_list_by_patterns_and_namespace(
     assert names("lake.db.deep.b") == ["lake.db.deep.b"]
     assert autostream("table", "list", "lake.db.a", "--output", "csv")[1].splitlines() == [
         "table,format_version,compaction_enabled,data_files,delete_files,bytes,records",
-        "lake.db.a,2,false,,,,",
+        "lake.db.a,2,false,0,0,0,0",
     ]
     assert "There is no catalog 'lek'" in autostream.refused("table", "list", "lek.db.*")
 

@@ -49,12 +49,12 @@ def test_the_share_of_small_files_is_estimated(snapshots: list[SnapshotFacts], r
 
 def test_a_table_is_measured_by_its_metadata(lake: SqlCatalog) -> None:
     orders = Orders(lake, "db.t")
-    assert TableSizes.of(orders.load().metadata, table="lake.db.t") == TableSizes(0, 0, 0, 0, None, None)
+    assert TableSizes.of(orders.load().metadata) == TableSizes(0, 0, 0, 0, None, None)
 
     orders.checkpoint(3)
-    before = TableSizes.of(orders.load().metadata, table="lake.db.t")
+    before = TableSizes.of(orders.load().metadata, small_below_bytes=100 * MIB)
     done = compact(orders.load())
-    after = TableSizes.of(orders.load().metadata, table="lake.db.t")
+    after = TableSizes.of(orders.load().metadata, small_below_bytes=100 * MIB)
 
     assert (before.data_files, before.small_files_ratio) == (3, 1.0)
     assert before.delete_files == done.before.equality_delete_files + done.before.position_delete_files

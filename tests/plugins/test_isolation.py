@@ -17,7 +17,7 @@ from pyiceberg.table import Table
 
 from autostream.actions import ActionFailed
 from autostream.coordination.lock_holder import Holder
-from autostream.lake.compaction.compaction_actions import ListTables, PlanTable
+from autostream.lake.compaction.compaction_actions import CompactTable, ListTables, PlanTable
 from autostream_airflow.isolation import TableWorker
 
 LIST = ListTables(catalog="lake")
@@ -178,3 +178,14 @@ def test_secrets_of_a_connection_are_neither_in_the_environment_nor_on_the_comma
     assert worker.process is not None
     command = Path(f"/proc/{worker.process.pid}/cmdline").read_text()
     assert "s3cret" not in command + json.dumps(environment_of(worker))
+
+
+def test_the_child_does_without_pandas(worker: TableWorker, make_table: Callable[..., Table]) -> None:
+    """PyArrow imports it where it is installed, as with Airflow: 30 MB of each child."""
+    pytest.importorskip("pandas")
+    make_table("a", checkpoints=3)
+    worker.ask(CompactTable(table="lake.db.a"), timeout_seconds=300)
+    assert worker.process is not None
+    loaded = Path(f"/proc/{worker.process.pid}/maps").read_text()
+    assert "pyarrow" in loaded
+    assert "pandas" not in loaded

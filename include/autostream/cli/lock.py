@@ -24,6 +24,7 @@ from autostream.locks.table_locks import (
     locks_of_table,
 )
 from autostream.names import TableName
+from autostream.times import describe_length, iso
 
 if TYPE_CHECKING:
     from autostream.coordination.lock_holder import Holder
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from autostream.locks.janitor import SweepReport
 
 app = typer.Typer(no_args_is_help=True)
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 @app.command("list")
@@ -141,26 +140,10 @@ def _confirm(name: TableName, locks: Sequence[HeldLock]) -> None:
         raise typer.Exit(1)
 
 
-def age(since_ms: int | None, *, now_ms: int) -> str:
-    """How long ago a time was, in its two largest units: `2 min 5 s`, `3 d 4 h`; `-` where it is not known."""
+def _since(since_ms: int | None) -> str:
     if since_ms is None:
         return "-"
-    seconds = max(0, (now_ms - since_ms) // 1000)
-    for index, (size, unit) in enumerate(_UNITS):
-        if seconds >= size:
-            text = f"{seconds // size} {unit}"
-            rest = seconds % size
-            if rest and index + 1 < len(_UNITS) and rest >= _UNITS[index + 1][0]:
-                next_size, next_unit = _UNITS[index + 1]
-                text += f" {rest // next_size} {next_unit}"
-            return text
-    return "0 s"
-
-
-def _since(since_ms: int | None) -> str:
-    from autostream.coordination.lock_holder import iso_time
-
-    return "-" if since_ms is None else f"{iso_time(since_ms)} ({age(since_ms, now_ms=times.now_ms())})"
+    return f"{iso(since_ms - since_ms % 1000)} ({describe_length(max(0, times.now_ms() - since_ms))})"
 
 
 def _who(holder: Holder) -> str:

@@ -19,6 +19,7 @@ from autostream.console.problems import UnavailableError, logged
 from autostream.console.table_rows import TableRow
 from autostream.console.tables import Tables, mark_of_loaded
 from autostream.errors import AutostreamError, ConfigurationError, NotFoundError
+from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.runs.log import RunLog
 from autostream.lake.table_sizes import TableSizes
 from autostream.store.database import open_database
@@ -143,7 +144,8 @@ class TableWatch:
 
 
 def _sizes(table: Table, name: str) -> TableSizes:
-    return TableSizes.of(table.metadata, table=name)
+    options = CompactionOptions.from_properties(table.metadata.properties, table=name)
+    return TableSizes.of(table.metadata, small_below_bytes=options.min_file_size_bytes)
 
 
 def _add(row: TableRow, what: Callable[[TableRow], TableRow]) -> TableRow:

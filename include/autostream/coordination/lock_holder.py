@@ -8,11 +8,11 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from autostream import times
+from autostream.times import iso
 
 _VERSION: Final = 1
 _AIRFLOW: Final = {
@@ -99,7 +99,7 @@ class Holder:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as a JSON document, times both ways."""
-        return asdict(self) | {"since": iso_time(self.since_ms), "queued": iso_time(self.queued_ms)}
+        return asdict(self) | {"since": iso(self.since_ms), "queued": iso(self.queued_ms)}
 
     def is_this_process(self) -> bool:
         """Whether this very process is meant."""
@@ -122,7 +122,7 @@ class Holder:
             words.append(f"on {self.host}")
         place = " ".join(words) + (f", process {self.pid}" if self.pid is not None else "")
         details = [self.what, self.agent]
-        details.append(f"since {iso_time(self.since_ms)}" if self.since_ms is not None else None)
+        details.append(f"since {iso(self.since_ms)}" if self.since_ms is not None else None)
         details.append(f"Airflow {self.airflow_run}" if self.airflow_run else None)
         said = ", ".join(detail for detail in details if detail)
         return f"{place} ({said})" if said else place
@@ -140,16 +140,6 @@ def process_started_ms(pid: int) -> int | None:
         return int(booted.split()[1]) * 1000 + ticks * 1000 // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, StopIteration):
         return None
-
-
-def iso_time(epoch_ms: int | None) -> str | None:
-    """Return a time as it is shown: ISO 8601 UTC with seconds; None for None."""
-    if epoch_ms is None:
-        return None
-    try:
-        return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (OverflowError, OSError, ValueError):  # no clock shows this: what was read is shown as it is
-        return f"{epoch_ms} ms"
 
 
 def _user() -> str | None:

@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from autostream.coordination.lock_holder import Holder, iso_time
+from autostream.coordination.lock_holder import Holder
 from autostream.coordination.paths import LockKey
+from autostream.times import iso
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class HeldLock:
             "state": self.state,
             "lock_id": self.lock_id,
             "token": self.token,
-            "since": iso_time(self.since_ms),
+            "since": iso(self.since_ms),
             "since_ms": self.since_ms,
             "holder": self.holder.to_dict(),
             "waiting": [waiter.to_dict() for waiter in self.waiting],
@@ -76,7 +77,7 @@ class BrokenLock:
         return asdict(self) | {
             "holder": self.holder.to_dict(),
             "by": self.by.to_dict(),
-            "at": iso_time(self.at_ms),
+            "at": iso(self.at_ms),
         }
 
     def to_bytes(self) -> bytes:
@@ -105,7 +106,7 @@ class BrokenLock:
         """Who broke it, when and why: `alice on host-7, process 4711 at 2026-11-23T02:00:00Z: it hung`."""
         where = f" on {self.by.host}" if self.by.host else ""
         why = f": {self.reason}" if self.reason else ""
-        return f"{self.by.user or 'unknown user'}{where} at {iso_time(self.at_ms)}{why}"
+        return f"{self.by.user or 'unknown user'}{where} at {iso(self.at_ms)}{why}"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class HeldElection:
         """Return all of it as a JSON document."""
         return {
             "election": self.name,
-            "since": iso_time(self.since_ms),
+            "since": iso(self.since_ms),
             "since_ms": self.since_ms,
             "elected": self.elected.to_dict(),
             "candidates": [candidate.to_dict() for candidate in self.candidates],

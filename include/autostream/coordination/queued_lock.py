@@ -12,13 +12,14 @@ from typing import Final, Self
 
 from autostream import times
 from autostream.coordination.client import ZooKeeperClient
-from autostream.coordination.lock_holder import Holder, iso_time
+from autostream.coordination.lock_holder import Holder
 from autostream.coordination.lock_queue import QueuePlace, touch
 from autostream.coordination.lock_records import BrokenLock
 from autostream.coordination.lock_registry import broken_record
 from autostream.coordination.paths import LockKey, LockNode, QueueKey
 from autostream.coordination.session import ZooKeeperSession
 from autostream.errors import AutostreamError, LockLostError, LockTimeoutError, UsageError
+from autostream.times import iso, to_ms
 
 DEFAULT_TIMEOUT_SECONDS: Final = 300.0
 # Who waits longer than this wants to know for whom.
@@ -164,7 +165,7 @@ class QueuedLock:
 
     def _write_since(self, place: QueuePlace, me: Holder, tenure: _Tenure) -> None:
         """Tells, once it is our turn, since when; nobody waits for that to arrive."""
-        now_ms = round(tenure.since.timestamp() * 1000)
+        now_ms = to_ms(tenure.since)
         if me.since_ms is not None and now_ms - me.since_ms >= 1000:
             tenure.session.kazoo.set_async(place.path, replace(me, since_ms=now_ms).to_bytes())
 
@@ -278,4 +279,4 @@ def _sentence(text: str) -> str:
 
 
 def _text(time_: datetime) -> str:
-    return iso_time(round(time_.timestamp() * 1000)) or ""
+    return iso(to_ms(time_)) or ""

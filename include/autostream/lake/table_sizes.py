@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pyiceberg.table.metadata import TableMetadata
 
 from autostream.iceberg.snapshots import SnapshotFacts, lineage_of_main
-from autostream.lake.compaction.compaction_options import CompactionOptions
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,8 @@ class TableSizes:
     changed_at_ms: int | None = None
 
     @classmethod
-    def of(cls, metadata: TableMetadata, *, table: str) -> TableSizes:
-        """Return the sizes of a table.
-
-        Raises:
-            ConfigurationError: A compaction property of the table is wrong.
-        """
-        options = CompactionOptions.from_properties(metadata.properties, table=table)
+    def of(cls, metadata: TableMetadata, *, small_below_bytes: float | None = None) -> TableSizes:
+        """Return the sizes of a table; `small_files_ratio` where it is said which files are small."""
         snapshots = list(lineage_of_main(metadata))
         if not snapshots:
             return cls(0, 0, 0, 0)
@@ -48,7 +42,9 @@ class TableSizes:
             delete_files=_number(said, "total-delete-files"),
             size_bytes=_number(said, "total-files-size"),
             records=_number(said, "total-records"),
-            small_files_ratio=small_files_ratio(snapshots, small_below_bytes=options.min_file_size_bytes),
+            small_files_ratio=None
+            if small_below_bytes is None
+            else small_files_ratio(snapshots, small_below_bytes=small_below_bytes),
             changed_at_ms=snapshots[0].timestamp_ms,
         )
 

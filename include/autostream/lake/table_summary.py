@@ -1,14 +1,14 @@
-"""How large a table is, by what its newest metadata says of itself."""
+"""A table in the list of tables: how large it is, by its newest metadata, and whether it is compacted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pyiceberg.table.metadata import TableMetadata
 
 from autostream.lake.compaction.compaction_options import ENABLED
+from autostream.lake.table_sizes import TableSizes
 from autostream.properties import of_table
 
 
@@ -37,22 +37,17 @@ class TableSummary:
     @classmethod
     def of(cls, table: str, metadata: TableMetadata) -> TableSummary:
         """Return the summary of a table's metadata."""
-        snapshot = metadata.current_snapshot()
-        said: Mapping[str, str] = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
+        sizes = TableSizes.of(metadata)
         return cls(
             table=table,
             format_version=metadata.format_version,
             compaction_enabled=of_table(table, metadata.properties).is_true(ENABLED),
-            data_files=_number(said.get("total-data-files")),
-            delete_files=_number(said.get("total-delete-files")),
-            bytes=_number(said.get("total-files-size")),
-            records=_number(said.get("total-records")),
+            data_files=sizes.data_files,
+            delete_files=sizes.delete_files,
+            bytes=sizes.size_bytes,
+            records=sizes.records,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON carries it."""
         return asdict(self)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else None

@@ -29,7 +29,7 @@ from autostream import times
 from autostream.catalogs.hive import HiveCatalog
 from autostream.catalogs.hive_lock import AGENT, HiveLockEntry, release_hive_lock, show_hive_locks
 from autostream.config import Settings, load_settings
-from autostream.coordination.lock_holder import Holder, iso_time, process_started_ms
+from autostream.coordination.lock_holder import Holder, process_started_ms
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError
 from autostream.flink.cluster import FlinkCluster, open_clusters
 from autostream.flink.jobs import find_job
@@ -50,6 +50,7 @@ from autostream.locks.staleness import (
 )
 from autostream.masking import mask_all
 from autostream.spelling import one_of
+from autostream.times import iso
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def recording(file: Path | None, *, by: Holder) -> Iterator[Callable[[Row], None
 
     def append(row: Row) -> None:
         if row["released"]:
-            lines.write(json.dumps(mask_all({"at": iso_time(times.now_ms()), "by": str(by), **row})) + "\n")
+            lines.write(json.dumps(mask_all({"at": iso(times.now_ms()), "by": str(by), **row})) + "\n")
             lines.flush()
 
     with lines:
