@@ -18,6 +18,7 @@ ROW_MODULES: Final = (
     "autostream.lake.compaction.runs.rows",
     "autostream.store.chores",
     "autostream.store.journal",
+    "autostream.telemetry.rows",
     "autostream.watermark.history.rows",
 )
 """The modules that declare rows, by name: what they belong to lies above this package."""

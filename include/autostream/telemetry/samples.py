@@ -16,11 +16,13 @@ class VertexSample:
         vertex_id: Its id, as Flink has it.
         name: The names of its operators, chained by `->`.
         figures: Values by names of `figures.VERTEX_FIGURES`; what is not known is not there.
+        largest: As in `JobSample`.
     """
 
     vertex_id: str
     name: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    largest: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class JobSample:
         figures: Values by names of `figures.JOB_FIGURES`; what is not known is not there.
         missing: Why figures are not there, by name; not all have an entry.
         vertices: In the order of the job's plan.
+        largest: Where this is several samples rolled up, the largest of each figure whose mean `figures` has.
     """
 
     job: JobName
@@ -48,3 +51,4 @@ class JobSample:
     figures: Mapping[str, float] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     vertices: tuple[VertexSample, ...] = ()
+    largest: Mapping[str, float] = field(default_factory=dict)
