@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from autostream.cli import main
-from autostream.cli.documents import as_csv, with_exact_ids
+from autostream.cli.documents import as_csv
 
 SHOW = ["config", "show"]
 Run = Callable[..., tuple[int, str, str]]
@@ -69,22 +69,6 @@ def test_a_command_that_prints_nothing_takes_details_alone(run: Run) -> None:
     code, _, err = run("serve", "--json")
     assert (code, "No such option: --json" in err) == (2, True)
     assert "--verbose" in run("serve", "--help")[1]
-
-
-def test_ids_beyond_what_javascript_can_tell_apart_are_texts() -> None:
-    most = 2**53 - 1
-    document = {
-        "snapshot_id": most + 1,
-        "lower": {"snapshot_id": most, "job_id": "a"},
-        "rows": [{"equality_ids": [1, most + 2], "watermark_ms": 2**63 - 1}],
-        "id": True,
-    }
-    assert with_exact_ids(document) == {
-        "snapshot_id": "9007199254740992",
-        "lower": {"snapshot_id": most, "job_id": "a"},
-        "rows": [{"equality_ids": [1, "9007199254740993"], "watermark_ms": 2**63 - 1}],
-        "id": True,
-    }
 
 
 def test_csv_of_documents() -> None:

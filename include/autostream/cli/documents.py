@@ -1,4 +1,4 @@
-"""Documents that commands print: ids that every reader of JSON keeps, and documents as CSV. Pure."""
+"""Documents that commands print, as CSV. Pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-MOST_EXACT: Final = 2**53 - 1
-"""The greatest whole number that JavaScript, and whatever reads JSON as it does, can tell from its neighbours."""
-
 _PLAIN: Final = {None: "", True: "true", False: "false"}
-
-
-def with_exact_ids(value: Any, key: str = "") -> Any:
-    """Return a document in which ids beyond 2^53 - 1 are texts, as readers of JSON that round numbers need them.
-
-    Ids are what keys call so: `snapshot_id`, `equality_ids`. Other numbers stay numbers.
-    """
-    if isinstance(value, Mapping):
-        return {name: with_exact_ids(item, name if isinstance(name, str) else "") for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [with_exact_ids(item, key) for item in value]
-    is_id = key in ("id", "ids") or key.endswith(("_id", "_ids"))
-    return str(value) if is_id and type(value) is int and abs(value) > MOST_EXACT else value
 
 
 def as_csv(document: Mapping[str, Any], rows: str | None = None) -> str:

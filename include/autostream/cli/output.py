@@ -16,9 +16,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from autostream.cli.documents import as_csv, with_exact_ids
+from autostream.cli.documents import as_csv
 from autostream.cli.terminal import PlainFormatter, TerminalHandler, log_console, print_unwrapped, spinner
 from autostream.errors import AutostreamError, UsageError
+from autostream.exact_ids import with_exact_ids
 from autostream.masking import MaskingFormatter, mask, mask_all
 
 LOG_VARIABLE: Final = "AUTOSTREAM_LOG"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from autostream.console.exact_answers import AN_EXACT_ID, ExactId
 from autostream.lake.compaction.runs.log import CompactionRun
 
 
@@ -19,8 +20,8 @@ class Compaction(BaseModel):
     status: str = Field(description="`committed`, `conflict`, `unknown` or `failed`.")
     error: str
     partitions: int | None = Field(description="How many partitions it was about; null: the whole table.")
-    planned_snapshot_id: str | None = Field(description="Text, for it may exceed 2^53.")
-    snapshot_id: str | None = Field(description="Text, for it may exceed 2^53.")
+    planned_snapshot_id: ExactId | None = Field(description=f"The snapshot that was planned upon. {AN_EXACT_ID}")
+    snapshot_id: ExactId | None = Field(description=f"The snapshot that was committed. {AN_EXACT_ID}")
     data_files_before: int | None
     data_files_after: int | None
     delete_files_before: int | None

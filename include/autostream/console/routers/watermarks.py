@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from autostream.console.exact_answers import AN_EXACT_ID, ExactId
 from autostream.console.guard import READ
 from autostream.console.problems import declared
 from autostream.console.questions import (
@@ -80,8 +81,8 @@ class HistoryEntry(_Answer):
     watermark: str | None
     watermark_ms: int | None
     job_id: str | None
-    checkpoint_id: int | None
-    snapshot_id: int | None
+    checkpoint_id: ExactId | None = Field(description=f"Flink's checkpoint. {AN_EXACT_ID}")
+    snapshot_id: ExactId | None = Field(description=f"The snapshot that it came with. {AN_EXACT_ID}")
     by: str | None
     note: str | None
 

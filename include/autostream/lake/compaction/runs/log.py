@@ -112,11 +112,9 @@ class CompactionRun:
         return (self.ended_at_ms - self.started_at_ms) / 1000
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON: times in ISO 8601 and as `_ms`, ids of snapshots as text, which may exceed 2^53."""
+        """Return it as a JSON document: times in ISO 8601 and as `_ms`."""
         document = asdict(self) | {"started_at": iso(self.started_at_ms), "ended_at": iso(self.ended_at_ms)}
         document["table"] = document.pop("table_name")
-        for key in ("planned_snapshot_id", "snapshot_id"):
-            document[key] = None if document[key] is None else str(document[key])
         return document
 
 
