@@ -123,8 +123,13 @@ def tasks() -> str:
     ],
 )
 def test_no_way_out_shows_a_secret(
-    way_out: Callable[[], str], says: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    way_out: Callable[[], str],
+    says: str,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
     shown = way_out() + "".join(capsys.readouterr())
+    shown += "".join(str(warning.message) for warning in recwarn)
     assert says in shown
     assert [secret for secret in HIDDEN if secret in shown] == []

@@ -24,10 +24,18 @@ from requests import HTTPError, Response
 
 from autostream.catalogs.commit_answers import is_permanent
 from autostream.catalogs.committing import CommitVerdict
-from autostream.catalogs.rest import is_applied, is_refusal, is_repeatable_commit, judge_rest, refusal_of_commit
+from autostream.catalogs.rest import (
+    RestCatalog,
+    is_applied,
+    is_refusal,
+    is_repeatable_commit,
+    judge_rest,
+    refusal_of_commit,
+)
 from autostream.catalogs.sql import SqlCatalog
 from autostream.errors import AutostreamError, CommitRefusedError, DeniedError
 from tests.support.catalogs import IDS, append
+from tests.support.json_server import Answers, served
 
 Sent = tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]
 
@@ -142,3 +150,18 @@ def test_a_refusal_says_why_and_is_not_tried_again(error: Exception, cause: type
     assert str(error) in str(found)
     assert type(found) is cause
     assert is_permanent(found)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_credential_is_exchanged_at_the_catalog_or_at_the_server_that_is_named(
+    named: bool, recwarn: pytest.WarningsRecorder
+) -> None:
+    place = "/elsewhere/token" if named else "/v1/oauth/tokens"
+    answers = Answers(
+        {place: {"access_token": "t", "token_type": "bearer"}, "/v1/config": {"defaults": {}, "overrides": {}}}
+    )
+    with served(answers) as uri:
+        server = {"oauth2-server-uri": f"{uri}{place}"} if named else {}
+        RestCatalog("lake", uri=uri, credential="me:secret", **server)
+    assert place in answers.asked
+    assert [str(warning.message) for warning in recwarn] == []

@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.answers.posted.append((self.path, json.loads(body)))
+        self.answers.posted.append((self.path, json.loads(body) if body[:1] in (b"{", b"[") else body.decode()))
         self._answer()
 
     def _answer(self) -> None:

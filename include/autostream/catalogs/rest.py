@@ -111,6 +111,15 @@ def is_refusal(error: BaseException) -> bool:
 class RestCatalog(CommittingCatalog, pyiceberg_rest.RestCatalog):
     """PyIceberg's REST catalog with the status check that its commits lack."""
 
+    @property
+    def auth_url(self) -> str:
+        """Where a credential is exchanged for a token: at the catalog itself where `oauth2-server-uri` names no server.
+
+        PyIceberg deprecates that default by a warning that shows the catalog's address, which may hold a password.
+        """
+        said: str = self.properties.get(pyiceberg_rest.OAUTH2_SERVER_URI) or self.url("oauth/tokens", prefixed=False)
+        return said
+
     def _create_session(self) -> Any:
         session = super()._create_session()
         said = of_catalog(self.name, self.properties)
