@@ -9,6 +9,7 @@ from autostream.config.sections.database import DatabaseSettings
 from autostream.config.sections.engine import EngineSettings
 from autostream.config.sections.flink import FlinkClusterSettings, FlinkSettings
 from autostream.config.sections.janitor import JanitorSettings
+from autostream.config.sections.notify import NotifySettings, NotifyTarget
 from autostream.config.sections.watermark import WatermarkSettings, WriterRule
 from autostream.config.sections.zookeeper import ZooKeeperSettings
 
@@ -22,6 +23,8 @@ __all__ = [
     "FlinkClusterSettings",
     "FlinkSettings",
     "JanitorSettings",
+    "NotifySettings",
+    "NotifyTarget",
     "SettingValue",
     "Settings",
     "WatermarkSettings",

@@ -17,6 +17,7 @@ from autostream.config.sections.database import DatabaseSettings
 from autostream.config.sections.engine import EngineSettings
 from autostream.config.sections.flink import FlinkSettings
 from autostream.config.sections.janitor import JanitorSettings
+from autostream.config.sections.notify import NotifySettings
 from autostream.config.sections.watermark import WatermarkSettings
 from autostream.config.sections.zookeeper import ZooKeeperSettings
 
@@ -53,6 +54,7 @@ class Settings(BaseModel):
     watermark: WatermarkSettings = Field(default_factory=WatermarkSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
 
     _origins: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)

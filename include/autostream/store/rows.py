@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase
 ROW_MODULES: Final = (
     "autostream.access.rows",
     "autostream.lake.compaction.runs.rows",
+    "autostream.notify.rows",
     "autostream.store.chores",
     "autostream.store.journal",
     "autostream.telemetry.rows",
