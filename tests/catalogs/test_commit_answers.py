@@ -56,5 +56,7 @@ def test_a_table_that_cannot_be_read_is_named() -> None:
     def load() -> None:
         raise ServiceError("The metastore is away.")
 
-    with pytest.raises(ServiceError, match=r"lake\.db\.t cannot be re-read for the commit: The metastore is away\."):
+    with pytest.raises(
+        ServiceError, match=r"Cannot read table lake\.db\.t again for the commit: The metastore is away\."
+    ):
         reread(load, table="lake.db.t", purpose="for the commit")

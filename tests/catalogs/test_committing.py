@@ -287,7 +287,7 @@ def test_a_file_that_cannot_be_written_is_removed_and_named(tmp_path: Path) -> N
         file.write_text("{")
         raise OSError("No space left on device")
 
-    with pytest.raises(CommitFailedException, match=r"1.json of lake.db.t cannot be written: No space left"):
+    with pytest.raises(CommitFailedException, match=r"1.json of lake.db.t: No space left"):
         swap_of(store, new=str(file), write=fill_the_disk).run()
     assert (file.exists(), store.sent) == (False, 0)
 
@@ -349,7 +349,7 @@ def test_an_update_that_was_lost_keeps_its_metadata_file(tmp_path: Path) -> None
 
 def test_a_lock_that_was_lost_during_a_swap_without_comparison_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     swap_of(Store(compare_and_swap=False), Lock(1)).run()
-    assert "may have been overwritten" in caplog.text
+    assert "may have overwritten a commit" in caplog.text
 
 
 def test_all_of_no_lock_is_held() -> None:

@@ -67,7 +67,7 @@ def test_the_hive_lock_is_taken_where_others_may_rely_on_it(
 
 
 def test_zookeeper_by_settings_and_by_the_catalogs_own_properties(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match=r"no ensemble is configured.*AUTOSTREAM_ZOOKEEPER__HOSTS"):
+    with pytest.raises(ConfigurationError, match=r"no ZooKeeper is configured.*AUTOSTREAM_ZOOKEEPER__HOSTS"):
         zookeeper_settings({})
     monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__HOSTS", "zk1:2181")
     monkeypatch.setenv("AUTOSTREAM_ZOOKEEPER__ROOT", "/here")

@@ -145,7 +145,7 @@ def test_it_ends_as_the_worst_outcome_does(
     [
         ([], "Name a table or a pattern, such as 'lake.shop.*', or add --enabled"),
         (["lake.db.odr*"], "Pattern 'lake.db.odr*' matches no table. No table of lake has a name like this. There are"),
-        (["lakes.*"], "There is no catalog 'lakes' to look through. There are: lake. Did you mean lake?"),
+        (["lakes.*"], "Unknown catalog 'lakes'. Catalogs: lake. Did you mean lake?"),
         (["lake.*", "lake.none.*"], "Pattern 'lake.none.*' matches no table."),
         (["lake.*", "lake.orders"], "Invalid table name 'lake.orders'"),
         (["lake.*", "--partition", "spec=0"], "--partition is about one table"),

@@ -29,7 +29,7 @@ def elected(one: Election) -> None:
 
 def not_elected(one: Election) -> None:
     assert not one.leads()
-    with pytest.raises(LockLostError, match="This process is not the one that does recorder; nothing was changed"):
+    with pytest.raises(LockLostError, match=r"This process is not elected for recorder\. Nothing was changed"):
         one.verify()
 
 

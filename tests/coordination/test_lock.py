@@ -87,7 +87,7 @@ def test_who_waits_in_vain_learns_who_holds_the_lock_and_how_many_come_first(
 
 def test_a_time_out_of_nothing_takes_only_what_is_free(connect: Connect) -> None:
     client = connect()
-    says = pytest.raises(LockTimeoutError, match="this very process: the lock is not re-entrant")
+    says = pytest.raises(LockTimeoutError, match="this process: the lock is not re-entrant")
     with lock(client, timeout_seconds=0), says:
         lock(client, timeout_seconds=0).acquire()
     assert nodes(client) == []
@@ -192,14 +192,14 @@ def test_a_broken_lock_passes_on_and_its_holder_learns_who_broke_it(connect: Con
     successor.verify()
     assert successor.token > token
     for _ in range(2):
-        with pytest.raises(LockLostError, match=r"it was broken by alice on desk at .*Z: it hung\. Nothing may be"):
+        with pytest.raises(LockLostError, match=r"it was broken by alice on desk at .*Z: it hung\. Nothing can be"):
             held.verify()
     assert held.lost is not None
     held.release()
     successor.verify()  # the broken one's release takes nothing from others
     assert broken_locks(admin, KEY) == [record]
     assert (record.holder.what, record.token) == ("compaction", token)
-    with pytest.raises(ConflictError, match="no longer held; nothing was broken"):
+    with pytest.raises(ConflictError, match=r"no longer held\. Nothing was broken"):
         break_lock(admin, found, by=ME)
     assert broken_locks(admin, KEY) == [record]
     successor.release()
@@ -229,7 +229,7 @@ def test_who_is_broken_while_it_waits_gives_up(connect: Connect) -> None:
         assert found is not None
         break_lock(client, type(found)("zookeeper", KEY, name, ME, None), by=ME, reason="not you")
 
-    with pytest.raises(LockLostError, match=r"broken as soon as it was ours, by alice .*: not you"):
+    with pytest.raises(LockLostError, match=r"broken by alice .*: not you"):
         waiting.wait()
     assert nodes(client) == []
 
@@ -254,7 +254,7 @@ def test_a_node_removed_by_hand_is_a_lost_lock(connect: Connect) -> None:
     with lock(client) as held:
         connect().delete(held._held().place.path)
         with pytest.raises(
-            LockLostError, match=r"its node was gone .*its session ended, or its node was removed by hand"
+            LockLostError, match=r"its node did not exist .*its session ended, or its node was removed by hand"
         ):
             held.verify()
 

@@ -35,7 +35,7 @@ def test_names_stay_readable() -> None:
 
 @pytest.mark.parametrize(("catalog", "table"), [("", "db.t"), ("lake", "")])
 def test_a_key_has_both_names(catalog: str, table: str) -> None:
-    with pytest.raises(UsageError, match="name both"):
+    with pytest.raises(UsageError, match="both need a name"):
         LockKey(catalog, table)
 
 

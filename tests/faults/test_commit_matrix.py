@@ -372,7 +372,7 @@ def test_an_update_that_was_lost_is_reported(broken: World, caplog: pytest.LogCa
     # The one that was held up has overwritten the other's commit: the gap that only comparison closes. It says so.
     assert outcome == ["committed"]
     assert ids(broken.load()) == AFTER
-    assert "a commit of the lock's next holder may have been overwritten" in caplog.text
+    assert "this may have overwritten a commit of the lock's next holder" in caplog.text
     broken.check(AFTER, left_over=1)
 
 

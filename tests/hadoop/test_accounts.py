@@ -31,7 +31,7 @@ def test_names_of_accounts(name: str) -> None:
     "name", ["", "a&doas=hdfs", "a b", "alice@REALM", "svc/host", "-x", "../x", "a%26b", "é", "a\n", "$", "a" * 257]
 )
 def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"\(here\) is not the name of an account"):
+    with pytest.raises(ConfigurationError, match=r"Invalid name of an account .* \(here\)"):
         valid_account(name, where="here")
 
 
@@ -49,6 +49,6 @@ def test_a_refusal_names_both_accounts_and_the_setting() -> None:
     text = refused_impersonation(
         service="svc/host@REALM", proxy="alice", server="HDFS at http://nn:9870", operation="OPEN /x", answer="No. "
     )
-    assert text.startswith("HDFS at http://nn:9870 does not let svc/host@REALM act as alice (OPEN /x): No. In its ")
+    assert text.startswith("HDFS at http://nn:9870 does not allow svc/host@REALM to act as alice (OPEN /x): No. In its")
     assert "hadoop.proxyuser.svc.hosts" in text
     assert "hadoop.proxyuser.svc.groups a group of alice" in text

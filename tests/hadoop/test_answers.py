@@ -74,13 +74,18 @@ def test_whether_asking_again_can_help(status: int, exception: str, message: str
     ("refusal", "kind", "base", "words"),
     [
         (Refusal(404, "FileNotFoundException", "no"), MissingFileError, FileNotFoundError, "/t/x does not exist"),
-        (Refusal(403, "FileAlreadyExistsException", "x"), ExistingFileError, FileExistsError, "/t/x exists in HDFS"),
-        (Refusal(403, "AccessControlException", "x"), RefusedError, PermissionError, "denies alice this"),
+        (
+            Refusal(403, "FileAlreadyExistsException", "x"),
+            ExistingFileError,
+            FileExistsError,
+            "/t/x already exists in HDFS",
+        ),
+        (Refusal(403, "AccessControlException", "x"), RefusedError, PermissionError, "denied access to alice"),
         (
             Refusal(403, "AuthorizationException", "User: svc is not allowed to impersonate alice"),
             RefusedError,
             DeniedError,
-            "does not let svc act as alice",
+            "does not allow svc to act as alice",
         ),
         (Refusal(401, "", "Authentication required"), RefusedError, DeniedError, "webhdfs.authentication to kerberos"),
         (Refusal(403, "DSQuotaExceededException", "x"), NoSpaceError, OSError, "quota is used up"),
@@ -88,10 +93,10 @@ def test_whether_asking_again_can_help(status: int, exception: str, message: str
             Refusal(403, "IOException", "File /x could only be written to 0 of the 1 minReplication nodes"),
             NoSpaceError,
             ResourceError,
-            "No DataNode has room",
+            "No DataNode that the NameNode can reach",
         ),
         (Refusal(403, "IllegalArgumentException", "x"), ServiceError, AutostreamError, "IllegalArgumentException: x"),
-        (Refusal(405, "", "x"), ServiceError, AutostreamError, "not an answer of WebHDFS"),
+        (Refusal(405, "", "x"), ServiceError, AutostreamError, "server is not a WebHDFS"),
     ],
 )
 def test_errors_say_what_when_where_and_as_whom(
@@ -124,9 +129,9 @@ def test_no_token_is_shown() -> None:
     ("trouble", "words"),
     [
         (Trouble.STANDBY, "Every NameNode is in standby"),
-        (Trouble.BUSY, "cannot do it now"),
-        (Trouble.LOST, "gave no answer"),
-        (Trouble.UNREACHABLE, "cannot be reached"),
+        (Trouble.BUSY, "cannot do this now"),
+        (Trouble.LOST, "did not answer"),
+        (Trouble.UNREACHABLE, "Cannot reach HDFS"),
     ],
 )
 def test_the_last_error_names_all_servers(trouble: Trouble, words: str) -> None:

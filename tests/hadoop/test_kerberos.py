@@ -54,11 +54,11 @@ def test_the_ticket_of_a_cache_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("identity", "says"),
     [
-        (KerberosIdentity(cache="FILE:/none"), "There is no Kerberos ticket in FILE:/none.* Get a ticket with kinit"),
+        (KerberosIdentity(cache="FILE:/none"), "No Kerberos ticket in FILE:/none.* Get a ticket with kinit"),
         (KerberosIdentity("bob", cache="alices"), "belongs to alice@TEST.LOCAL, not to bob"),
         (KerberosIdentity("alice@OTHER", cache="alices"), "belongs to alice@TEST.LOCAL, not to alice@OTHER"),
         (KerberosIdentity(cache="old"), "of alice@TEST.LOCAL in .* ends or ended at 1970-01-01T00:01:40Z"),
-        (KerberosIdentity(cache="without"), "There is no Kerberos ticket in FILE:without"),
+        (KerberosIdentity(cache="without"), "No Kerberos ticket in FILE:without"),
     ],
 )
 def test_a_ticket_that_will_not_do(
@@ -77,7 +77,7 @@ def test_a_ticket_that_will_not_do(
     [
         ("none", "svc", "Keytab .*none does not exist"),
         ("there", "", "there is configured without its principal"),
-        ("there", "svc", "No Kerberos ticket for svc by keytab"),
+        ("there", "svc", "No Kerberos ticket for svc with keytab"),
     ],
 )
 def test_a_keytab_that_will_not_do(keytab: str, principal: str, says: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ WORDS = {
     "hangs": "no answer in time",
     "closes": "closed the connection",
     "resets": "Connection reset",
-    "speaks HTTP": "answers by HTTP: this is a web server's port",
+    "speaks HTTP": "answers with HTTP: this is the port of a web server",
     "speaks TLS": "speaks TLS",
 }
 
@@ -81,7 +81,10 @@ def test_a_change_is_sent_once_and_the_next_question_goes_to_another(stack: Exit
     change = "alter_table_with_environment_context"
     breaking.breaks = {change}
     asked = asking(first, second)
-    with pytest.raises(MetastoreAnswerLostError, match="Whether it was carried out is not known"), asked.session() as c:
+    with (
+        pytest.raises(MetastoreAnswerLostError, match="It is not known whether it did the operation"),
+        asked.session() as c,
+    ):
         c.alter_table_with_environment_context("db", "t", TABLE, EnvironmentContext())
     assert change not in server.asked
     with asked.session() as client:

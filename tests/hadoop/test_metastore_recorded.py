@@ -153,7 +153,7 @@ def test_a_lost_answer_to_a_change_leaves_it_in_doubt(server: RecordedMetastore)
     with metastore.session() as client:
         client.create_table(table("m0"))
     server.loses = [ALTER]
-    with pytest.raises(MetastoreAnswerLostError, match="Whether it was carried out is not known"):
+    with pytest.raises(MetastoreAnswerLostError, match="It is not known whether it did the operation"):
         change(metastore, table("m1"))
     with metastore.session() as client:
         assert pointer_of(client) == "m1"

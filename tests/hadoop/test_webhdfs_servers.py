@@ -62,14 +62,14 @@ def test_the_next_one_is_asked_and_remembered(way: str, scheme: str) -> None:
 
 HTML = b"<html><title>Please log in</title></html>"
 FOREIGN: list[tuple[Answer, str]] = [
-    ((200, {}, HTML), "not an answer of WebHDFS .* HTTP 200"),
+    ((200, {}, HTML), "server is not a WebHDFS .* HTTP 200"),
     ((302, {"Location": "/login?token=SECRET"}, b""), "HTTP 302 it redirects to http://127.0.0.1:[0-9]+/login"),
     ((302, {"Location": "https://u:SECRET@sso/x"}, b""), "it redirects to https://sso/x"),
-    ((401, {"WWW-Authenticate": 'Basic realm="x"'}, HTML), "asks for a login by Basic"),
-    ((404, {}, HTML), "not an answer of WebHDFS .* HTTP 404 Please log in"),
+    ((401, {"WWW-Authenticate": 'Basic realm="x"'}, HTML), "asks for a login with Basic"),
+    ((404, {}, HTML), "server is not a WebHDFS .* HTTP 404 Please log in"),
     (
         (404, {}, b"It looks like you are making an HTTP request to a Hadoop IPC port. This is not the correct port"),
-        "is a port for Hadoop's RPC, .* Set webhdfs.urls to the NameNode's HTTP address",
+        "is a port of Hadoop's RPC, .* Set webhdfs.urls to the NameNode's HTTP address",
     ),
     ((500, {}, b"boom"), "HTTP 500 boom"),
 ]
@@ -110,7 +110,7 @@ def test_a_failure_of_a_gateway_leaves_a_change_in_doubt() -> None:
     [
         ("https", "speaks HTTP", "does not speak TLS .* Write http:// in webhdfs.urls"),
         ("http", "speaks TLS", "speaks TLS. Write https:// in webhdfs.urls"),
-        ("https", "closes", "closed the connection before TLS was agreed upon"),
+        ("https", "closes", "closed the connection during the TLS handshake"),
     ],
 )
 def test_the_wrong_one_of_http_and_https(scheme: str, port_speaks: str, says: str) -> None:

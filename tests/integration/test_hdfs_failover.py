@@ -103,7 +103,7 @@ def test_the_only_namenode_ends_and_comes_back(hdfs: Hdfs, clock: FakeClock) -> 
         hdfs.up()
 
     try:
-        with pytest.raises(ServiceError, match=r"cannot be reached .*Connection refused\. Check webhdfs.urls"):
+        with pytest.raises(ServiceError, match=r"Cannot reach HDFS .*Connection refused\. Check webhdfs.urls"):
             client(hdfs, retries=1).status("/data/z")
         clock.then = {len(clock.slept) + 1: come_back}
         assert client(hdfs, retries=20).read("/data/z") == b"1"

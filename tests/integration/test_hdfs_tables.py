@@ -217,11 +217,11 @@ def test_config_check_looks_into_the_warehouse(
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__WEBHDFS__USER", "mallory")
     code, message = check()
     assert code == 1
-    assert "does not let mallory act as alice" in message
+    assert "does not allow mallory to act as alice" in message
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__WEBHDFS__URLS", "http://localhost:1")
     code, message = check()
     assert code == 1
-    assert "HDFS cannot be reached" in message
+    assert "Cannot reach HDFS" in message
     assert "asked: http://localhost:1): Connection refused" in message
 
 
@@ -236,9 +236,9 @@ def test_who_may_not_read_is_told_so_and_not_of_damage(catalog: SqlCatalog, monk
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__AUTOSTREAM__PROXY_USER", "bob")
     scanned = autostream_here("table", "scan", "lake.db.t", "--count", "--json")
     assert scanned.exit_code == 5
-    assert "Table lake.db.t: HDFS denies bob this (OPEN /data/" in scanned.stderr
+    assert "Table lake.db.t: HDFS denied access to bob (OPEN /data/" in scanned.stderr
     assert "Restore it" not in scanned.stderr
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__WEBHDFS__USER", "mallory")
     inspected = autostream_here("table", "inspect", "lake.db.t", "--json")
     assert inspected.exit_code == 5
-    assert "does not let mallory act as bob" in inspected.stderr
+    assert "does not allow mallory to act as bob" in inspected.stderr

@@ -62,7 +62,7 @@ class TestAtAMetastore:
         with HiveLock(metastore, "janitor", "live"):
             (decision,) = [d for d in _janitor(metastore).examine() if d.lock.database == "janitor"]
             assert not decision.release
-            assert f"process {os.getpid()} on this machine lives" in decision.reason
+            assert f"process {os.getpid()} on this machine is running" in decision.reason
 
     def test_a_dead_ones_is_released_and_the_next_one_gets_it(self, metastore: Metastore) -> None:
         dead = HiveLock(metastore, "janitor", "dead", user="svc")
@@ -74,7 +74,7 @@ class TestAtAMetastore:
         assert len(show_hive_locks(metastore, "janitor", "dead")) == 1  # looking at it changes nothing
         done = janitor.release(decisions[0])
         assert (done.released, done.error) == (True, None)
-        assert f"process {os.getpid()} on this machine is gone" in done.reason
+        assert f"process {os.getpid()} on this machine has ended" in done.reason
         assert done.to_dict()["lock_id"] == done.lock.lock_id
         with HiveLock(metastore, "janitor", "dead"):
             pass
@@ -109,9 +109,9 @@ class TestAtAMetastore:
             earlier = replace(stale, lock=replace(stale.lock, heartbeat_ms=(stale.lock.heartbeat_ms or 0) - 1))
             kept = janitor.release(earlier)
             assert (kept.release, kept.released) == (False, False)
-            assert "just been heard of" in kept.reason
+            assert "just sent a heartbeat" in kept.reason
             gone = janitor.release(replace(stale, lock=replace(stale.lock, lock_id=10**9)))
-            assert "gone by now" in gone.reason
+            assert "already released" in gone.reason
 
     @pytest.mark.parametrize("iceberg", [True, False])
     def test_a_nameless_one_must_be_on_an_iceberg_table(self, metastore: Metastore, iceberg: bool) -> None:
@@ -131,7 +131,7 @@ class TestAtAMetastore:
         failed = janitor.release(decision)
         assert failed.release
         assert not failed.released
-        assert "No metastore can be reached" in str(failed.error)
+        assert "No metastore answered" in str(failed.error)
 
 
 def test_the_record_is_for_this_account_alone_and_has_no_secrets(tmp_path: Path) -> None:

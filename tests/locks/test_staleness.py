@@ -34,13 +34,13 @@ JAVA = HiveLockEntry(
 @pytest.mark.parametrize(
     ("lock", "reason"),
     [
-        (replace(JAVA, heartbeat_ms=NOW - 9 * MINUTE), "heard of 540 s ago; stale after 600 s"),
-        (replace(JAVA, heartbeat_ms=None, acquired_ms=NOW - MINUTE), "heard of 60 s ago"),
-        (replace(JAVA, transaction_id=12), "Hive's transaction 12"),
-        (replace(JAVA, agent="hive_20261124_query"), "no Iceberg writer took it"),
-        (replace(JAVA, database="__metastore_leader_election__", agent="Unknown"), "the metastore itself took it"),
-        (replace(JAVA, table=None), "no Iceberg writer took it"),
-        (replace(JAVA, heartbeat_ms=None, acquired_ms=None), "does not say when"),
+        (replace(JAVA, heartbeat_ms=NOW - 9 * MINUTE), "sent a heartbeat 540 s ago; a lock is stale after 600 s"),
+        (replace(JAVA, heartbeat_ms=None, acquired_ms=NOW - MINUTE), "sent a heartbeat 60 s ago"),
+        (replace(JAVA, transaction_id=12), "Hive transaction 12"),
+        (replace(JAVA, agent="hive_20261124_query"), "it is not a lock of an Iceberg writer"),
+        (replace(JAVA, database="__metastore_leader_election__", agent="Unknown"), "it is a lock of the metastore"),
+        (replace(JAVA, table=None), "it is not a lock of an Iceberg writer"),
+        (replace(JAVA, heartbeat_ms=None, acquired_ms=None), "does not report when"),
     ],
 )
 def test_kept(lock: HiveLockEntry, reason: str) -> None:
@@ -63,7 +63,7 @@ def test_silent_ones_are_asked_after(agent: str) -> None:
 def test_never_a_live_one(life: Life, release: bool) -> None:
     decision = judge_by_evidence(JAVA, HolderEvidence(life, "because"), now_ms=NOW)
     assert decision.release is release
-    assert decision.reason == "nothing heard of its holder for 1200 s; because"
+    assert decision.reason == "no heartbeat of its holder for 1200 s; because"
 
 
 def test_one_sign_of_life_counts() -> None:
@@ -95,7 +95,7 @@ def test_processes_of_this_machine() -> None:
 @pytest.mark.parametrize(
     ("job", "life", "reason"),
     [
-        (None, Life.DEAD, "not known any more"),
+        (None, Life.DEAD, "no longer exists"),
         (JobRun("j", "ingest", "FAILED", None), Life.DEAD, "is FAILED"),
         (JobRun("j", "ingest", "RESTARTING", None), Life.DEAD, "no attempt of it runs"),
         (

@@ -84,8 +84,8 @@ def reread(load: Callable[[], _T], *, table: str, purpose: str) -> _T:
     except Exception as error:  # each catalog fails in its own way
         failure = explained(error) or AutostreamError(f"{error or type(error).__name__}.")
         raise type(failure)(
-            f"Table {table} cannot be re-read {purpose}: {failure} Nothing was changed by this attempt. Check the "
-            "catalog, then try again."
+            f"Cannot read table {table} again {purpose}: {failure} This attempt changed nothing. Check the catalog, "
+            "then try again."
         ) from error
 
 

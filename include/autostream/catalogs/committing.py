@@ -206,8 +206,8 @@ class Sending:
             if verdict is CommitVerdict.FAILED:
                 raise CommitFailedException(f"A commit to {self.table} was not applied: {text_of(error)}") from error
         raise CommitStateUnknownException(
-            f"Whether a commit to {self.table} was applied is not known: {text_of(error)}. Every file was kept. Look "
-            f"{self.attempt.evidence}."
+            f"It is not known whether a commit to {self.table} was applied: {text_of(error)}. All files were kept. "
+            f"Check {self.attempt.evidence}."
         ) from error
 
     def _look(self, *, refused: bool) -> CommitVerdict:
@@ -215,7 +215,7 @@ class Sending:
         try:
             return self.attempt.look(refused=refused)
         except Exception as error:  # the store may be down for a while: that is what the back-off is for
-            logger.warning("Table %s cannot be re-read after a commit: %s", self.table, text_of(error))
+            logger.warning("Cannot read table %s again after a commit: %s", self.table, text_of(error))
             return CommitVerdict.PENDING
 
     def _send_again(self) -> Exception | None:

@@ -33,7 +33,10 @@ _DENIED: Final = (ForbiddenError, UnauthorizedError, AuthorizationExpiredError, 
 _AWAY: Final = (ServerError, ServiceUnavailableError, TooManyRequestsError)
 _NO_ERROR_OF_ICEBERG: Final = "RESTError "
 """How PyIceberg begins where the body of an answer is not what the protocol says."""
-_REMEDY: Final = "Check that it is up and reachable from here; what waits or is scheduled tries again by itself."
+_REMEDY: Final = (
+    "Check that it is up and reachable from this machine. Sensors, the recorder and scheduled runs try again "
+    "automatically."
+)
 
 # What PostgreSQL says of us when it lets nobody in, in its own words or by the number of the error.
 _WRONG_ACCOUNT: Final = re.compile(
@@ -81,27 +84,27 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _of_rest(error: BaseException) -> AutostreamError | None:
     if isinstance(error, _DENIED):
         return DeniedError(
-            f"The REST catalog denies this: {first_line(str(error))}. Correct the catalog's credential or token, or "
-            "have the account granted what it needs."
+            f"The REST catalog denied this: {first_line(str(error))}. Correct the catalog's credential or token, or "
+            "grant the account the permission."
         )
     if isinstance(error, _AWAY):
-        return ServiceError(f"The REST catalog cannot do it now: {first_line(str(error))}. {_REMEDY}")
+        return ServiceError(f"The REST catalog cannot do this now: {first_line(str(error))}. {_REMEDY}")
     if isinstance(error, RESTError) and str(error).startswith(_NO_ERROR_OF_ICEBERG):
         return ServiceError(
-            f"What answers at {_address(error.__cause__)} is no REST catalog (HTTP {http_status(error)}): "
-            f"{first_line(str(error))}. Check the catalog's uri, and the gateway or proxy in between."
+            f"The server at {_address(error.__cause__)} is not a REST catalog (HTTP {http_status(error)}): "
+            f"{first_line(str(error))}. Check the catalog's uri, and any gateway or proxy in between."
         )
     if isinstance(error, ValidationError) and error.title.endswith("Response"):  # PyIceberg's classes of answers
         return ServiceError(
-            "What answers for the REST catalog is none: its answer is not of the protocol. Check the catalog's uri, "
-            "and the gateway or proxy in between."
+            "The server at the catalog's uri is not a REST catalog: its answer does not follow the protocol. Check "
+            "the uri, and any gateway or proxy in between."
         )
     import requests  # here, for most commands see no error
 
     if isinstance(error, requests.RequestException) and not isinstance(error, requests.HTTPError | ValueError):
         from autostream.http.wording import reason_of
 
-        return ServiceError(f"The REST catalog at {_address(error)} gave no answer: {reason_of(error)}. {_REMEDY}")
+        return ServiceError(f"The REST catalog at {_address(error)} did not answer: {reason_of(error)}. {_REMEDY}")
     return None
 
 
@@ -127,13 +130,13 @@ def _of_database(error: BaseException) -> AutostreamError | None:
     words, state = database_words(error), str(getattr(error.orig, "pgcode", None) or "")
     if state in _ACCOUNT_STATES or _WRONG_ACCOUNT.search(words):
         return DeniedError(
-            f"The catalog's database does not let this account do it: {words}. Correct the user and password in the "
-            "catalog's uri, or have the account granted what it needs."
+            f"The catalog's database denied this: {words}. Correct the user and password in the catalog's uri, or "
+            "grant the account the permission."
         )
     if _WRONG_DATABASE.search(words):
-        return ConfigurationError(f"The catalog's database is not there: {words}. Correct the catalog's uri.")
+        return ConfigurationError(f"The catalog's database does not exist: {words}. Correct the catalog's uri.")
     if is_away(error) or is_busy(error):
-        return ServiceError(f"The catalog's database does not answer, or cannot do it now: {words}. {_REMEDY}")
+        return ServiceError(f"The catalog's database did not answer, or cannot do this now: {words}. {_REMEDY}")
     return None
 
 
@@ -171,8 +174,8 @@ def _of_metastore(error: BaseException) -> AutostreamError | None:
 
     if isinstance(error, MetaException) and answer_of(error) is MetastoreAnswer.FORBIDDEN:
         return DeniedError(
-            f"The metastore denies this: {error.message}. Have the account that acts granted what it needs, or set "
-            "another one (autostream.proxy-user)."
+            f"The metastore denied this: {error.message}. Grant the account the permission, or set another account "
+            "(autostream.proxy-user)."
         )
     return None
 
@@ -183,7 +186,11 @@ def _of_files(error: BaseException) -> AutostreamError | None:
         return None
     words = first_line(str(error)) or type(error).__name__
     if isinstance(error, PermissionError) or _NO_ACCESS.search(words):
-        return DeniedError(f"A file may not be read or written: {words}. Correct the credentials or the permissions.")
+        return DeniedError(
+            f"No permission to read or write a file: {words}. Correct the credentials or the permissions."
+        )
     if _NO_BUCKET.search(words):
-        return ConfigurationError(f"The files' store is not there: {words}. Correct the location or the endpoint.")
-    return ServiceError(f"A service or a disk gave no answer: {words}. {_REMEDY}")
+        return ConfigurationError(
+            f"The storage of the files does not exist: {words}. Correct the location or the endpoint."
+        )
+    return ServiceError(f"A service or a disk did not answer: {words}. {_REMEDY}")

@@ -238,9 +238,9 @@ class HiveCatalog(PointerCatalog, pyiceberg_hive.HiveCatalog):
         compares = self._compares_and_swaps(base.entry)
         if not compares and not commit.locks:
             raise ConfigurationError(
-                f"Table {commit.name} has lock type none, but its metastore does not compare when it swaps: commits at "
-                f"the same time would be lost. Set {LOCK_TYPE} to zookeeper or hive, or bring the metastore to a "
-                "version with HIVE-26882."
+                f"Table {commit.name} has lock type none, but its metastore does not compare when it swaps: "
+                f"simultaneous commits would be lost. Set {LOCK_TYPE} to zookeeper or hive, or upgrade the metastore "
+                "to a version with HIVE-26882."
             )
         return _Alteration(self, altered, base.table.metadata_location, compare_and_swap=compares)
 
@@ -344,12 +344,13 @@ def _classified(table: HiveTable, error: Exception) -> Exception:
             return NotAppliedError(message)
         case MetastoreAnswer.FORBIDDEN:
             return NotAllowedError(
-                f"The metastore forbids this account to change {name}: {message}. Give the account the right to alter "
-                "the table, or set the one that may (autostream.proxy-user)."
+                f"The metastore does not allow this account to change {name}: {message}. Give the account the right "
+                "to alter the table, or set an account that has it (autostream.proxy-user)."
             )
         case MetastoreAnswer.REJECTED:
             return RejectedError(
-                f"The metastore refuses the change of {name}, and would refuse it again: {message}. Correct what it "
-                "names in the table's entry (SHOW CREATE TABLE in Hive), or the metastore's setting that forbids it."
+                f"The metastore refused the change of {name}: {message}. It would refuse the same change again. "
+                "Correct the table's entry (SHOW CREATE TABLE in Hive), or the metastore's setting that forbids the "
+                "change."
             )
     return ServiceError(f"{type(error).__name__}: {message}")

@@ -203,7 +203,7 @@ def _described_by_json(
         made.pop(key, None)
     shown = {key: text for key, text in texts.items() if text is not None and limit > 0}
     for key in [key for key, text in shown.items() if len(text) > limit]:
-        _logger.debug("Parameter %s is left out: it has more than %d characters (%s).", key, limit, MAX_SIZE)
+        _logger.debug("Left out parameter %s: it has more than %d characters (%s).", key, limit, MAX_SIZE)
         del shown[key]
     return shown
 

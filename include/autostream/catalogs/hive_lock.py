@@ -143,7 +143,7 @@ def show_hive_locks(metastore: Metastore, database: str | None = None, table: st
         with metastore.session() as client:
             answer = client.show_locks(ShowLocksRequest(dbname=database, tablename=table))
     except TException as error:
-        raise ServiceError(f"The metastore does not list its locks: {error}.") from error
+        raise ServiceError(f"The metastore did not list its locks: {error}.") from error
     return [HiveLockEntry.of(element) for element in answer.locks or ()]
 
 
@@ -159,7 +159,7 @@ def release_hive_lock(metastore: Metastore, lock_id: int) -> bool:
     except NoSuchLockException:
         return False
     except (TException, MetastoreAnswerLostError) as error:
-        raise ServiceError(f"Hive lock {lock_id} cannot be released: {error}. Try again.") from error
+        raise ServiceError(f"Cannot release Hive lock {lock_id}: {error}. Try again.") from error
     return True
 
 
@@ -229,8 +229,8 @@ class HiveLock:
                 self._lost = str(error) or type(error).__name__
         raise LockLostError(
             f"Hive lock {self._lock_id} of {self.database}.{self.table} was lost before the commit: {self._lost}. "
-            "Nothing was changed. The metastore lets locks expire after metastore.txn.timeout without a heartbeat: "
-            "is this process paused for long?"
+            "Nothing was changed. The metastore lets locks expire after metastore.txn.timeout without a heartbeat. "
+            "Check whether this process was paused for long."
         )
 
     def _acquire(self) -> None:
@@ -255,7 +255,7 @@ class HiveLock:
             except NoSuchLockException:  # expired while it waited: the metastore was not asked for too long
                 state = self._request()
             except (TException, ServiceError) as error:
-                logger.warning("The metastore does not say whether %s is locked: %s", self.table, error)
+                logger.warning("The metastore did not say whether %s is locked: %s", self.table, error)
 
     def _request(self) -> int | None:
         """Ask for the lock and return its state; None where the metastore has no entry of it after an error.
@@ -304,7 +304,7 @@ class HiveLock:
         try:
             held = describe_holders(show_hive_locks(self.metastore, self.database, self.table), self.agent)
         except ServiceError as error:
-            held = f"by whom could not be found out: {error}"
+            held = f"the holder is not known: {error}"
         return LockTimeoutError(
             f"Table {self.database}.{self.table} was locked for {seconds:g} s: {held}. Nothing was changed. If the "
             "holder is dead, 'autostream lock janitor' releases its lock."
@@ -316,7 +316,7 @@ class HiveLock:
                 with self.metastore.session() as client:
                     client.heartbeat(HeartbeatRequest(lockid=self._lock_id))
             except NoSuchLockException as error:
-                self._lost = error.message or "the metastore does not know it any more"
+                self._lost = error.message or "the metastore no longer knows it"
                 return
             except (TException, AutostreamError) as error:  # the next one may arrive in time
                 logger.warning("No heartbeat for Hive lock %s of %s: %s", self._lock_id, self.table, error)
@@ -342,4 +342,4 @@ def describe_holders(locks: Iterable[HiveLockEntry], own_agent: str) -> str:
     others = [lock for lock in locks if lock.agent != own_agent]
     held = [lock.holder for lock in others if lock.state == "ACQUIRED"]
     waiting = sum(lock.state == "WAITING" for lock in others)
-    return f"held by {', '.join(held) or 'nobody that it lists'}; {waiting} more waiting"
+    return f"held by {', '.join(held) or 'no listed lock'}; {waiting} more waiting"

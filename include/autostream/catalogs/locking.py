@@ -80,7 +80,7 @@ def zookeeper_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
     settings = merged_settings(catalog)
     if not settings.hosts:
         raise ConfigurationError(
-            f"{LOCK_TYPE} is zookeeper, but no ensemble is configured. Set zookeeper.hosts in autostream.toml, "
+            f"{LOCK_TYPE} is zookeeper, but no ZooKeeper is configured. Set zookeeper.hosts in autostream.toml, "
             "AUTOSTREAM_ZOOKEEPER__HOSTS, or the catalog property zookeeper.hosts."
         )
     return settings
@@ -103,7 +103,7 @@ def merged_settings(catalog: Mapping[str, str]) -> ZooKeeperSettings:
             settings = ZooKeeperSettings.model_validate({**settings.model_dump(exclude_unset=True), **own})
         except ValidationError as error:
             problems = "; ".join(f"{_ZOOKEEPER}{p['loc'][0]}: {p['msg']}" for p in error.errors())
-            raise ConfigurationError(f"Catalog properties are wrong: {problems}.") from error
+            raise ConfigurationError(f"Invalid catalog properties: {problems}.") from error
     return settings
 
 

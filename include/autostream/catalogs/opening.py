@@ -41,13 +41,12 @@ def open_catalog(name: str, properties: Mapping[str, str] | None = None) -> Cata
         raise
     except Exception as error:  # each catalog type fails in its own way
         if (failure := _explained(error)) is not None:
-            where = f" It is set in .pyiceberg.yaml, or by PYICEBERG_CATALOG__{name.upper()}__URI."
+            where = f" The uri is set in .pyiceberg.yaml, or by PYICEBERG_CATALOG__{name.upper()}__URI."
             place = where if isinstance(failure, ConfigurationError) else ""
-            raise type(failure)(f"Catalog {name!r} cannot be opened: {failure}{place}") from error
+            raise type(failure)(f"Cannot open catalog {name!r}: {failure}{place}") from error
         raise ConfigurationError(
-            f"Catalog {name!r} cannot be opened: {error or type(error).__name__}. Configure it in .pyiceberg.yaml or "
-            f"by environment variables such as PYICEBERG_CATALOG__{name.upper()}__URI, or check that the service it "
-            "names is up."
+            f"Cannot open catalog {name!r}: {error or type(error).__name__}. Configure it in .pyiceberg.yaml or by "
+            f"environment variables such as PYICEBERG_CATALOG__{name.upper()}__URI. Check that its service is up."
         ) from error
 
 
@@ -62,9 +61,9 @@ def require_catalogs(names: Iterable[str]) -> None:
             continue
         known = list(pyiceberg_catalogs())
         if known:
-            raise ConfigurationError(f"There is no catalog {name!r}. {one_of(name, known, 'Configured')}")
+            raise ConfigurationError(f"Unknown catalog {name!r}. {one_of(name, known, 'Configured')}")
         raise ConfigurationError(
-            f"There is no catalog {name!r}, for none is configured. Name one in .pyiceberg.yaml, or by environment "
+            f"Unknown catalog {name!r}: no catalog is configured. Configure it in .pyiceberg.yaml, or by environment "
             f"variables such as PYICEBERG_CATALOG__{name.upper()}__URI."
         )
 
@@ -75,7 +74,7 @@ def _open(name: str, properties: dict[str, str]) -> Catalog:
     learn_from(merged)
     if any(map(cuts_password, re.findall(r"(?:https?|thrift)://[^,]+", str(merged.get("uri", ""))))):
         raise ConfigurationError(
-            f"Property uri of catalog {name!r} has a password with a character that means something else in a URL. "
+            f"Invalid property uri of catalog {name!r}: its password has a character with a special meaning in URLs. "
             f"{ESCAPES}"
         )
     if FILE_IO not in merged and any(key.startswith("webhdfs.") for key in merged):
@@ -122,8 +121,8 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
         ) from error
     except FileNotFoundError as error:
         raise AutostreamError(
-            f"The metadata of table {name} cannot be read: {error}. The catalog points to a file that is missing; "
-            "restore it, or point the catalog to the newest metadata.json that exists."
+            f"Cannot read the metadata of table {name}: {error}. The catalog points to a file that does not exist. "
+            "Restore the file, or point the catalog to the newest metadata.json that exists."
         ) from error
     except AutostreamError as error:  # denied, unreachable: it says what to do
         raise type(error)(f"Table {name}: {error}") from error
@@ -132,13 +131,13 @@ def open_table(name: TableName | str, *, catalog: Catalog | None = None) -> Tabl
             raise type(failure)(f"Table {name}: {failure}") from error
         if "manifest-list\n  Field required" in str(error):
             raise UnsupportedTableError(
-                f"Table {name} has snapshots that list their manifests in the metadata file itself, as the first "
-                "Iceberg releases wrote them ('manifests', not 'manifest-list'). autostream cannot read these. "
-                "Nothing was touched. Write to the table with a newer Iceberg release, for example from Spark or "
-                "Flink, then expire the old snapshots with it."
+                f"Table {name} has snapshots that list their manifests in the metadata file itself ('manifests', not "
+                "'manifest-list'), as the first Iceberg releases did. autostream cannot read these. Nothing was "
+                "changed. Write to the table with a newer Iceberg release, for example from Spark or Flink, then "
+                "expire the old snapshots with it."
             ) from error
         raise ConfigurationError(
-            f"Table {name} cannot be loaded from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the "
+            f"Cannot load table {name} from catalog {name.catalog!r}: {type(error).__name__}: {error}. Check the "
             "catalog's connection and the table's metadata file."
         ) from error
 
@@ -154,8 +153,8 @@ def _what_was_meant(name: TableName, catalog: Catalog) -> str:
         if not tables:
             namespaces = sorted(".".join(levels) for levels in catalog.list_namespaces(tuple(parents[:-1])))
             if name.namespace not in namespaces:
-                others = f" {one_of(name.namespace, namespaces, 'There are')}" if namespaces else ""
-                return f" There is no namespace {name.namespace}.{others}"
+                others = f" {one_of(name.namespace, namespaces, 'Namespaces')}" if namespaces else ""
+                return f" Namespace {name.namespace} does not exist.{others}"
         near = meant(name.table, tables)
     except Exception:  # the message is about the table
         return ""
@@ -175,7 +174,7 @@ def list_tables(catalog: Catalog, catalog_name: str) -> Iterator[TableName]:
     except Exception as error:
         if (failure := _explained(error)) is None:
             raise
-        raise type(failure)(f"The tables of catalog {catalog_name!r} cannot be listed: {failure}") from error
+        raise type(failure)(f"Cannot list the tables of catalog {catalog_name!r}: {failure}") from error
 
 
 def _explained(error: Exception) -> AutostreamError | None:

@@ -154,9 +154,9 @@ class PointerSwap:
     def evidence(self) -> str:
         """What shows whether it was applied."""
         return (
-            f"whether the table's metadata_location, or the metadata log of the file that it names, has {self.new}: if "
-            f"it does, the commit was applied; if it goes back to {self.base} without it, it failed, and {self.new} "
-            "can go"
+            f"whether {self.new} is the table's metadata_location, or is in the metadata log of that file. If it is, "
+            f"the commit was applied. If the log reaches {self.base} without it, the commit failed, and you can "
+            f"delete {self.new}"
         )
 
     def stage(self) -> None:
@@ -192,7 +192,10 @@ class PointerSwap:
             return
         except Exception as error:
             logger.warning(
-                "The unused metadata file %s could not be deleted (%s); the orphan sweep will.", self.new, error
+                "Could not delete the unused metadata file %s (%s). It stays in the table's location: delete it by "
+                "hand, or with Iceberg's remove_orphan_files.",
+                self.new,
+                error,
             )
 
     def confirm(self, lock: CommitLock) -> None:
@@ -210,9 +213,9 @@ class PointerSwap:
             return
         if self.new != view.location and self.new not in view.previous and self.base in view.previous:
             message = (
-                f"A commit to {self.table} was lost: {self.new} was the table's metadata, and was overwritten by a "
-                f"commit upon {self.base} that had not seen it; the table points to {view.location} now. All writers "
-                "of the table must use the same lock, as its metastore does not compare when it swaps."
+                f"A commit to {self.table} was lost: another commit, based on {self.base}, overwrote {self.new}. The "
+                f"table now points to {view.location}. All writers of the table must use the same lock, because its "
+                "metastore does not compare when it swaps."
             )
             logger.error("%s", message)
             raise CommitFailedException(message) from ConflictError(message)
@@ -220,9 +223,9 @@ class PointerSwap:
             lock.verify()
         except LockLostError as error:
             logger.error(
-                "The lock of %s was lost while %s was swapped in, upon %s. Its metastore does not compare when it "
-                "swaps: a commit of the lock's next holder may have been overwritten (%s). Look for another metadata "
-                "file upon the same base.",
+                "The lock of %s was lost during the swap to %s, which is based on %s. The metastore does not "
+                "compare when it swaps, so this may have overwritten a commit of the lock's next holder (%s). Look "
+                "for another metadata file with the same base.",
                 self.table,
                 self.new,
                 self.base,
@@ -232,13 +235,13 @@ class PointerSwap:
     def _cannot_write(self, error: Exception) -> AutostreamError:
         """Return why the file is not there, as an error that says whether another attempt may fare better."""
         kind: type[AutostreamError] = ResourceError if isinstance(error, OSError) else AutostreamError
-        remedy = "Check the space and permissions of the table's location."
+        remedy = "Check the free space and the permissions of the table's location."
         if isinstance(error, AutostreamError):  # it has a remedy of its own
             kind, remedy = type(error), ""
         elif isinstance(error, PermissionError):
             kind = DeniedError
         words = text_of(error).rstrip(".")
-        failure = kind(f"The metadata file {self.new} of {self.table} cannot be written: {words}. {remedy}".rstrip())
+        failure = kind(f"Cannot write the metadata file {self.new} of {self.table}: {words}. {remedy}".rstrip())
         failure.__cause__ = error
         return failure
 

@@ -83,8 +83,8 @@ def change_properties(
             return
     if not committed:
         raise ConflictError(
-            f"{purpose.what.capitalize()} of {name} could not be {purpose.done}: other commits were faster {attempt} "
-            "times. Nothing was changed. Try again, or raise the table's commit.retry.num-retries."
+            f"Could not {purpose.to_do} {purpose.what} of {name}: other commits were faster {attempt} times. Nothing "
+            "was changed. Try again, or raise the table's commit.retry.num-retries."
         )
 
 
@@ -105,7 +105,7 @@ def _commit(table: Table, name: str, changed: Mapping[str, str], *, guarded_pref
         return False
     except CommitAnswerLostError as error:
         raise OutcomeUnknownError(
-            f"Whether {purpose.what} were {purpose.done} in {name} is not known: {error}. {purpose.doing} them "
+            f"It is not known whether {purpose.what} were {purpose.done} in {name}: {error}. {purpose.doing} them "
             "again is safe."
         ) from error
     return True
@@ -115,4 +115,4 @@ def _reload(table: Table, name: str, purpose: Purpose) -> None:
     try:
         reread(table.refresh, table=name, purpose=f"to {purpose.to_do} {purpose.what}")
     except NoSuchTableError as error:
-        raise UsageError(f"Table {name} was dropped meanwhile; nothing was {purpose.done}.") from error
+        raise UsageError(f"Table {name} was dropped in the meantime. Nothing was {purpose.done}.") from error

@@ -174,7 +174,7 @@ class RestRequest:
     @property
     def evidence(self) -> str:
         """What shows whether it was applied."""
-        return f"{_what_to_look_for(self._commit.updates)} once the catalog answers again"
+        return f"{_what_to_look_for(self._commit.updates)}, once the catalog answers again"
 
     def stage(self) -> None:
         """Write nothing: the server does."""
@@ -211,8 +211,8 @@ def refusal_of_commit(label: str, error: Exception) -> AutostreamError:
     if isinstance(failure := explained(error), DeniedError):
         return DeniedError(f"A commit to {label} was refused. {failure}")
     return CommitRefusedError(
-        f"The catalog refuses a commit to {label}, and would refuse it again: {error}. Correct what it names; the "
-        "server's log says more."
+        f"The catalog refused a commit to {label}: {error}. It would refuse the same commit again. Correct the "
+        "cause. The log of the catalog's server has more details."
     )
 
 

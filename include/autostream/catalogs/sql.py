@@ -60,12 +60,12 @@ def with_time_outs(uri: str) -> str:
         url = make_url(uri)
     except (ArgumentError, ValueError) as error:  # SQLAlchemy speaks of Python's `int`
         raise ConfigurationError(
-            "Catalog property uri is no URL of a database. Write, for example, "
+            "Invalid catalog property uri: it is not the URL of a database. Write, for example, "
             f"postgresql+psycopg2://USER:PASSWORD@HOST:5432/DATABASE or sqlite:////PATH. {ESCAPES}"
         ) from error
     if "@" in (url.host or "") or ("@" in (url.database or "") and url.password):
         raise ConfigurationError(
-            f"Catalog property uri has a password with a character that means something else in a URL. {ESCAPES}"
+            f"Invalid catalog property uri: its password has a character with a special meaning in URLs. {ESCAPES}"
         )
     if url.get_backend_name() != "postgresql" or url.get_driver_name() not in _LIBPQ_DRIVERS:
         return uri
@@ -87,8 +87,8 @@ class SqlCatalog(PointerCatalog, pyiceberg_sql.SqlCatalog):
         dialect = self.engine.dialect
         if not dialect.supports_sane_rowcount:
             raise ConfigurationError(
-                f"Catalog {name}: a {dialect.name} database does not say how many rows an UPDATE changed, so commits "
-                "cannot be safe. Use PostgreSQL or SQLite."
+                f"Catalog {name}: commits to a {dialect.name} database are not safe, because it does not report how "
+                "many rows an UPDATE changed. Use PostgreSQL or SQLite."
             )
 
     def _convert_orm_to_iceberg(self, orm_table: pyiceberg_sql.IcebergTables) -> Table:
@@ -220,7 +220,7 @@ class _Row:
             try:
                 session.execute(insert(_TABLES).values(**row))
             except IntegrityError as error:
-                raise NotAppliedError(f"table {self._namespace}.{self._name} exists already") from error
+                raise NotAppliedError(f"table {self._namespace}.{self._name} already exists") from error
             return
         changed = session.execute(
             update(_TABLES)
@@ -228,7 +228,7 @@ class _Row:
             .values(metadata_location=new, previous_metadata_location=self._base)
         )
         if changed.rowcount < 1:  # type: ignore[attr-defined]
-            raise NotAppliedError(f"another commit was faster: it no longer points to {self._base}")
+            raise NotAppliedError(f"another commit was faster: the table no longer points to {self._base}")
 
     def _refusal(self, error: DBAPIError) -> NotAppliedError:
         """Return what a database's error means before the commit: not sent, undone for now, or refused for good."""
@@ -237,12 +237,13 @@ class _Row:
             return NotAppliedError(database_words(error))
         failure = explained(error)
         if isinstance(failure, DeniedError):
-            return NotAllowedError(f"The change of {name} is not allowed. {failure}")
+            return NotAllowedError(f"Not allowed to change {name}. {failure}")
         if isinstance(failure, ServiceError):
             return NotSentError(str(failure))
         return RejectedError(
-            f"The catalog's database refuses the change of {name}, and would refuse it again: {database_words(error)}. "
-            "Correct what it names: a constraint or trigger of its table iceberg_tables, a server that is read-only."
+            f"The catalog's database refused the change of {name}: {database_words(error)}. It would refuse the same "
+            "change again. Correct the cause, such as a constraint or trigger of its table iceberg_tables, or a "
+            "read-only server."
         )
 
     def read(self) -> PointerView:

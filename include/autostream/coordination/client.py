@@ -66,7 +66,7 @@ class ZooKeeperClient:
     def _connect(self, deadline: float) -> ZooKeeperSession:
         if not self._mutex.acquire(timeout=max(0.0, deadline - times.monotonic())):
             raise ServiceError(
-                f"ZooKeeper at {self.settings.hosts} was not reached in time: another thread is still trying to."
+                f"Could not reach ZooKeeper at {self.settings.hosts} in time: another thread is still connecting."
             )
         try:
             session = self.current_session()  # another thread may have been faster

@@ -56,7 +56,7 @@ class Election:
             LockLostError: it is not, or may not be.
         """
         if not self._elected.is_set():
-            raise LockLostError(f"This process is not the one that does {self._name}; nothing was changed.")
+            raise LockLostError(f"This process is not elected for {self._name}. Nothing was changed.")
         self._lock.verify()
 
     def _stand(self) -> None:

@@ -122,7 +122,7 @@ class KeyValueSpace:
             return _Node(stat.version, document["change"], document.get("deleted", False), document.get("value"))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ConfigurationError(
-                f"ZooKeeper's node {path} holds something that autostream did not write. Remove it, or set another "
+                f"ZooKeeper's node {path} has content that autostream did not write. Remove the node, or set another "
                 "zookeeper.root."
             ) from None
 
@@ -130,7 +130,9 @@ class KeyValueSpace:
         change_id = uuid.uuid4().hex
         data = json.dumps({"change": change_id, **content}, allow_nan=False, ensure_ascii=False).encode()
         if len(data) > LARGEST_VALUE_BYTES:
-            raise ValueError(f"The value of {key!r} has {len(data)} bytes; {LARGEST_VALUE_BYTES} can be stored.")
+            raise ValueError(
+                f"The value of {key!r} is too large: it has {len(data)} bytes, and the most is {LARGEST_VALUE_BYTES}."
+            )
         deadline = times.monotonic() + self._timeout
         before = self._node_version(key, expected_version, deadline)
         in_doubt = False
@@ -191,17 +193,17 @@ class KeyValueSpace:
             return
         if node is not None and node.version == before + 1:
             raise self._conflict(key, expected_version)
-        raise self._unknown(key, "others have changed it since")
+        raise self._unknown(key, "changed in the meantime")
 
     def _conflict(self, key: str, expected_version: int) -> ConflictError:
-        what = f"is no longer at version {expected_version}" if expected_version else "has a value already"
+        what = f"is no longer at version {expected_version}" if expected_version else "already has a value"
         return ConflictError(
             f"The key {key!r} of {self._name} in ZooKeeper {what}: another process has changed it. Nothing was "
-            "changed; read it again, and decide again."
+            "changed here. Read the value again, then decide again."
         )
 
     def _unknown(self, key: str, reason: str) -> OutcomeUnknownError:
         return OutcomeUnknownError(
-            f"Whether the key {key!r} of {self._name} in ZooKeeper was changed is not known ({reason.rstrip('.')}). "
-            "Read it again, and decide again."
+            f"It is not known whether the key {key!r} of {self._name} in ZooKeeper was changed "
+            f"({reason.rstrip('.')}). Read the value again, then decide again."
         )

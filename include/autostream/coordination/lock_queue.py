@@ -164,7 +164,7 @@ class QueuePlace:
             self._remove(times.monotonic() + _LEAVE_TIMEOUT_SECONDS)
             done = True
         except Exception as error:
-            _logger.debug("%s is removed in the background: %s", self.path, error)
+            _logger.debug("Removing %s in the background: %s", self.path, error)
         finally:
             if not done:
                 threading.Thread(target=self._keep_removing, name="zookeeper-clean-up", daemon=True).start()
@@ -183,7 +183,7 @@ class QueuePlace:
                 _logger.warning("%s stays until this process ends: %s", self.path, error)
                 return
             except Exception as error:
-                _logger.debug("%s is not removed yet: %s", self.path, error)
+                _logger.debug("%s could not be removed yet: %s", self.path, error)
             tries += 1
             times.sleep(_PAUSES.seconds(tries))
 
@@ -207,7 +207,7 @@ class QueuePlace:
         try:
             session.request(f"removing {self.path}", remove, timeout_seconds=deadline - times.monotonic())
         except NoNodeError:
-            _logger.debug("%s was gone already", self.path)
+            _logger.debug("%s was already removed", self.path)
         # Others wait, or were here and left, or the queue is another account's: then it is not for us to remove.
         with contextlib.suppress(NoNodeError, NotEmptyError, DeniedError):
             session.request(

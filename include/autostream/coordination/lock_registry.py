@@ -136,8 +136,8 @@ def break_lock(client: ZooKeeperClient, lock: HeldLock, *, by: Holder, reason: s
     problem = next((a for a in answers if isinstance(a, Exception) and not isinstance(a, RolledBackError)), None)
     if isinstance(problem, (NoNodeError, NodeExistsError)):  # given up meanwhile, or broken already
         raise ConflictError(
-            f"The lock on table {lock.key} that was to be broken ({lock.holder}) is no longer held; nothing was "
-            f"broken. 'autostream lock show {lock.key}' tells who holds the table now."
+            f"The lock on table {lock.key} of {lock.holder} is no longer held. Nothing was broken. 'autostream lock "
+            f"show {lock.key}' shows who holds the table now."
         )
     if problem is not None:
         raise session.explain(operation, problem) from problem

@@ -28,7 +28,7 @@ class LockKey:
 
     def __post_init__(self) -> None:
         if not self.catalog or not self.table:
-            raise UsageError(f"Invalid lock of catalog {self.catalog!r}, table {self.table!r}: name both.")
+            raise UsageError(f"Invalid lock of catalog {self.catalog!r} and table {self.table!r}: both need a name.")
 
     def __str__(self) -> str:
         """Return the table as it is written everywhere."""
@@ -42,7 +42,7 @@ class LockKey:
     @property
     def hint(self) -> str:
         """What helps against a holder that hangs, for messages."""
-        return f" If the holder hangs, 'autostream lock break {self}' takes the lock from it;"
+        return f" If the holder hangs, take the lock from it with 'autostream lock break {self}';"
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class ElectionKey:
     @property
     def hint(self) -> str:
         """What helps against a holder that hangs, for messages."""
-        return " If the one that is elected hangs, stop its process;"
+        return " If the elected process hangs, stop it;"
 
     @property
     def parts(self) -> tuple[str, ...]:

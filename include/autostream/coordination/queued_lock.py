@@ -110,8 +110,8 @@ class QueuedLock:
         try:
             if waited_for or self._tenure is not None:
                 raise UsageError(
-                    f"This lock on {self.key.subject} is held already, or being waited for: it is not re-entrant. "
-                    "Use another QueuedLock."
+                    f"This QueuedLock on {self.key.subject} is already held or waiting: it is not re-entrant. Use "
+                    "another QueuedLock."
                 )
             self._lost = None
             self._tenure = self._wait_in_queue()
@@ -135,7 +135,9 @@ class QueuedLock:
             except BaseException:
                 place.leave()
                 raise
-            _logger.info("the place in the queue for %s was lost with its session: taking a new one", self.key.subject)
+            _logger.info(
+                ("The session ended, and with it the place in the queue for %s. Taking a new place."), self.key.subject
+            )
 
     def _wait_for_turn(self, place: QueuePlace, *, deadline: float, answers_by: float) -> _Tenure | None:
         """Wait until a place is the first; None when it is not in the queue any more."""
@@ -171,17 +173,18 @@ class QueuedLock:
 
     def _timed_out(self, place: QueuePlace, ahead: list[LockNode]) -> LockTimeoutError:
         return LockTimeoutError(
-            f"{_sentence(self.key.subject)} was not free within {self.timeout_seconds:g} s: {self._who(place, ahead)}. "
-            f"Try again later or wait longer.{self.key.hint} one that died loses it by itself when its session ends."
+            f"{_sentence(self.key.subject)} was not free within {self.timeout_seconds:g} s: "
+            f"{self._who(place, ahead)}. Try again later or wait longer.{self.key.hint} a holder that died loses the "
+            "lock when its session ends."
         )
 
     def _who(self, place: QueuePlace, ahead: list[LockNode]) -> str:
         try:
             found = self._client.get(f"{place.queue}/{ahead[0].name}", timeout_seconds=_READ_TIMEOUT_SECONDS)
         except AutostreamError as error:
-            return f"it is locked; by whom could not be read ({error})"
+            return f"it is locked, and its holder could not be read ({error})"
         holder = Holder.from_bytes(found[0]) if found else Holder()
-        itself = ", which is this very process: the lock is not re-entrant" if holder.is_this_process() else ""
+        itself = ", which is this process: the lock is not re-entrant" if holder.is_this_process() else ""
         waiting = len(ahead) - 1
         others = f"; {waiting} more {'waits' if waiting == 1 else 'wait'} before us" if waiting else ""
         return f"it is locked by {holder}{itself}{others}"
@@ -190,8 +193,8 @@ class QueuedLock:
         record = self._record_of(place)
         if record is not None:
             raise LockLostError(
-                f"The lock on {self.key.subject} was broken as soon as it was ours, by {record}. Nothing was changed. "
-                "Ask whoever broke it, then try again."
+                f"The lock on {self.key.subject} was broken by {record} as soon as this process got it. Nothing was "
+                "changed. Ask the person who broke it, then try again."
             )
 
     def verify(self, *, timeout_seconds: float | None = None) -> None:
@@ -218,14 +221,14 @@ class QueuedLock:
 
     def _lost_error(self, tenure: _Tenure) -> LockLostError:
         return LockLostError(
-            f"The lock on {self.key.subject}, held for {self.what} since {_text(tenure.since)}, is lost: {self._lost}. "
-            "Nothing may be committed under it; run the operation again."
+            f"The lock on {self.key.subject}, held for {self.what} since {_text(tenure.since)}, is lost: "
+            f"{self._lost}. Nothing can be committed without it. Run the operation again."
         )
 
     def _known_loss(self, tenure: _Tenure) -> str | None:
         session = tenure.session
         if session.pid != os.getpid():
-            return f"it belongs to process {session.pid}, of which this one, {os.getpid()}, is a child"
+            return f"it belongs to process {session.pid}, the parent of this process {os.getpid()}"
         interruption = session.first_interruption_after(tenure.interruptions)
         if interruption is None:
             return None if session is self._client.current_session() else "the connection to ZooKeeper was closed"
@@ -236,11 +239,11 @@ class QueuedLock:
         try:
             exists = touch(tenure.session, place.path, timeout_seconds=timeout_seconds)
         except AutostreamError as error:
-            return self._known_loss(tenure) or f"whether it is still held could not be found out ({error})"
+            return self._known_loss(tenure) or f"it is not known whether it is still held ({error})"
         return self._known_loss(tenure) if exists else self._why_gone(place)
 
     def _why_gone(self, place: QueuePlace) -> str:
-        gone = f"its node was gone when it was verified at {_text(times.now())}"
+        gone = f"its node did not exist when it was checked at {_text(times.now())}"
         try:
             record = self._record_of(place)
         except AutostreamError:

@@ -167,8 +167,8 @@ class ZooKeeperSession:
             raise self._unreachable(timeout_seconds, error) from error
         if found is None:
             raise ConfigurationError(
-                f"The node {self.kazoo.chroot} that zookeeper.hosts ({self._settings.hosts}) ends in does not exist. "
-                "Create it, or leave it out and set zookeeper.root."
+                f"The node {self.kazoo.chroot} at the end of zookeeper.hosts ({self._settings.hosts}) does not "
+                "exist. Create it, or remove it from zookeeper.hosts and set zookeeper.root."
             )
 
     def wait_until_connected(self, timeout_seconds: float) -> bool:

@@ -48,33 +48,35 @@ def explain_session_failure(settings: ZooKeeperSettings, operation: str, error: 
     """Return what an error of kazoo means to a user."""
     if isinstance(error, NoAuthError):
         return DeniedError(
-            f"ZooKeeper at {settings.hosts} forbids {operation} to {account(settings)}. Nodes belong to the "
-            "account that made them: set zookeeper.username and zookeeper.password to that account's (a wrong "
-            "password of the digest scheme shows only here), or have the nodes' ACL changed."
+            f"ZooKeeper at {settings.hosts} does not allow {operation} for {account(settings)}. Nodes belong to the "
+            "account that created them. Set zookeeper.username and zookeeper.password to that account, or change "
+            "the ACL of the nodes. With the digest scheme, a wrong password has no other symptom."
         )
     if isinstance(error, InvalidACLError):
         return ConfigurationError(
-            f"ZooKeeper at {settings.hosts} does not know {account(settings)}, so that {operation} for it alone is "
-            "not possible. Set zookeeper.username and zookeeper.password, or zookeeper.acl to 'open'."
+            f"ZooKeeper at {settings.hosts} does not know {account(settings)}, so {operation} with an ACL for this "
+            "account is not possible. Set zookeeper.username and zookeeper.password, or set zookeeper.acl to 'open'."
         )
     if isinstance(error, REFUSED):
         return _refused(settings)
     if not isinstance(error, IN_DOUBT):
         return ServiceError(
-            f"ZooKeeper at {settings.hosts} answered {type(error).__name__} to {operation}. Its log has the reason."
+            f"ZooKeeper at {settings.hosts} answered {type(error).__name__} to {operation}. The log of ZooKeeper has "
+            "the reason."
         )
     reason = "in time" if isinstance(error, KazooTimeoutError) else f"({type(error).__name__})"
     return InterruptedSessionError(
-        f"ZooKeeper at {settings.hosts} gave no answer {reason} to {operation}. Check that a majority of its "
-        "servers is up and reachable, then try again."
+        f"ZooKeeper at {settings.hosts} did not answer {operation} {reason}. Check that a majority of its servers is "
+        "up and reachable, then try again."
     )
 
 
 def _refused(settings: ZooKeeperSettings) -> DeniedError:
     if settings.sasl_mechanism == "GSSAPI":
         remedy = (
-            "Check that there is a valid Kerberos ticket (klist), that zookeeper.hosts names the servers as their "
-            f"principals do, and that zookeeper.sasl_service ({settings.sasl_service}) is the servers' service."
+            "Check that you have a valid Kerberos ticket (klist), that zookeeper.hosts has the host names of the "
+            f"servers' principals, and that zookeeper.sasl_service ({settings.sasl_service}) is the service name of "
+            "these principals."
         )
     elif settings.sasl_mechanism:
         remedy = "Correct zookeeper.username or zookeeper.password."
@@ -106,21 +108,18 @@ def unreachable(
         return _refused(settings)
     if settings.sasl_mechanism and was_interrupted:
         return _refused(settings)  # servers drop the connection of whom they refuse
-    remedy = "Check zookeeper.hosts, that the servers are up, and that no firewall is between."
+    remedy = "Check zookeeper.hosts, check that the servers are up, and that no firewall is in between."
     if "CERTIFICATE_VERIFY_FAILED" in complaint:
         remedy = (
-            "The servers' certificate cannot be trusted: set zookeeper.tls_ca to the certificates that sign it, "
-            "and call the servers in zookeeper.hosts by a name that it holds."
+            "The servers' certificate is not trusted. Set zookeeper.tls_ca to the certificates that sign it, and "
+            "write host names into zookeeper.hosts that are in the certificate."
         )
     elif settings.tls and not settings.tls_certificate:
-        remedy += (
-            " Servers that ask for a certificate of the client show no more than this without one: set "
-            "zookeeper.tls_certificate and zookeeper.tls_key."
-        )
+        remedy += " If the servers require client certificates, set zookeeper.tls_certificate and zookeeper.tls_key."
     elif not settings.tls and ("broken" in complaint or "reset" in complaint):
         found = what_else_answers(servers)
         remedy = found or f"{remedy} If these are ports for TLS, set zookeeper.tls to true."
     said = f" (last: {complaint})" if complaint else ""
     return ServiceError(
-        f"ZooKeeper at {settings.hosts} was not reached within {round(timeout_seconds, 1):g} s{said}. {remedy}"
+        f"Could not reach ZooKeeper at {settings.hosts} within {round(timeout_seconds, 1):g} s{said}. {remedy}"
     )

@@ -30,7 +30,7 @@ def require_sound(settings: ZooKeeperSettings) -> None:
         collect_hosts(settings.hosts)
     except ValueError as error:
         raise ConfigurationError(
-            f"zookeeper.hosts cannot be {settings.hosts!r}: {error}. Write servers as zk1:2181,zk2:2181,zk3:2181."
+            f"Invalid zookeeper.hosts {settings.hosts!r}: {error}. Write servers as zk1:2181,zk2:2181,zk3:2181."
         ) from error
     if settings.sasl_mechanism == "DIGEST-MD5" and not (settings.username and settings.password.get_secret_value()):
         raise ConfigurationError("zookeeper.sasl_mechanism DIGEST-MD5 needs zookeeper.username and zookeeper.password.")

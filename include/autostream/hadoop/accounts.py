@@ -56,7 +56,7 @@ def valid_account(name: str, *, where: str) -> str:
     """
     if _ACCOUNT.fullmatch(name) is None:
         raise ConfigurationError(
-            f"{name!r} ({where}) is not the name of an account. Write the short name, such as etl_orders: letters, "
+            f"Invalid name of an account {name!r} ({where}). Write the short name, such as etl_orders: letters, "
             "digits, '.', '_' and '-', without a Kerberos realm."
         )
     return name
@@ -79,7 +79,7 @@ def refused_impersonation(*, service: str, proxy: str, server: str, operation: s
     """
     setting = f"hadoop.proxyuser.{short_name(service)}"
     return (
-        f"{server} does not let {service} act as {proxy} ({operation}): {answer.strip().rstrip('.')}. In its "
+        f"{server} does not allow {service} to act as {proxy} ({operation}): {answer.strip().rstrip('.')}. In its "
         f"core-site.xml, {setting}.hosts must contain this machine, and {setting}.groups a group of {proxy} (or "
         f"{setting}.users {proxy} itself); then 'hdfs dfsadmin -refreshSuperUserGroupsConfiguration' or a restart. "
         f"Or set {PROXY_USER} to an account that {short_name(service)} may act for."

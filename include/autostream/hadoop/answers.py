@@ -148,7 +148,7 @@ def error_of(refusal: Refusal, call: Call) -> AutostreamError:
     if refusal.exception in _MISSING:
         return MissingFileError(f"{call.path} does not exist in HDFS ({call}): {refusal.message}")
     if refusal.exception in _EXISTING:
-        return ExistingFileError(f"{call.path} exists in HDFS already, and is not replaced ({call}): {refusal.message}")
+        return ExistingFileError(f"{call.path} already exists in HDFS and was not replaced ({call}): {refusal.message}")
     if _impersonation(refusal):
         return RefusedError(
             refused_impersonation(
@@ -161,13 +161,13 @@ def error_of(refusal: Refusal, call: Call) -> AutostreamError:
         )
     if refusal.exception in _QUOTA:
         return NoSpaceError(
-            f"A quota is used up ({call}): {refusal.message}. 'hdfs dfs -count -q -h -v DIRECTORY' shows it; remove "
-            "what is not needed, or have it raised."
+            f"An HDFS quota is used up ({call}): {refusal.message}. 'hdfs dfs -count -q -h -v DIRECTORY' shows the "
+            "quota. Delete files that are not needed, or ask for a larger quota."
         )
     if _FULL.search(refusal.message):
         return NoSpaceError(
-            f"No DataNode has room or is reachable for the NameNode ({call}): {refusal.message}. 'hdfs dfsadmin "
-            "-report' shows DataNodes and their space."
+            f"No DataNode that the NameNode can reach has free space ({call}): {refusal.message}. 'hdfs dfsadmin "
+            "-report' shows the DataNodes and their free space."
         )
     return _other_error(refusal, call)
 
@@ -176,31 +176,31 @@ def _other_error(refusal: Refusal, call: Call) -> AutostreamError:
     if refusal.exception in _DENIED:
         owner = call.proxy or call.account
         return RefusedError(
-            f"HDFS denies {owner} this ({call}): {refusal.message}. Have the owner of the directory grant it, or "
-            "correct the account that acts."
+            f"HDFS denied access to {owner} ({call}): {refusal.message}. Ask the owner of the directory for "
+            "permission, or use another account."
         )
     if "out of the range" in refusal.message:
         return DataError(
-            f"{call.path} is shorter than it was when it was opened ({call}): {refusal.message}. Someone has replaced "
-            "it; files of a table never change."
+            f"{call.path} has become shorter since it was opened ({call}): {refusal.message}. Another program has "
+            "replaced it. Files of a table must never change."
         )
     if "Hadoop IPC port" in refusal.message:
         return ServiceError(
-            f"{call.url} is a port for Hadoop's RPC, not for WebHDFS ({call}). Set webhdfs.urls to the NameNode's HTTP "
+            f"{call.url} is a port of Hadoop's RPC, not of WebHDFS ({call}). Set webhdfs.urls to the NameNode's HTTP "
             "address (dfs.namenode.http-address, port 9870 by default)."
         )
     if refusal.status == 401:
         return RefusedError(
-            f"HDFS does not accept who we say we are ({call}): {refusal.message or 'HTTP 401'}. For a cluster with "
-            "Kerberos set webhdfs.authentication to kerberos; with it already, check principal, keytab and clock. "
-            "Where webhdfs.urls names something else than HDFS, that is what asks for a login."
+            f"HDFS did not accept the login ({call}): {refusal.message or 'HTTP 401'}. For a cluster with Kerberos, "
+            "set webhdfs.authentication to kerberos. If it is set, check principal, keytab and clock. If "
+            "webhdfs.urls names another service than HDFS, that service asks for a login."
         )
     what = (
         f"{refusal.exception}: {refusal.message}" if refusal.exception else f"HTTP {refusal.status} {refusal.message}"
     )
     if refusal.exception:
-        return ServiceError(f"HDFS did not do it ({call}): {what}. The NameNode's log says more.")
-    return ServiceError(f"That is not an answer of WebHDFS ({call}): {what.strip()}. Check webhdfs.urls.")
+        return ServiceError(f"HDFS failed ({call}): {what}. The log of the NameNode has more details.")
+    return ServiceError(f"The server is not a WebHDFS ({call}): {what.strip()}. Check webhdfs.urls.")
 
 
 def _impersonation(refusal: Refusal) -> bool:
@@ -214,17 +214,17 @@ def unreachable_error(call: Call, urls: tuple[str, ...], trouble: Trouble, reaso
     asked = " and ".join(urls)
     if trouble is Trouble.STANDBY:
         return ServiceError(
-            f"Every NameNode is in standby ({call}; asked: {asked}). Check that webhdfs.urls names all of them, and "
-            "'hdfs haadmin -getAllServiceState'."
+            f"Every NameNode is in standby ({call}; asked: {asked}). Check that webhdfs.urls names all NameNodes, "
+            "and check their state with 'hdfs haadmin -getAllServiceState'."
         )
     if trouble is Trouble.BUSY:
-        return ServiceError(f"HDFS cannot do it now ({call}; asked: {asked}): {reason}. Try again later.")
+        return ServiceError(f"HDFS cannot do this now ({call}; asked: {asked}): {reason}. Try again later.")
     if trouble is Trouble.LOST:
         return ServiceError(
-            f"HDFS gave no answer ({call}; asked: {asked}): {reason}. Check the network and the server's log, or raise "
-            "webhdfs.read-timeout-seconds."
+            f"HDFS did not answer ({call}; asked: {asked}): {reason}. Check the network and the log of the server, "
+            "or raise webhdfs.read-timeout-seconds."
         )
     return ServiceError(
-        f"HDFS cannot be reached ({call}; asked: {asked}): {reason}. Check webhdfs.urls, and that the NameNode's HTTP "
-        "port is open from here."
+        f"Cannot reach HDFS ({call}; asked: {asked}): {reason}. Check webhdfs.urls, and check that this machine can "
+        "reach the HTTP port of the NameNode."
     )

@@ -57,7 +57,7 @@ class WebHdfsInputFile(InputFile):
         """
         status = self._status()
         if status.is_directory:
-            raise MissingFileError(f"{self.location} is a directory in HDFS, no file.")
+            raise MissingFileError(f"{self.location} is a directory in HDFS, not a file.")
         reader: Any = RangeReader(
             client_for(self._settings), self._path, status.size_bytes, modified_at_ms=status.modified_at_ms
         )
@@ -140,7 +140,7 @@ class WebHdfsFileIO(FileIO):
         if not served(place, self.properties):
             self._other().delete(location)
         elif self._client(place).delete(place.path) is False:
-            raise MissingFileError(f"{location} does not exist, and cannot be deleted.")
+            raise MissingFileError(f"Cannot delete {location}: it does not exist.")
 
     def walk(self, location: str) -> Iterator[tuple[str, FileStatus]]:
         """All files below a directory of HDFS: location and what the NameNode says of it.
@@ -164,7 +164,7 @@ class WebHdfsFileIO(FileIO):
         """
         place, goal = self._own(source), self._own(target)
         if self._settings_for(place).urls != self._settings_for(goal).urls:
-            raise ConfigurationError(f"{source} cannot be renamed to {target}: they are not in one HDFS.")
+            raise ConfigurationError(f"Cannot rename {source} to {target}: they are not in the same HDFS.")
         self._client(place).rename(place.path, goal.path, overwrite=overwrite)
 
     def client(self, location: str) -> WebHdfs:

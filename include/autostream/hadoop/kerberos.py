@@ -85,8 +85,8 @@ def ensure_ticket(identity: KerberosIdentity, *, renew: bool = False) -> Ticket:
             return found
     if not identity.keytab:
         raise DeniedError(
-            f"{problem} Get a ticket with kinit, let Airflow's ticket renewer ('airflow kerberos') keep one in the "
-            "cache that KRB5CCNAME names, or configure a keytab and its principal."
+            f"{problem} Get a ticket with kinit, or run Airflow's ticket renewer ('airflow kerberos') for the cache "
+            "that KRB5CCNAME names, or configure a keytab and its principal."
         )
     return _ticket_by_keytab(identity, renew=renew)
 
@@ -108,9 +108,9 @@ def read_ticket(cache: str = "") -> Ticket:
         principal = opened.principal
         tickets = [creds for creds in opened if creds.server.name.startswith(b"krbtgt/")] if principal else []
     except krb5.Krb5Error as error:
-        raise DeniedError(f"There is no Kerberos ticket in {name.decode()}: {_reason(error)}.") from error
+        raise DeniedError(f"No Kerberos ticket in {name.decode()}: {_reason(error)}.") from error
     if principal is None or not tickets:
-        raise DeniedError(f"There is no Kerberos ticket in {name.decode()}.")
+        raise DeniedError(f"No Kerberos ticket in {name.decode()}.")
     ends = max(creds.times.endtime for creds in tickets)
     return Ticket(principal.name.decode(), name.decode(), datetime.fromtimestamp(ends, UTC))
 
@@ -168,9 +168,7 @@ def _fetch(identity: KerberosIdentity, cache: str) -> None:
     # Only a file can be looked for; other kinds of keytab are libkrb5's to judge.
     path = identity.keytab.removeprefix("FILE:")
     if ":" not in path and not Path(path).is_file():
-        raise ConfigurationError(
-            f"Keytab {path} does not exist. Correct the path, or deploy the keytab to this machine."
-        )
+        raise ConfigurationError(f"Keytab {path} does not exist. Correct the path, or copy the keytab to this machine.")
     if not identity.principal:
         raise ConfigurationError(f"Keytab {path} is configured without its principal. Configure the principal as well.")
     context = krb5.init_context()
@@ -187,11 +185,13 @@ def _fetch(identity: KerberosIdentity, cache: str) -> None:
 
 
 def _fetch_error(identity: KerberosIdentity, error: Any) -> AutostreamError:
-    what = f"No Kerberos ticket for {identity.principal} by keytab {identity.keytab}: {_reason(error)}."
+    what = f"No Kerberos ticket for {identity.principal} with keytab {identity.keytab}: {_reason(error)}."
     if error.err_code in _KDC_UNREACHABLE:
-        return ServiceError(f"{what} Check that the KDCs in krb5.conf (KRB5_CONFIG) are up and reachable from here.")
+        return ServiceError(
+            f"{what} Check that the KDCs in krb5.conf (KRB5_CONFIG) are up and reachable from this machine."
+        )
     return DeniedError(
-        f"{what} 'klist -k {identity.keytab}' shows whose keys it holds; they must be of the newest version."
+        f"{what} 'klist -k {identity.keytab}' shows the principals of its keys. The keys must have the newest version."
     )
 
 

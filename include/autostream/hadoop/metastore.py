@@ -99,8 +99,8 @@ class MetastoreSettings:
         for uri in uris or ("",):
             if not _is_address(uri):
                 raise ConfigurationError(
-                    f"Catalog property uri names {uri!r}, which is not the address of a metastore. Write "
-                    f"thrift://HOST:{DEFAULT_PORT}, several separated by commas."
+                    f"Invalid address of a metastore {uri!r} in catalog property uri. Write "
+                    f"thrift://HOST:{DEFAULT_PORT}. Separate several addresses by commas."
                 )
         said = Properties(owner, properties).without_blanks()
         user, _, groups = said.text("ugi", "").partition(":")
@@ -163,7 +163,7 @@ class MetastoreClient(Client):  # type: ignore[misc]
             except TApplicationException as error:
                 if error.type != TApplicationException.UNKNOWN_METHOD:
                     raise
-                logger.debug("The metastore has no %s: its request-object call is used from now on.", method)
+                logger.debug("The metastore has no %s. Using its request-object call from now on.", method)
                 self._server.missing.add(method)
         return new()
 
@@ -256,8 +256,9 @@ class MetastoreClient(Client):  # type: ignore[misc]
         except InvalidOperationException:
             return False
         raise ServiceError(
-            f"The metastore accepted a change of the partition keys of {table.dbName}.{table.tableName}, which it must "
-            "not. Set the catalog property autostream.hive.compare-and-swap to true or false, so that it is not asked."
+            f"The metastore accepted a forbidden change of the partition keys of {table.dbName}.{table.tableName}. "
+            "Set the catalog property autostream.hive.compare-and-swap to true or false, so that autostream does "
+            "not test the metastore this way."
         )
 
 
@@ -300,8 +301,8 @@ class _Session:
                     self._metastore.pass_over(connection.uri)
                     if not is_repeatable(name):
                         raise MetastoreAnswerLostError(
-                            f"The metastore {connection.uri} gave no answer to {name}: {thrift_reason(error)}. Whether "
-                            "it was carried out is not known."
+                            f"The metastore {connection.uri} did not answer {name}: {thrift_reason(error)}. It is "
+                            "not known whether it did the operation."
                         ) from error
 
         return call
@@ -426,8 +427,8 @@ class Metastore:
             raise denied
         told = "; ".join(f"{uri}: {reason}" for uri, reason in failures.items())
         raise ServiceError(
-            f"No metastore can be reached, or answers: {told}. Check the catalog property uri, that the metastore is "
-            "up, and whether it wants Kerberos (hive.kerberos-authentication)."
+            f"No metastore answered: {told}. Check the catalog property uri, check that the metastore is up, and "
+            "whether it requires Kerberos (hive.kerberos-authentication)."
         )
 
     def _open(self, uri: str, account: str | None, wrap: Callable[[TSocket], Any]) -> _Connection:
@@ -456,8 +457,9 @@ class Metastore:
 
     def _not_let_in(self, uri: str, error: Exception) -> DeniedError:
         return DeniedError(
-            f"The metastore {uri} did not let {self.settings.account} in: {error}. It needs a valid ticket (klist), "
-            f"and the first part of its own principal as hive.kerberos-service-name (now {self.settings.service})."
+            f"The metastore {uri} refused the login of {self.settings.account}: {error}. Check that you have a valid "
+            f"Kerberos ticket (klist). Set hive.kerberos-service-name (now {self.settings.service}) to the first "
+            "part of the metastore's principal."
         )
 
     def _token(self, account: str) -> _Token:

@@ -58,8 +58,9 @@ class Negotiator:
             token = security_context(ticket, service="HTTP", host=host, protocol="negotiate").step()
         except SpnegoError as error:
             raise DeniedError(
-                f"{ticket.principal} gets no Kerberos ticket for HTTP@{host}: {_words(error)}. The server's principal "
-                f"must be HTTP/{host}: write the host into webhdfs.urls as the principal has it, or check the KDC."
+                f"{ticket.principal} gets no Kerberos ticket for HTTP@{host}: {_words(error)}. The principal of the "
+                f"server must be HTTP/{host}: write the host name of the principal into webhdfs.urls, or check the "
+                "KDC."
             ) from error
         return {"Authorization": f"Negotiate {base64.b64encode(token or b'').decode()}"}
 

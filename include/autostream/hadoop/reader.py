@@ -97,7 +97,7 @@ class RangeReader(io.RawIOBase):
         self._require_open()
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise ValueError(f"position {start + offset} is before the beginning of {self._path}")
+            raise ValueError(f"position {start + offset} is before the start of {self._path}")
         self._position = start + offset
         return self._position
 
@@ -230,8 +230,8 @@ class RangeReader(io.RawIOBase):
         self._drop_body()
         if failures > self._client.settings.retries:
             raise ServiceError(
-                f"HDFS stopped at byte {self._body_position} of {self._path} {failures} times, the last time with: "
-                f"{reason}. Check the DataNodes ('hdfs fsck {self._path} -files -blocks -locations')."
+                f"Reading {self._path} from HDFS stopped at byte {self._body_position} {failures} times. The last "
+                f"reason: {reason}. Check the DataNodes ('hdfs fsck {self._path} -files -blocks -locations')."
             )
         if failures > 1:
             self._client.pause(failures - 1)

@@ -27,8 +27,8 @@ def target_of(location: str, *, asked: str, call: Call) -> str:
     if parts.scheme != urlsplit(asked).scheme or not parts.hostname:
         leads = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.hostname else "nowhere"
         raise ServiceError(
-            f"{call.url} redirects to {leads} ({call}), which is not followed: tokens go over the scheme they were got "
-            "by. Set dfs.http.policy alike on NameNodes and DataNodes, or correct webhdfs.urls."
+            f"{call.url} redirects to {leads} ({call}). autostream does not follow it, because a token must not go "
+            "over another scheme. Set the same dfs.http.policy on NameNodes and DataNodes, or correct webhdfs.urls."
         )
     return parts._replace(path=_as_meant(parts.path, call.path)).geturl()
 

@@ -110,18 +110,18 @@ def _urls(said: Properties, location: Location) -> tuple[str, ...]:
             return tuple(_base_url(part.strip(), key) for part in text.split(",") if part.strip())
     if not location.authority:
         raise ConfigurationError(
-            f"{location.path} says not on which HDFS it is, and {URLS} is not set. Set {URLS} to the NameNodes' HTTP "
-            "addresses, such as http://nn1:9870,http://nn2:9870."
+            f"{location.path} does not name its HDFS, and {URLS} is not set. Set {URLS} to the HTTP addresses of the "
+            "NameNodes, such as http://nn1:9870,http://nn2:9870."
         )
     if location.scheme == MOUNTS:
         raise ConfigurationError(
-            f"{MOUNTS}://{location.authority} is a mount table, which only Hadoop's own clients read. Set "
+            f"{MOUNTS}://{location.authority} is a mount table. Only Hadoop's own clients can read it. Set "
             f"{URLS}.{location.authority} to an HttpFS or router that serves it, such as http://httpfs:14000."
         )
     if _AUTHORITY.fullmatch(location.authority) is None:
         raise ConfigurationError(
-            f"{location.authority!r} in {location.scheme}://{location.authority}{location.path} is not a host, "
-            "host:port or name of a name service."
+            f"{location.authority!r} in {location.scheme}://{location.authority}{location.path} is not a host, a "
+            "host:port or the name of a name service."
         )
     # The port of hdfs:// is the one of RPC, the others' that of HTTP.
     if location.scheme == "hdfs":
@@ -132,8 +132,8 @@ def _urls(said: Properties, location: Location) -> tuple[str, ...]:
 
 def _base_url(text: str, key: str) -> str:
     wrong = ConfigurationError(
-        f"{key} cannot contain {_shown(text)!r}. Write base URLs such as http://nn1:9870, separated by commas; "
-        "no user, password or query."
+        f"Invalid URL {_shown(text)!r} in {key}. Write base URLs such as http://nn1:9870, separated by commas, "
+        "without user, password or query."
     )
     try:
         parts = urlsplit(text)
@@ -167,5 +167,7 @@ def _login_name() -> str:
     try:
         name = getpass.getuser()
     except (KeyError, OSError, ImportError) as error:
-        raise ConfigurationError("This process's user has no name to log in to HDFS by. Set webhdfs.user.") from error
+        raise ConfigurationError(
+            "The user of this process has no name, so it cannot log in to HDFS. Set webhdfs.user."
+        ) from error
     return valid_account(name, where="login name; webhdfs.user is not set")

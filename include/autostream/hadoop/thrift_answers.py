@@ -55,10 +55,12 @@ def refuse_other_protocols(head: bytes) -> None:
         TProtocolException: a web server, or a port for TLS, begins like that.
     """
     if head == b"HTTP":
-        raise TProtocolException(TProtocolException.BAD_VERSION, "it answers by HTTP: this is a web server's port")
+        raise TProtocolException(
+            TProtocolException.BAD_VERSION, ("it answers with HTTP: this is the port of a web server")
+        )
     if head[:2] in (b"\x15\x03", b"\x16\x03"):  # an alert, or a handshake
         raise TProtocolException(
-            TProtocolException.BAD_VERSION, "it speaks TLS: this port wants an encrypted connection"
+            TProtocolException.BAD_VERSION, "it speaks TLS: this port needs an encrypted connection"
         )
 
 
@@ -69,7 +71,7 @@ def thrift_reason(error: BaseException) -> str:
         if error.type == TTransportException.TIMED_OUT:
             return "it accepted the connection, but gave no answer in time"
         if error.type == TTransportException.END_OF_FILE:
-            return "it closed the connection without an answer (a port for TLS or for Kerberos does that, too)"
+            return "it closed the connection without an answer (a port for TLS or for Kerberos also does that)"
         if isinstance(inner, OSError):
             return inner.strerror or str(inner) or type(inner).__name__
     return str(error) or type(error).__name__

@@ -165,8 +165,9 @@ class Transport:
             return AnswerLostError(str(error))
         if failed.node and failed.trouble is Trouble.UNREACHABLE:
             return ServiceError(
-                f"The DataNode {failed.node}, which the NameNode names, cannot be reached ({call}): {failed.reason}. "
-                "Its name must resolve and its HTTP port be open from here; else use HttpFS in webhdfs.urls."
+                f"Cannot reach the DataNode {failed.node} that the NameNode named ({call}): {failed.reason}. This "
+                "machine must be able to resolve its name and reach its HTTP port. Otherwise use HttpFS in "
+                "webhdfs.urls."
             )
         return error
 
@@ -223,7 +224,7 @@ class Transport:
             )
         except requests.exceptions.SSLError as error:
             if "EOF" in str(error):
-                reason = "it closed the connection before TLS was agreed upon; is that a port for TLS?"
+                reason = "it closed the connection during the TLS handshake; check that this is a TLS port"
                 raise FailedTry(Trouble.UNREACHABLE, reason, node=node) from error
             told = _tls_failed(urlsplit(url).netloc, reason_of(error))
             raise FailedTry(Trouble.FOREIGN, str(told), node=node, error=told) from error
@@ -236,7 +237,7 @@ class Transport:
         except requests.exceptions.Timeout as error:
             raise FailedTry(Trouble.LOST, reason_of(error), node=node) from error
         except OSError as error:
-            raise ConfigurationError(f"{url.split('?')[0]} cannot be asked: {reason_of(error)}.") from error
+            raise ConfigurationError(f"Cannot ask {url.split('?')[0]}: {reason_of(error)}.") from error
 
     def creation_target(self, base: str, call: Call, excluded: list[str], *, overwrite: bool) -> str:
         """Where the bytes of a new file are to be sent to. Nothing is created yet."""
@@ -248,7 +249,7 @@ class Transport:
             trouble = Trouble.UNREACHABLE if failed.trouble is Trouble.LOST else failed.trouble
             raise FailedTry(trouble, failed.reason, node=failed.node, error=failed.error) from failed.__cause__
         if not redirects(response):
-            raise error_of(Refusal(response.status_code, "", "no redirection to where the bytes go"), call)
+            raise error_of(Refusal(response.status_code, "", "no redirect to a DataNode for the bytes"), call)
         return self.target(response, base, call)
 
     def target(self, response: requests.Response, base: str, call: Call) -> str:
@@ -337,8 +338,8 @@ def _tls_failed(server: str, reason: str) -> ServiceError:
     if "WRONG_VERSION_NUMBER" in reason.upper().replace(" ", "_") or "RECORD_LAYER" in reason.upper():
         return ServiceError(f"{server} does not speak TLS ({reason}). Write http:// in webhdfs.urls, or its TLS port.")
     return ServiceError(
-        f"TLS with {server} failed: {reason}. Set webhdfs.tls-ca to the file of the certificates that sign the "
-        "cluster's, or correct the host name in webhdfs.urls."
+        f"TLS with {server} failed: {reason}. Set webhdfs.tls-ca to the file with the certificates that sign the "
+        "cluster's certificates, or correct the host name in webhdfs.urls."
     )
 
 
@@ -347,7 +348,7 @@ def _other_login(response: requests.Response, call: Call) -> ServiceError | None
     if response.status_code != 401 or not asks or "negotiate" in asks.lower():
         return None
     return ServiceError(
-        f"What answers at {call.url} asks for a login by {asks.split()[0]} ({call}), which HDFS does not. Set "
+        f"The server at {call.url} asks for a login with {asks.split()[0]} ({call}), and HDFS never does. Set "
         "webhdfs.urls to the NameNodes or an HttpFS, not to a gateway or another web server."
     )
 

@@ -24,7 +24,7 @@ def tls_context(settings: WebHdfsSettings) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=settings.tls_ca or None)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(
-            f"webhdfs.tls-ca names {settings.tls_ca}, which is not a file of PEM certificates: "
+            f"Cannot use webhdfs.tls-ca: {settings.tls_ca} is not a file of PEM certificates: "
             f"{error.strerror or error}."
         ) from error
     if not settings.tls_verify:
@@ -99,8 +99,8 @@ class Upload:
         self._connection.close()
         reason = first_line(str(error)) or type(error).__name__
         return ServiceError(
-            f"The connection broke while a file was written ({self._call}): {reason}. Check the DataNode's log; if it "
-            "took no bytes for long, raise webhdfs.read-timeout-seconds."
+            f"The connection broke while writing a file ({self._call}): {reason}. Check the log of the DataNode. If "
+            "the DataNode accepted no bytes for long, raise webhdfs.read-timeout-seconds."
         )
 
 

@@ -150,7 +150,7 @@ class WebHdfs:
         """Make a directory and those above it; one that exists is left as it is."""
         document = self._transport.json("PUT", "MKDIRS", path, {"permission": permission} if permission else {})
         if not document.get("boolean"):
-            raise self._error(f"HDFS made no directory {path}, and does not say why.")
+            raise self._error(f"HDFS did not create directory {path}, and gave no reason.")
 
     def delete(self, path: str, *, recursive: bool = False) -> bool | None:
         """Delete a file or directory, for good: not into the trash.
@@ -201,9 +201,9 @@ class WebHdfs:
             return
         self.status(source)
         if not self.exists(target):
-            raise self._error(f"HDFS did not rename {source} to {target}, and does not say why.")
+            raise self._error(f"HDFS did not rename {source} to {target}, and gave no reason.")
         if not overwrite:
-            raise ExistingFileError(f"{target} exists in HDFS already: {source} was not renamed to it.")
+            raise ExistingFileError(f"{target} already exists in HDFS: {source} was not renamed to it.")
         self.delete(target)
         self._rename(source, target, overwrite=False)
 
@@ -247,7 +247,7 @@ class WebHdfs:
                 parts.append(part)
             return b"".join(parts)
         except BrokenBodyError as error:
-            raise self._error(f"HDFS stopped in the middle of {path}: {error}.") from error
+            raise self._error(f"Reading {path} from HDFS stopped in the middle: {error}.") from error
         finally:
             body.close()
 
@@ -288,7 +288,7 @@ class WebHdfs:
     def _field(self, document: dict[str, Any], name: str, operation: str, path: str) -> Any:
         if name not in document:
             raise self._error(
-                f"The answer to {operation} {path} has no {name}: that is no WebHDFS. Check webhdfs.urls."
+                f"The answer to {operation} {path} has no {name}: the server is not a WebHDFS. Check webhdfs.urls."
             )
         return document[name]
 

@@ -68,7 +68,7 @@ class StagedWriter(io.RawIOBase):
         # What may be there and is ours to remove.
         self._staged: list[str] = []
         if not overwrite and client.exists(path):
-            raise ExistingFileError(f"{path} exists in HDFS already, and is not replaced. Choose another name.")
+            raise ExistingFileError(f"{path} already exists in HDFS and was not replaced. Choose another name.")
 
     # ------------------------------------------------------------------------------------------ io.RawIOBase
     def writable(self) -> bool:
@@ -205,8 +205,8 @@ class StagedWriter(io.RawIOBase):
             existed, appeared = None, True
         if existed is None and appeared:
             raise OutcomeUnknownError(
-                f"Whether {self._path} was written is not known: {error} Look for it, and for {staged}, when HDFS "
-                "answers again."
+                f"It is not known whether {self._path} was written: {error} Check whether it and {staged} exist when "
+                "HDFS answers again."
             ) from error
         return appeared
 
@@ -229,9 +229,9 @@ class StagedWriter(io.RawIOBase):
             try:
                 self._remove(staged, looks=_LOOKS if staged == cut_off else 1)
             except AutostreamError as problem:
-                left.append(f"{staged} may be left in HDFS: {problem}")
+                left.append(f"{staged} may remain in HDFS: {problem}")
         self._staged = []
         if left and error is not None:
             error.add_note(" ".join(left))
         elif left:
-            raise AutostreamError(f"{self._path} was given up, but not all of it removed. {' '.join(left)}")
+            raise AutostreamError(f"Stopped writing {self._path}, but could not remove all of it. {' '.join(left)}")

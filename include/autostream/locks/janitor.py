@@ -96,7 +96,7 @@ def recording(file: Path | None, *, by: Holder) -> Iterator[Callable[[Row], None
         lines = os.fdopen(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
-            f"{file} cannot be written to: {error.strerror}. No lock was released. Correct janitor.record_file."
+            f"Cannot write to {file}: {error.strerror}. No lock was released. Correct janitor.record_file."
         ) from error
 
     def append(row: Row) -> None:
@@ -163,7 +163,7 @@ class LockJanitor:
         except NoSuchObjectException:
             return False
         except TException as error:
-            raise ServiceError(f"The metastore does not describe {lock.database}.{lock.table}: {error}.") from error
+            raise ServiceError(f"The metastore did not describe {lock.database}.{lock.table}: {error}.") from error
         return str(parameters.get("table_type")).upper() == "ICEBERG"
 
     def _flink(self, lock: HiveLockEntry, now_ms: int) -> list[HolderEvidence]:
@@ -172,7 +172,7 @@ class LockJanitor:
         try:
             job_ids = self.job_ids(lock.database, lock.table)[:_JOBS_LOOKED_AT]
         except AutostreamError as error:
-            return [HolderEvidence(HolderLife.NOT_ASKED, f"which Flink jobs write the table cannot be read: {error}")]
+            return [HolderEvidence(HolderLife.NOT_ASKED, f"cannot read which Flink jobs write to the table: {error}")]
         return [self._evidence_of_job(lock, job_id, now_ms) for job_id in job_ids]
 
     def _evidence_of_job(self, lock: HiveLockEntry, job_id: str, now_ms: int) -> HolderEvidence:
@@ -200,7 +200,7 @@ class LockJanitor:
             again = show_hive_locks(self.metastore, lock.database, lock.table)
             same = next((found for found in again if found.lock_id == lock.lock_id), None)
             if same is None or same.heartbeat_ms != lock.heartbeat_ms:
-                reason = "it is gone by now" if same is None else "its holder has just been heard of"
+                reason = "it is already released" if same is None else "its holder has just sent a heartbeat"
                 return LockDecision(lock, False, reason)
             released = release_hive_lock(self.metastore, lock.lock_id)
         except AutostreamError as error:
@@ -271,11 +271,12 @@ def sweep_catalogs(names: Sequence[str] | None = None, *, dry_run: bool) -> Swee
     known = hive_catalog_names()
     chosen = tuple(names or settings.janitor.catalogs or known)
     if missing := [name for name in chosen if name not in known]:
-        raise ConfigurationError(f"There is no Hive catalog {missing[0]!r}. {one_of(missing[0], known, 'Configured')}")
+        raise ConfigurationError(f"Unknown Hive catalog {missing[0]!r}. {one_of(missing[0], known, 'Configured')}")
     if not chosen:
         raise ConfigurationError(
-            "No Hive catalog is configured, so there are no Hive locks. Name one in .pyiceberg.yaml (type: hive), or "
-            "by PYICEBERG_CATALOG__NAME__TYPE=hive and PYICEBERG_CATALOG__NAME__URI=thrift://HOST:9083."
+            "No Hive catalog is configured, so there are no Hive locks. Configure a Hive catalog in .pyiceberg.yaml "
+            "(type: hive), or by PYICEBERG_CATALOG__NAME__TYPE=hive and "
+            "PYICEBERG_CATALOG__NAME__URI=thrift://HOST:9083."
         )
     rows: list[Row] = []
     problems: list[str] = []
@@ -313,8 +314,10 @@ def metastore_time_ms(metastore: Metastore) -> int:
             finally:
                 client.unlock(UnlockRequest(lockid=lock_id))
     except TException as error:
-        raise ServiceError(f"The metastore's time cannot be found out by a lock: {error}.") from error
+        raise ServiceError(f"Cannot find out the metastore's time with a lock: {error}.") from error
     stamps = [max(e.heartbeat_ms or 0, e.acquired_ms or 0) for e in entries if e.agent == agent]
     if not stamps or not stamps[0]:
-        raise ServiceError("The metastore does not say when it heard of a lock, so none can be called stale.")
+        raise ServiceError(
+            "The metastore does not report heartbeats of locks, so autostream cannot tell whether a lock is stale."
+        )
     return stamps[0]

@@ -28,13 +28,13 @@ class SweepLocks(CatalogAction[list[dict[str, Any]]]):
         if not isinstance(catalog, HiveCatalog):
             raise ConfigurationError(
                 f"Catalog {self.catalog!r} is not a Hive catalog but a {type(catalog).__name__}, so it has no Hive "
-                "locks. Leave it out of janitor.catalogs and of the param `catalogs`."
+                "locks. Remove it from janitor.catalogs and from the param `catalogs`."
             )
         return sweep_locks(catalog, bench.settings, dry_run=self.dry_run)
 
     def too_slow(self, timeout_seconds: float) -> TimedOutError:
         """Return what to say when it took longer than it may."""
         return TimedOutError(
-            f"The locks of {self.description} were not looked through within {timeout_seconds:g} seconds. What takes "
-            f"so long: autostream lock janitor --catalog {self.catalog} --dry-run."
+            f"Checking the locks of {self.description} took longer than {timeout_seconds:g} seconds. Find out what "
+            f"takes so long: autostream lock janitor --catalog {self.catalog} --dry-run."
         )

@@ -84,25 +84,30 @@ def judge_by_heartbeat(lock: HiveLockEntry, *, now_ms: int, stale_after_ms: int)
     """Return the decision to keep a lock, where its heartbeats or its kind say so; None if they do not."""
     if lock.transaction_id:
         return LockDecision(
-            lock, False, f"it belongs to Hive's transaction {lock.transaction_id}, which Hive ends itself"
+            lock, False, f"it belongs to Hive transaction {lock.transaction_id}, and Hive ends its transactions"
         )
     if lock.database.startswith(_OWN_DATABASES):
-        return LockDecision(lock, False, "the metastore itself took it")
+        return LockDecision(lock, False, "it is a lock of the metastore")
     if lock.table is None or not (lock.agent in NAMELESS or lock.agent.startswith(_ICEBERG_AGENTS)):
-        return LockDecision(lock, False, f"no Iceberg writer took it ({lock.agent or 'no agent info'})")
+        return LockDecision(lock, False, f"it is not a lock of an Iceberg writer ({lock.agent or 'no agent info'})")
     if not (lock.heartbeat_ms or lock.acquired_ms):
-        return LockDecision(lock, False, "the metastore does not say when it last heard of its holder")
+        return LockDecision(lock, False, "the metastore does not report when its holder sent the last heartbeat")
     silent = silent_ms(lock, now_ms)
     if silent < stale_after_ms:
         return LockDecision(
-            lock, False, f"its holder was heard of {silent / 1000:.0f} s ago; stale after {stale_after_ms / 1000:.0f} s"
+            lock,
+            False,
+            (
+                f"its holder sent a heartbeat {silent / 1000:.0f} s ago; a lock is stale after "
+                f"{stale_after_ms / 1000:.0f} s"
+            ),
         )
     return None
 
 
 def judge_by_evidence(lock: HiveLockEntry, evidence: HolderEvidence, *, now_ms: int) -> LockDecision:
     """Return what is done about a lock whose holder has been silent for too long."""
-    silence = f"nothing heard of its holder for {silent_ms(lock, now_ms) / 1000:.0f} s"
+    silence = f"no heartbeat of its holder for {silent_ms(lock, now_ms) / 1000:.0f} s"
     return LockDecision(lock, evidence.life in (HolderLife.DEAD, HolderLife.UNKNOWN), f"{silence}; {evidence.reason}")
 
 
@@ -121,8 +126,8 @@ def evidence_of_process(
         return None
     pid, started = int(match["pid"]), int(match["started"])
     if started_ms(pid) == started:
-        return HolderEvidence(HolderLife.ALIVE, f"process {pid} on this machine lives")
-    return HolderEvidence(HolderLife.DEAD, f"process {pid} on this machine is gone")
+        return HolderEvidence(HolderLife.ALIVE, f"process {pid} on this machine is running")
+    return HolderEvidence(HolderLife.DEAD, f"process {pid} on this machine has ended")
 
 
 def evidence_of_job(lock: HiveLockEntry, job: JobRun | None, job_id: str, *, now_ms: int) -> HolderEvidence:
@@ -132,7 +137,7 @@ def evidence_of_job(lock: HiveLockEntry, job: JobRun | None, job_id: str, *, now
     Ages are compared, not times, so that no clock has to agree with another.
     """
     if job is None:
-        return HolderEvidence(HolderLife.DEAD, f"Flink job {job_id} is not known any more")
+        return HolderEvidence(HolderLife.DEAD, f"Flink job {job_id} no longer exists")
     name = f"Flink job {job.name} ({job_id})"
     if job.ended:
         return HolderEvidence(HolderLife.DEAD, f"{name} is {job.state}")
@@ -151,4 +156,4 @@ def weigh(evidence: Iterable[HolderEvidence]) -> HolderEvidence:
     for life in (HolderLife.ALIVE, HolderLife.NOT_ASKED, HolderLife.DEAD):
         if reasons := [item.reason for item in found if item.life is life]:
             return HolderEvidence(life, "; ".join(dict.fromkeys(reasons)))
-    return HolderEvidence(HolderLife.UNKNOWN, "nothing else tells whether it lives")
+    return HolderEvidence(HolderLife.UNKNOWN, "nothing else shows whether its holder is alive")

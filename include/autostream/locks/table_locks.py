@@ -207,8 +207,8 @@ def _hive_locks(catalog: str, name: TableName | None = None) -> Iterator[HeldLoc
 def _require_any(ensembles: Iterable[ZooKeeperClient], hive: Iterable[str]) -> None:
     if not [*ensembles, *hive]:
         raise ConfigurationError(
-            "Nothing that locks tables is configured. Set zookeeper.hosts in autostream.toml or "
-            "AUTOSTREAM_ZOOKEEPER__HOSTS, or configure a Hive catalog."
+            "Neither ZooKeeper nor a Hive catalog is configured, so no table can be locked. Set zookeeper.hosts in "
+            "autostream.toml or AUTOSTREAM_ZOOKEEPER__HOSTS, or configure a Hive catalog."
         )
 
 

@@ -70,7 +70,7 @@ def test_a_pattern_that_matches_nothing_is_told_with_what_there_is() -> None:
         "lake.shop.orders, lake.shop.users. Did you mean lake.shop.orders?",
         "*.none": "No table of lake, lab has a name like this. There are: lab.db.orders, lake.raw.deep.events, "
         "lake.shop.orders, lake.shop.users.",
-        "lakes.*": "There is no catalog 'lakes' to look through. There are: lake, lab. Did you mean lake?",
+        "lakes.*": "Unknown catalog 'lakes'. Catalogs: lake, lab. Did you mean lake?",
     }
 
 

@@ -135,7 +135,7 @@ class TestTheButton:
     def test_nobody_there(self) -> None:
         done, message = self.press("zk_gone", host="127.0.0.1:1", extra=json.dumps({"connect_timeout_seconds": 1}))
         assert not done
-        assert "ZooKeeper at 127.0.0.1:1 was not reached within 1 s" in message
+        assert "Could not reach ZooKeeper at 127.0.0.1:1 within 1 s" in message
 
     def test_a_value_that_is_not_allowed(self) -> None:
         done, message = self.press("zk_acl", host="127.0.0.1:1", extra=json.dumps({"acl": "everybody"}))
