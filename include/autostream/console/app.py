@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from autostream.console.guard import READ, STATIC, Access, add_protection, require_decisions
 from autostream.console.openapi import FAILURES_OF_ALL, openapi_document
 from autostream.console.problems import add_handlers
+from autostream.console.request_metrics import RequestMetrics
 from autostream.console.routers import ROUTERS
 from autostream.console.table_watch import TableWatch
 from autostream.console.tables import Tables
@@ -41,6 +42,7 @@ def create_app(access: Access, *, root_path: str = "") -> FastAPI:
     app.state.access = access
     app.state.tables = Tables()
     app.state.watch = TableWatch(app.state.tables)
+    app.state.request_metrics = RequestMetrics()
     app.mount(STATIC, StaticFiles(directory=_STATIC_FILES), name="static")
     add_handlers(app)
     add_protection(app, access)

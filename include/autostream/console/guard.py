@@ -204,10 +204,14 @@ def _record(kind: str, identity: Identity, about: dict[str, Any]) -> None:
 
 
 def add_protection(app: FastAPI, access: Access) -> None:
-    """Answer only requests that are meant for this console and not too long, and send what browsers have to keep to."""
+    """Answer only requests that are meant for this console and not too long, and send what browsers have to keep to.
+
+    Every request is counted.
+    """
 
     @app.middleware("http")
     async def protect(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        started = monotonic()
         remember_root(request)
         try:
             # Whoever looks whether it runs (a load balancer, Kubernetes) calls it by whatever name, and learns nothing.
@@ -222,6 +226,7 @@ def add_protection(app: FastAPI, access: Access) -> None:
             await run_in_threadpool(_record, "outcome", identity, outcome)
         for name, value in _headers(request, framed=access.framed).items():
             response.headers.setdefault(name, value)
+        app.state.request_metrics.observe(request, status=response.status_code, seconds=monotonic() - started)
         return response
 
 

@@ -56,6 +56,24 @@ def insert_or_update(
     )
 
 
+def insert_or_add(
+    connection: Connection, row_class: type[RowBase], rows: Rows, *, key: Sequence[str], added: Sequence[str]
+) -> None:
+    """Insert rows; where their key is there already, add their `added` columns to those of that row.
+
+    Args:
+        connection: A connection of `Database.write`.
+        row_class: What the rows are.
+        rows: Their values by column, no key twice.
+        key: The columns of a unique constraint.
+        added: The columns to add to; the others stay as they are.
+    """
+    if rows:
+        statement = _insert(connection, row_class, rows)
+        sums = {name: getattr(row_class, name) + statement.excluded[name] for name in added}
+        _run(connection, statement.on_conflict_do_update(index_elements=key, set_=sums))
+
+
 def _insert(connection: Connection, row_class: type[RowBase], rows: Rows) -> Any:
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(row_class).values(list(rows))

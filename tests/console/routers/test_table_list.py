@@ -2,24 +2,29 @@
 
 import re
 import threading
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 
+from autostream.access.roles import Role
 from autostream.console import table_watch as module
-from autostream.console.routers.metrics import CATALOG_UP, METRICS
+from autostream.console.alone import create_app_alone
+from autostream.console.request_metrics import REQUEST_SECONDS, REQUESTS
+from autostream.console.routers.metrics import CATALOG_UP, COUNTERS, METRICS
 from autostream.console.table_watch import TableWatch
 from autostream.console.tables import Tables
 from autostream.lake.compaction.runs.log import CompactionRun, RunLog
 from autostream.lake.compaction.runs.recording import run_recorded
 from autostream.store.database import open_database
-from tests.console.support import MINUTE, T0, Browser, text
+from tests.console.support import MINUTE, T0, Browser, known_app, text
 from tests.support.clocks import FakeClock
 from tests.support.lakes import Orders, compact
 
@@ -196,27 +201,92 @@ def test_tables_are_not_read_again_for_some_seconds(
     assert looks == ["lake.db.t"] * 2
 
 
-def test_prometheus_is_told_what_is_known(compacted: Browser) -> None:
-    answer = compacted.get("/metrics")
-    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
-    values = {
-        (sample.name, sample.labels.get("table", sample.labels.get("catalog"))): sample.value
-        for family in families.values()
-        for sample in family.samples
-    }
+def scraped(browser: Browser) -> dict[str, Metric]:
+    return {family.name: family for family in text_string_to_metric_families(browser.get("/metrics").text)}
 
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert set(families) == {*METRICS, CATALOG_UP}
-    assert all(family.type == "gauge" and family.documentation for family in families.values())
-    assert values["autostream_catalog_up", "lake"] == 1
-    assert values["autostream_table_data_files", "lake.db.orders"] == 2
-    assert values["autostream_table_watermark_lag_seconds", "lake.db.t"] == 1800
-    assert values["autostream_table_compaction_success", "lake.db.big"] == 0
-    assert values["autostream_table_compaction_success", "lake.db.orders"] == 1
-    assert ("autostream_table_watermark_lag_seconds", "lake.db.orders") not in values
+
+def value(families: dict[str, Metric], name: str, **labels: str) -> float | None:
+    samples = [sample for family in families.values() for sample in family.samples]
+    found = [each.value for each in samples if each.name == name and labels.items() <= each.labels.items()]
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+def test_prometheus_is_told_what_is_known(compacted: Browser) -> None:
+    assert compacted.get("/metrics").headers["content-type"].startswith("text/plain")
+    families = scraped(compacted)
+
+    assert {name: family.type for name, family in families.items()} == {
+        **dict.fromkeys([*METRICS, CATALOG_UP], "gauge"),
+        **dict.fromkeys((name.removesuffix("_total") for name in [*COUNTERS, REQUESTS]), "counter"),
+        REQUEST_SECONDS: "histogram",
+    }
+    assert all(family.documentation for family in families.values())
+    for expected, name, label in (
+        (1, "catalog_up", {"catalog": "lake"}),
+        (2, "table_data_files", {"table": "lake.db.orders"}),
+        (1800, "table_watermark_lag_seconds", {"table": "lake.db.t"}),
+        (None, "table_watermark_lag_seconds", {"table": "lake.db.orders"}),
+        (0, "table_compaction_success", {"table": "lake.db.big"}),
+        (1, "table_compaction_success", {"table": "lake.db.orders"}),
+        (1, "compaction_runs_total", {"table": "lake.db.orders"}),
+        (1, "compaction_runs_total", {"table": "lake.db.big", "status": "failed"}),
+        (60, "compaction_run_seconds_total", {"table": "lake.db.big", "status": "failed"}),
+        (None, "compaction_runs_total", {"table": "lake.db.t"}),
+    ):
+        assert value(families, f"autostream_{name}", **label) == expected, (name, label)
+
+
+def test_counters_of_compactions_outlive_the_record_and_the_console(
+    compacted: Browser, lake: SqlCatalog, clock: FakeClock
+) -> None:
+    labels = {"table": "lake.db.big", "status": "failed"}
+    run = CompactionRun(
+        table_name="lake.db.big", by="a", started_at_ms=T0, ended_at_ms=T0 + MINUTE, status="failed", bytes_read=7
+    )
+    with open_database().write() as connection:
+        log = RunLog(connection)
+        log.add(run)
+        log.add(replace(run, table_name="lake.db.dropped"))
+        log.forget_when_due(now_ms=T0 + 1000 * 86_400_000, keep_days=1)
+        assert log.newest("lake.db.big", limit=1) == []
+
+    families = scraped(Browser(create_app_alone()))
+
+    assert value(families, "autostream_compaction_runs_total", **labels) == 2
+    assert value(families, "autostream_compaction_read_bytes_total", **labels) == 7
+    # A table that is no longer there is no longer told of.
+    assert value(families, "autostream_compaction_runs_total", table="lake.db.dropped") is None
+
+
+def test_without_its_database_prometheus_is_told_the_rest(filled: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", "sqlite:////proc/none/a.db")
+
+    families = scraped(Browser(known_app(Role.VIEWER)))  # known without the database, as in Airflow
+
+    assert value(families, "autostream_table_data_files", table="lake.db.t") == 0
+    assert "autostream_compaction_runs" not in families
+
+
+def test_requests_are_counted_by_route(filled: Browser) -> None:
+    for path in ("/api/tables/lake.db.t/watermark", "/api/tables/lake.db.none/watermark", "/wp-login.php"):
+        filled.get(path)
+    filled.request("BREW", "/")
+    filled.get("/static/style.css")
+
+    families = scraped(filled)
+
+    watermark = {"method": "GET", "route": "/api/tables/{table:name}/watermark"}
+    assert value(families, REQUESTS, **watermark, status="200") == 1
+    assert value(families, REQUESTS, **watermark, status="404") == 1
+    assert value(families, f"{REQUEST_SECONDS}_count", **watermark) == 2
+    assert value(families, REQUESTS, route="other", method="GET", status="404") == 1
+    assert value(families, REQUESTS, route="other", method="GET", status="200") == 1
+    assert value(families, REQUESTS, method="other") == 1
 
 
 def test_the_guide_names_each_metric() -> None:
     guide = (Path(__file__).parents[3] / "docs" / "console.md").read_text()
 
-    assert set(re.findall(r"`(autostream_\w+)\{", guide)) == {*METRICS, CATALOG_UP}
+    told = set(re.findall(r"`(autostream_\w+)\{", guide))
+    assert told == {*METRICS, *COUNTERS, CATALOG_UP, REQUESTS, REQUEST_SECONDS}

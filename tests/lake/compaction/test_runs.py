@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from sqlalchemy import insert
 
 import autostream
 from autostream.actions import ActionFailed, Workbench, perform
@@ -14,11 +15,13 @@ from autostream.config import load_settings
 from autostream.errors import ConflictError, UsageError
 from autostream.lake.compaction.compaction_result import CompactionResult
 from autostream.lake.compaction.fleet import FleetOrder, compact_part, plan_tables
-from autostream.lake.compaction.runs.log import CompactionRun, RunLog
+from autostream.lake.compaction.runs.log import CompactionCount, CompactionRun, RunLog
 from autostream.lake.compaction.runs.recording import record_outcomes, run_recorded
+from autostream.lake.compaction.runs.rows import CompactionRunRow
 from autostream.lake.compaction.table_selection import ChosenTable, TableSelection
 from autostream.lake.compaction.workload import WorkPart
 from autostream.store.database import Database, open_database
+from autostream.store.schema import migrate
 from tests.support.clocks import FakeClock
 from tests.support.lakes import Orders
 
@@ -83,6 +86,39 @@ def test_old_runs_are_forgotten_once_a_day(database: Database) -> None:
         assert [each.ended_at_ms for each in log.newest("x.b.t", limit=9)] == [5 * DAY]
         log.forget_when_due(now_ms=15 * DAY, keep_days=1)
         assert len(log.newest("x.b.t", limit=9)) == 1
+
+
+def test_sums_only_grow(database: Database) -> None:
+    first = run("s.b.t", 5, rows_read=10, rows_deleted=2, bytes_read=2**40, bytes_written=7)
+    with database.write() as connection:
+        log = RunLog(connection)
+        for each in (first, replace(first, rows_read=None), run("s.b.t", 6, "failed"), run("s.b.u", 7)):
+            log.add(each)
+        log.forget_when_due(now_ms=20 * DAY, keep_days=1)
+        counts = [count for count in log.counts() if count.table_name.startswith("s.")]
+
+    one = CompactionCount.of(first)
+    assert counts == [
+        replace(one, runs=2, duration_ms=10, rows_deleted=4, bytes_read=2**41, bytes_written=14),
+        CompactionCount.of(run("s.b.t", 6, "failed")),
+        CompactionCount.of(run("s.b.u", 7)),
+    ]
+
+
+def test_sums_begin_with_what_was_recorded_before_there_were_any(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with database.read() as connection:
+        migrate(connection, to="0004")
+        for duration in (3, 4):
+            values = asdict(run("lake.db.t", 9)) | {"started_at_ms": 9 - duration, "bytes_read": None}
+            connection.execute(insert(CompactionRunRow).values(**values))
+        connection.commit()
+    database.upgrade()
+
+    with database.read() as connection:
+        (count,) = RunLog(connection).counts()
+    assert (count.table_name, count.status) == ("lake.db.t", "committed")
+    assert (count.runs, count.duration_ms, count.bytes_read) == (2, 7, 0)
 
 
 def test_a_compaction_of_many_tables_is_recorded_by_part(

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from autostream.lake.compaction.runs.rows import CompactionRunRow
+from autostream.lake.compaction.runs.rows import CompactionCountRow, CompactionRunRow
 from autostream.store.chores import take_chore
+from autostream.store.upsert import insert_or_add
 from autostream.times import iso
 
 _CHORE: Final = "forget old compactions"
@@ -118,6 +119,49 @@ class CompactionRun:
         return document
 
 
+@dataclass(frozen=True, kw_only=True)
+class CompactionCount:
+    """Sums over all runs on a table that had one status, since they are recorded. They only grow.
+
+    Attributes:
+        table_name: The table's full name.
+        status: What the runs came to.
+        runs: How many there were.
+        duration_ms: How long they took together.
+        rows_read: Rows of the files that were merged.
+        rows_deleted: How many of these were deleted ones.
+        bytes_read: The size of the files that were merged.
+        bytes_written: The size of what was made of them.
+    """
+
+    table_name: str
+    status: str
+    runs: int
+    duration_ms: int
+    rows_read: int
+    rows_deleted: int
+    bytes_read: int
+    bytes_written: int
+
+    @classmethod
+    def of(cls, run: CompactionRun) -> CompactionCount:
+        """Return the sums over one run."""
+        return cls(
+            table_name=run.table_name,
+            status=run.status,
+            runs=1,
+            duration_ms=run.ended_at_ms - run.started_at_ms,
+            rows_read=run.rows_read or 0,
+            rows_deleted=run.rows_deleted or 0,
+            bytes_read=run.bytes_read or 0,
+            bytes_written=run.bytes_written or 0,
+        )
+
+
+_COUNT_KEY: Final = ("table_name", "status")
+_SUMS: Final = tuple(field.name for field in fields(CompactionCount) if field.name not in _COUNT_KEY)
+
+
 class RunLog:
     """The runs in the database, within one transaction."""
 
@@ -126,8 +170,18 @@ class RunLog:
         self._connection = connection
 
     def add(self, run: CompactionRun) -> None:
-        """Add a run."""
+        """Add a run, to the sums too. Several are added in the order of their tables, or two writers may block."""
         self._connection.execute(insert(CompactionRunRow).values(**asdict(run)))
+        counted = asdict(CompactionCount.of(run))
+        insert_or_add(self._connection, CompactionCountRow, [counted], key=_COUNT_KEY, added=_SUMS)
+
+    def counts(self) -> list[CompactionCount]:
+        """Return the sums over all runs that were ever recorded, by table and status."""
+        query = select(CompactionCountRow).order_by(CompactionCountRow.table_name, CompactionCountRow.status)
+        names = [field.name for field in fields(CompactionCount)]
+        return [
+            CompactionCount(**{name: getattr(row, name) for name in names}) for row in self._connection.execute(query)
+        ]
 
     def newest(self, table_name: str, *, limit: int) -> list[CompactionRun]:
         """Return the last so many runs of a table, the newest first."""
@@ -160,7 +214,7 @@ class RunLog:
         return found
 
     def forget_when_due(self, *, now_ms: int, keep_days: int) -> None:
-        """Delete runs older than so many days, where nobody has done it within the day."""
+        """Delete runs older than so many days, where nobody has done it within the day. The sums stay."""
         if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=_DAY_MS):
             oldest_ms = now_ms - keep_days * _DAY_MS
             self._connection.execute(delete(CompactionRunRow).where(CompactionRunRow.ended_at_ms < oldest_ms))

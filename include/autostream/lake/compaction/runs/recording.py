@@ -76,7 +76,7 @@ def _write(outcomes: Iterable[Mapping[str, Any]], started_at_ms: int, partitions
     now_ms, by = times.now_ms(), _who()
     with open_database(settings).write() as connection:
         log = RunLog(connection)
-        for outcome in outcomes:
+        for outcome in sorted(outcomes, key=lambda outcome: (outcome["table"], outcome["status"])):
             log.add(
                 CompactionRun.of(outcome, by=by, started_at_ms=started_at_ms, ended_at_ms=now_ms, partitions=partitions)
             )

@@ -41,3 +41,18 @@ class CompactionRunRow(RowBase):
     rewrite_seconds: Mapped[float | None] = mapped_column(Float)
     commit_seconds: Mapped[float | None] = mapped_column(Float)
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class CompactionCountRow(RowBase):
+    """Sums over the runs on a table that had one status, those that are forgotten too: they only grow."""
+
+    __tablename__ = "autostream_compaction_count"
+
+    table_name: Mapped[str] = mapped_column(Text, primary_key=True)
+    status: Mapped[str] = mapped_column(String(16), primary_key=True)
+    runs: Mapped[int] = mapped_column(BigInteger)
+    duration_ms: Mapped[int] = mapped_column(BigInteger)
+    rows_read: Mapped[int] = mapped_column(BigInteger)
+    rows_deleted: Mapped[int] = mapped_column(BigInteger)
+    bytes_read: Mapped[int] = mapped_column(BigInteger)
+    bytes_written: Mapped[int] = mapped_column(BigInteger)
