@@ -55,16 +55,20 @@ class MountedConsole:
         from starlette.responses import PlainTextResponse
 
         from autostream.config import load_settings
-        from autostream.console.app import create_app
         from autostream.errors import AutostreamError
 
         with self._making:
             if self._app is not None:
                 return self._app
             try:
+                from autostream.console.app import create_app
+
                 self._app = app = create_app(AirflowAccess(load_settings()))
-            except AutostreamError as error:
-                _logger.error("the console of autostream cannot be served: %s", error)
+            except (AutostreamError, ImportError) as error:
+                remedy = (
+                    "; install autostream[console] into Airflow's environment" if isinstance(error, ImportError) else ""
+                )
+                _logger.error("the console of autostream cannot be served: %s%s", error, remedy)
                 return PlainTextResponse("The console cannot be served. The API server's log says why.", 503)
             return app
 

@@ -1,5 +1,6 @@
 """The console where Airflow's API server serves it: Airflow's own application, with its own logins."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -162,6 +163,19 @@ def test_a_wrong_configuration_stops_the_console_and_not_airflow(
         )
         assert client.get("/api/v2/version").status_code == 200
 
+    assert client.get("/autostream/api/me").status_code == 200
+
+
+def test_without_the_extra_the_console_says_what_to_install(
+    log_in: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = log_in("admin")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "prometheus_client", None)
+        assert client.get("/autostream/api/me").status_code == 503
+        assert client.get("/api/v2/version").status_code == 200
+
+    assert "install autostream[console] into Airflow's environment" in caplog.text
     assert client.get("/autostream/api/me").status_code == 200
 
 

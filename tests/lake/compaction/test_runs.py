@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from sqlalchemy import insert
+from sqlalchemy import create_engine, insert
 
 import autostream
 from autostream.actions import ActionFailed, Workbench, perform
@@ -106,13 +106,15 @@ def test_sums_only_grow(database: Database) -> None:
 
 
 def test_sums_begin_with_what_was_recorded_before_there_were_any(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/a.db")
-    with database.read() as connection:
+    url = f"sqlite:///{tmp_path}/a.db"
+    engine = create_engine(url)
+    with engine.begin() as connection:
         migrate(connection, to="0004")
         for duration in (3, 4):
             values = asdict(run("lake.db.t", 9)) | {"started_at_ms": 9 - duration, "bytes_read": None}
             connection.execute(insert(CompactionRunRow).values(**values))
-        connection.commit()
+    engine.dispose()
+    database = Database(url)
     database.upgrade()
 
     with database.read() as connection:
