@@ -65,9 +65,7 @@ def check_cluster(settings: FlinkClusterSettings) -> Iterator[Finding]:
 
 
 def _reached(rest: FlinkRest) -> str:
-    overview, config = rest.read("/overview", ClusterOverview), rest.read("/config", ClusterConfig)
-    if overview is None or config is None:
-        raise rest.not_understood("/overview", "no such page")
+    overview, config = rest.require("/overview", ClusterOverview), rest.require("/config", ClusterConfig)
     jobs = "1 job runs" if overview.jobs_running == 1 else f"{overview.jobs_running} jobs run"
     return (
         f"reachable, Flink {config.flink_version or 'of an unknown version'}, {jobs}, {overview.slots_available} of "

@@ -62,7 +62,8 @@ class JobSettings(_Value):
 
     Attributes:
         flink_version: Version of its job manager.
-        deployment: `session`, `application` or `kubernetes`.
+        deployment: `session` or `application`.
+        platform: Where it runs: `kubernetes`, `yarn` or `standalone`.
         scheduler: `default`, `adaptive` or another that `jobmanager.scheduler` names.
         checkpointing: Whether it makes checkpoints.
         checkpoint_interval_ms: Time between two checkpoints.
@@ -79,6 +80,7 @@ class JobSettings(_Value):
 
     flink_version: str | None = None
     deployment: str | None = None
+    platform: str | None = None
     scheduler: str | None = None
     checkpointing: bool | None = None
     checkpoint_interval_ms: int | None = None

@@ -6,6 +6,8 @@ Only this module and `autostream.flink.rest` know what Flink's JSON looks like.
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -53,6 +55,7 @@ class JobVertex(_Answer):
     id: str
     name: str
     parallelism: int
+    max_parallelism: int = Field(default=-1, alias="maxParallelism")
 
 
 class PlanInput(_Answer):
@@ -80,6 +83,8 @@ class JobDetail(_Answer):
 
     name: str = ""
     state: str
+    job_type: str = Field(default="", alias="job-type")
+    scheduler_type: str = Field(default="", alias="schedulerType")
     started_ms: int = Field(alias="start-time")
     vertices: tuple[JobVertex, ...]
     plan: JobPlan
@@ -103,6 +108,7 @@ class VertexDetail(_Answer):
 class ExecutionConfig(_Answer):
     """How a job is executed; its global parameters."""
 
+    restart_strategy: str | None = Field(default=None, alias="restart-strategy")
     user_config: dict[str, str | None] = Field(default_factory=dict, alias="user-config")
 
 
@@ -150,10 +156,77 @@ class Checkpoints(_Answer):
     history: tuple[Checkpoint, ...]
 
 
-class CheckpointsConfig(_Answer):
-    """`/jobs/:id/checkpoints/config`."""
+class RetainedCheckpoints(_Answer):
+    """Whether checkpoints stay when their job does not."""
 
+    enabled: bool
+    delete_on_cancellation: bool
+
+
+class CheckpointsConfig(_Answer):
+    """`/jobs/:id/checkpoints/config`; a job without checkpointing has no such page."""
+
+    interval_ms: int | None = Field(default=None, alias="interval")
+    timeout_ms: int | None = Field(default=None, alias="timeout")
+    externalization: RetainedCheckpoints | None = None
+    state_backend: str | None = None
+    tolerable_failed_checkpoints: int | None = None
     unaligned_checkpoints: bool | None = None
+
+
+class ConfigurationEntry(_Answer):
+    """A setting in `/jobmanager/config`; Flink hides the values of those that it takes for secrets."""
+
+    key: str
+    value: str
+
+
+class Resources(_Answer):
+    """What a task manager, or a slot of it, is allotted."""
+
+    cpu_cores: float | None = Field(default=None, alias="cpuCores")
+
+
+class Memory(_Answer):
+    """The parts of a task manager's memory, in bytes; those that Flink does not know are missing or below zero."""
+
+    framework_heap: int | None = Field(default=None, alias="frameworkHeap")
+    task_heap: int | None = Field(default=None, alias="taskHeap")
+    framework_off_heap: int | None = Field(default=None, alias="frameworkOffHeap")
+    task_off_heap: int | None = Field(default=None, alias="taskOffHeap")
+    network: int | None = Field(default=None, alias="networkMemory")
+    managed: int | None = Field(default=None, alias="managedMemory")
+    metaspace: int | None = Field(default=None, alias="jvmMetaspace")
+    overhead: int | None = Field(default=None, alias="jvmOverhead")
+    process: int | None = Field(default=None, alias="totalProcessMemory")
+
+
+class AllocatedSlot(_Answer):
+    """A slot that a job occupies."""
+
+    job_id: str = Field(alias="jobId")
+
+
+class ListedTaskManager(_Answer):
+    """A task manager as the list of all has it."""
+
+    id: str
+    slots: int = Field(alias="slotsNumber")
+    free_slots: int = Field(alias="freeSlots")
+    total: Resources = Field(default_factory=Resources, alias="totalResource")
+    memory: Memory = Field(default_factory=Memory, alias="memoryConfiguration")
+
+
+class TaskManagers(_Answer):
+    """`/taskmanagers`."""
+
+    task_managers: tuple[ListedTaskManager, ...] = Field(alias="taskmanagers")
+
+
+class TaskManagerDetail(_Answer):
+    """`/taskmanagers/:id`."""
+
+    allocated_slots: tuple[AllocatedSlot, ...] = Field(default=(), alias="allocatedSlots")
 
 
 class Metric(_Answer):
@@ -161,3 +234,19 @@ class Metric(_Answer):
 
     id: str
     value: str | int | float = ""
+
+
+UNASSIGNED: Final = "(unassigned)"
+"""In place of the id of a task manager: these subtasks run nowhere yet."""
+
+
+class VertexTaskManager(_Answer):
+    """A task manager that runs subtasks of a vertex."""
+
+    id: str = Field(default=UNASSIGNED, alias="taskmanager-id")
+
+
+class VertexTaskManagers(_Answer):
+    """`/jobs/:id/vertices/:id/taskmanagers`."""
+
+    task_managers: tuple[VertexTaskManager, ...] = Field(alias="taskmanagers")

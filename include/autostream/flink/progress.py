@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from autostream.flink.models import (
     Checkpoints,
@@ -29,8 +29,6 @@ _WATERMARK: Final = "currentInputWatermark"
 _TASK_TIMES: Final = ("accumulateBusyTimeMs", "accumulateIdleTimeMs", "accumulateBackPressuredTimeMs")
 # Metrics a request: each is asked for by name, and job managers do not take URLs of any length.
 _METRICS_A_REQUEST: Final = 60
-
-_Shape = TypeVar("_Shape")
 
 
 @dataclass(frozen=True)
@@ -157,13 +155,13 @@ def list_jobs(rest: FlinkRest) -> list[JobSummary]:
     Raises:
         ServiceError: It cannot be reached, or answers what is not understood.
     """
-    listed = _required(rest, "/jobs/overview", JobsOverview).jobs
+    listed = rest.require("/jobs/overview", JobsOverview).jobs
     return [JobSummary(job.job_id, job.name, job.state, job.started_ms) for job in listed]
 
 
 def refresh_seconds(rest: FlinkRest) -> float:
     """Return by how much the cluster's answers about jobs and checkpoints may be old."""
-    return _required(rest, "/config", ClusterConfig).refresh_interval_ms / 1000
+    return rest.require("/config", ClusterConfig).refresh_interval_ms / 1000
 
 
 def job_parameters(rest: FlinkRest, job_id: str) -> dict[str, str]:
@@ -280,13 +278,6 @@ def read_metrics(
             except ValueError:
                 raise rest.not_understood(path, f"{metric.id} is not a number") from None
     return {n: _task_metrics(found, watermark, times) for n, (watermark, *times) in wanted.items()}
-
-
-def _required(rest: FlinkRest, path: str, shape: type[_Shape]) -> _Shape:
-    answer = rest.read(path, shape)
-    if answer is None:
-        raise rest.not_understood(path, "no such page")
-    return answer
 
 
 def _task_metrics(found: Mapping[str, int | None], watermark: str, times: Iterable[str]) -> TaskMetrics:

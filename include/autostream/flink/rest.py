@@ -69,6 +69,18 @@ class FlinkRest:
             raise self.not_understood(path, _first_of(error)) from None
         return value
 
+    def require(self, path: str, shape: type[_Shape], parameters: Mapping[str, str] | None = None) -> _Shape:
+        """Return a typed value as `read` does, of a path that every job manager has.
+
+        Raises:
+            ServiceError: The cluster cannot be reached, has no such page, or answers what is not understood.
+            DeniedError: It does not accept the login.
+        """
+        answer = self.read(path, shape, parameters)
+        if answer is None:
+            raise self.not_understood(path, "no such page")
+        return answer
+
     def not_understood(self, path: str, reason: str) -> ServiceError:
         """Return the error for an answer of a shape that is not known."""
         return ServiceError(

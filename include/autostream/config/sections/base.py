@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from autostream.config.secrets import learn_secrets
 
@@ -27,7 +28,16 @@ def parse_list(value: Any) -> Any:
     return value
 
 
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"invalid regular expression {pattern!r}: {error}") from error
+    return pattern
+
+
 NameList = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+RegularExpression = Annotated[str, AfterValidator(_compiles)]
 SizeText = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([KMGT]i?)?B?\s*$")]
 
 

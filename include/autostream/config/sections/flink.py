@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from autostream.config.sections.base import NamedSection, Section, parse_list
+from autostream.config.sections.base import ListedSection, NamedSection, RegularExpression, Section, parse_list
 from autostream.config.sections.endpoint import Endpoint
 
 
 class FlinkClusterSettings(Endpoint, NamedSection):
     """One Flink cluster: its name, the REST addresses of its job managers, and how to log in there."""
+
+
+class JobRule(ListedSection):
+    """Team and owner of the jobs whose names match."""
+
+    job: RegularExpression = Field(
+        examples=["prod/(?P<team>[a-z]+)-.+"],
+        description="Regular expression for the full name of the job, CLUSTER/NAME.",
+    )
+    team: str = Field(
+        default="",
+        description="Team of the job. {NAME} stands for a named group of `job`.",
+    )
+    owner: str = Field(
+        default="",
+        description="Owner of the job: a person, an address, a chat group. {NAME} stands for a named group of `job`.",
+    )
+
+    @model_validator(mode="after")
+    def _names_its_groups(self) -> JobRule:
+        groups = re.compile(self.job).groupindex
+        for text in (self.team, self.owner):
+            for name in re.findall(r"\{(.*?)\}", text):
+                if name not in groups:
+                    raise ValueError(f"names {{{name}}}, which is not a named group of job = {self.job!r}")
+        return self
 
 
 class FlinkSettings(Section):
@@ -24,6 +51,13 @@ class FlinkSettings(Section):
             "key, such as AUTOSTREAM_FLINK__CLUSTERS__PROD__TOKEN for the cluster `prod`, or all clusters as a JSON "
             "list."
         ),
+    )
+
+    jobs: Annotated[tuple[JobRule, ...], BeforeValidator(parse_list)] = Field(
+        default=(),
+        description="The teams and owners of jobs. Write `[[flink.jobs]]` once for each rule. The first rule that "
+        "matches a job and has a team gives its team; the owner likewise. The job's own parameters autostream.team and "
+        "autostream.owner, and labels in Kubernetes, come first. In the environment: a JSON list.",
     )
 
     @field_validator("clusters")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
-from autostream.config.sections.base import ListedSection, NameList, Section, parse_list
+from autostream.config.sections.base import ListedSection, NameList, RegularExpression, Section, parse_list
 
 
 class WriterRule(ListedSection):
     """Which Flink jobs write to which table, and under which name."""
 
-    job: str = Field(examples=["ingest-(?P<table>.+)"], description="Regular expression for the whole name of the job.")
+    job: RegularExpression = Field(
+        examples=["ingest-(?P<table>.+)"], description="Regular expression for the whole name of the job."
+    )
     table: str = Field(
         examples=["lake.db.{table}"],
         description=(
@@ -21,7 +22,7 @@ class WriterRule(ListedSection):
         ),
     )
     writer: str = Field(default="{job}", description="Name of the writer. {job} stands for the name of the job.")
-    operator: str = Field(
+    operator: RegularExpression = Field(
         default="",
         description=(
             "Regular expression for a part of the name of the sink's operator. Needed for a job that writes to "
@@ -35,15 +36,6 @@ class WriterRule(ListedSection):
             "new run of the writer starts."
         ),
     )
-
-    @field_validator("job", "operator")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"invalid regular expression {pattern!r}: {error}") from error
-        return pattern
 
 
 class WatermarkSettings(Section):
