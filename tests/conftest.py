@@ -1,7 +1,9 @@
 """Fixtures for all tests. One that needs a service which cannot be had is skipped, and says why (`pytest -ra`)."""
 
+import logging
 import sqlite3
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 from pyiceberg.catalog.sql import SqlCatalog
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from autostream import masking
 from autostream.times import clock_replaced
@@ -17,6 +19,7 @@ from tests.support.clocks import FakeClock
 from tests.support.flink_tables import FlinkTable, flink_tables_in
 
 if TYPE_CHECKING:
+    from autostream.store.database import Database
     from tests.support.hadoop import Hdfs, HiveMetastore, KerberosLake, ZooKeeper
 
 # Properties are not timed: the machine may be busy with something else.
@@ -51,6 +54,15 @@ def untraced() -> Iterator[None]:
     sys.settrace(None)
     yield
     sys.settrace(tracer)
+
+
+@pytest.fixture
+def logging_as_found() -> Iterator[None]:
+    """A command sets up logging for its process: put back what was there."""
+    root, own = logging.getLogger(), logging.getLogger("autostream")
+    before = root.handlers[:], root.level, own.level
+    yield
+    root.handlers[:], root.level, own.level = before
 
 
 @pytest.fixture
@@ -89,6 +101,28 @@ def postgres_url() -> Iterator[str]:
 
     with postgres() as url:
         yield url
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> str:
+    """A new database on the PostgreSQL server."""
+    name = f"control_{uuid.uuid4().hex[:12]}"
+    server = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    server.dispose()
+    return make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def database(request: pytest.FixtureRequest) -> Iterator["Database"]:
+    """A database of each kind, with empty tables."""
+    from autostream.store.database import Database
+
+    database = Database("sqlite://" if request.param == "sqlite" else request.getfixturevalue("postgres"))
+    database.upgrade()
+    yield database
+    database.close()
 
 
 @pytest.fixture(scope="session")

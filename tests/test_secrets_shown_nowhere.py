@@ -1,10 +1,9 @@
 """Each kind of secret, configured at once and each with a password of its own, and each way out of the process."""
 
 import json
-import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,7 +57,7 @@ SETTINGS = {
 
 
 @pytest.fixture(autouse=True)
-def _configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _configured(logging_as_found: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PYICEBERG_HOME", raising=False)
@@ -67,10 +66,6 @@ def _configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
-    root, own = logging.getLogger(), logging.getLogger("autostream")
-    before = root.handlers[:], root.level, own.level
-    yield
-    root.handlers[:], root.level, own.level = before
 
 
 def command(*arguments: str, **environ: str) -> str:

@@ -1,6 +1,5 @@
 import json
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
@@ -9,15 +8,6 @@ import pytest
 
 from autostream.cli.output import configure_logging, emit, print_error, progress
 from autostream.errors import UsageError
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("AUTOSTREAM_LOG", raising=False)
-    root, own = logging.getLogger(), logging.getLogger("autostream")
-    before = root.handlers[:], root.level, own.level
-    yield
-    root.handlers[:], root.level, own.level = before
 
 
 class Colour(Enum):

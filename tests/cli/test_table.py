@@ -2,11 +2,9 @@
 
 import errno
 import json
-import logging
 import re
 import signal
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from autostream.cli.arguments import complete_table
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import DataError
 from autostream.lake.compaction.compaction_steps import CompactionStep
-from tests.support.commands import InProcess as Command
+from tests.support.commands import InProcess
 from tests.support.lakes import BUCKETED, Orders
 from tests.support.reader import read_table
 from tests.support.upserts import EVERYTHING, SHAPES, random_upserts
@@ -48,22 +46,9 @@ COUNT_KEYS = ["data_files", "equality_delete_files", "position_delete_files", "b
 
 
 @pytest.fixture(autouse=True)
-def _as_found(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """The command sets up logging for its process; PyIceberg reads the environment when it is imported."""
+def _only_the_lake(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyIceberg reads the environment when it is imported."""
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("AUTOSTREAM_CONFIG", "AUTOSTREAM_LOG", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-    root, own = logging.getLogger(), logging.getLogger("autostream")
-    before = root.handlers[:], root.level, own.level
-    yield
-    root.handlers[:], root.level, own.level = before
-
-
-@pytest.fixture
-def autostream() -> Command:
-    return Command()
 
 
 @pytest.fixture
@@ -76,7 +61,7 @@ def orders(lake: SqlCatalog) -> Orders:
 # ------------------------------------------------------------------------------------- list
 
 
-def test_list(autostream: Command, lake: SqlCatalog, orders: Orders) -> None:
+def test_list(autostream: InProcess, lake: SqlCatalog, orders: Orders) -> None:
     lake.create_table("db.empty", Schema(NestedField(1, "id", LongType())))
     lake.create_namespace(("db", "deep"))
     lake.create_table(("db", "deep", "t"), Schema(NestedField(1, "id", LongType())))
@@ -104,7 +89,7 @@ def test_list(autostream: Command, lake: SqlCatalog, orders: Orders) -> None:
     assert "lake.db.empty" in out
 
 
-def test_list_shows_broken_tables_beside_the_others(autostream: Command, lake: SqlCatalog, orders: Orders) -> None:
+def test_list_shows_broken_tables_beside_the_others(autostream: InProcess, lake: SqlCatalog, orders: Orders) -> None:
     broken = lake.create_table("db.broken", Schema(NestedField(1, "id", LongType())))
     Path(broken.metadata_location.removeprefix("file://")).unlink()
     rows = {row["table"]: row for row in autostream.document("table", "list", "lake")["tables"]}
@@ -116,13 +101,13 @@ def test_list_shows_broken_tables_beside_the_others(autostream: Command, lake: S
     assert "lake.db.orders" in out
 
 
-def test_list_of_an_unknown_catalog(autostream: Command) -> None:
+def test_list_of_an_unknown_catalog(autostream: InProcess) -> None:
     message = autostream.refused("table", "list", "lke")
     assert message == "error: Unknown catalog 'lke'. Configured: lake. Did you mean lake?"
 
 
 def test_list_by_patterns_and_namespace(
-    autostream: Command, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    autostream: InProcess, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     schema = Schema(NestedField(1, "id", LongType()))
     lake.create_namespace(("db", "deep"))
@@ -149,7 +134,7 @@ def test_list_by_patterns_and_namespace(
 
 
 def test_list_goes_on_after_a_catalog_that_cannot_be_listed(
-    autostream: Command, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+    autostream: InProcess, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.create_table("db.a", Schema(NestedField(1, "id", LongType())))
     monkeypatch.setenv("PYICEBERG_CATALOG__GONE__TYPE", "sql")
@@ -182,7 +167,7 @@ def test_names_are_completed(lake: SqlCatalog, typed: str, offered: list[str]) -
 # ------------------------------------------------------------------------------------- inspect
 
 
-def test_inspect(autostream: Command, orders: Orders) -> None:
+def test_inspect(autostream: InProcess, orders: Orders) -> None:
     table = orders.load()
     report = autostream.document("table", "inspect", "lake.db.orders")
     assert (report["table"], report["format_version"], report["sequence_number"]) == ("lake.db.orders", 2, 3)
@@ -206,7 +191,7 @@ def test_inspect(autostream: Command, orders: Orders) -> None:
         assert said in out
 
 
-def test_inspect_lists_files_and_what_applies_to_them(autostream: Command, orders: Orders) -> None:
+def test_inspect_lists_files_and_what_applies_to_them(autostream: InProcess, orders: Orders) -> None:
     report = autostream.document("table", "inspect", "lake.db.orders", "--files")
     assert len(report["files"]) == report["counts"]["data_files"]
     applied = {path for file in report["files"] for path in file["deletes"]}
@@ -231,7 +216,7 @@ def appended(lake: SqlCatalog) -> None:
 
 
 @pytest.mark.usefixtures("appended")
-def test_inspect_judges_by_the_options_given(autostream: Command) -> None:
+def test_inspect_judges_by_the_options_given(autostream: InProcess) -> None:
     (row,) = autostream.document("table", "inspect", "lake.db.appended")["partitions"]
     assert (row["groups"], row["compaction"]) == (0, "3 of 3 files could be merged, fewer than min-input-files 5")
     (row,) = autostream.document("table", "inspect", "lake.db.appended", "--option", "min-input-files=3")["partitions"]
@@ -243,7 +228,7 @@ def test_inspect_judges_by_the_options_given(autostream: Command) -> None:
     assert "merge: 3 files to merge" in out
 
 
-def test_inspect_advises_more_snapshots_where_flink_writes(autostream: Command, orders: Orders) -> None:
+def test_inspect_advises_more_snapshots_where_flink_writes(autostream: InProcess, orders: Orders) -> None:
     (advice,) = autostream.document("table", "inspect", "lake.db.orders")["advice"]
     assert (advice["id"], advice["severity"]) == ("empty-commits-rare", "info")
     assert "flink.max-continuous-empty-commits=1" in advice["remedy"]
@@ -254,7 +239,7 @@ def test_inspect_advises_more_snapshots_where_flink_writes(autostream: Command, 
 
 
 @pytest.mark.usefixtures("appended")
-def test_inspect_says_why_a_watermark_does_not_advance(autostream: Command, lake: SqlCatalog) -> None:
+def test_inspect_says_why_a_watermark_does_not_advance(autostream: InProcess, lake: SqlCatalog) -> None:
     states = {
         "a": '{"note":"its checkpoints may be unaligned"}',
         "b": '{"note":"retired by me: gone","status":"retired"}',
@@ -275,16 +260,16 @@ def test_inspect_says_why_a_watermark_does_not_advance(autostream: Command, lake
     ]
 
 
-def test_what_holds_for_the_partition_above_is_no_blank(autostream: Command, orders: Orders) -> None:
+def test_what_holds_for_the_partition_above_is_no_blank(autostream: InProcess, orders: Orders) -> None:
     _, out, _ = autostream("table", "inspect", "lake.db.orders")
     assert re.findall(r"(?:keep|merge).*|as above", out)[1:4] == ["as above"] * 3
 
 
-def test_list_of_a_catalog_without_tables(autostream: Command, lake: SqlCatalog) -> None:
+def test_list_of_a_catalog_without_tables(autostream: InProcess, lake: SqlCatalog) -> None:
     assert autostream("table", "list", "lake")[:2] == (0, "There are no such tables.\n")
 
 
-def test_inspect_of_a_table_without_a_snapshot(autostream: Command, lake: SqlCatalog) -> None:
+def test_inspect_of_a_table_without_a_snapshot(autostream: InProcess, lake: SqlCatalog) -> None:
     lake.create_table("db.empty", Schema(NestedField(1, "id", LongType())))
     report = autostream.document("table", "inspect", "lake.db.empty", "--files")
     assert (report["snapshot_id"], report["partitions"], report["files"], report["deletes"]) == (None, [], [], [])
@@ -296,7 +281,7 @@ def test_inspect_of_a_table_without_a_snapshot(autostream: Command, lake: SqlCat
 # ------------------------------------------------------------------------------------- scan
 
 
-def test_scan_shows_the_first_rows(autostream: Command, orders: Orders) -> None:
+def test_scan_shows_the_first_rows(autostream: InProcess, orders: Orders) -> None:
     document = autostream.document("table", "scan", "lake.db.orders", "--limit", "3")
     assert (document["table"], document["columns"], len(document["first_rows"])) == (
         "lake.db.orders",
@@ -312,7 +297,7 @@ def test_scan_shows_the_first_rows(autostream: Command, orders: Orders) -> None:
     assert lines == [["s", "id"], [*orders.rows[some]["s"].split(), str(some)]]
 
 
-def test_scan_counts(autostream: Command, orders: Orders) -> None:
+def test_scan_counts(autostream: InProcess, orders: Orders) -> None:
     assert autostream("table", "scan", "lake.db.orders", "--count")[:2] == (0, f"{len(orders.rows)}\n")
     document = autostream.document("table", "scan", "lake.db.orders", "--count", "--where", "id < 10")
     assert document["rows"] == sum(key < 10 for key in orders.rows)
@@ -321,7 +306,7 @@ def test_scan_counts(autostream: Command, orders: Orders) -> None:
     assert (int(older["snapshot_id"]), older["rows"]) == (first, len(read_table(orders.load(), snapshot_id=first)))
 
 
-def test_scan_writes_a_parquet_file(autostream: Command, orders: Orders, tmp_path: Path) -> None:
+def test_scan_writes_a_parquet_file(autostream: InProcess, orders: Orders, tmp_path: Path) -> None:
     target = tmp_path / "out.parquet"
     document = autostream.document(
         "table", "scan", "lake.db.orders", "--columns", "id,v", "--output", str(target), "--where", "id >= 10"
@@ -340,7 +325,7 @@ def test_scan_writes_a_parquet_file(autostream: Command, orders: Orders, tmp_pat
     assert (code, out) == (0, f"{len(orders.rows)} rows in {target}\n")
 
 
-def test_scan_prints_every_type(autostream: Command, lake: SqlCatalog) -> None:
+def test_scan_prints_every_type(autostream: InProcess, lake: SqlCatalog) -> None:
     random_upserts(lake, "db.all", SHAPES["unpartitioned"])
     document = autostream.document("table", "scan", "lake.db.all", "--limit", "100")
     assert [f.name for f in EVERYTHING.fields] == document["columns"]
@@ -368,14 +353,14 @@ def test_scan_prints_every_type(autostream: Command, lake: SqlCatalog) -> None:
         (["--snapshot", "newest"], "--snapshot"),
     ],
 )
-def test_scan_refuses(autostream: Command, orders: Orders, arguments: list[str], says: str) -> None:
+def test_scan_refuses(autostream: InProcess, orders: Orders, arguments: list[str], says: str) -> None:
     assert says in autostream.refused("table", "scan", "lake.db.orders", *arguments)
 
 
 # ------------------------------------------------------------------------------------- compact
 
 
-def test_compact_prints_the_promised_document(autostream: Command, orders: Orders) -> None:
+def test_compact_prints_the_promised_document(autostream: InProcess, orders: Orders) -> None:
     planned = orders.load().metadata.current_snapshot_id
     document = autostream.document("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
     assert list(document) == COMPACT_KEYS
@@ -395,7 +380,7 @@ def test_compact_prints_the_promised_document(autostream: Command, orders: Order
     assert document["peak_memory_bytes"] > 10**7
 
 
-def test_compact_tells_people_what_changed(autostream: Command, orders: Orders) -> None:
+def test_compact_tells_people_what_changed(autostream: InProcess, orders: Orders) -> None:
     code, out, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
     assert code == 0
     lines = [" ".join(line.split()) for line in out.splitlines()]
@@ -406,7 +391,7 @@ def test_compact_tells_people_what_changed(autostream: Command, orders: Orders) 
     assert "merging" in err
 
 
-def test_nothing_to_do(autostream: Command, orders: Orders) -> None:
+def test_nothing_to_do(autostream: InProcess, orders: Orders) -> None:
     autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
     document = autostream.document("table", "compact", "lake.db.orders")
     assert list(document) == COMPACT_KEYS
@@ -415,7 +400,7 @@ def test_nothing_to_do(autostream: Command, orders: Orders) -> None:
     assert autostream("table", "compact", "lake.db.orders")[:2] == (0, "lake.db.orders: nothing-to-do\n")
 
 
-def test_a_dry_run_shows_the_plan_and_changes_nothing(autostream: Command, orders: Orders) -> None:
+def test_a_dry_run_shows_the_plan_and_changes_nothing(autostream: InProcess, orders: Orders) -> None:
     before = orders.load().metadata_location
     arguments = ("table", "compact", "lake.db.orders", "--dry-run", "--option", "rewrite-all=true")
     document = autostream.document(*arguments)
@@ -427,7 +412,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(autostream: Command, order
     assert orders.load().metadata_location == before
 
 
-def test_compact_limits_itself_to_partitions(autostream: Command, orders: Orders) -> None:
+def test_compact_limits_itself_to_partitions(autostream: InProcess, orders: Orders) -> None:
     one = ("--partition", "spec=0/id_bucket=1")
     document = autostream.document(
         "table", "compact", "lake.db.orders", *one, "--partition", "spec=0/id_bucket=2", "--option", "rewrite-all=true"
@@ -440,7 +425,7 @@ def test_compact_limits_itself_to_partitions(autostream: Command, orders: Orders
 
 
 @pytest.mark.usefixtures("appended")
-def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: Command, lake: SqlCatalog) -> None:
+def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: InProcess, lake: SqlCatalog) -> None:
     dry = ("table", "compact", "lake.db.appended", "--dry-run")
     assert autostream.document(*dry)["plan"]["groups"] == []
     with lake.load_table("db.appended").transaction() as transaction:
@@ -478,13 +463,13 @@ def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: Co
         (["--where", "nothing = 1"], "nothing"),
     ],
 )
-def test_compact_refuses(autostream: Command, orders: Orders, arguments: list[str], says: str) -> None:
+def test_compact_refuses(autostream: InProcess, orders: Orders, arguments: list[str], says: str) -> None:
     before = orders.load().metadata_location
     assert says in autostream.refused("table", "compact", "lake.db.orders", *arguments)
     assert orders.load().metadata_location == before
 
 
-def test_a_wrong_property_of_the_table_is_named(autostream: Command, orders: Orders) -> None:
+def test_a_wrong_property_of_the_table_is_named(autostream: InProcess, orders: Orders) -> None:
     with orders.load().transaction() as transaction:
         transaction.set_properties({"autostream.compaction.min-input-files": "few"})
     message = autostream.refused("table", "compact", "lake.db.orders")
@@ -492,7 +477,7 @@ def test_a_wrong_property_of_the_table_is_named(autostream: Command, orders: Ord
 
 
 def test_a_conflict_is_exit_code_3_and_changes_nothing(
-    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch
+    autostream: InProcess, orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from autostream.lake.compaction import group_rewriter
 
@@ -515,7 +500,7 @@ def test_a_conflict_is_exit_code_3_and_changes_nothing(
     assert set(Path(orders.load().location().removeprefix("file://")).rglob("*.parquet")) == files
 
 
-def test_a_damaged_file_is_exit_code_1_with_its_name(autostream: Command, orders: Orders) -> None:
+def test_a_damaged_file_is_exit_code_1_with_its_name(autostream: InProcess, orders: Orders) -> None:
     snapshot = orders.load().current_snapshot()
     assert snapshot is not None
     lost = Path(
@@ -555,12 +540,12 @@ def test_a_damaged_file_is_exit_code_1_with_its_name(autostream: Command, orders
         ("lake.db.nothing", "Table lake.db.nothing does not exist in catalog 'lake'. 'autostream table list lake'"),
     ],
 )
-def test_tables_that_cannot_be_had(autostream: Command, orders: Orders, verb: str, name: str, says: str) -> None:
+def test_tables_that_cannot_be_had(autostream: InProcess, orders: Orders, verb: str, name: str, says: str) -> None:
     assert says in autostream.refused("table", verb, name)
 
 
 @pytest.mark.parametrize("verb", ["inspect", "scan", "compact"])
-def test_version_3_is_refused(autostream: Command, lake: SqlCatalog, orders: Orders, verb: str) -> None:
+def test_version_3_is_refused(autostream: InProcess, lake: SqlCatalog, orders: Orders, verb: str) -> None:
     path = Path(orders.load().metadata_location.removeprefix("file://"))
     metadata = json.loads(path.read_text())
     path.write_text(json.dumps(metadata | {"format-version": 3, "next-row-id": 0}))
@@ -580,7 +565,7 @@ def test_version_3_is_refused(autostream: Command, lake: SqlCatalog, orders: Ord
         (["compact"], ["--engine", "--partition", "--json", "one that fails does not stop the others"]),
     ],
 )
-def test_help(autostream: Command, verb: list[str], words: list[str]) -> None:
+def test_help(autostream: InProcess, verb: list[str], words: list[str]) -> None:
     code, out, _ = autostream("table", *verb, "--help")
     text = " ".join(out.replace("│", " ").split())
     assert code == 0
@@ -588,7 +573,7 @@ def test_help(autostream: Command, verb: list[str], words: list[str]) -> None:
 
 
 def test_the_engine_is_given_what_is_configured(
-    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    autostream: InProcess, orders: Orders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AUTOSTREAM_ENGINE__SPILL_DIRECTORY", str(tmp_path / "spill"))
     monkeypatch.setenv("AUTOSTREAM_ENGINE__MEMORY_LIMIT", "123MB")
@@ -606,7 +591,7 @@ def test_the_engine_is_given_what_is_configured(
     assert f"Spill directory {tmp_path}/file/" in err
 
 
-def test_long_reports_are_cut_for_people_only(autostream: Command, lake: SqlCatalog) -> None:
+def test_long_reports_are_cut_for_people_only(autostream: InProcess, lake: SqlCatalog) -> None:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.transforms import IdentityTransform
 
@@ -645,7 +630,7 @@ def hostile(lake: SqlCatalog) -> str:
 
 @pytest.mark.parametrize("width", ["80", "300"])
 def test_names_and_values_of_anybody_are_shown_as_they_are(
-    autostream: Command, hostile: str, monkeypatch: pytest.MonkeyPatch, width: str
+    autostream: InProcess, hostile: str, monkeypatch: pytest.MonkeyPatch, width: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", width)
     seen = "[/x] [red]a[/red] :smile: \\x1b[31m\\x07"
@@ -675,7 +660,7 @@ def test_names_and_values_of_anybody_are_shown_as_they_are(
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_nothing_is_cut_at_any_width(
-    autostream: Command, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, width: int
+    autostream: InProcess, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.transforms import IdentityTransform
@@ -731,7 +716,7 @@ NOTHING_CHANGED = "error: Interrupted. Nothing was changed.\n"
     ],
 )
 def test_ctrl_c_is_no_failure_whatever_becomes_of_it(
-    autostream: Command,
+    autostream: InProcess,
     orders: Orders,
     monkeypatch: pytest.MonkeyPatch,
     step: CompactionStep,
@@ -776,7 +761,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
     ],
 )
 def test_a_full_disk_is_told_as_one(
-    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch, step: CompactionStep, failure: Exception
+    autostream: InProcess, orders: Orders, monkeypatch: pytest.MonkeyPatch, step: CompactionStep, failure: Exception
 ) -> None:
     from autostream.cli import table
 
@@ -792,7 +777,7 @@ def test_a_full_disk_is_told_as_one(
 
 
 def test_an_output_that_does_not_fit_on_its_disk(
-    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    autostream: InProcess, orders: Orders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def full(self: Any, batch: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -804,7 +789,7 @@ def test_an_output_that_does_not_fit_on_its_disk(
     assert list(tmp_path.glob("*x.parquet*")) == []
 
 
-def test_an_output_is_limited(autostream: Command, orders: Orders, tmp_path: Path) -> None:
+def test_an_output_is_limited(autostream: InProcess, orders: Orders, tmp_path: Path) -> None:
     for limit in (0, 1, 7, 10_000):
         document = autostream.document(
             "table", "scan", "lake.db.orders", "--output", f"{limit}.parquet", "--limit", str(limit)
@@ -823,13 +808,13 @@ def test_an_output_is_limited(autostream: Command, orders: Orders, tmp_path: Pat
     ],
 )
 def test_a_scan_that_contradicts_itself_is_refused(
-    autostream: Command, orders: Orders, arguments: list[str], says: str
+    autostream: InProcess, orders: Orders, arguments: list[str], says: str
 ) -> None:
     assert says in autostream.refused("table", "scan", "lake.db.orders", *arguments)
 
 
 def test_partitions_that_the_table_does_not_have_are_refused_with_those_it_has(
-    autostream: Command, orders: Orders
+    autostream: InProcess, orders: Orders
 ) -> None:
     before = orders.load().metadata_location
     known = ("--partition", "spec=0/id_bucket=1")
@@ -842,7 +827,7 @@ def test_partitions_that_the_table_does_not_have_are_refused_with_those_it_has(
 
 
 def test_a_group_that_fails_by_ctrl_c_is_not_called_damaged(
-    autostream: Command, orders: Orders, monkeypatch: pytest.MonkeyPatch
+    autostream: InProcess, orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(self: Any, group: Any) -> None:
         try:

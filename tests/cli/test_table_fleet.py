@@ -1,9 +1,8 @@
 """`autostream table compact` of many tables, and which tables the workflow compacts."""
 
 import json
-import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +20,10 @@ ENABLED = "autostream.compaction.enabled"
 
 
 @pytest.fixture(autouse=True)
-def _as_found(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Nothing is configured but the catalog; the command sets up logging for its process."""
+def _only_the_lake(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("AUTOSTREAM_CONFIG", "AUTOSTREAM_LOG", "AUTOSTREAM_COMPACTION__CATALOGS"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("AUTOSTREAM_COMPACTION__CATALOGS", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
-    root, own = logging.getLogger(), logging.getLogger("autostream")
-    before = root.handlers[:], root.level, own.level
-    yield
-    root.handlers[:], root.level, own.level = before
-
-
-@pytest.fixture
-def autostream() -> InProcess:
-    return InProcess()
 
 
 @pytest.fixture

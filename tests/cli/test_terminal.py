@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,15 +50,6 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture
-def _logging_as_found() -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger("autostream")
-    before = root.handlers[:], root.level, own.level
-    yield
-    root.handlers[:], root.level, own.level = before
-
-
-@pytest.mark.usefixtures("_logging_as_found")
 @pytest.mark.parametrize("on_terminal", [True, False])
 def test_no_way_out_reads_markup_or_lets_control_characters_through(
     on_terminal: bool,

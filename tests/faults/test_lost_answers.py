@@ -54,6 +54,17 @@ def refused(commit: Commit) -> CommitTableResponse:
     raise ForbiddenError("alice may not write to db.t")
 
 
+class Hanging:
+    """A request that hangs in the network, and lands when the test says so."""
+
+    __name__ = "hangs"
+    land: Commit
+
+    def __call__(self, commit: Commit) -> CommitTableResponse:
+        self.land = commit
+        raise TimeoutError("no answer within 30 s")
+
+
 @contextmanager
 def answers(monkeypatch: pytest.MonkeyPatch, script: list[Answer], last: Answer = proper) -> Iterator[list[str]]:
     """Let the catalog answer commits by the script, and by ``last`` when it has ended."""
@@ -150,17 +161,12 @@ def test_unknown_keeps_every_file(orders: Orders, monkeypatch: pytest.MonkeyPatc
 
 def test_a_refusal_after_a_lost_answer_deletes_nothing(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first request may still arrive: then the table needs the outputs."""
-    held: list[Commit] = []
-
-    def hangs(commit: Commit) -> CommitTableResponse:
-        held.append(commit)
-        raise TimeoutError("no answer within 30 s")
-
+    hangs = Hanging()
     with answers(monkeypatch, [hangs], refused):
         result = compact(orders.load())
     assert (result.status, result.exit_code) == ("unknown", 4)
     assert "alice may not write to db.t" in str(result.error)
-    held.pop()()
+    hangs.land()
     assert_same_rows(read_table(orders.load()), orders.expected())
     assert orders.load().current_snapshot().summary.operation.value == "replace"  # type: ignore[union-attr]
 
@@ -168,33 +174,28 @@ def test_a_refusal_after_a_lost_answer_deletes_nothing(orders: Orders, monkeypat
 def test_a_failure_to_write_after_a_lost_answer_deletes_nothing(
     orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held: list[Commit] = []
+    hanging = Hanging()
 
     def no_space(*_: Any, **__: Any) -> None:
         raise OSError("No space left on device")
 
     def hangs(commit: Commit) -> CommitTableResponse:
-        held.append(commit)
         patched.setattr("autostream.lake.commit.snapshot_manifests.write_list", no_space)
-        raise TimeoutError("no answer within 30 s")
+        return hanging(commit)
 
     with monkeypatch.context() as patched, answers(monkeypatch, [hangs]):
         result = compact(orders.load())
     assert (result.status, result.exit_code) == ("unknown", 4)
-    held.pop()()
+    hanging.land()
     assert_same_rows(read_table(orders.load()), orders.expected())
 
 
 def test_a_pending_commit_may_land_after_its_answer_was_lost(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first request hangs in the network; it arrives while the second attempt is under way."""
-    held: list[Commit] = []
-
-    def hangs(commit: Commit) -> CommitTableResponse:
-        held.append(commit)
-        raise TimeoutError("no answer within 30 s")
+    hangs = Hanging()
 
     def lands_late(commit: Commit) -> CommitTableResponse:
-        held.pop()()
+        hangs.land()
         return commit()
 
     with answers(monkeypatch, [hangs, lands_late]):
@@ -209,14 +210,10 @@ def test_a_pending_commit_that_lands_before_the_next_answer_is_lost_too(
     orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What landed is the first attempt, so its files stay, and those of the second go."""
-    held: list[Commit] = []
-
-    def hangs(commit: Commit) -> CommitTableResponse:
-        held.append(commit)
-        raise TimeoutError("no answer within 30 s")
+    hangs = Hanging()
 
     def the_first_lands(_: Commit) -> CommitTableResponse:
-        held.pop()()
+        hangs.land()
         raise ConnectionError("connection reset")
 
     with answers(monkeypatch, [hangs, the_first_lands]):

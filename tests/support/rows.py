@@ -59,3 +59,15 @@ def assert_same_rows(actual: Rows, expected: Rows, *, context: str = "") -> None
             f"{missing.total()} missing, such as {list(missing.items())[:3]}; "
             f"{unexpected.total()} unexpected, such as {list(unexpected.items())[:3]}"
         )
+
+
+def ticks_of(value: Any) -> Any:
+    """Return a value as PyIceberg's transforms take it: days and microseconds since 1970, or since midnight."""
+    match value:
+        case dt.datetime():
+            return (value.replace(tzinfo=None) - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)
+        case dt.date():
+            return (value - dt.date(1970, 1, 1)).days
+        case dt.time():
+            return ((value.hour * 60 + value.minute) * 60 + value.second) * 10**6 + value.microsecond
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -117,8 +117,9 @@ class JudgeLocksOperator(JudgeOperator):
     nothing = "The locks were not looked through; see the log of the task before."
 
     def lines(self) -> Iterator[str]:
-        """Return the locks as text."""
-        return lock_lines(self.rows)
+        """Return the locks as a table of text, its header first; a single line where there are none."""
+        cells = [("table", "status", "lock", "holder", "reason"), *map(_cells, self.rows)]
+        return aligned(cells) if self.rows else iter(("There are no locks.",))
 
     def verdict(self, failures: int) -> str:
         """Return what to say where some failed."""
@@ -132,13 +133,6 @@ def status(lock: Mapping[str, Any]) -> str:
     if lock["released"]:
         return "released"
     return "stale" if lock["stale"] else "kept"
-
-
-def lock_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Return the rows as a table of text, its header first; a single line where there are none."""
-    cells = [("table", "status", "lock", "holder", "reason")]
-    cells += [_cells(row) for row in rows]
-    return aligned(cells) if len(cells) > 1 else iter(("There are no locks.",))
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:

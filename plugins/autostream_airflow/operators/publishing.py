@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -129,25 +129,15 @@ class JudgePublicationsOperator(JudgeOperator):
     nothing = "Nothing was published; see the log of the task before."
 
     def lines(self) -> Iterator[str]:
-        """Return the tables as text."""
-        return publication_lines(self.rows)
+        """Return the tables as a table of text, its header first; a single line where there are none."""
+        cells = [("table", "status", "watermark", "hours", "published until", "error"), *map(_cells, self.rows)]
+        return aligned(cells) if self.rows else iter(("No tables: name them in watermark.publish_tables.",))
 
 
-def publication_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Return the rows as a table of text, its header first; a single line where there are none."""
-    cells = [("table", "status", "watermark", "hours", "published until", "error")]
-    cells += [
-        (
-            row["table"],
-            row["status"],
-            row.get("watermark") or "",
-            str(len(row["hours"])) if row.get("hours") else "",
-            row.get("until") or "",
-            row.get("error") or "",
-        )
-        for row in rows
-    ]
-    return aligned(cells) if len(cells) > 1 else iter(("No tables: name them in watermark.publish_tables.",))
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    hours = str(len(row["hours"])) if row.get("hours") else ""
+    watermark, until, error = (row.get(key) or "" for key in ("watermark", "until", "error"))
+    return row["table"], row["status"], watermark, hours, until, error
 
 
 def _first_ms(settings: WatermarkSettings) -> int | None:

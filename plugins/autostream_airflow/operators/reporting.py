@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -63,21 +63,16 @@ class JudgeCompactionsOperator(JudgeOperator):
     nothing = "The tables were not collected; see the log of the task before."
 
     def lines(self) -> Iterator[str]:
-        """Return the tables as text."""
-        return compaction_lines(self.rows)
+        """Return the tables as a table of text, its header first."""
+        from autostream.lake.compaction.table_outcomes import HEADINGS, cells
+
+        return aligned([HEADINGS, *map(cells, self.rows)])
 
     def failed(self, row: Row) -> bool:
         """Whether a compaction failed, is in conflict, or its outcome is not known."""
         from autostream.lake.compaction.table_outcomes import failed
 
         return failed(row)
-
-
-def compaction_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Return the rows as a table of text, its header first."""
-    from autostream.lake.compaction.table_outcomes import HEADINGS, cells
-
-    return aligned([HEADINGS, *map(cells, rows)])
 
 
 def _unheard(parts: Iterable[WorkPart], index: int) -> Iterator[Row]:

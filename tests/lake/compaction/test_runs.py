@@ -1,7 +1,6 @@
 """The record of compactions: what is written down when, and asked for by table."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -27,15 +26,6 @@ from tests.support.lakes import Orders
 
 DAY = 86_400_000
 OUTCOME = {"table": "lake.db.t", "status": "committed"}
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    url = "sqlite://" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    database = Database(url)
-    database.upgrade()
-    yield database
-    database.close()
 
 
 @pytest.fixture

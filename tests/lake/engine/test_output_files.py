@@ -48,7 +48,7 @@ from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.output_files import WriteSettings
 from autostream.properties import of_table
 from tests.lake.writing import arrow_rows, engine_in, field_ids, footer, ids_of, path_of, write
-from tests.support.rows import assert_same_rows
+from tests.support.rows import assert_same_rows, ticks_of
 
 WRITERS = ["engine", "arrow"]
 
@@ -475,17 +475,11 @@ def random_rows(schema: Schema, count: int, seed: int) -> list[dict[str, Any]]:
 def stored(value: Any) -> Any:
     """Return a value as Iceberg's single-value serialization takes it, so that values order as bounds do."""
     match value:
-        case dt.datetime():
-            return (value.replace(tzinfo=None) - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)
-        case dt.date():
-            return (value - dt.date(1970, 1, 1)).days
-        case dt.time():
-            return ((value.hour * 60 + value.minute) * 60 + value.second) * 10**6 + value.microsecond
         case uuid.UUID():
             return value.bytes
         case str():
             return value.encode()
-    return value
+    return ticks_of(value)
 
 
 def true_bounds(schema: Schema, field_id: int, values: list[Any]) -> tuple[bytes, bytes] | None:

@@ -54,6 +54,7 @@ from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.sort_order import order_by
 from tests.lake.writing import arrow_rows, engine_in, relation
 from tests.support.lakes import ORDERS, Orders, compact
+from tests.support.rows import ticks_of
 
 VALUES: dict[IcebergType, list[Any]] = {
     IntegerType(): [0, -1, 1, 7, -7, 10, -10, 11, -11, 2**31 - 1, -(2**31)],
@@ -91,18 +92,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         yield opened
 
 
-def to_transform(value: Any, field_type: IcebergType) -> Any:
-    """Return a value as PyIceberg's transforms take it."""
-    match value:
-        case dt.datetime():
-            return (value.replace(tzinfo=None) - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)
-        case dt.date():
-            return (value - dt.date(1970, 1, 1)).days
-        case dt.time():
-            return ((value.hour * 60 + value.minute) * 60 + value.second) * 10**6 + value.microsecond
-    return value
-
-
 def ordering(value: Any) -> Any:
     """Return what a transformed value is ordered by: text by code points, as bytes are; NaN last, -0.0 as 0.0."""
     if isinstance(value, str):
@@ -120,7 +109,7 @@ def sorted_by_hand(rows: list[dict[str, Any]], order: list[SortField], schema: S
         for field in order:
             kind = schema.find_type(field.source_id)
             value = row[schema.find_column_name(field.source_id) or ""]
-            found.append(field.transform.transform(kind)(to_transform(value, kind)))
+            found.append(field.transform.transform(kind)(ticks_of(value)))
         return found
 
     def compare(left: list[Any], right: list[Any]) -> int:

@@ -10,7 +10,8 @@ from pyiceberg.catalog.sql import SqlCatalog
 from autostream_airflow.assets import RELEASED_LOCKS
 from autostream_airflow.hooks.catalog import CatalogHook
 from autostream_airflow.hooks.metastore import MetastoreHook
-from autostream_airflow.operators.locks import JudgeLocksOperator, SweepLocksOperator, lock_lines, status
+from autostream_airflow.operators.locks import JudgeLocksOperator, SweepLocksOperator, status
+from tests.plugins.operators.events import FakeEvents
 from tests.support.locks import dead_lock, locks_of
 
 if TYPE_CHECKING:
@@ -27,16 +28,6 @@ LOCK = {
     "released": True,
     "error": None,
 }
-
-
-class FakeEvents:
-    """What a task has announced on one outlet."""
-
-    def __init__(self) -> None:
-        self.added: list[tuple[str, Any]] = []
-
-    def add(self, asset: Any, *, extra: Any) -> None:
-        self.added.append((asset.name, extra))
 
 
 @pytest.fixture
@@ -214,10 +205,14 @@ def test_a_sweep_that_left_nothing_fails_the_run(context: dict[str, Any]) -> Non
 def test_rows_as_a_table_of_text() -> None:
     kept = {**LOCK, "table": "lake.db.b", "lock_id": 12, "agent": "", "status": "kept", "reason": "it lives"}
     broken = {"table": "archive", "status": "failed", "error": "No metastore."}
-    assert list(lock_lines([{**LOCK, "status": "released", "reason": "silent"}, kept, broken])) == [
+    assert list(
+        JudgeLocksOperator(
+            task_id="judge", rows=[{**LOCK, "status": "released", "reason": "silent"}, kept, broken]
+        ).lines()
+    ) == [
         "table           status    lock  holder                         reason",
         "lake.db.orders  released  7     svc on host-7 (Iceberg-1)      silent",
         "lake.db.b       kept      12    svc on host-7 (no agent info)  it lives",
         "archive         failed                                         No metastore.",
     ]
-    assert list(lock_lines([])) == ["There are no locks."]
+    assert list(JudgeLocksOperator(task_id="judge", rows=[]).lines()) == ["There are no locks."]

@@ -14,7 +14,7 @@ from pyiceberg.table import Table
 
 from autostream.times import FOREVER_MS, parse_instant
 from autostream_airflow.assets import table_hours_asset, table_watermark_asset
-from autostream_airflow.operators.publishing import JudgePublicationsOperator, PublishHoursOperator, publication_lines
+from autostream_airflow.operators.publishing import JudgePublicationsOperator, PublishHoursOperator
 from tests.support.clocks import FakeClock
 
 TABLE = "lake.db.t"
@@ -302,7 +302,9 @@ def test_a_run_that_a_table_has_caused_looks_at_that_table(advance: Callable[...
 
 
 def test_the_report_of_nothing(advance: Callable[..., None]) -> None:
-    assert list(publication_lines([])) == ["No tables: name them in watermark.publish_tables."]
+    assert list(JudgePublicationsOperator(task_id="judge", rows=[]).lines()) == [
+        "No tables: name them in watermark.publish_tables."
+    ]
     JudgePublicationsOperator(task_id="report", rows=[]).execute({})
     with pytest.raises(AirflowFailException, match="Nothing was published"):
         JudgePublicationsOperator(task_id="report", rows=None).execute({})
@@ -312,7 +314,7 @@ def test_rows_as_a_table_of_text(airflow: Airflow, advance: Callable[..., None])
     advance("00:10")
     airflow.run()
     advance("02:00")
-    assert list(publication_lines(airflow.run())) == [
+    assert list(JudgePublicationsOperator(task_id="judge", rows=airflow.run()).lines()) == [
         "table      status     watermark             hours  published until       error",
         "lake.db.t  published  2026-11-23T02:00:00Z  2      2026-11-23T02:00:00Z",
     ]

@@ -10,8 +10,8 @@ from autostream_airflow.assets import COMPACTIONS
 from autostream_airflow.operators.reporting import (
     CollectCompactionsOperator,
     JudgeCompactionsOperator,
-    compaction_lines,
 )
+from tests.plugins.operators.events import FakeEvents
 
 COMMITTED = {
     "table": "lake.db.orders",
@@ -22,16 +22,6 @@ COMMITTED = {
 }
 QUIET = {"table": "lake.db.quiet", "status": "nothing-to-do"}
 BROKEN = {"table": "lake.db.broken", "status": "failed", "error": "A file is missing."}
-
-
-class FakeEvents:
-    """What a task has announced on one outlet."""
-
-    def __init__(self) -> None:
-        self.added: list[tuple[str, Any]] = []
-
-    def add(self, asset: Any, *, extra: Any) -> None:
-        self.added.append((asset.name, extra))
 
 
 @pytest.fixture
@@ -97,7 +87,7 @@ def test_a_run_without_failures_succeeds(context: dict[str, Any]) -> None:
 
 
 def test_rows_as_a_table_of_text() -> None:
-    assert list(compaction_lines([BROKEN, COMMITTED, QUIET])) == [
+    assert list(JudgeCompactionsOperator(task_id="judge", rows=[BROKEN, COMMITTED, QUIET]).lines()) == [
         "table           status         data files  delete files  bytes                  seconds  error",
         "lake.db.broken  failed                                                                   A file is missing.",
         "lake.db.orders  committed      1,200 → 3   42 → 0        5,000,000 → 4,000,000  2.6",

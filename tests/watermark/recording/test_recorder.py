@@ -136,22 +136,22 @@ def test_a_sink_that_is_not_found_does_not_hold_up_the_others(world_of: NewWorld
     assert "which of its job's sinks writes to the table cannot be told" in "".join(recorder.notes().values())
 
 
+def commit_for_a_while(world: World, job: Job, *operators: str) -> None:
+    for _ in range(10):
+        world.go(5)
+        for operator in operators:
+            world.commit(job, "lake.db.a", job.history[-1][0], operator=operator)
+
+
 def test_two_sinks_of_a_job_into_one_table_have_to_commit_both(world_of: NewWorld) -> None:
     """Each under a name of its own: a commit of the one proves nothing of the other."""
     job = ingest(tables=("lake.db.a", "lake.db.b"), commits=False)
     world = world_of(job)
     rules = [{"job": "ingest-a", "table": "lake.db.a", "writer": name, "operator": name} for name in ("db.a", "db.b")]
     world.record(*rules, interval_seconds=10)
-
-    def commit(*operators: str) -> None:
-        for _ in range(10):
-            world.go(5)
-            for operator in operators:
-                world.commit(job, "lake.db.a", job.history[-1][0], operator=operator)
-
-    commit("one")
+    commit_for_a_while(world, job, "one")
     assert world.advances("db.a") == world.advances("db.b") == []
-    commit("one", "other")
+    commit_for_a_while(world, job, "one", "other")
     assert world.advances("db.a")
     assert world.advances("db.b")
 
@@ -162,16 +162,9 @@ def test_two_rules_of_one_writer_count_both_of_its_sinks(world_of: NewWorld) -> 
     world = world_of(job)
     rules = [{"job": "ingest-a", "table": "lake.db.a", "operator": name} for name in ("eu", "us")]
     world.record(*rules, interval_seconds=10)
-
-    def commit(*operators: str) -> None:
-        for _ in range(10):
-            world.go(5)
-            for operator in operators:
-                world.commit(job, "lake.db.a", job.history[-1][0], operator=operator)
-
-    commit("one")
+    commit_for_a_while(world, job, "one")
     assert world.mark().watermark_ms is None
-    commit("one", "other")
+    commit_for_a_while(world, job, "one", "other")
     (writer,) = world.mark().writers
     assert writer.name == "ingest-a"
     assert 0 < (world.mark().watermark_ms or 0) <= (job.read_ms or 0) - 1_000_000
