@@ -8,7 +8,7 @@ import pytest
 
 from autostream.errors import ServiceError
 from autostream.flink.job_settings import JobSettings, TaskManagerSettings, VertexSettings
-from autostream.flink.settings_reading import read_cluster_setup, read_settings, task_manager_ids
+from autostream.flink.settings_reading import read_cluster_setup, read_job_settings, task_manager_ids
 from autostream.flink.task_managers import list_task_managers, slots_by_job
 from tests.flink.serving import RECORDED, Direct
 from tests.support.json_server import Answers
@@ -43,7 +43,7 @@ def session() -> Answers:
 
 
 def settings(answers: Answers) -> JobSettings:
-    found = read_settings(Direct(answers), JOB_ID)
+    found = read_job_settings(Direct(answers), JOB_ID)
     assert found is not None
     return found
 
@@ -101,14 +101,14 @@ def test_a_job_of_a_session_cluster() -> None:
 
 
 def test_a_job_that_its_cluster_does_not_know() -> None:
-    assert read_settings(Direct(session()), "0" * 32) is None
+    assert read_job_settings(Direct(session()), "0" * 32) is None
 
 
 def test_what_jobs_of_a_cluster_have_in_common_is_read_once() -> None:
     answers = session()
     cluster = read_cluster_setup(Direct(answers))
     answers.asked.clear()
-    assert read_settings(Direct(answers), JOB_ID, cluster) == settings(session())
+    assert read_job_settings(Direct(answers), JOB_ID, cluster) == settings(session())
     assert answers.asked == [PATH, f"{PATH}/config", f"{PATH}/checkpoints/config"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autostream.names import JobName
-from autostream.telemetry.blocks import outline_of, pack, unpack, unpack_series
+from autostream.telemetry.blocks import outline_of, pack_samples, unpack, unpack_series
 from autostream.telemetry.figures import JOB_FIGURES, VERTEX_FIGURES
 from autostream.telemetry.samples import JobSample, VertexSample
 
@@ -47,7 +47,7 @@ SAMPLES = st.builds(
 def test_samples_come_back_as_they_were(samples: list[JobSample], times: int) -> None:
     several = [sample for sample in samples for _ in range(times)]
 
-    blocks = pack(several)
+    blocks = pack_samples(several)
 
     assert [s for b in blocks for s in unpack(JOB, outline_of(b.outline.to_text()), b.numbers)] == several
     assert len(blocks) <= max(1, len(samples))
@@ -61,7 +61,7 @@ def test_series_are_what_the_samples_say(samples: list[JobSample], data: st.Data
     ]
 
     found: list[list[tuple[int, int, float, float]]] = [[] for _ in wanted]
-    for block in pack(samples):
+    for block in pack_samples(samples):
         for points, more in zip(found, unpack_series(block.outline, block.numbers, wanted), strict=True):
             points += more
 
@@ -82,6 +82,6 @@ def test_series_are_what_the_samples_say(samples: list[JobSample], data: st.Data
 def test_what_is_not_a_number_is_not_there(value: float) -> None:
     sample = JobSample(JOB, "a", 0, 1, "RUNNING", figures={"cpu_cores": value, "slots": 2.0})
 
-    (block,) = pack([sample])
+    (block,) = pack_samples([sample])
 
     assert unpack(JOB, block.outline, block.numbers) == [replace(sample, figures={"slots": 2.0})]

@@ -49,7 +49,7 @@ def read_cluster_setup(rest: FlinkRest) -> ClusterSetup:
     )
 
 
-def read_settings(rest: FlinkRest, job_id: str, cluster: ClusterSetup | None = None) -> JobSettings | None:
+def read_job_settings(rest: FlinkRest, job_id: str, cluster: ClusterSetup | None = None) -> JobSettings | None:
     """Return how a job is set up; None where its cluster does not know it.
 
     It takes three requests; three more without `cluster`; and one a vertex where task managers are allotted different

@@ -25,7 +25,7 @@ _TIMES: Final = 2
 
 
 @dataclass(frozen=True)
-class Columns:
+class FigureNames:
     """Which figures the samples of a block have of the job, or of one vertex.
 
     Attributes:
@@ -37,8 +37,8 @@ class Columns:
     largest: tuple[str, ...]
 
     @classmethod
-    def of(cls, samples: Sequence[JobSample | VertexSample]) -> Columns:
-        """Return the columns that samples need."""
+    def of(cls, samples: Sequence[JobSample | VertexSample]) -> FigureNames:
+        """Return the names of all that samples have."""
         return cls(
             tuple(sorted({name for sample in samples for name in sample.figures})),
             tuple(sorted({name for sample in samples for name in sample.largest})),
@@ -56,7 +56,7 @@ class VertexOutline:
 
     vertex_id: str
     name: str
-    columns: Columns
+    columns: FigureNames
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class Outline:
     state: str
     shared: bool
     missing: tuple[tuple[str, str], ...]
-    columns: Columns
+    columns: FigureNames
     vertices: tuple[VertexOutline, ...]
 
     @property
-    def parts(self) -> list[tuple[str | None, Columns]]:
+    def parts(self) -> list[tuple[str | None, FigureNames]]:
         """The columns of the job, under None, and of each vertex, under its id, in their order."""
         return [(None, self.columns), *((vertex.vertex_id, vertex.columns) for vertex in self.vertices)]
 
@@ -123,9 +123,9 @@ def outline_of(text: str) -> Outline:
         state=document["state"],
         shared=document["shared"],
         missing=tuple((name, why) for name, why in document["missing"]),
-        columns=Columns(*(tuple(names) for names in document["columns"])),
+        columns=FigureNames(*(tuple(names) for names in document["columns"])),
         vertices=tuple(
-            VertexOutline(vertex_id, name, Columns(tuple(figures), tuple(largest)))
+            VertexOutline(vertex_id, name, FigureNames(tuple(figures), tuple(largest)))
             for vertex_id, name, figures, largest in document["vertices"]
         ),
     )
@@ -150,7 +150,7 @@ class Block:
     numbers: bytes
 
 
-def pack(samples: Iterable[JobSample]) -> list[Block]:
+def pack_samples(samples: Iterable[JobSample]) -> list[Block]:
     """Return samples of one job as blocks, in the order in which they are given."""
     return [_block(list(alike)) for _, alike in groupby(samples, key=_kind)]
 
@@ -209,9 +209,9 @@ def _block(samples: Sequence[JobSample]) -> Block:
         state=first.state,
         shared=first.shared,
         missing=tuple(sorted(first.missing.items())),
-        columns=Columns.of(samples),
+        columns=FigureNames.of(samples),
         vertices=tuple(
-            VertexOutline(v.vertex_id, v.name, Columns.of([sample.vertices[index] for sample in samples]))
+            VertexOutline(v.vertex_id, v.name, FigureNames.of([sample.vertices[index] for sample in samples]))
             for index, v in enumerate(first.vertices)
         ),
     )

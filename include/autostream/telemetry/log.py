@@ -17,7 +17,7 @@ from autostream.flink.job_settings import JobSettings
 from autostream.names import JobName
 from autostream.store.turns import take_turn
 from autostream.store.upsert import insert_missing, insert_or_update
-from autostream.telemetry.blocks import Block, outline_of, pack, unpack, unpack_series
+from autostream.telemetry.blocks import Block, outline_of, pack_samples, unpack, unpack_series
 from autostream.telemetry.job_records import JobRecord
 from autostream.telemetry.rollups import STEP_MS, rolled_up, step_of
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
@@ -123,7 +123,7 @@ class TelemetryLog:
             (job, block)
             for job, its in by_job.items()
             for sample in sorted(its, key=lambda sample: sample.at_ms)
-            for block in pack([sample])
+            for block in pack_samples([sample])
         ]
         ids = self._ids_of_jobs({job: its[-1] for job, its in by_job.items()})
         self._insert([(ids[_digest(job)], block) for job, block in blocks], step_ms=_AS_TAKEN)
@@ -206,7 +206,7 @@ class TelemetryLog:
     def _roll_up(self, job: JobName, job_key: int, from_ms: int, to_ms: int) -> None:
         samples = _unpacked(job, self._taken(job_key, from_ms, to_ms))
         for _, day in groupby(rolled_up(samples), key=lambda sample: (sample.at_ms - 1) // DAY_MS):
-            self._insert([(job_key, block) for block in pack(day)], step_ms=STEP_MS)
+            self._insert([(job_key, block) for block in pack_samples(day)], step_ms=STEP_MS)
 
     def _forget(self, row: Any, today_ms: int, keeping: Keeping) -> None:
         for step_ms, days in ((_AS_TAKEN, keeping.as_taken_days), (STEP_MS, keeping.rolled_up_days)):
