@@ -8,7 +8,7 @@ import pytest
 
 from autostream.config import NotifySettings
 from autostream.notices import Notice
-from autostream.notify.outbox import Fate, Outbox, OutboxMessage, put
+from autostream.notify.outbox import Claim, Fate, Outbox, OutboxMessage, put
 from autostream.store.chores import take_chore
 from autostream.store.database import Database
 from tests.notify.notices import NOW_MS, released, settings, target
@@ -98,29 +98,39 @@ def test_secrets_do_not_get_into_the_database(database: Database) -> None:
     assert "jm:8081" in stored
 
 
-def test_of_each_target_the_oldest_due_message_is_next(database: Database) -> None:
+def subject_due(outbox: Outbox, now_ms: int, *but: str) -> tuple[str, str] | None:
+    message = outbox.next_due(now_ms, but=but)
+    return message and (message.target, message.notice["subject"])
+
+
+def test_the_oldest_due_message_is_next(database: Database) -> None:
     into = settings(target("a"), target("b"))
     put_into(database, released("lake.db.a"), into=into)
-    put_into(database, released("lake.db.b"), into=into, now_ms=NOW_MS - 5)
+    put_into(database, released("lake.db.b"), into=settings(target("a")), now_ms=NOW_MS - 5)
 
     with database.write() as connection:
         outbox = Outbox(connection)
-        found = outbox.due(NOW_MS)
-        assert {name: message.notice["subject"] for name, message in found.items()} == {
-            "a": "table lake.db.b",
-            "b": "table lake.db.b",
-        }
-        assert list(outbox.due(NOW_MS, but=["a"])) == ["b"]
-        assert outbox.due(NOW_MS - 6) == {}
+        assert subject_due(outbox, NOW_MS) == ("a", "table lake.db.b")
+        assert subject_due(outbox, NOW_MS, "a") == ("b", "table lake.db.a")
+        assert subject_due(outbox, NOW_MS - 1) == ("a", "table lake.db.b")
+        assert subject_due(outbox, NOW_MS - 6) is None
+        assert outbox.next_due_ms() == NOW_MS - 5
+
+
+def claim(outbox: Outbox, now_ms: int, *, until_ms: int) -> Claim:
+    message = outbox.next_due(now_ms)
+    assert message
+    return outbox.claim(message, until_ms=until_ms)
 
 
 def test_a_claim_keeps_others_away_until_it_ends(database: Database) -> None:
     put_into(database, released())
     with database.write() as connection:
         outbox = Outbox(connection)
-        first = outbox.claim(outbox.due(NOW_MS)["oncall"], until_ms=NOW_MS + 1000)
-        assert outbox.due(NOW_MS + 999) == {}
-        second = outbox.claim(outbox.due(NOW_MS + 1000)["oncall"], until_ms=NOW_MS + 2000)
+        first = claim(outbox, NOW_MS, until_ms=NOW_MS + 1000)
+        assert outbox.next_due(NOW_MS + 999) is None
+        assert outbox.next_due_ms() == NOW_MS + 1000
+        second = claim(outbox, NOW_MS + 1000, until_ms=NOW_MS + 2000)
         assert second.message.tries == 2
 
         assert not outbox.settle(first, Fate.GIVEN_UP, now_ms=NOW_MS + 1500)
@@ -135,7 +145,7 @@ def test_old_messages_are_forgotten_but_none_that_waits(database: Database) -> N
     put_into(database, released("lake.db.a"))
     with database.write() as connection:
         outbox = Outbox(connection)
-        outbox.settle(outbox.claim(outbox.due(NOW_MS)["oncall"], until_ms=NOW_MS), Fate.SENT, now_ms=NOW_MS)
+        outbox.settle(claim(outbox, NOW_MS, until_ms=NOW_MS), Fate.SENT, now_ms=NOW_MS)
     put_into(database, released("lake.db.b"))
     with database.write() as connection:
         Outbox(connection).forget_when_due(now_ms=NOW_MS + 3 * day_ms, keep_days=3)

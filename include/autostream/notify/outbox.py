@@ -22,6 +22,7 @@ from autostream.config.sections.notify import NotifySettings
 from autostream.errors import DataError
 from autostream.masking import mask, mask_all
 from autostream.notices import Notice
+from autostream.notify.pacing import TargetPace
 from autostream.notify.routing import receivers_of
 from autostream.notify.rows import OutboxKeyRow, OutboxMessageRow, OutboxTargetRow
 from autostream.store.chores import take_chore
@@ -79,21 +80,6 @@ class OutboxMessage:
         document = asdict(self) | stamps | {"state": self.state.value}
         document["next_try_ms"] = self.next_try_ms if waiting else None
         return document | {"next_try": iso(self.next_try_ms) if waiting else None}
-
-
-@dataclass(frozen=True)
-class TargetState:
-    """How a target has fared.
-
-    Attributes:
-        recent_ms: When it was last tried to send to it, oldest first: as many times as its limit needs.
-        failures: How many tries have failed since the last one that did not.
-        paused_until_ms: Until when it is left alone.
-    """
-
-    recent_ms: tuple[int, ...] = ()
-    failures: int = 0
-    paused_until_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,33 +176,26 @@ class Outbox:
         """Wait until no other transaction is under way that claims a message; held until this one ends."""
         take_turn(self._connection, _TURN)
 
-    def due(self, now_ms: int, *, but: Collection[str] = ()) -> dict[str, OutboxMessage]:
-        """Return of each target the message that is to be sent next, if one is due that nobody else is sending.
+    def next_due(self, now_ms: int, *, but: Collection[str] = ()) -> OutboxMessage | None:
+        """Return the message that is due first and that nobody is sending; None where there is none.
 
         Args:
             now_ms: The present.
             but: Targets that are left out.
         """
-        free = (
-            select(
-                OutboxMessageRow.id,
-                func.row_number()
-                .over(
-                    partition_by=OutboxMessageRow.target, order_by=(OutboxMessageRow.next_try_ms, OutboxMessageRow.id)
-                )
-                .label("place"),
-            )
+        query = (
+            select(OutboxMessageRow)
             .where(
                 OutboxMessageRow.state == Fate.WAITING.value,
                 OutboxMessageRow.next_try_ms <= now_ms,
                 OutboxMessageRow.claimed_until_ms <= now_ms,
                 OutboxMessageRow.target.not_in(list(but)),
             )
-            .subquery()
+            .order_by(OutboxMessageRow.next_try_ms, OutboxMessageRow.id)
+            .limit(1)
         )
-        query = select(OutboxMessageRow).join(free, free.c.id == OutboxMessageRow.id).where(free.c.place == 1)
-        found = [_to_message(row) for row in self._connection.execute(query)]
-        return {message.target: message for message in sorted(found, key=lambda m: (m.next_try_ms, m.id))}
+        row = self._connection.execute(query).first()
+        return None if row is None else _to_message(row)
 
     def claim(self, message: OutboxMessage, *, until_ms: int) -> Claim:
         """Take the right to send a message; to be called where `take_turn` was."""
@@ -248,14 +227,14 @@ class Outbox:
         )
         return changed.rowcount > 0
 
-    def target_state(self, name: str) -> TargetState:
+    def target_pace(self, name: str) -> TargetPace:
         """Return how a target has fared."""
         row = self._connection.execute(select(OutboxTargetRow).where(OutboxTargetRow.name == name)).first()
-        return TargetState() if row is None else _to_state(row)
+        return TargetPace() if row is None else _to_pace(row)
 
-    def keep_target_state(self, name: str, state: TargetState) -> None:
+    def keep_pace(self, name: str, pace: TargetPace) -> None:
         """Remember how a target has fared."""
-        row = {**asdict(state), "name": name, "recent_ms": json.dumps(state.recent_ms)}
+        row = {**asdict(pace), "name": name, "recent_ms": json.dumps(pace.recent_ms)}
         columns = ["recent_ms", "failures", "paused_until_ms"]
         insert_or_update(self._connection, OutboxTargetRow, [row], key=["name"], updated=columns)
 
@@ -269,7 +248,7 @@ class Outbox:
     def counts(self) -> dict[Fate, int]:
         """Return how many messages there are of each fate."""
         query = select(OutboxMessageRow.state, func.count()).group_by(OutboxMessageRow.state)
-        found = dict(self._connection.execute(query).tuples().all())
+        found = {row[0]: row[1] for row in self._connection.execute(query)}
         return {fate: found.get(fate.value, 0) for fate in Fate}
 
     def newest(
@@ -341,5 +320,5 @@ def _to_message(row: Any) -> OutboxMessage:
     )
 
 
-def _to_state(row: Any) -> TargetState:
-    return TargetState(tuple(json.loads(row.recent_ms)), row.failures, row.paused_until_ms)
+def _to_pace(row: Any) -> TargetPace:
+    return TargetPace(tuple(json.loads(row.recent_ms)), row.failures, row.paused_until_ms)
