@@ -13,6 +13,7 @@ from autostream.access.roles import Role
 from autostream.access.rows import TokenRow
 from autostream.access.secrets import digest, new_token
 from autostream.errors import ConflictError, NotFoundError, UsageError
+from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
 from autostream.times import iso
 
@@ -158,7 +159,7 @@ def is_valid(now_ms: int) -> ColumnElement[bool]:
 
 def to_token(row: Any) -> Token:
     """Return the token of a row of `tokens`."""
-    return Token(**{**row._mapping, "role": Role(row.role)})
+    return value_of(Token, row, role=Role(row.role))
 
 
 def _valid(connection: Connection, name: str, now_ms: int) -> Token | None:

@@ -26,6 +26,7 @@ from autostream.notify.pacing import TargetPace
 from autostream.notify.routing import receivers_of
 from autostream.notify.rows import OutboxKeyRow, OutboxMessageRow, OutboxTargetRow
 from autostream.store.chores import take_chore
+from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
 from autostream.store.upsert import insert_or_update
 from autostream.times import iso
@@ -306,18 +307,7 @@ def _to_message(row: Any) -> OutboxMessage:
         notice = json.loads(row.notice)
     except ValueError as error:
         raise DataError(f"Message {row.id} of the outbox is not JSON: {error}. Delete it from the database.") from error
-    return OutboxMessage(
-        id=row.id,
-        target=row.target,
-        notice=notice,
-        created_ms=row.created_ms,
-        repeats=row.repeats,
-        state=Fate(row.state),
-        tries=row.tries,
-        next_try_ms=row.next_try_ms,
-        settled_ms=row.settled_ms,
-        error=row.error,
-    )
+    return value_of(OutboxMessage, row, notice=notice, state=Fate(row.state))
 
 
 def _to_pace(row: Any) -> TargetPace:

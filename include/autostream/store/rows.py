@@ -7,11 +7,17 @@ may be one that others use too.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import BigInteger, Integer, MetaData
 from sqlalchemy.orm import DeclarativeBase
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Value = TypeVar("Value", bound="DataclassInstance")
 
 ROW_MODULES: Final = (
     "autostream.access.rows",
@@ -30,6 +36,12 @@ ROW_ID: Final = BigInteger().with_variant(Integer, "sqlite")
 
 class RowBase(DeclarativeBase):
     """The base of all rows."""
+
+
+def value_of(kind: type[Value], row: Any, **others: Any) -> Value:
+    """Return a row as a value of a dataclass: each field from the column of its name, but for the others."""
+    named = (field.name for field in fields(kind) if field.name not in others)
+    return kind(**{name: getattr(row, name) for name in named}, **others)
 
 
 def declared_tables() -> MetaData:

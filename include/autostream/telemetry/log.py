@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from autostream.flink.job_settings import JobSettings
 from autostream.names import JobName
+from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
 from autostream.store.upsert import insert_missing, insert_or_update
 from autostream.telemetry.blocks import Block, outline_of, pack_samples, unpack, unpack_series
@@ -367,13 +368,5 @@ def _to_row(record: JobRecord) -> dict[str, Any]:
 
 
 def _to_record(row: Any) -> JobRecord:
-    return JobRecord(
-        job=JobName(row.cluster, row.name),
-        job_id=row.job_id,
-        state=row.state,
-        team=row.team,
-        owner=row.owner,
-        started_ms=row.started_ms,
-        seen_ms=row.seen_ms,
-        settings=JobSettings.model_validate(json.loads(row.settings)),
-    )
+    settings = JobSettings.model_validate(json.loads(row.settings))
+    return value_of(JobRecord, row, job=JobName(row.cluster, row.name), settings=settings)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from autostream.store.chores import take_chore
+from autostream.store.rows import value_of
 from autostream.store.upsert import insert_missing, insert_or_update
 from autostream.watermark.history.log_entries import ADVANCE, DAY_MS, RESET, STEP_MS, WHOLE_MS, KnownRecord, LogEntry
 from autostream.watermark.history.rows import MetadataReadRow, WatermarkRow
@@ -193,17 +194,4 @@ def _to_row(entry: LogEntry) -> dict[str, Any]:
 
 
 def _to_entry(row: Any) -> LogEntry:
-    return LogEntry(
-        table_name=row.table_name,
-        table_uuid=row.table_uuid,
-        writer=row.writer or None,
-        kind=row.kind,
-        watermark_ms=row.watermark_ms,
-        recorded_at_ms=row.recorded_at_ms,
-        generation_ms=row.generation_ms,
-        job_id=row.job_id,
-        checkpoint_id=row.checkpoint_id,
-        snapshot_id=row.snapshot_id,
-        by=row.by,
-        note=row.note,
-    )
+    return value_of(LogEntry, row, writer=row.writer or None)

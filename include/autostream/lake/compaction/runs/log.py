@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from autostream.lake.compaction.runs.rows import CompactionCountRow, CompactionRunRow
 from autostream.store.chores import take_chore
+from autostream.store.rows import value_of
 from autostream.store.upsert import insert_or_add
 from autostream.times import iso
 
@@ -187,7 +188,7 @@ class RunLog:
         """Return the last so many runs of a table, the newest first."""
         query = select(CompactionRunRow).where(CompactionRunRow.table_name == table_name)
         query = query.order_by(CompactionRunRow.ended_at_ms.desc(), CompactionRunRow.id.desc()).limit(limit)
-        return [_to_run(row) for row in self._connection.execute(query)]
+        return [value_of(CompactionRun, row) for row in self._connection.execute(query)]
 
     def last_of(self, table_names: Collection[str]) -> dict[str, CompactionRun]:
         """Return the last run of each table that has one."""
@@ -210,7 +211,7 @@ class RunLog:
                 )
                 .order_by(CompactionRunRow.id)
             )
-            found |= {row.table_name: _to_run(row) for row in self._connection.execute(query)}
+            found |= {row.table_name: value_of(CompactionRun, row) for row in self._connection.execute(query)}
         return found
 
     def forget_when_due(self, *, now_ms: int, keep_days: int) -> None:
@@ -218,10 +219,6 @@ class RunLog:
         if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=_DAY_MS):
             oldest_ms = now_ms - keep_days * _DAY_MS
             self._connection.execute(delete(CompactionRunRow).where(CompactionRunRow.ended_at_ms < oldest_ms))
-
-
-def _to_run(row: Any) -> CompactionRun:
-    return CompactionRun(**{field.name: getattr(row, field.name) for field in fields(CompactionRun)})
 
 
 def _delete_files(counts: Mapping[str, int]) -> int | None:
