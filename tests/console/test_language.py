@@ -3,10 +3,20 @@ import string
 from pathlib import Path
 
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 
 from autostream import console
+from autostream.console import view
 from autostream.console.language import DEFAULT, LANGUAGES, MESSAGES, choose, translator
+from autostream.findings import Finding, Severity
+from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.planning import plan_compaction
+from autostream.lake.compaction.reasons import REASONS
+from autostream.lake.compaction.table_report import find_advice
 from tests.console.support import Browser, text
+from tests.lake.files import data
+from tests.lake.states import state
+from tests.support.lakes import Orders
 
 
 def fields(message: str) -> set[str]:
@@ -54,6 +64,39 @@ def test_the_language_is_what_was_chosen_else_what_the_browser_wishes(
 
 def test_values_are_put_into_messages() -> None:
     assert translator("zh-CN")("time.ago", length="5 min") == "5 min 前"
+
+
+def test_reasons_of_compaction_are_told_in_english_as_commands_tell_them() -> None:
+    told = {key.removeprefix("reason."): words for key, words in MESSAGES["en"].items() if key.startswith("reason.")}
+
+    assert told == {"separator": "; ", **REASONS}
+
+
+def test_advice_is_told_in_english_as_commands_tell_it(lake: SqlCatalog) -> None:
+    orders = Orders(lake, "db.orders")
+    orders.checkpoint()
+    uncounted = state(data("a", record_count=-1)), "lake.db.other"
+    plan = plan_compaction(orders.load(), options=CompactionOptions(), name="lake.db.orders", only_to_show=True)
+    found = [*find_advice(*uncounted), *find_advice(plan.state, "lake.db.orders")]
+
+    assert [each.id for each in found] == ["records-uncounted", "empty-commits-rare"]
+    for each in found:
+        assert view.advice(each, translator("en")) == {"text": str(each), "english": False}
+        assert not view.advice(each, translator("zh-CN"))["english"]
+    recorded = Finding(subject="table t", severity=Severity.WARNING, reason="As it was recorded.", id="other")
+    assert view.advice(recorded, translator("zh-CN")) == {"text": "As it was recorded.", "english": True}
+
+
+def test_what_compaction_would_do_is_told_in_chinese(client: Browser, lake: SqlCatalog) -> None:
+    Orders(lake, "db.orders").checkpoint(6)
+
+    page = client.get("/plan/lake.db.orders", headers={"Accept-Language": "zh"}).text
+
+    said = text(page.partition("<main>")[2].partition("</main>")[0])
+    assert "有 6 个文件可合并" in said
+    assert "每 10 个检查点才提交一次" in said
+    names = r"lake\.db\.orders|spec=0|\S+ KiB|flink\.\S+=1|Flink|'autostream token create NAME --role admin'"
+    assert re.findall(r"[A-Za-z]+", re.sub(names, "", said)) == []
 
 
 def test_pages_are_in_the_chosen_language(client: Browser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,7 +12,9 @@ from autostream.console.columns import PageColumn, columns_of
 from autostream.console.language import Translate
 from autostream.console.table_rows import SORTS, TableRow
 from autostream.coordination.lock_records import HeldLock
+from autostream.findings import Finding
 from autostream.lake.compaction.runs.log import CompactionRun
+from autostream.lake.compaction.table_report import PartitionReport
 from autostream.sizes import format_size
 from autostream.times import FOREVER_MS, describe_instant, describe_length, iso
 from autostream.watermark.conditions import Answer
@@ -23,6 +25,7 @@ from autostream.watermark.marks import TableMark, WriterMark, WriterStatus, slow
 _STATUS: Final = {WriterStatus.ACTIVE: "good", WriterStatus.CATCHING_UP: "waiting", WriterStatus.RETIRED: "quiet"}
 _KINDS: Final = {"advance": "", "join": "good", "retire": "quiet", "reset": "bad"}
 _RUNS: Final = {"committed": "good", "conflict": "waiting", "unknown": "waiting"}
+_TRANSLATED_ADVICE: Final = {"records-uncounted": {"data_files"}, "empty-commits-rare": {"checkpoints"}}
 _NONE: Final = "–"
 
 
@@ -103,17 +106,24 @@ def run_row(run: CompactionRun, now_ms: int, t: Translate) -> dict[str, Any]:
     }
 
 
-def partition_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one row of what compaction would do, from one of a report's partitions."""
+def partition_row(report: PartitionReport, t: Translate) -> dict[str, Any]:
+    """Return one row of what compaction would do."""
     return {
-        "partition": row["partition"],
-        "data_files": number(row["data_files"]),
-        "delete_files": number(row["equality_delete_files"] + row["position_delete_files"]),
-        "size": size(row["bytes"]),
-        "deleted": share(row["estimated_deleted_ratio"]),
-        "merge": bool(row["groups"]),
-        "why": row["compaction"],
+        "partition": report.partition,
+        "data_files": number(report.data_files),
+        "delete_files": number(report.equality_delete_files + report.position_delete_files),
+        "size": size(report.bytes),
+        "deleted": share(report.estimated_deleted_ratio),
+        "merge": bool(report.groups),
+        "why": t("reason.separator").join(t(f"reason.{each.id}", **each.values) for each in report.reasons),
     }
+
+
+def advice(found: Finding, t: Translate) -> dict[str, Any]:
+    """Return advice in the reader's language; in English where it is not catalogued, such as what somebody recorded."""
+    if (needed := _TRANSLATED_ADVICE.get(found.id)) and needed <= found.figures.keys():
+        return {"text": t(f"advice.{found.id}", **found.figures), "english": False}
+    return {"text": str(found), "english": True}
 
 
 def snapshot_row(snapshot: Snapshot, now_ms: int, t: Translate) -> dict[str, Any]:

@@ -26,23 +26,20 @@ _MOST_PARTITIONS: Final = 50
 
 
 @router.get("/plan/{table:name}")
-def plan(request: Request, table: str, tables: TablesOfApp) -> Response:
+def plan(request: Request, table: str, tables: TablesOfApp, t: Words) -> Response:
     """Show what compaction would do with a table, and why: its manifests are read for it."""
     loaded, name = tables.load(table)
     options = CompactionOptions.from_properties(loaded.properties, table=name)
     try:
-        report = inspect_table(plan_compaction(loaded, options=options, name=name, only_to_show=True), name).to_dict(
-            files=False
-        )
+        report = inspect_table(plan_compaction(loaded, options=options, name=name, only_to_show=True), name)
     except ServiceError as error:
         raise unavailable(f"The manifests of table {name} cannot be read.") from error
-    rows = report["partitions"]
     context = {
         "table": name,
-        "plan": report["compaction"],
-        "advice": report["advice"],
-        "partitions": [view.partition_row(row) for row in rows[:_MOST_PARTITIONS]],
-        "more": max(0, len(rows) - _MOST_PARTITIONS),
+        "plan": report.compaction,
+        "advice": [view.advice(found, t) for found in report.advice],
+        "partitions": [view.partition_row(each, t) for each in report.partitions[:_MOST_PARTITIONS]],
+        "more": max(0, len(report.partitions) - _MOST_PARTITIONS),
     }
     return render(request, "plan.html", context)
 

@@ -13,6 +13,7 @@ from autostream.iceberg.files import Content, FileTest, LiveFile, PartitionKey
 from autostream.iceberg.state import TableState
 from autostream.lake.commit.replacements import FileGroup
 from autostream.lake.compaction.compaction_options import CompactionOptions
+from autostream.lake.compaction.reasons import CompactionReason, in_words
 from autostream.sizes import format_size
 from autostream.spelling import one_of
 
@@ -34,10 +35,15 @@ class PlannedGroup(FileGroup):
     """Files of one spec and partition that are merged into outputs together; they are ordered by sequence number.
 
     Attributes:
-        reason: Why the group was chosen.
+        reasons: Why the group was chosen.
     """
 
-    reason: str
+    reasons: tuple[CompactionReason, ...]
+
+    @property
+    def reason(self) -> str:
+        """The reasons in words."""
+        return in_words(self.reasons)
 
     def to_dict(self, *, files: bool = False) -> dict[str, Any]:
         """Return what a report shows of the group; with `files`, the paths of what it merges and applies too."""
@@ -74,7 +80,7 @@ class CompactionPlan:
     options: CompactionOptions
     groups: tuple[PlannedGroup, ...]
     removed_deletes: tuple[LiveFile, ...]
-    skipped: dict[str, str]
+    skipped: dict[str, CompactionReason]
 
     @property
     def applied_deletes(self) -> tuple[LiveFile, ...]:
@@ -96,7 +102,7 @@ class CompactionPlan:
                 "removed": len(self.removed_deletes),
                 "kept": len(self.state.deletes) - len(self.removed_deletes),
             },
-            "skipped": self.skipped,
+            "skipped": {name: str(reason) for name, reason in self.skipped.items()},
         }
         if files:
             document["deletes"]["lets_go"] = [delete.path for delete in self.removed_deletes]
@@ -147,20 +153,20 @@ def plan(
         if matches(view.file):
             by_partition[view.file.partition].append(view)
     groups: list[PlannedGroup] = []
-    skipped: dict[str, str] = {}
+    skipped: dict[str, CompactionReason] = {}
     for key, views in sorted(by_partition.items(), key=lambda item: (item[0][0], str(item[0][1]))):
         name = state.partition_name(key)
         if wanted is not None and name not in wanted:
             continue
         chosen = [
-            (bin_, reason)
+            (bin_, reasons)
             for bin_ in pack([v for v in views if _is_candidate(v, options)], options.max_file_group_size_bytes)
-            if (reason := _reason(bin_, options))
+            if (reasons := _reasons(bin_, options))
         ]
         if not chosen:
             skipped[name] = _why_not(views, options)
-        for bin_, reason in chosen:
-            groups.append(_group(len(groups), name, key, bin_, reason, state, options))
+        for bin_, reasons in chosen:
+            groups.append(_group(len(groups), name, key, bin_, reasons, state, options))
     return CompactionPlan(state, options, tuple(groups), _removed(state, groups), skipped)
 
 
@@ -207,33 +213,37 @@ def pack(views: Sequence[DataFileView], max_bytes: int) -> list[list[DataFileVie
     return bins
 
 
-def _reason(views: Sequence[DataFileView], options: CompactionOptions) -> str:
-    """Say why a group is worth merging; empty if it is not."""
+def _reasons(views: Sequence[DataFileView], options: CompactionOptions) -> tuple[CompactionReason, ...]:
+    """Say why a group is worth merging; nothing if it is not."""
     size = sum(v.file.size_bytes for v in views)
     many = sum(len(v.deletes) >= options.delete_file_threshold for v in views)
     high = sum(bool(v.deletes) and v.deleted_ratio >= options.delete_ratio_threshold for v in views)
-    reasons = []
-    if options.rewrite_all:
-        reasons.append("rewrite-all")
-    if len(views) > 1 and len(views) >= options.min_input_files:
-        reasons.append(f"{len(views)} files to merge")
-    if len(views) > 1 and size > options.target_file_size_bytes:
-        reasons.append(f"enough for an output of {format_size(options.target_file_size_bytes)}")
-    if size > options.max_file_size_bytes:
-        reasons.append(f"more than one file may hold ({format_size(options.max_file_size_bytes)})")
-    if many:
-        reasons.append(f"{many} with {options.delete_file_threshold}+ delete files")
-    if high:
-        reasons.append(f"{high} with {options.delete_ratio_threshold:.0%}+ of rows deleted")
-    return "; ".join(reasons)
+    several = len(views) > 1
+    told: list[tuple[bool, str, dict[str, int | str]]] = [
+        (options.rewrite_all, "rewrite-all", {}),
+        (several and len(views) >= options.min_input_files, "enough-files", {"files": len(views)}),
+        (
+            several and size > options.target_file_size_bytes,
+            "enough-bytes",
+            {"size": format_size(options.target_file_size_bytes)},
+        ),
+        (size > options.max_file_size_bytes, "too-large", {"size": format_size(options.max_file_size_bytes)}),
+        (many > 0, "many-deletes", {"files": many, "deletes": options.delete_file_threshold}),
+        (high > 0, "many-deleted-rows", {"files": high, "share": f"{options.delete_ratio_threshold:.0%}"}),
+    ]
+    return tuple(CompactionReason(id_, values) for holds, id_, values in told if holds)
 
 
-def _why_not(views: Sequence[DataFileView], options: CompactionOptions) -> str:
+def _why_not(views: Sequence[DataFileView], options: CompactionOptions) -> CompactionReason:
     candidates = sum(_is_candidate(v, options) for v in views)
-    deletes = max((len(v.deletes) for v in views), default=0)
     if not candidates:
-        return f"{len(views)} files of good size, none with {options.delete_file_threshold} deletes (at most {deletes})"
-    return f"{candidates} of {len(views)} files could be merged, fewer than min-input-files {options.min_input_files}"
+        most = max((len(v.deletes) for v in views), default=0)
+        return CompactionReason(
+            "good-sizes", {"files": len(views), "deletes": options.delete_file_threshold, "most": most}
+        )
+    return CompactionReason(
+        "too-few-files", {"candidates": candidates, "files": len(views), "least": options.min_input_files}
+    )
 
 
 def _group(
@@ -241,7 +251,7 @@ def _group(
     name: str,
     key: PartitionKey,
     views: Sequence[DataFileView],
-    reason: str,
+    reasons: tuple[CompactionReason, ...],
     state: TableState,
     options: CompactionOptions,
 ) -> PlannedGroup:
@@ -252,7 +262,7 @@ def _group(
         partition_key=key,
         files=tuple(v.file for v in views),
         deletes=tuple({d.path: d for v in views for d in v.deletes}.values()),
-        reason=reason,
+        reasons=reasons,
         sequence_number=state.sequence_number if options.sequence_number == "starting-snapshot" else largest,
     )
 

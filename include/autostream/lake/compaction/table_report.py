@@ -15,6 +15,7 @@ from autostream.iceberg.snapshots import snapshots_of
 from autostream.iceberg.state import Contradiction, TableState
 from autostream.lake.compaction.compaction_plan import CompactionPlan, DataFileView, PlannedGroup, view_files
 from autostream.lake.compaction.compaction_result import FileCounts
+from autostream.lake.compaction.reasons import CompactionReason, in_words
 
 _EMPTY_COMMITS: Final = "flink.max-continuous-empty-commits"
 _WRITER_STATE: Final = "autostream.watermark.writer-state."
@@ -36,7 +37,7 @@ class PartitionReport:
         estimated_deleted_ratio: How many of its rows are deleted, 0 to 1.
         sequence_numbers: The lowest and the highest of its files.
         groups: How many groups compaction would merge.
-        compaction: What compaction would do, or why nothing.
+        reasons: Why compaction would merge them, or would not.
     """
 
     partition: str
@@ -50,7 +51,13 @@ class PartitionReport:
     estimated_deleted_ratio: float
     sequence_numbers: tuple[int, int]
     groups: int
-    compaction: str
+    reasons: tuple[CompactionReason, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it, with what compaction would do, or why nothing, in words."""
+        document = _row(self)
+        document["compaction"] = in_words(document.pop("reasons"))
+        return document
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,7 @@ class TableReport:
             "contradictions": [_contradiction(found) for found in self.contradictions],
             "compaction": self.compaction.to_dict() if self.compaction else None,
             "advice": [found.to_dict() for found in self.advice],
-            "partitions": [_row(partition) for partition in self.partitions],
+            "partitions": [partition.to_dict() for partition in self.partitions],
             "files": [_row(file) for file in self.files],
             "deletes": [_row(delete) for delete in self.deletes],
         }
@@ -224,6 +231,7 @@ def _empty_commits(state: TableState, table: str) -> Iterator[Finding]:
             "rarely.",
             remedy=f"To have it advance with each, set {_EMPTY_COMMITS}=1 and restart the job.",
             id="empty-commits-rare",
+            figures={"checkpoints": int(often)} if often.isdecimal() else {},
         )
 
 
@@ -259,16 +267,17 @@ def _partitions(plan: CompactionPlan, views: list[DataFileView]) -> list[Partiti
                 ),
                 sequence_numbers=(min(numbers), max(numbers)),
                 groups=len(groups[key]),
-                compaction=_why(plan, name, groups[key]),
+                reasons=_why(plan, name, groups[key]),
             )
         )
     return rows
 
 
-def _why(plan: CompactionPlan, partition: str, groups: list[PlannedGroup]) -> str:
+def _why(plan: CompactionPlan, partition: str, groups: list[PlannedGroup]) -> tuple[CompactionReason, ...]:
     if plan.state.contradictions:
-        return "the table contradicts itself"
-    return "; ".join(g.reason for g in groups) or plan.skipped.get(partition, "no data files")
+        return (CompactionReason("contradiction", {}),)
+    reasons = tuple(reason for group in groups for reason in group.reasons)
+    return reasons or (plan.skipped.get(partition, CompactionReason("no-data-files", {})),)
 
 
 def _contradiction(found: Contradiction) -> dict[str, Any]:
