@@ -12,7 +12,7 @@ from autostream.console.guard import decision
 Decisions = Mapping[tuple[str, str], Permission | None]
 
 OPEN: Final = None
-READ, ADMINISTER = Permission.READ, Permission.ADMINISTER
+READ, OPERATE, ADMINISTER = Permission.READ, Permission.OPERATE, Permission.ADMINISTER
 
 DECISIONS: Final[Decisions] = {
     ("GET", "/static"): OPEN,
@@ -21,6 +21,7 @@ DECISIONS: Final[Decisions] = {
     ("GET", "/openapi.json"): READ,
     ("GET", "/api/me"): READ,
     ("GET", "/api/audit"): ADMINISTER,
+    ("GET", "/api/notices"): OPERATE,
     ("GET", "/"): READ,
     ("GET", "/tables/{table:name}"): READ,
     ("GET", "/plan/{table:name}"): READ,

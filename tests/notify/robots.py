@@ -6,6 +6,7 @@ It has no line of the sender's in it: the signature is computed as DingTalk's do
 import base64
 import hashlib
 import hmac
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ class Robots:
         clock: Tells the robot's time.
         answers: What was asked, as it arrived.
         taken: The messages that the group shows.
+        arrived: Set once there is one.
         refusals: What the next requests are answered by, whatever they are.
         per_minute: How many it takes in a minute.
         keyword: A word that each message must have.
@@ -40,6 +42,7 @@ class Robots:
     per_minute: int = 20
     keyword: str = "autostream"
     url: str = ""
+    arrived: threading.Event = field(default_factory=threading.Event)
     _recent_ms: list[int] = field(default_factory=list)
 
     @property
@@ -67,6 +70,7 @@ class Robots:
             return {"errcode": 310000, "errmsg": "keywords not in content"}
         self._recent_ms.append(now_ms)
         self.taken.append(message)
+        self.arrived.set()
         return {"errcode": 0, "errmsg": "ok"}
 
     def _problem_of_signature(self, parameters: dict[str, str], now_ms: int) -> str:

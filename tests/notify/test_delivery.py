@@ -166,7 +166,7 @@ def test_a_robot_that_says_that_it_is_too_much_is_left_alone(
 
     assert deliver_due(database, settings).failed == 1
     clock.advance(590)
-    assert deliver_due(database, settings) == DeliveryReport(waiting=3, next_due_ms=clock.ms - 590_000)
+    assert deliver_due(database, settings) == DeliveryReport(waiting=3)
     assert len(robot.answers.posted) == 1
     clock.advance(10)
     assert deliver_due(database, settings).sent == 3
@@ -273,19 +273,19 @@ def test_pauses_grow_until_a_message_is_given_up(database: Database, post: Post,
     post.problems["oncall"] = NotSentError("it is away")
 
     began_ms, tried_s = clock.ms, []
-    for _ in range(DAY // 60 + 60):
+    for _ in range(DAY // 240 + 20):
         report = deliver_due(database, settings, open_sender=post.open)
         if report.failed:
             tried_s.append((clock.ms - began_ms) // 1000)
         if report.given_up:
             break
-        clock.advance(60)
+        clock.advance(240)
     (message,) = messages(database)
     assert (message.state, message.error) == (Fate.GIVEN_UP, "it is away")
-    assert DAY <= (clock.ms - began_ms) // 1000 <= DAY + 1200
+    assert DAY <= (clock.ms - began_ms) // 1000 <= DAY + 1400
     gaps = [later - earlier for earlier, later in pairwise(tried_s)]
-    assert 80 < len(tried_s) < 140
-    assert max(gaps) <= 1200
+    assert 60 < len(tried_s) < 140
+    assert max(gaps) <= 1400
     clock.advance(DAY)
     assert deliver_due(database, settings, open_sender=post.open) == DeliveryReport(), "given up is given up"
 
@@ -430,7 +430,7 @@ def test_what_this_process_knows_no_target_for_is_left_to_others(
     put_into(database, configured(target("gone")), clock)
     other = configured(target("kept"))
 
-    assert deliver_due(database, other, open_sender=post.open) == DeliveryReport(waiting=1, next_due_ms=clock.ms)
+    assert deliver_due(database, other, open_sender=post.open) == DeliveryReport(waiting=1)
     clock.advance(DAY)
     assert deliver_due(database, other, open_sender=post.open).given_up == 1
     assert "no target 'gone' in [[notify.targets]]" in messages(database)[0].error
@@ -478,12 +478,7 @@ def test_delivery_goes_on_until_it_is_stopped(
     other = threading.Thread(target=deliver_until, args=(stop, database, settings), kwargs={"look_seconds": 0.01})
     other.start()
     put_into(database, settings, clock)
-    arrived = threading.Event()
-    for _ in range(1000):
-        if robot.taken:
-            arrived.set()
-            break
-        arrived.wait(0.01)
+    assert robot.arrived.wait(60)
     stop.set()
     thread.join()
     other.join()

@@ -47,6 +47,9 @@ ENTRIES: Final = {
         "Watermarks: see how complete tables are, wait until they are, and record it.",
     ),
     "lock": HelpEntry("autostream.cli.lock", "Locks on tables: see who holds them and who waits, and break one."),
+    "notify": HelpEntry(
+        "autostream.cli.notify", "Notices to people: what became of them, test messages, and their delivery."
+    ),
     "config": HelpEntry("autostream.cli.config", "Show and check what is configured."),
     "db": HelpEntry(
         "autostream.cli.db", "autostream's own database: the history of watermarks and compactions, and tokens."

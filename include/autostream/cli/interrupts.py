@@ -50,6 +50,17 @@ def watch_for_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextmanager
+def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Have SIGTERM and Ctrl-C set an event instead of ending the process: a service finishes what is under way."""
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _remember(number: int, frame: FrameType | None) -> None:
     _Seen.pressed = True
     signal.default_int_handler(number, frame)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -285,7 +284,7 @@ def record(
         )
     published: deque[dict[str, Any]] = deque(maxlen=_MOST_PUBLICATIONS)
     stop = threading.Event()
-    with _leadership(settings) as leadership, _stopped_by_signals(stop):
+    with _leadership(settings) as leadership, interrupts.stopped_by_signals(stop):
         recorder = Recorder(
             settings.watermark,
             clusters,
@@ -378,16 +377,6 @@ def _leadership(settings: Settings) -> Iterator[Leadership]:
 
     with Election(shared_client(settings.zookeeper), "watermark-recorder") as election:
         yield election
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _keep(published: deque[dict[str, Any]], table: Table, change: WatermarkChange) -> None:

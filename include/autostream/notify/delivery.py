@@ -47,7 +47,6 @@ class DeliveryReport:
         given_up: How many were given up.
         problems: Why, by target: the last reason.
         waiting: How many wait now, those that are not due included.
-        next_due_ms: When the next of those is due; None where none waits.
     """
 
     sent: int = 0
@@ -55,7 +54,6 @@ class DeliveryReport:
     given_up: int = 0
     problems: dict[str, str] = field(default_factory=dict)
     waiting: int = 0
-    next_due_ms: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -64,7 +62,6 @@ class DeliveryReport:
             "failed": self.failed,
             "given_up": self.given_up,
             "waiting": self.waiting,
-            "next_due_ms": self.next_due_ms,
             "problems": dict(self.problems),
         }
 
@@ -197,10 +194,9 @@ class _Delivery:
             self._settle(claim, None)
 
     def conclude(self) -> DeliveryReport:
-        """Tidy up, and return what became of the messages."""
+        """Return what became of the messages."""
         with self._database.read() as connection:
-            outbox = Outbox(connection)
-            self._report.waiting, self._report.next_due_ms = outbox.counts()[Fate.WAITING], outbox.next_due_ms()
+            self._report.waiting = Outbox(connection).counts()[Fate.WAITING]
         return self._report
 
     def _settle(self, claim: Claim, problem: AutostreamError | None) -> None:
@@ -231,7 +227,7 @@ class _Delivery:
         if fate is not Fate.SENT:
             report.problems[message.target] = why
             outcome = "was given up" if fate is Fate.GIVEN_UP else "was not sent, and is tried again"
-            _logger.warning("Message %s for %s %s: %s", message.id, message.target, outcome, why)
+            _logger.warning("Message %s for %s %s: %s", message.number, message.target, outcome, why)
 
     def _why_over(self, message: OutboxMessage, target: NotifyTarget | None, now_ms: int) -> str:
         """Say why a message is given up without another try; empty where it is not."""

@@ -121,7 +121,7 @@ class DingTalkSender:
         try:
             answer = self._client.send("POST", path, _document(letter, self._robot.phones))
         except AutostreamError as error:
-            raise NotSentError(_without_parameters(str(error))) from None  # the cause shows them
+            raise NotSentError(_in_our_words(str(error))) from None  # the cause shows the parameters
         _judge(answer)
 
 
@@ -151,5 +151,7 @@ def _judge(answer: Any) -> None:
     raise NotSentError(f"{said} {_REMEDIES.get(code, '')}".strip())
 
 
-def _without_parameters(text: str) -> str:
-    return re.sub(rf"{_PATH}\?\S*?(?=[:\s]|$)", _PATH, text)
+def _in_our_words(text: str) -> str:
+    """Return what the client says without the parameters of the request, and with the setting that there is."""
+    text = re.sub(rf"{_PATH}\?\S*?(?=[:\s]|$)", _PATH, text)
+    return text.replace("`url` of DingTalk", "`notify.dingtalk_url`")

@@ -19,12 +19,13 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from autostream.config.sections.notify import NotifySettings
-from autostream.errors import DataError
+from autostream.errors import DataError, DefectError
 from autostream.masking import mask, mask_all
 from autostream.notices import Notice
 from autostream.notify.pacing import TargetPace
 from autostream.notify.routing import receivers_of
 from autostream.notify.rows import OutboxKeyRow, OutboxMessageRow, OutboxTargetRow
+from autostream.notify.wording import title_of
 from autostream.store.chores import take_chore
 from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
@@ -51,7 +52,7 @@ class OutboxMessage:
     """One notice for one target.
 
     Attributes:
-        id: Its number.
+        number: One more for each message.
         target: The name of the target.
         notice: The notice as JSON, see `Notice.to_dict`.
         created_ms: When it was put into the outbox.
@@ -63,7 +64,7 @@ class OutboxMessage:
         error: Why the last try failed, or why it was given up; empty where nothing failed.
     """
 
-    id: int
+    number: int
     target: str
     notice: dict[str, Any]
     created_ms: int
@@ -74,11 +75,19 @@ class OutboxMessage:
     settled_ms: int | None
     error: str
 
+    @property
+    def title(self) -> str:
+        """What it says, in one line of English."""
+        try:
+            return title_of(Notice.of(self.notice))
+        except (DefectError, KeyError, TypeError, ValueError):  # of another version
+            return f"{self.notice.get('kind')}: {self.notice.get('subject')}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON: times in ISO 8601 and as `_ms`."""
         stamps = {name.removesuffix("_ms"): iso(getattr(self, name)) for name in ("created_ms", "settled_ms")}
         waiting = self.state is Fate.WAITING
-        document = asdict(self) | stamps | {"state": self.state.value}
+        document = asdict(self) | stamps | {"state": self.state.value, "title": self.title}
         document["next_try_ms"] = self.next_try_ms if waiting else None
         return document | {"next_try": iso(self.next_try_ms) if waiting else None}
 
@@ -203,7 +212,7 @@ class Outbox:
         token = str(uuid.uuid4())
         self._connection.execute(
             update(OutboxMessageRow)
-            .where(OutboxMessageRow.id == message.id)
+            .where(OutboxMessageRow.id == message.number)
             .values(claim=token, claimed_until_ms=until_ms, tries=OutboxMessageRow.tries + 1)
         )
         return Claim(OutboxMessage(**{**_fields(message), "tries": message.tries + 1}), token)
@@ -216,7 +225,7 @@ class Outbox:
         """
         changed = self._connection.execute(
             update(OutboxMessageRow)
-            .where(OutboxMessageRow.id == claim.message.id, OutboxMessageRow.claim == claim.token)
+            .where(OutboxMessageRow.id == claim.message.number, OutboxMessageRow.claim == claim.token)
             .values(
                 state=fate.value,
                 error=mask(error),
@@ -238,13 +247,6 @@ class Outbox:
         row = {**asdict(pace), "name": name, "recent_ms": json.dumps(pace.recent_ms)}
         columns = ["recent_ms", "failures", "paused_until_ms"]
         insert_or_update(self._connection, OutboxTargetRow, [row], key=["name"], updated=columns)
-
-    def next_due_ms(self) -> int | None:
-        """Return when the next message is to be tried, claims considered; None where none waits."""
-        at = func.min(func.max(OutboxMessageRow.next_try_ms, OutboxMessageRow.claimed_until_ms))
-        if self._connection.dialect.name == "postgresql":
-            at = func.min(func.greatest(OutboxMessageRow.next_try_ms, OutboxMessageRow.claimed_until_ms))
-        return self._connection.scalar(select(at).where(OutboxMessageRow.state == Fate.WAITING.value))
 
     def counts(self) -> dict[Fate, int]:
         """Return how many messages there are of each fate."""
@@ -307,7 +309,7 @@ def _to_message(row: Any) -> OutboxMessage:
         notice = json.loads(row.notice)
     except ValueError as error:
         raise DataError(f"Message {row.id} of the outbox is not JSON: {error}. Delete it from the database.") from error
-    return value_of(OutboxMessage, row, notice=notice, state=Fate(row.state))
+    return value_of(OutboxMessage, row, number=row.id, notice=notice, state=Fate(row.state))
 
 
 def _to_pace(row: Any) -> TargetPace:

@@ -4,13 +4,24 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from autostream.console.routers import audit, compactions, general, metrics, table_list, table_parts, tables, watermarks
+from autostream.console.routers import (
+    audit,
+    compactions,
+    general,
+    metrics,
+    notices,
+    table_list,
+    table_parts,
+    tables,
+    watermarks,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit.router,
     compactions.router,
     general.router,
     metrics.router,
+    notices.router,
     table_list.router,
     table_parts.router,
     tables.router,
