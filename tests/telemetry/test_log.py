@@ -92,8 +92,10 @@ def test_what_is_known_of_a_job_is_replaced_and_outlives_its_lives(database: Dat
         assert log.records(team="trade") == [second]
         assert log.records(cluster="test") == []
         assert log.record(JobName("prod", "never")) is None
-        log.mark_seen({ORDERS: "GONE"}, now_ms=7)
-        assert log.record(ORDERS) == replace(second, state="GONE", seen_ms=7)
+        log.mark_seen("prod", {ORDERS: "RESTARTING", JobName("prod", "never"): "RUNNING"}, now_ms=7)
+        assert log.records() == [replace(other, state="GONE"), replace(second, state="RESTARTING", seen_ms=7)]
+        log.mark_seen("test", {}, now_ms=8)
+        assert log.record(ORDERS) == replace(second, state="RESTARTING", seen_ms=7)
 
 
 def test_names_may_hold_every_character(database: Database) -> None:

@@ -41,6 +41,7 @@ class ListedJob(_Answer):
     name: str
     state: str
     started_ms: int = Field(default=0, alias="start-time")
+    changed_ms: int = Field(default=0, alias="last-modification")
 
 
 class JobsOverview(_Answer):
@@ -86,6 +87,7 @@ class JobDetail(_Answer):
     job_type: str = Field(default="", alias="job-type")
     scheduler_type: str = Field(default="", alias="schedulerType")
     started_ms: int = Field(alias="start-time")
+    timestamps: dict[str, int] = Field(default_factory=dict)
     vertices: tuple[JobVertex, ...]
     plan: JobPlan
 
@@ -124,6 +126,7 @@ class Checkpoint(_Answer):
     id: int
     status: str = ""
     checkpoint_type: str = ""
+    acknowledged_ms: int | None = Field(default=None, alias="latest_ack_timestamp")
 
 
 class RestoredCheckpoint(_Answer):
@@ -250,3 +253,13 @@ class VertexTaskManagers(_Answer):
     """`/jobs/:id/vertices/:id/taskmanagers`."""
 
     task_managers: tuple[VertexTaskManager, ...] = Field(alias="taskmanagers")
+
+
+class AggregatedMetric(_Answer):
+    """One metric of all subtasks that have it; text where it is not a number."""
+
+    id: str
+    min: str | float | None = None
+    max: str | float | None = None
+    avg: str | float | None = None
+    sum: str | float | None = None

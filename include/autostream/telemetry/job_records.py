@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from autostream.flink.job_settings import JobSettings
 from autostream.names import JobName
+
+GONE: Final = "GONE"
+"""The state of a job that its cluster does not know any more."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
 from autostream.store.upsert import insert_missing, insert_or_update
 from autostream.telemetry.blocks import Block, outline_of, pack_samples, unpack, unpack_series
-from autostream.telemetry.job_records import JobRecord
+from autostream.telemetry.job_records import GONE, JobRecord
 from autostream.telemetry.rollups import STEP_MS, rolled_up, step_of
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
 from autostream.telemetry.samples import JobSample
@@ -86,14 +86,25 @@ class TelemetryLog:
         for some in _slices(sorted(rows.values(), key=lambda row: row["name_digest"])):
             insert_or_update(self._connection, FlinkJobRow, some, key=["name_digest"], updated=_RECORD_COLUMNS)
 
-    def mark_seen(self, jobs: Mapping[JobName, str], *, now_ms: int) -> None:
-        """Note the states in which jobs are now, of which nothing else has changed."""
-        if jobs:
-            change = update(FlinkJobRow).where(FlinkJobRow.name_digest == bindparam("digest"))
-            self._connection.execute(
-                change.values(state=bindparam("now_state"), seen_ms=now_ms),
-                [{"digest": digest, "now_state": state} for digest, state in _sorted_digests(jobs)],
-            )
+    def mark_seen(self, cluster: str, states: Mapping[JobName, str], *, now_ms: int) -> None:
+        """Note the states in which a cluster shows its jobs now; those that it does not show any more are `GONE`.
+
+        Args:
+            cluster: The cluster.
+            states: Of all jobs that it lists; of those that were never `put`, nothing is noted.
+            now_ms: When it listed them.
+        """
+        query = select(FlinkJobRow.name_digest, FlinkJobRow.state).where(FlinkJobRow.cluster == _storable(cluster))
+        known = {row.name_digest: row.state for row in self._connection.execute(query)}
+        shown = {_digest(job): _storable(state) for job, state in states.items()}
+        change = update(FlinkJobRow).where(FlinkJobRow.name_digest == bindparam("digest"))
+        # In one order, so that two that write the same do not wait for each other.
+        seen = [{"digest": digest, "now_state": state} for digest, state in sorted(shown.items()) if digest in known]
+        if seen:
+            self._connection.execute(change.values(state=bindparam("now_state"), seen_ms=now_ms), seen)
+        gone = [{"digest": digest} for digest, state in sorted(known.items()) if digest not in shown and state != GONE]
+        if gone:
+            self._connection.execute(change.values(state=GONE), gone)
 
     def record(self, job: JobName) -> JobRecord | None:
         """Return what is known of a job; None where it was never seen."""
@@ -327,11 +338,6 @@ def _slices(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def _digest(job: JobName) -> str:
     return hashlib.sha256(_storable(str(job)).encode()).hexdigest()
-
-
-def _sorted_digests(jobs: Mapping[JobName, str]) -> list[tuple[str, str]]:
-    # In one order, so that two that write the same do not wait for each other.
-    return sorted((_digest(job), state) for job, state in jobs.items())
 
 
 def _storable(text: str) -> str:

@@ -69,7 +69,7 @@ def _merged(run: Sequence[JobSample]) -> JobSample:
         state=last.state,
         shared=last.shared,
         figures=figures,
-        missing={name: why for name, why in last.missing.items() if name not in figures},
+        missing=last.missing,
         vertices=tuple(vertices),
         largest=largest,
     )
