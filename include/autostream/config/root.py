@@ -18,6 +18,7 @@ from autostream.config.sections.engine import EngineSettings
 from autostream.config.sections.flink import FlinkSettings
 from autostream.config.sections.janitor import JanitorSettings
 from autostream.config.sections.notify import NotifySettings
+from autostream.config.sections.telemetry import TelemetrySettings
 from autostream.config.sections.watermark import WatermarkSettings
 from autostream.config.sections.zookeeper import ZooKeeperSettings
 
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     zookeeper: ZooKeeperSettings = Field(default_factory=ZooKeeperSettings)
     flink: FlinkSettings = Field(default_factory=FlinkSettings)
     janitor: JanitorSettings = Field(default_factory=JanitorSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     watermark: WatermarkSettings = Field(default_factory=WatermarkSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)

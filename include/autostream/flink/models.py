@@ -87,6 +87,7 @@ class JobDetail(_Answer):
     job_type: str = Field(default="", alias="job-type")
     scheduler_type: str = Field(default="", alias="schedulerType")
     started_ms: int = Field(alias="start-time")
+    now_ms: int | None = Field(default=None, alias="now")
     timestamps: dict[str, int] = Field(default_factory=dict)
     vertices: tuple[JobVertex, ...]
     plan: JobPlan

@@ -25,6 +25,7 @@ ROW_MODULES: Final = (
     "autostream.notify.rows",
     "autostream.store.chores",
     "autostream.store.journal",
+    "autostream.store.leases",
     "autostream.telemetry.rows",
     "autostream.watermark.history.rows",
 )

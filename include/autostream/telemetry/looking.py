@@ -35,8 +35,8 @@ SETTLE_SECONDS: Final = 2.0
 # A cluster that fails so often within one look does not answer.
 _MOST_ERRORS: Final = 5
 _SETUP_AGE_SECONDS: Final = 600.0
-# Names of metrics come late: sources and Kafka's client register theirs when they have work. After so many looks at most
-# they are asked for again.
+# Names of metrics come late: sources and Kafka's client register theirs when they have work. They are asked for again
+# after at most so many looks.
 _LONGEST_NAMES: Final = 16
 
 
@@ -79,6 +79,7 @@ class _Life:
     record: JobRecord
     dedicated: bool
     inputs: Mapping[str, tuple[str, ...]]
+    clock_offset_ms: int | None
     names: dict[str, _Names] = field(default_factory=dict)
 
 
@@ -213,6 +214,7 @@ class ClusterWatch:
             metrics=metrics,
             vertices=tuple(self._look_at_vertex(job, life, vertex, runs=runs) for vertex in life.detail.vertices),
             dedicated=life.dedicated,
+            clock_offset_ms=life.clock_offset_ms,
             last_checkpoint_ms=self._last_checkpoint_ms(job, metrics),
         )
 
@@ -222,6 +224,7 @@ class ClusterWatch:
         if life is not None and life.key == key:
             return life
         detail = self._rest.read(f"/jobs/{job.job_id}", models.JobDetail)
+        offset_ms = detail.now_ms - times.now_ms() if detail is not None and detail.now_ms is not None else None
         settings = None if detail is None else read_settings(self._rest, job.job_id, setup)
         if detail is None or settings is None:
             return None
@@ -229,7 +232,7 @@ class ClusterWatch:
         whose = ownership_of(name, parameters=settings.parameters, rules=self._rules)
         record = JobRecord(name, job.job_id, job.state, whose.team, whose.owner, job.started_ms, at_ms, settings)
         inputs = {node.id: tuple(edge.id for edge in node.inputs) for node in detail.plan.nodes}
-        life = _Life(key, detail, record, settings.deployment == "application", inputs)
+        life = _Life(key, detail, record, settings.deployment == "application", inputs, offset_ms)
         self._lives[job.job_id] = life
         return life
 
@@ -268,7 +271,7 @@ class ClusterWatch:
 
 
 def chosen_jobs(listed: Iterable[models.ListedJob]) -> list[models.ListedJob]:
-    """Return one job of each name: one that has not ended, if there is one, and of several the one that started last."""
+    """Return one job of each name: one that has not ended if there is one, of several the one that started last."""
     by_name: dict[str, models.ListedJob] = {}
     for job in sorted(listed, key=lambda job: (job.state not in ENDED_STATES, job.started_ms, job.job_id)):
         by_name[job.name] = job

@@ -46,6 +46,7 @@ class JobLook:
         metrics: By Flink's names; what is not known is not there.
         vertices: In the order of its plan.
         dedicated: Whether its cluster is there for it alone.
+        clock_offset_ms: By how much the job manager's clock is ahead of the collector's; None where it does not tell.
         last_checkpoint_ms: When its last checkpoint completed, by the job manager's clock; None where none has.
         stale: Whether Flink has collected nothing new since the look before.
     """
@@ -58,6 +59,7 @@ class JobLook:
     metrics: Mapping[str, float] = field(default_factory=dict)
     vertices: tuple[VertexLook, ...] = ()
     dedicated: bool = False
+    clock_offset_ms: int | None = None
     last_checkpoint_ms: int | None = None
     stale: bool = False
 

@@ -113,7 +113,7 @@ def _sample(before: ClusterLook, now: ClusterLook, old: JobLook, job: JobLook, e
     task_managers = _task_managers(now, job)
     same = old.attempt == job.attempt and job.state == RUNNING and old.state == RUNNING
     _put_restarts(figures, old, job)
-    _put_checkpoints(figures, old, job)
+    _put_checkpoints(figures, old, job, now.at_ms)
     shared = False
     if job.state != RUNNING:
         figures.missing["cpu_cores_used"] = f"the job is {job.state}"
@@ -127,7 +127,8 @@ def _sample(before: ClusterLook, now: ClusterLook, old: JobLook, job: JobLook, e
     readings: list[VertexReading] = []
     if same and not (job.stale or old.stale):
         older = {vertex.vertex_id: vertex for vertex in old.vertices}
-        readings = [read_vertex(older.get(v.vertex_id), v, elapsed_ms, job.clock_ms or now.at_ms) for v in job.vertices]
+        clock_ms = _clock_ms(job, now.at_ms)
+        readings = [read_vertex(older.get(v.vertex_id), v, elapsed_ms, clock_ms) for v in job.vertices]
         _put_flow(figures, job, readings)
     else:
         why = "its metrics are old" if same else _not_running(job)
@@ -162,7 +163,7 @@ def _put_restarts(figures: _Figures, old: JobLook, job: JobLook) -> None:
     figures.put("restarts", restarts, "the cluster does not tell numRestarts")
 
 
-def _put_checkpoints(figures: _Figures, old: JobLook, job: JobLook) -> None:
+def _put_checkpoints(figures: _Figures, old: JobLook, job: JobLook, at_ms: int) -> None:
     for name, metric in (
         ("checkpoints_completed", "numberOfCompletedCheckpoints"),
         ("checkpoints_failed", "numberOfFailedCheckpoints"),
@@ -173,11 +174,19 @@ def _put_checkpoints(figures: _Figures, old: JobLook, job: JobLook) -> None:
     size = job.metrics.get("lastCheckpointFullSize", job.metrics.get("lastCheckpointSize"))
     duration_known = "checkpoint_duration_ms" in figures.known
     figures.put("checkpoint_size_bytes", _at_least_zero(size) if duration_known else None, none)
+    clock_ms = _clock_ms(job, at_ms)
     age_ms = None
-    if job.last_checkpoint_ms is not None and job.clock_ms is not None:
-        age_ms = max(job.clock_ms - job.last_checkpoint_ms, 0.0)
-    why = none if job.last_checkpoint_ms is None else "the job does not tell for how long it has run"
+    if job.last_checkpoint_ms is not None and clock_ms is not None:
+        age_ms = max(clock_ms - job.last_checkpoint_ms, 0.0)
+    why = none if job.last_checkpoint_ms is None else "the job manager does not tell what time it is"
     figures.put("checkpoint_age_ms", age_ms, why)
+
+
+def _clock_ms(job: JobLook, at_ms: int) -> float | None:
+    """Return what time it was by the job manager's clock when metrics were collected, else when it was looked at."""
+    if job.clock_ms is not None:
+        return job.clock_ms
+    return None if job.clock_offset_ms is None else at_ms + job.clock_offset_ms
 
 
 # ------- the figures of processes

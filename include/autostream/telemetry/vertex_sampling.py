@@ -53,14 +53,15 @@ class VertexReading:
     event_time_lag_ms: float | None = None
 
 
-def read_vertex(old: VertexLook | None, now: VertexLook, elapsed_ms: float, clock_ms: float) -> VertexReading:
+def read_vertex(old: VertexLook | None, now: VertexLook, elapsed_ms: float, clock_ms: float | None) -> VertexReading:
     """Return what a vertex did between two looks.
 
     Args:
         old: The look before, of the same attempt; None where there is none.
         now: The present look.
         elapsed_ms: Time between the two collections of metrics.
-        clock_ms: When the present metrics were collected, by the job manager's clock; watermarks are compared with it.
+        clock_ms: When the present metrics were collected, by the job manager's clock; None where that is not known.
+            Watermarks are compared with it.
     """
     if old is None or not old.metrics or not now.metrics or old.parallelism != now.parallelism:
         return VertexReading(missing={"busy_share_max": f"{now.name[:60]!r} told no metrics"})
@@ -76,7 +77,7 @@ def read_vertex(old: VertexLook | None, now: VertexLook, elapsed_ms: float, cloc
     figures |= _known(
         # Sources count what they read as the records of an operator, if at all.
         records_in_per_second=read if not now.inputs else received,
-        records_in_per_second_max=_largest_rate(now),
+        records_in_per_second_max=_largest_rate(now, read if not now.inputs else received),
         records_out_per_second=_rate(old, now, RECORDS_OUT, seconds),
         pending_records=_pending(now),
         watermark_lag_ms=_watermark_lag_ms(now, clock_ms),
@@ -122,10 +123,11 @@ def _shares(old: VertexLook, now: VertexLook, task_ms: float | None) -> tuple[di
             continue
         mean = grown / task_ms if grown is not None and task_ms else _share(gauge.mean)
         figures[name] = mean
+        alone = now.parallelism == 1
         if name != "idle_share":
-            figures[f"{name}_max"] = max(_share(gauge.largest), mean)
+            figures[f"{name}_max"] = mean if alone else max(_share(gauge.largest), mean)
         if name == "busy_share":
-            figures[f"{name}_min"] = min(_share(gauge.smallest), mean)
+            figures[f"{name}_min"] = mean if alone else min(_share(gauge.smallest), mean)
     return figures, missing
 
 
@@ -155,7 +157,13 @@ def _written_per_second(old: VertexLook, now: VertexLook, seconds: float) -> flo
     return sum(known) if known and len(known) == len(rates) else None
 
 
-def _largest_rate(now: VertexLook) -> float | None:
+def _largest_rate(now: VertexLook, all_subtasks: float | None) -> float | None:
+    """Return what the subtask receives that receives most: Flink's mean of the last minute, which begins at zero."""
+    gauge = _largest_gauge(now)
+    return None if gauge is None else max(gauge, (all_subtasks or 0.0) / max(now.parallelism, 1))
+
+
+def _largest_gauge(now: VertexLook) -> float | None:
     if now.inputs:
         gauge = now.metrics.get(f"{RECORDS_IN}PerSecond")
         return gauge.largest if gauge else None
@@ -181,13 +189,13 @@ def _event_time_lag_ms(now: VertexLook) -> float | None:
     return None
 
 
-def _watermark_lag_ms(now: VertexLook, clock_ms: float) -> float | None:
+def _watermark_lag_ms(now: VertexLook, clock_ms: float | None) -> float | None:
     if now.inputs:
         shown = [now.metrics[INPUT_WATERMARK]] if INPUT_WATERMARK in now.metrics else []
     else:
         shown = [m for n, m in now.metrics.items() if n.startswith(SOURCE) and n.endswith(OUTPUT_WATERMARK)]
     lowest = min((metric.smallest for metric in shown), default=None)
-    if lowest is None or not _NO_WATERMARK < lowest < _LAST_WATERMARK:
+    if clock_ms is None or lowest is None or not _NO_WATERMARK < lowest < _LAST_WATERMARK:
         return None
     return max(clock_ms - lowest, 0.0)
 
