@@ -79,6 +79,12 @@ class JobPlan(_Answer):
     nodes: tuple[PlanNode, ...]
 
 
+class StateTimes(_Answer):
+    """When a job last came into a state; 0 where it never has."""
+
+    running_ms: int = Field(default=0, alias="RUNNING")
+
+
 class JobDetail(_Answer):
     """`/jobs/:id`: one job, its vertices and its plan."""
 
@@ -88,7 +94,7 @@ class JobDetail(_Answer):
     scheduler_type: str = Field(default="", alias="schedulerType")
     started_ms: int = Field(alias="start-time")
     now_ms: int | None = Field(default=None, alias="now")
-    timestamps: dict[str, int] = Field(default_factory=dict)
+    timestamps: StateTimes = Field(default_factory=StateTimes)
     vertices: tuple[JobVertex, ...]
     plan: JobPlan
 

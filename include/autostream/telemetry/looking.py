@@ -20,7 +20,7 @@ from autostream.flink.metrics import metric_ids, read_aggregates, read_values
 from autostream.flink.ownership import ownership_of
 from autostream.flink.progress import ENDED_STATES
 from autostream.flink.rest import FlinkRest
-from autostream.flink.settings_reading import ClusterSetup, read_cluster_setup, read_settings
+from autostream.flink.settings_reading import ClusterSetup, read_cluster_setup, read_job_settings
 from autostream.flink.task_managers import TaskManager, list_task_managers, slots_by_job
 from autostream.http import RefusalError
 from autostream.names import JobName
@@ -210,7 +210,7 @@ class ClusterWatch:
             job_id=job.job_id,
             state=job.state,
             started_ms=job.started_ms,
-            running_since_ms=(life.detail.timestamps.get(RUNNING) or None) if runs else None,
+            running_since_ms=(life.detail.timestamps.running_ms or None) if runs else None,
             metrics=metrics,
             vertices=tuple(self._look_at_vertex(job, life, vertex, runs=runs) for vertex in life.detail.vertices),
             dedicated=life.dedicated,
@@ -225,7 +225,7 @@ class ClusterWatch:
             return life
         detail = self._rest.read(f"/jobs/{job.job_id}", models.JobDetail)
         offset_ms = detail.now_ms - times.now_ms() if detail is not None and detail.now_ms is not None else None
-        settings = None if detail is None else read_settings(self._rest, job.job_id, setup)
+        settings = None if detail is None else read_job_settings(self._rest, job.job_id, setup)
         if detail is None or settings is None:
             return None
         name = JobName(self.cluster, job.name)
