@@ -15,8 +15,13 @@ from autostream.locks.hive_locks import break_hive_lock, hive_catalog_names, hiv
 from autostream.names import TableName
 
 if TYPE_CHECKING:
+    from autostream.config import ZooKeeperSettings
     from autostream.coordination.client import ZooKeeperClient
     from autostream.coordination.paths import LockKey
+
+
+class NoLocksError(ConfigurationError):
+    """Nothing that locks tables is configured."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,6 @@ def list_locks(catalog: str | None = None) -> LockListing:
     Raises:
         ConfigurationError: There is no such catalog, or nothing that locks tables is configured.
     """
-    from autostream.coordination.lock_registry import held_locks
-
     if catalog:
         _require_known(catalog)
     attempt = _Attempts()
@@ -76,7 +79,7 @@ def list_locks(catalog: str | None = None) -> LockListing:
     ensembles = _ensembles(attempt, catalog)
     alias = _properties(catalog).get("autostream.lock.catalog", catalog) if catalog else None
     for client in ensembles:
-        attempt.add_to(locks, f"ZooKeeper at {client.settings.hosts}", partial(held_locks, client, alias))
+        attempt.add_to(locks, f"ZooKeeper at {client.settings.hosts}", partial(_zookeeper_locks, client, alias))
     hive = [name for name in hive_catalog_names() if catalog in (None, name)]
     for name in hive:
         attempt.add_to(locks, f"catalog {name}", partial(_hive_locks, name))
@@ -91,13 +94,11 @@ def list_elections() -> tuple[list[HeldElection], list[str]]:
     Raises:
         ConfigurationError: ZooKeeper is not configured.
     """
-    from autostream.coordination.lock_registry import held_elections
-
     attempt = _Attempts()
     found: list[HeldElection] = []
     ensembles = _ensembles(attempt, None)
     for client in ensembles:
-        attempt.add_to(found, f"ZooKeeper at {client.settings.hosts}", partial(held_elections, client))
+        attempt.add_to(found, f"ZooKeeper at {client.settings.hosts}", partial(_elections, client))
     if not attempt.problems:
         _require_any(ensembles, ())
     return found, attempt.problems
@@ -111,8 +112,6 @@ def locks_of_table(name: TableName) -> LocksOfTable:
         ServiceError: ZooKeeper or the metastore cannot be asked.
         DeniedError: The account may not read the locks.
     """
-    from autostream.coordination.lock_registry import broken_locks, held_lock
-
     _require_known(name.catalog)
     ensembles = _ensembles_of(name.catalog)
     hive = [name.catalog] if name.catalog in hive_catalog_names() else []
@@ -120,6 +119,8 @@ def locks_of_table(name: TableName) -> LocksOfTable:
     locks: list[HeldLock] = []
     broken: list[BrokenLock] = []
     for client in ensembles:
+        from autostream.coordination.lock_registry import broken_locks, held_lock  # loads kazoo
+
         key = _key_of(name)
         held = held_lock(client, key)
         locks += [held] if held else []
@@ -175,22 +176,41 @@ def _properties(catalog: str) -> dict[str, str]:
 def _ensemble_of(catalog: str) -> ZooKeeperClient | None:
     """Return the client of the ensemble that a catalog's locks are in; None where none is configured."""
     from autostream.catalogs.locking import merged_settings
-    from autostream.coordination.client import shared_client
 
     settings = merged_settings(_properties(catalog))
-    return shared_client(settings) if settings.hosts else None
+    return _client_of(settings) if settings.hosts else None
+
+
+def _client_of(settings: ZooKeeperSettings) -> ZooKeeperClient:
+    try:
+        from autostream.coordination.client import shared_client  # loads kazoo
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"ZooKeeper needs Python packages that are not installed: {error}. Run pip install 'autostream[hadoop]'."
+        ) from error
+    return shared_client(settings)
+
+
+def _zookeeper_locks(client: ZooKeeperClient, alias: str | None) -> Iterable[HeldLock]:
+    from autostream.coordination.lock_registry import held_locks
+
+    return held_locks(client, alias)
+
+
+def _elections(client: ZooKeeperClient) -> Iterable[HeldElection]:
+    from autostream.coordination.lock_registry import held_elections
+
+    return held_elections(client)
 
 
 def _ensembles(attempt: _Attempts, catalog: str | None) -> list[ZooKeeperClient]:
     """Return the clients of all ensembles that locks may be in, of one catalog where named."""
-    from autostream.coordination.client import shared_client
-
     found: list[ZooKeeperClient] = []
     for name in [catalog] if catalog else list(pyiceberg_catalogs()):
         attempt.add_to(found, f"catalog {name}", partial(_ensembles_of, name))
     own = load_settings().zookeeper
     if own.hosts:
-        attempt.add_to(found, "zookeeper", lambda: [shared_client(own)])
+        attempt.add_to(found, "zookeeper", lambda: [_client_of(own)])
     return list(dict.fromkeys(found))
 
 
@@ -206,7 +226,7 @@ def _hive_locks(catalog: str, name: TableName | None = None) -> Iterator[HeldLoc
 
 def _require_any(ensembles: Iterable[ZooKeeperClient], hive: Iterable[str]) -> None:
     if not [*ensembles, *hive]:
-        raise ConfigurationError(
+        raise NoLocksError(
             "Neither ZooKeeper nor a Hive catalog is configured, so no table can be locked. Set zookeeper.hosts in "
             "autostream.toml or AUTOSTREAM_ZOOKEEPER__HOSTS, or configure a Hive catalog."
         )

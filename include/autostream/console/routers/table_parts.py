@@ -16,7 +16,7 @@ from autostream.errors import AutostreamError, ConfigurationError, ServiceError
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.planning import plan_compaction
 from autostream.lake.compaction.table_report import inspect_table
-from autostream.locks.table_locks import LocksOfTable, locks_of_table
+from autostream.locks.table_locks import LocksOfTable, NoLocksError, locks_of_table
 from autostream.names import TableName
 from autostream.times import now_ms
 
@@ -50,8 +50,10 @@ def locks(request: Request, table: str, tables: TablesOfApp, t: Words) -> Respon
     _, name = tables.load(table)
     try:
         found = locks_of_table(TableName.parse(name))
-    except ConfigurationError:  # nothing locks the tables of this catalog
+    except NoLocksError:
         found = LocksOfTable(TableName.parse(name), ())
+    except ConfigurationError:
+        raise
     except AutostreamError as error:
         raise unavailable("The locks cannot be asked for.") from error
     now = now_ms()
