@@ -14,13 +14,14 @@ TYPE_CHECKING = False  # as `typing` has it, which would have to be loaded
 if TYPE_CHECKING:
     from autostream.api import Lakehouse as Lakehouse
     from autostream.api import LakeTable as LakeTable
+    from autostream.api import flink as flink
     from autostream.api import locks as locks
     from autostream.api import table as table
     from autostream.api import tables as tables
 
 __version__ = "0.1.0"
 
-__all__ = ["LakeTable", "Lakehouse", "__version__", "locks", "table", "tables"]
+__all__ = ["LakeTable", "Lakehouse", "__version__", "flink", "locks", "table", "tables"]
 
 
 def __getattr__(name: str) -> object:
@@ -29,8 +30,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'autostream' has no attribute {name!r}")
     from importlib import import_module
 
-    if name == "locks":  # a package with modules, which can be called
-        return import_module("autostream.locks")
+    if name in ("flink", "locks"):  # packages with modules, which can be called
+        return import_module(f"autostream.{name}")
     return getattr(import_module("autostream.api"), name)
 
 

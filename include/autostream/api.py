@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from autostream.config import Settings
     from autostream.coordination.lock_records import BrokenLock
+    from autostream.flink.fleet import Fleet
     from autostream.lake.compaction.compaction_options import CompactionOptions
     from autostream.lake.compaction.compaction_plan import CompactionPlan
     from autostream.lake.compaction.compaction_result import CompactionResult
@@ -484,6 +485,21 @@ def tables(
         AutostreamError: A catalog cannot be opened or listed.
     """
     return Lakehouse(settings=settings, catalogs=catalogs).tables(*patterns, namespace=namespace)
+
+
+def flink(settings: Settings | None = None) -> Fleet:
+    """Return the Flink clusters that are configured, whose jobs can be listed and looked at.
+
+    Args:
+        settings: The configuration; None reads `autostream.toml` and the environment.
+
+    Raises:
+        ConfigurationError: It cannot be read, or a value is not allowed.
+    """
+    from autostream.config import load_settings
+    from autostream.flink.fleet import Fleet
+
+    return Fleet((settings or load_settings()).flink)
 
 
 def locks(catalog: str | None = None) -> LockListing:

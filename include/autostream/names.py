@@ -88,7 +88,7 @@ class JobName:
         """
         cluster, slash, name = text.partition("/")
         if not (cluster and slash and name):
-            raise UsageError(f"{text!r} does not name a job. Write CLUSTER/NAME, for example prod/orders-enrich.")
+            raise UsageError(f"Invalid job name {text!r}. Write CLUSTER/NAME, for example prod/orders-enrich.")
         return cls(cluster, name)
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from autostream.errors import ServiceError
 from autostream.flink.rest import FlinkRest
@@ -12,6 +12,41 @@ from tests.support.flink_clusters import cluster_at
 from tests.support.json_server import Answer, Answers
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "flink-rest"
+
+
+def session_file(name: str) -> Any:
+    """Return one answer of the session cluster of Flink 2.3."""
+    return json.loads((RECORDED / "session-2.3" / f"{name}.json").read_text())
+
+
+SESSION_JOB: str = session_file("job")["jid"]
+SESSION_VERTICES: list[str] = [vertex["id"] for vertex in session_file("job")["vertices"]]
+SESSION_TASK_MANAGER: str = session_file("taskmanager0")["id"]
+
+
+def session() -> Answers:
+    """Return the pages of a real Flink 2.3 session cluster and of its only job, `backlog-job`."""
+    path = f"/jobs/{SESSION_JOB}"
+    vertices: dict[str, Answer] = {}
+    for vertex in SESSION_VERTICES:
+        vertices[f"{path}/vertices/{vertex}"] = session_file("vertex0_detail")
+        vertices[f"{path}/vertices/{vertex}/taskmanagers"] = session_file("vertex0_taskmanagers")
+    return Answers(
+        {
+            "/config": session_file("config"),
+            "/overview": session_file("overview"),
+            "/jobmanager/config": session_file("jobmanager_config"),
+            "/taskmanagers": session_file("taskmanagers"),
+            f"/taskmanagers/{quote(SESSION_TASK_MANAGER)}": session_file("taskmanager0"),
+            "/jobs/overview": session_file("jobs_overview"),
+            path: session_file("job"),
+            f"{path}/config": session_file("job_config"),
+            f"{path}/checkpoints": session_file("job_checkpoints"),
+            f"{path}/checkpoints/config": session_file("job_checkpoints_config"),
+            f"{path}/metrics": [{"id": "numRestarts", "value": "0"}],
+            **vertices,
+        }
+    )
 
 
 def recorded(folder: str) -> tuple[Answers, str]:

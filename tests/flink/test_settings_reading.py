@@ -1,7 +1,6 @@
 """How jobs are set up, as real clusters tell it, and as much of it as older or stranger ones do."""
 
 import copy
-import json
 from typing import Any
 
 import pytest
@@ -10,36 +9,14 @@ from autostream.errors import ServiceError
 from autostream.flink.job_settings import JobSettings, TaskManagerSettings, VertexSettings
 from autostream.flink.settings_reading import read_cluster_setup, read_job_settings, task_manager_ids
 from autostream.flink.task_managers import list_task_managers, slots_by_job
-from tests.flink.serving import RECORDED, Direct
+from tests.flink.serving import SESSION_JOB, SESSION_TASK_MANAGER, SESSION_VERTICES, Direct, session
 from tests.support.json_server import Answers
 
 MB = 1024 * 1024
 
 
-def file(name: str) -> Any:
-    return json.loads((RECORDED / "session-2.3" / f"{name}.json").read_text())
-
-
-JOB_ID = file("job")["jid"]
-VERTICES = [vertex["id"] for vertex in file("job")["vertices"]]
-TASK_MANAGER = file("taskmanager0")["id"]
+JOB_ID, VERTICES, TASK_MANAGER = SESSION_JOB, SESSION_VERTICES, SESSION_TASK_MANAGER
 PATH = f"/jobs/{JOB_ID}"
-
-
-def session() -> Answers:
-    """Return the pages of a real Flink 2.3 session cluster and of its job."""
-    return Answers(
-        {
-            "/config": file("config"),
-            "/jobmanager/config": file("jobmanager_config"),
-            "/taskmanagers": file("taskmanagers"),
-            f"/taskmanagers/{TASK_MANAGER.replace(':', '%3A')}": file("taskmanager0"),
-            PATH: file("job"),
-            f"{PATH}/config": file("job_config"),
-            f"{PATH}/checkpoints/config": file("job_checkpoints_config"),
-            **{f"{PATH}/vertices/{vertex}/taskmanagers": file("vertex0_taskmanagers") for vertex in VERTICES},
-        }
-    )
 
 
 def settings(answers: Answers) -> JobSettings:

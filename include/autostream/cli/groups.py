@@ -46,6 +46,9 @@ ENTRIES: Final = {
         "autostream.cli.watermark",
         "Watermarks: see how complete tables are, wait until they are, and record it.",
     ),
+    "flink": HelpEntry(
+        "autostream.cli.flink", "Flink jobs of all clusters: see whose they are, how they are set up and how they fare."
+    ),
     "lock": HelpEntry("autostream.cli.lock", "Locks on tables: see who holds them and who waits, and break one."),
     "notify": HelpEntry(
         "autostream.cli.notify", "Notices to people: what became of them, test messages, and their delivery."

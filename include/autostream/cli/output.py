@@ -17,7 +17,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from autostream.cli.documents import as_csv
-from autostream.cli.terminal import PlainFormatter, TerminalHandler, log_console, print_unwrapped, spinner
+from autostream.cli.terminal import (
+    PlainFormatter,
+    TerminalHandler,
+    log_console,
+    output_console,
+    print_unwrapped,
+    spinner,
+)
 from autostream.errors import AutostreamError, UsageError
 from autostream.exact_ids import with_exact_ids
 from autostream.masking import MaskingFormatter, mask, mask_all
@@ -62,6 +69,11 @@ def print_as(wanted: Format) -> None:
             f"The output is asked for as {_Wanted.format} and as {wanted}. Give --json or --output, and only once."
         )
     _Wanted.format = wanted
+
+
+def is_watched(*, as_json: bool) -> bool:
+    """Say whether the command prints for people who look at a terminal."""
+    return not as_json and _Wanted.format in (None, Format.TABLE) and output_console().is_terminal
 
 
 def log_more(levels: int) -> None:

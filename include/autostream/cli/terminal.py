@@ -74,6 +74,11 @@ def log_console() -> Console:
     return _Shared.log_console or Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
+def start_anew() -> None:
+    """Clear the terminal of stdout, for what is shown again and again."""
+    output_console().clear()
+
+
 def line_width(console: Console) -> int | None:
     """Return how many characters fit in a line; None in a pipe or a file, where there is no edge to fit in."""
     return console.width if console.is_terminal or "COLUMNS" in os.environ else None

@@ -27,9 +27,13 @@ class FlinkCluster:
     rest: FlinkRest
 
     @classmethod
-    def of(cls, settings: FlinkClusterSettings) -> FlinkCluster:
-        """Return the cluster that settings describe; nothing is connected yet."""
-        return cls(settings.name, FlinkRest(settings))
+    def of(cls, settings: FlinkClusterSettings, *, limits: Limits | None = None) -> FlinkCluster:
+        """Return the cluster that settings describe; nothing is connected yet.
+
+        Raises:
+            ConfigurationError: Its certificates cannot be read.
+        """
+        return cls(settings.name, FlinkRest(settings, limits=limits))
 
 
 def open_clusters(settings: FlinkSettings, names: Sequence[str] = (), *, named_by: str = "") -> list[FlinkCluster]:

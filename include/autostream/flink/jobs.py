@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autostream.flink.job_states import ENDED_STATES
 from autostream.flink.models import JobDetail, VertexDetail
-from autostream.flink.progress import ENDED_STATES
 from autostream.flink.rest import FlinkRest
 
 

@@ -90,10 +90,10 @@ class JobDetail(_Answer):
 
     name: str = ""
     state: str
+    now_ms: int | None = Field(default=None, alias="now")
     job_type: str = Field(default="", alias="job-type")
     scheduler_type: str = Field(default="", alias="schedulerType")
     started_ms: int = Field(alias="start-time")
-    now_ms: int | None = Field(default=None, alias="now")
     timestamps: StateTimes = Field(default_factory=StateTimes)
     vertices: tuple[JobVertex, ...]
     plan: JobPlan
@@ -134,6 +134,12 @@ class Checkpoint(_Answer):
     status: str = ""
     checkpoint_type: str = ""
     acknowledged_ms: int | None = Field(default=None, alias="latest_ack_timestamp")
+    triggered_ms: int | None = Field(default=None, alias="trigger_timestamp")
+    duration_ms: int | None = Field(default=None, alias="end_to_end_duration")
+    state_size_bytes: int | None = Field(default=None, alias="state_size")
+    external_path: str | None = None
+    failed_ms: int | None = Field(default=None, alias="failure_timestamp")
+    failure_message: str | None = None
 
 
 class RestoredCheckpoint(_Answer):
@@ -141,6 +147,7 @@ class RestoredCheckpoint(_Answer):
 
     id: int
     restore_timestamp_ms: int = Field(alias="restore_timestamp")
+    external_path: str | None = None
 
 
 class LatestCheckpoints(_Answer):
@@ -156,6 +163,8 @@ class CheckpointCounts(_Answer):
     """How many checkpoints there were since this job manager runs the job."""
 
     completed: int
+    failed: int = 0
+    in_progress: int = 0
 
 
 class Checkpoints(_Answer):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from autostream.flink.job_states import ENDED_STATES
 from autostream.flink.models import (
     Checkpoints,
     CheckpointsConfig,
@@ -20,9 +21,6 @@ from autostream.flink.models import (
     VertexDetail,
 )
 from autostream.flink.rest import FlinkRest
-
-ENDED_STATES: Final = frozenset({"FAILED", "CANCELED", "FINISHED"})
-"""States of jobs that will never run again."""
 
 _WATERMARK: Final = "currentInputWatermark"
 # Together they are the time since the task began to run, to the millisecond: a clock that each attempt starts again.
@@ -204,7 +202,7 @@ def read_life(rest: FlinkRest, job_id: str) -> Life | None:
         state=job.state,
         attempts={vertex: tuple(s.attempt for s in found) for vertex, found in subtasks.items()},
         statuses={vertex: tuple(s.status for s in found) for vertex, found in subtasks.items()},
-        restarts=next((_number(metric.value) for metric in restarts if metric.id == "numRestarts"), None),
+        restarts=next((whole_number(metric.value) for metric in restarts if metric.id == "numRestarts"), None),
         restored=(restored.id, restored.restore_timestamp_ms) if restored else None,
         completed=checkpoints.counts.completed if checkpoints and checkpoints.counts else None,
         started_ms=job.started_ms,
@@ -274,7 +272,7 @@ def read_metrics(
         chosen = names[start : start + _METRICS_A_REQUEST]
         for metric in rest.read(path, list[Metric], {"get": ",".join(chosen)}) or ():
             try:
-                found[metric.id] = _number(metric.value)
+                found[metric.id] = whole_number(metric.value)
             except ValueError:
                 raise rest.not_understood(path, f"{metric.id} is not a number") from None
     return {n: _task_metrics(found, watermark, times) for n, (watermark, *times) in wanted.items()}
@@ -285,7 +283,7 @@ def _task_metrics(found: Mapping[str, int | None], watermark: str, times: Iterab
     return TaskMetrics(found.get(watermark), sum(known) if known else None)
 
 
-def _number(value: str | float) -> int | None:
+def whole_number(value: str | float) -> int | None:
     """Return a metric as a whole number; None for NaN, which is how busy a source of the old kind is."""
     try:
         return int(value)  # a float would blur the large ones

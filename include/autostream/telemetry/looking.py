@@ -16,9 +16,9 @@ from autostream import times
 from autostream.config.sections.flink import JobRule
 from autostream.errors import AutostreamError
 from autostream.flink import models
+from autostream.flink.job_states import ENDED_STATES
 from autostream.flink.metrics import metric_ids, read_aggregates, read_values
 from autostream.flink.ownership import ownership_of
-from autostream.flink.progress import ENDED_STATES
 from autostream.flink.rest import FlinkRest
 from autostream.flink.settings_reading import ClusterSetup, read_cluster_setup, read_job_settings
 from autostream.flink.task_managers import TaskManager, list_task_managers, slots_by_job
