@@ -37,7 +37,7 @@ def test_each_registered_kind_comes_back_from_json_as_it_was(kind: str) -> None:
 
 
 @pytest.mark.parametrize("document", [{"action": "dance", "catalog": "lake"}, {"catalog": "lake"}])
-def test_what_nobody_has_registered_is_refused(document: dict[str, Any]) -> None:
+def test_an_unregistered_action_is_refused(document: dict[str, Any]) -> None:
     with pytest.raises(DefectError, match=r"Unknown action .* Registered: list-tables"):
         action_of(document)
 

@@ -86,7 +86,7 @@ def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
         "Basic authentication and bearer tokens are not supported. Negotiate first.",
         "invalid_token: The token has expired",
         "Set zookeeper.password, or AUTOSTREAM_ZOOKEEPER__PASSWORD, to the password: it is missing.",
-        "--where \"password = 'x'\" names password, by which the table is not partitioned",
+        "--where \"password = 'x'\" names password, which is not a partition column",
         "Table property autostream.compaction.min-input-files is 'many': it must be at least 1.",
         "/etc/security/keytabs/svc.keytab",
         "svc/host@EXAMPLE.ORG",

@@ -113,7 +113,7 @@ def tasks() -> str:
         (lambda: command("watermark", "record", "--for", "0.1", AUTOSTREAM_ZOOKEEPER__HOSTS=""), "did not answer"),
         (lambda: page("/"), "cannot be"),
         (lambda: page("/api/tables/sql.db.t/watermark"), "detail"),
-        (lambda: page("/tables/odd.db.t"), "cannot be opened"),
+        (lambda: page("/tables/odd.db.t"), "Cannot open"),
         (tasks, "cannot be"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Names that someone may have meant, for messages about names that do not exist."""
+"""Words of messages: names that were probably meant, and numbers of things."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def one_of(name: str, known: Collection[str], introduction: str) -> str:
     more = f" and {len(known) - _MOST:,} more" if len(known) > _MOST else ""
     near = meant(name, known)
     return f"{introduction}: {shown}{more}." + (f" Did you mean {near}?" if near else "")
+
+
+def counted(number: int, thing: str, things: str = "") -> str:
+    """Return a number with its noun: `1 group`, `2,340 data files`.
+
+    Args:
+        number: How many there are.
+        thing: What is counted, in the singular.
+        things: Its plural, where that is not made by an `s`.
+    """
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"

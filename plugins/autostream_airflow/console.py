@@ -68,8 +68,8 @@ class MountedConsole:
                 remedy = (
                     "; install autostream[console] into Airflow's environment" if isinstance(error, ImportError) else ""
                 )
-                _logger.error("the console of autostream cannot be served: %s%s", error, remedy)
-                return PlainTextResponse("The console cannot be served. The API server's log says why.", 503)
+                _logger.error("Cannot serve the console of autostream: %s%s", error, remedy)
+                return PlainTextResponse("Cannot serve the console. The log of the API server says why.", 503)
             return app
 
 
@@ -110,9 +110,7 @@ class AirflowAccess:
             raise LoginNeededError(f"Airflow does not know this login: {error.detail}.") from error
         role = await run_in_threadpool(role_of, user)
         if role is None:
-            raise DeniedError(
-                f"{user.get_name()!r} may not read assets in Airflow, and so may not look at tables here."
-            )
+            raise DeniedError(f"{user.get_name()!r} may not read assets in Airflow, and so may not read tables here.")
         secret = None if shown else form_secret(user)
         return Identity(name=user.get_name(), role=role, login="airflow", form_secret=secret)
 

@@ -127,10 +127,11 @@ class TableWorker:
             )
         elif code < 0:
             message = (
-                f"was ended by signal {-code} ({signal.Signals(-code).name}). Its last lines are in the task's log."
+                f"was stopped by signal {-code} ({signal.Signals(-code).name}). Its last lines are in the log of the "
+                "task."
             )
         else:
-            message = f"ended with exit code {code}. Its last lines are in the task's log."
+            message = f"ended with exit code {code}. Its last lines are in the log of the task."
         return _failed(request, ResourceError(f"The process that worked on {request.description} {message}"))
 
 

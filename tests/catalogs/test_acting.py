@@ -57,5 +57,5 @@ def test_tables_by_their_accounts(catalog: SqlCatalog) -> None:
     ("location", "owned"),
     [("hdfs://nn/x", True), ("webhdfs://nn/x", True), ("file:///x", False), ("s3://b/x", False), (None, False)],
 )
-def test_only_files_of_hdfs_belong_to_somebody(location: str | None, owned: bool) -> None:
+def test_only_files_of_hdfs_have_an_owner(location: str | None, owned: bool) -> None:
     assert has_owners(location) is owned

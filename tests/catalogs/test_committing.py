@@ -335,7 +335,7 @@ def test_a_lost_update_is_found_afterwards(after: Callable[[Store], None], lost:
 
 
 def test_an_update_that_was_lost_keeps_its_metadata_file(tmp_path: Path) -> None:
-    """Whoever reads the table at this moment may have been sent there."""
+    """A reader at this moment may have been sent there."""
     file, store = tmp_path / "1.json", Store(compare_and_swap=False)
 
     def overwritten(step: CommitStep) -> None:

@@ -205,7 +205,7 @@ def test_who_says_whether_hive_reads_a_table(
     assert after.sd.serdeInfo.parameters == {"serialization.format": "1"}
 
 
-def test_a_new_table_is_not_for_hive_unless_somebody_says_so() -> None:
+def test_a_new_table_is_not_for_hive_unless_a_property_says_so() -> None:
     assert hive_reads(None, metadata(), {}) is False
 
 

@@ -50,7 +50,7 @@ def test_it_beats_while_it_is_held_and_is_gone_afterwards(metastore: Metastore) 
     assert entries(metastore, "beats") == []
 
 
-def test_one_that_somebody_released_is_lost_for_good(metastore: Metastore) -> None:
+def test_a_lock_that_another_one_released_is_lost_for_good(metastore: Metastore) -> None:
     lost = pytest.raises(LockLostError, match=r"Hive lock \d+ of locks\.taken was lost before the commit")
     with HiveLock(metastore, "locks", "taken", QUICK) as held:
         (entry,) = entries(metastore, "taken")

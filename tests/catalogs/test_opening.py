@@ -17,7 +17,7 @@ IDS = Schema(NestedField(1, "id", LongType()))
 
 @pytest.fixture(autouse=True)
 def _configured(lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyIceberg reads the environment when it is imported: have it read anew."""
+    """PyIceberg reads the environment when it is imported: read it again."""
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
 
 

@@ -111,7 +111,7 @@ def test_properties(catalog: Recording) -> None:
     applied = update_table_metadata(metadata, updates)
     assert judge_rest(same_table, updates, applied) is CommitVerdict.COMMITTED
     assert is_applied(updates, update_table_metadata(applied, (SetPropertiesUpdate(updates={"b": "2"}),)))
-    # Sent twice it could undo what somebody else has set in between.
+    # Sent twice it could undo what another one has set in between.
     assert not is_repeatable_commit(same_table, updates)
     moved = (AssertRefSnapshotId(ref="main", snapshot_id=5),)
     assert judge_rest(moved, updates, metadata) is CommitVerdict.FAILED

@@ -74,7 +74,7 @@ def test_a_database_that_is_busy_is_no_refusal(table: Table, tmp_path: Path) -> 
     other.execute("BEGIN IMMEDIATE")
     cause = cause_of(table)
     other.close()
-    assert cause is None  # somebody else was faster
+    assert cause is None  # another writer was faster
 
 
 @pytest.mark.parametrize(

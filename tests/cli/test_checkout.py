@@ -26,7 +26,7 @@ def test_a_copy_does_not_run_the_code_of_the_original(original: Path, tmp_path: 
     assert f"Run `make setup` in {tmp_path}/copy" in str(raised.value)
 
 
-def test_anything_else_is_nobodys_business(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_places_are_ignored(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_own_code(f"{tmp_path}/original/.venv/bin/autostream", original)
     require_own_code("autostream", original)
     require_own_code("/usr/local/bin/autostream", original)

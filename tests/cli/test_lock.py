@@ -112,7 +112,7 @@ def test_elections_are_listed_apart(held: QueuedLock, client: ZooKeeperClient) -
         assert lines[0].split() == ["election", "since", "elected", "candidates"]
         assert lines[1].startswith("watermark-recorder ")
         assert [lock["table"] for lock in json.loads(invoke("list", "--json").stdout)["locks"]] == ["lake.db.orders"]
-    with pytest.raises(UsageError, match="leave out --catalog"):
+    with pytest.raises(UsageError, match="--elections and --catalog exclude each other"):
         invoke("list", "--elections", "--catalog", "lake")
 
 
@@ -159,7 +159,7 @@ def test_show_has_the_queue_and_the_history(held: QueuedLock, client: ZooKeeperC
         held.verify()
     text = invoke("show", "lake.db.orders").stdout
     (record,) = json.loads(invoke("show", "lake.db.orders", "--json").stdout)["broken"]
-    assert "Broken locks, the last one first:" in text
+    assert "Broken locks, the newest first:" in text
     assert "it hung; it was held by" in text
     assert (record["reason"], record["holder"]["what"], record["by"]["pid"]) == ("it hung", "compaction", os.getpid())
     waiting.lock.release()
@@ -175,14 +175,14 @@ def test_break_as_json(held: QueuedLock) -> None:
 
 
 @integration
-def test_break_is_refused_where_nobody_can_be_asked(held: QueuedLock) -> None:
+def test_break_is_refused_without_a_terminal(held: QueuedLock) -> None:
     with pytest.raises(UsageError, match="must be confirmed: run this on a terminal, or give --yes"):
         invoke("break", "lake.db.orders")
     held.verify()
 
 
 def on_a_terminal(answer: bytes) -> tuple[int, str]:
-    """`autostream lock break` as somebody types it, and what is seen."""
+    """`autostream lock break` as a person types it, and what is seen."""
     ours, theirs = pty.openpty()
     program = "from autostream.cli.main import run_command; run_command()"
     process = subprocess.Popen(
@@ -212,7 +212,7 @@ def test_break_asks_on_a_terminal(held: QueuedLock) -> None:
 
     assert code == 1
     assert "is locked by" in seen
-    assert "Breaking does not stop that process" in seen
+    assert "Breaking the lock does not stop that process" in seen
     assert "Nothing was broken." in seen
     held.verify()
 

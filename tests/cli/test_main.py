@@ -79,7 +79,7 @@ def test_each_error_ends_the_command_with_its_exit_code(
     assert code in {1, 2, 3, 4, 5, 124}
 
 
-def test_what_nobody_foresaw_is_logged_with_its_traceback(
+def test_an_unexpected_error_is_logged_with_its_traceback(
     autostream: InProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(**_: object) -> None:

@@ -266,7 +266,7 @@ def test_what_holds_for_the_partition_above_is_no_blank(autostream: InProcess, o
 
 
 def test_list_of_a_catalog_without_tables(autostream: InProcess, lake: SqlCatalog) -> None:
-    assert autostream("table", "list", "lake")[:2] == (0, "There are no such tables.\n")
+    assert autostream("table", "list", "lake")[:2] == (0, "No matching tables.\n")
 
 
 def test_inspect_of_a_table_without_a_snapshot(autostream: InProcess, lake: SqlCatalog) -> None:
@@ -317,8 +317,9 @@ def test_scan_writes_a_parquet_file(autostream: InProcess, orders: Orders, tmp_p
     rows = pq.read_table(target).to_pylist()
     assert sorted(rows, key=lambda r: r["id"]) == sorted(wanted, key=lambda r: r["id"])
     before = target.read_bytes()
-    assert "out.parquet exists and is kept. Name another file, or replace it by --overwrite." in autostream.refused(
-        "table", "scan", "lake.db.orders", "--output", str(target)
+    assert (
+        "out.parquet already exists and was not replaced. Name another file, or replace it with --overwrite."
+        in autostream.refused("table", "scan", "lake.db.orders", "--output", str(target))
     )
     assert target.read_bytes() == before
     code, out, _ = autostream("table", "scan", "lake.db.orders", "--output", str(target), "--overwrite")
@@ -345,7 +346,7 @@ def test_scan_prints_every_type(autostream: InProcess, lake: SqlCatalog) -> None
     [
         (["--where", "nothing = 1"], "does not fit the table"),
         (["--where", "id ="], "Invalid filter (--where). A value is expected here"),
-        (["--columns", "id,nothing"], "has no column nothing. Its columns are: id, v, s."),
+        (["--columns", "id,nothing"], "has no column nothing. Columns: id, v, s."),
         (["--snapshot", "17"], "orders has no snapshot 17"),
         (["--count", "--output", "x.parquet"], "--count and --output exclude each other"),
         (["--output", "no/where.parquet"], "no/where.parquet cannot be written"),
@@ -407,7 +408,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(autostream: InProcess, ord
     assert (document["status"], len(document["plan"]["groups"])) == ("planned", 4)
     code, out, _ = autostream(*arguments)
     assert code == 0
-    for said in ("nothing was changed", "spec=0/id_bucket=3", "rewrite-all", "delete files would be applied"):
+    for said in ("nothing was changed", "spec=0/id_bucket=3", "rewrite-all", "This would apply"):
         assert said in out
     assert orders.load().metadata_location == before
 
@@ -442,9 +443,9 @@ def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: In
     [
         (
             ["--option", "rewrite-all"],
-            "Invalid --option 'rewrite-all': it is not KEY=VALUE. Write, for",
+            "Invalid --option 'rewrite-all'. Write KEY=VALUE, for",
         ),
-        (["--option", "=true"], "it is not KEY=VALUE"),
+        (["--option", "=true"], "Write KEY=VALUE"),
         (["--option", "rewrite-all=true", "--option", "rewrite-all=false"], "rewrite-all is given more than once"),
         (
             ["--option", "rewrite-al=true"],
@@ -452,13 +453,13 @@ def test_the_tables_own_properties_count_and_a_run_overrides_them(autostream: In
         ),
         (["--option", "min-input-files=few"], "Option min-input-files is 'few'"),
         (["--engine", "trino"], "Option engine is 'trino'. It must be duckdb."),
-        (["--option", "enabled=false"], "Whether a table is enabled is not an option of a run"),
+        (["--option", "enabled=false"], "`enabled` is a property of a table, not an option of a run"),
         (
             ["--option", "target-file-size-bytes=x"],
             "It must be a size, at least 1 B: a number of bytes, or a number with a unit, such as 512MB",
         ),
-        (["--engine", "spark"], "Engine 'spark' is not available in this version, which has duckdb only."),
-        (["--where", "v = 1"], "--where names v, by which the table is not partitioned"),
+        (["--engine", "spark"], "Engine 'spark' is not available: this version has only duckdb."),
+        (["--where", "v = 1"], "--where names v, which is not a partition column"),
         (["--where", "id >"], "Invalid filter (--where). A value is expected here"),
         (["--where", "nothing = 1"], "nothing"),
     ],
@@ -495,7 +496,7 @@ def test_a_conflict_is_exit_code_3_and_changes_nothing(
     document = json.loads(out)
     assert code == 3, err
     assert (document["status"], document["groups"]["conflicted"]) == ("conflict", 4)
-    assert "was replaced or removed by another commit" in document["problems"][0]["reason"]
+    assert "another commit replaced or removed" in document["problems"][0]["reason"]
     assert "error:" in err
     assert set(Path(orders.load().location().removeprefix("file://")).rglob("*.parquet")) == files
 
@@ -549,7 +550,7 @@ def test_version_3_is_refused(autostream: InProcess, lake: SqlCatalog, orders: O
     path = Path(orders.load().metadata_location.removeprefix("file://"))
     metadata = json.loads(path.read_text())
     path.write_text(json.dumps(metadata | {"format-version": 3, "next-row-id": 0}))
-    assert "is of format version 3; versions 1 and 2 are supported" in autostream.refused(
+    assert "has format version 3. Only versions 1 and 2 are supported" in autostream.refused(
         "table", verb, "lake.db.orders"
     )
 
@@ -706,12 +707,12 @@ NOTHING_CHANGED = "error: Interrupted. Nothing was changed.\n"
         (
             CompactionStep.SWAP_PREPARED,
             KeyboardInterrupt(),
-            "Whether the commit landed is not known: 'autostream table inspect lake.db.orders' shows",
+            "It is not known whether the commit succeeded: 'autostream table inspect lake.db.orders' shows",
         ),
         (
             CompactionStep.SWAPPED,
             KeyboardInterrupt(),
-            "Interrupted. What was committed until then stays; the table is sound.",
+            "Interrupted. Commits that were already made stay. The table is correct.",
         ),
     ],
 )
@@ -773,7 +774,7 @@ def test_a_full_disk_is_told_as_one(
     code, _, err = autostream("table", "compact", "lake.db.orders", "--option", "rewrite-all=true")
     assert code == 1
     assert [word for word in ("Traceback", "defect", "damaged", "Restore") if word in err] == []
-    assert "No space is left" in err or "full" in err
+    assert "No space left" in err or "full" in err
 
 
 def test_an_output_that_does_not_fit_on_its_disk(
@@ -785,7 +786,7 @@ def test_an_output_that_does_not_fit_on_its_disk(
     monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_batch", full)
     code, out, err = autostream("table", "scan", "lake.db.orders", "--output", "x.parquet")
     assert (code, out) == (1, "")
-    assert f"x.parquet was not written: no space is left in {tmp_path}." in err
+    assert f"x.parquet was not written: no space left in {tmp_path}." in err
     assert list(tmp_path.glob("*x.parquet*")) == []
 
 
@@ -802,9 +803,9 @@ def test_an_output_is_limited(autostream: InProcess, orders: Orders, tmp_path: P
     [
         (["--count", "--limit", "1"], "--count and --limit exclude each other"),
         (["--count", "--columns", "nothing"], "has no column nothing"),
-        (["--overwrite"], "--overwrite is about --output FILE, which is not given"),
-        (["--output", "/dev/null", "--overwrite"], "/dev/null cannot be written: it is not a plain file"),
-        (["--output", "."], ". cannot be written: it is not a plain file"),
+        (["--overwrite"], "--overwrite needs --output FILE"),
+        (["--output", "/dev/null", "--overwrite"], "Cannot write /dev/null: it is not a plain file"),
+        (["--output", "."], "Cannot write .: it is not a plain file"),
     ],
 )
 def test_a_scan_that_contradicts_itself_is_refused(
@@ -820,7 +821,7 @@ def test_partitions_that_the_table_does_not_have_are_refused_with_those_it_has(
     known = ("--partition", "spec=0/id_bucket=1")
     message = autostream.refused("table", "compact", "lake.db.orders", *known, "--partition", "spec=0/id_buket=2")
     assert message == (
-        "error: Table lake.db.orders has no partition 'spec=0/id_buket=2'. It has: spec=0/id_bucket=0, "
+        "error: Table lake.db.orders has no partition 'spec=0/id_buket=2'. Partitions: spec=0/id_bucket=0, "
         "spec=0/id_bucket=1, spec=0/id_bucket=2, spec=0/id_bucket=3. Did you mean spec=0/id_bucket=2?"
     )
     assert orders.load().metadata_location == before

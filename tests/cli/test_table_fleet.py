@@ -130,11 +130,11 @@ def test_it_ends_as_the_worst_outcome_does(
     ("arguments", "says"),
     [
         ([], "Name a table or a pattern, such as 'lake.shop.*', or add --enabled"),
-        (["lake.db.odr*"], "Pattern 'lake.db.odr*' matches no table. No table of lake has a name like this. There are"),
+        (["lake.db.odr*"], "Pattern 'lake.db.odr*' matches no table. No table in lake matches. There are"),
         (["lakes.*"], "Unknown catalog 'lakes'. Catalogs: lake. Did you mean lake?"),
         (["lake.*", "lake.none.*"], "Pattern 'lake.none.*' matches no table."),
         (["lake.*", "lake.orders"], "Invalid table name 'lake.orders'"),
-        (["lake.*", "--partition", "spec=0"], "--partition is about one table"),
+        (["lake.*", "--partition", "spec=0"], "--partition needs exactly one table"),
         (["lake.*", "--option", "enabled=true"], "not an option of a run"),
         (["lake.*", "--engine", "spark"], "Engine 'spark' is not available"),
         (["lake.*", "--where", "id >"], "A value is expected here"),
@@ -223,7 +223,7 @@ def test_nothing_is_written_where_nothing_is_to_be_changed(autostream: InProcess
     ("arguments", "says"),
     [
         (["lake.db.none"], "lake.db.none does not exist"),
-        (["lake.none.*"], "Pattern 'lake.none.*' matches no table. No table of lake has a name like this."),
+        (["lake.none.*"], "Pattern 'lake.none.*' matches no table. No table in lake matches."),
         (["lake"], "Invalid table name 'lake'"),
     ],
 )
@@ -237,7 +237,7 @@ def test_one_that_cannot_be_enabled_stops_no_other(
     make_unreadable(orders.load())
     code, out, err = autostream("table", "enable", "lake.*")
     assert (code, out) == (1, "lake.db.users: enabled\n")
-    assert "error: 1 of 2 tables could not be changed:\nlake.db.orders: failed: " in err
+    assert "error: Could not change 1 of 2 tables:\nlake.db.orders: failed: " in err
 
 
 @pytest.fixture

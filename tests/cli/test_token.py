@@ -65,7 +65,7 @@ def test_a_token_may_be_valid_until_it_is_revoked() -> None:
 
 
 def test_tokens_are_listed_with_what_became_of_them(clock: FakeClock) -> None:
-    assert "There is no token. Create one" in run("list")
+    assert "No tokens. To create one" in run("list")
     run("create", "ann", "--role", "admin", "--days", "0")
     run("create", "ci", "--role", "service", "--team", "trade", "--days", "1")
     run("create", "bob", "--role", "operator")

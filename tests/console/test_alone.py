@@ -115,7 +115,7 @@ def test_what_is_no_valid_token_is_refused(browser: Browser, create: Create) -> 
         answer = browser.get("/api/me", headers={"Authorization": shown.encode()})
         assert answer.status_code == 401, shown
         assert answer.headers["www-authenticate"] == 'Bearer realm="autostream"'
-        assert "is not valid: it is mistyped, revoked or expired" in answer.json()["detail"]
+        assert "is not valid: it is wrong, revoked or expired" in answer.json()["detail"]
 
 
 def test_a_wrong_token_is_refused_though_none_is_needed(browser: Browser) -> None:
@@ -134,7 +134,7 @@ def test_a_token_that_has_ended_is_refused_at_once(browser: Browser, create: Cre
     assert browser.get("/api/me", headers=bearer(long)).status_code == 401
 
 
-def test_nobody_gets_in_where_the_database_cannot_be_read(
+def test_no_login_works_where_the_database_cannot_be_read(
     configured: SqlCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", "sqlite:////proc/none/a.db")
@@ -143,7 +143,7 @@ def test_nobody_gets_in_where_the_database_cannot_be_read(
     answer = browser.get("/api/me")
 
     assert answer.status_code == 503
-    assert answer.json()["detail"].startswith("The database of tokens cannot be read. The console's log says why, at ")
+    assert answer.json()["detail"].startswith("Cannot read the database of tokens. The console's log says why, at ")
     assert "Not available at the moment" in browser.get("/").text
     assert browser.get("/healthz").status_code == 200
 
@@ -201,7 +201,7 @@ def test_the_cookie_of_a_session_is_for_this_console_alone(
     assert token not in cookie
 
 
-def test_a_wrong_token_logs_nobody_in(browser: Browser, create: Create) -> None:
+def test_a_wrong_token_does_not_log_in(browser: Browser, create: Create) -> None:
     create()
 
     for token in ("", "autostream_wrong", " "):
@@ -234,7 +234,7 @@ def test_the_login_leads_nowhere_else(browser: Browser, create: Create) -> None:
     assert log_in(browser, token, path="/login?back=https://evil.example/").headers["location"] == "/"
 
 
-def test_whoever_tries_many_tokens_has_to_wait(browser: Browser, create: Create) -> None:
+def test_many_wrong_tokens_have_to_wait(browser: Browser, create: Create) -> None:
     create()
 
     statuses = [log_in(browser, "x").status_code for _ in range(17)]

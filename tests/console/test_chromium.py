@@ -101,7 +101,7 @@ def test_the_pages_work_in_a_browser(address: str, tmp_path: Path) -> None:
         assert names(tab) == ["lake.db.orders"]
         assert tab.run("location.search") == "?q=ord&sort=-table"
 
-        # The list is loaded again while somebody types on.
+        # The list is loaded again while a person types on.
         tab.run("document.addEventListener('htmx:afterSettle', () => { window.loadedAgain = true })")
         tab.run("document.querySelector('#find input').value = 'order, not sent yet'")
         how = "{source: '#tables', target: '#tables', select: '#tables', swap: 'outerHTML'}"

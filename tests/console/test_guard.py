@@ -36,7 +36,7 @@ def test_only_requests_for_this_console_are_answered(configured: object, monkeyp
 
 
 @pytest.mark.parametrize("path", [API, "/tables/lake.db.t", "/"])
-def test_what_nobody_foresaw_is_shown_as_where_to_look(
+def test_an_unexpected_error_is_shown_as_where_to_look(
     client: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -146,7 +146,7 @@ def test_a_refusal_says_who_may(configured: object) -> None:
         "type": "urn:autostream:error:denied",
         "title": "Forbidden",
         "status": 403,
-        "detail": "'ann' has the role viewer, which may not do this. These may: operator, admin.",
+        "detail": "'ann' has the role viewer, which may not do this. These roles may: operator, admin.",
     }
 
 
@@ -236,7 +236,7 @@ def test_a_caller_that_asks_too_often_is_told_to_wait(
     assert browser.get("/api/me").status_code == 200
 
 
-def test_whoever_is_not_known_is_counted_by_address(configured: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_clients_are_counted_by_address(configured: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOSTREAM_CONSOLE__REQUESTS_PER_MINUTE", "40")
     browser = Browser(create_app(KnownAccess(None)))
 

@@ -118,4 +118,4 @@ def test_the_way_back_leads_nowhere_else(client: Browser) -> None:
 def test_a_language_that_is_not_there_is_not_found(client: Browser) -> None:
     answer = client.get("/language/klingon")
     assert answer.status_code == 404
-    assert "There is no language 'klingon'. There are: en, zh-CN." in text(answer.text)
+    assert "Unknown language 'klingon'. Known: en, zh-CN." in text(answer.text)

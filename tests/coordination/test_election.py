@@ -44,7 +44,7 @@ def test_one_of_two_leads_and_the_other_one_takes_over_when_it_closes(connect: C
         not_elected(second)
 
 
-def test_nobody_leads_before_the_election(connect: Connect) -> None:
+def test_no_process_leads_before_the_election(connect: Connect) -> None:
     not_elected(candidate(connect()))
 
 
@@ -82,7 +82,7 @@ def test_who_is_cut_off_leads_no_more_and_does_again_when_it_is_back(connect: Co
 
 
 def test_servers_that_know_less_than_the_client_get_a_new_session(connect: Connect) -> None:
-    """As after the ensemble was made anew, or restored: they refuse a client that has seen what they have not."""
+    """As after the ensemble was created again, or restored: they refuse a client that has seen what they have not."""
     direct = connect()
     with before(direct.settings.hosts) as proxy:
         client = connect(hosts=hosts_of(proxy), session_timeout_seconds=1, connect_timeout_seconds=1)
@@ -99,7 +99,7 @@ def test_servers_that_know_less_than_the_client_get_a_new_session(connect: Conne
 
 
 @pytest.mark.exhaustive
-def test_an_ensemble_that_was_made_anew(connect: Connect) -> None:
+def test_an_ensemble_that_was_created_again(connect: Connect) -> None:
     with zookeeper() as ensemble:
         client = connect(hosts=ensemble.hosts, session_timeout_seconds=1, connect_timeout_seconds=2)
         with candidate(client) as only, QueuedLock(client, LockKey("lake", "db.t"), what="commit") as lock:

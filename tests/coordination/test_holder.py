@@ -51,7 +51,7 @@ def test_what_is_written_is_read() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[1]", b'"text"', b"{", b'{"user": 5, "pid": "x", "new": true}'])
-def test_what_cannot_be_understood_is_somebody_unknown(data: bytes) -> None:
+def test_what_cannot_be_understood_is_an_unknown_holder(data: bytes) -> None:
     assert Holder.from_bytes(data) == Holder()
     assert str(Holder.from_bytes(data)) == "an unknown holder"
 

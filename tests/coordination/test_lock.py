@@ -143,7 +143,7 @@ def test_who_waited_tells_since_when_it_holds_the_lock(connect: Connect) -> None
     waiting.lock.verify()
 
 
-def test_nothing_is_left_of_a_table_that_nobody_locks(connect: Connect) -> None:
+def test_nothing_is_left_of_a_table_without_locks(connect: Connect) -> None:
     clients = [connect() for _ in range(4)]
 
     def work(client: ZooKeeperClient) -> None:

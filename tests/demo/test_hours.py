@@ -160,7 +160,7 @@ def test_there_is_none_until_the_workflow_has_ended(api: AirflowApi, known: dict
 def test_a_failed_run_and_a_second_one_are_errors(api: AirflowApi, known: dict[str, Any]) -> None:
     runs = known["/dags/w/dagRuns"]["dag_runs"]
     runs.append(dict(runs[1]))
-    with pytest.raises(AutostreamError, match=f"w has 2 runs of the hour {KEY}"):
+    with pytest.raises(AutostreamError, match=f"w has 2 runs for the hour {KEY}"):
         timeline(api)
     runs.pop()
     runs[1]["state"] = "failed"
@@ -183,7 +183,7 @@ def test_an_airflow_whose_database_is_busy_is_asked_again(
 def test_an_airflow_that_refuses_or_is_not_there_is_named(api: AirflowApi) -> None:
     with pytest.raises(ServiceError, match=r"answered GET /api/v2/nothing\? with 404: null"):
         api.get("/nothing")
-    with pytest.raises(ServiceError, match=r"http://127\.0\.0\.1:1 does not answer POST /auth/token"):
+    with pytest.raises(ServiceError, match=r"http://127\.0\.0\.1:1 did not answer POST /auth/token"):
         AirflowApi("http://127.0.0.1:1", user="admin", password="p")
 
 

@@ -15,7 +15,7 @@ from autostream.demo import up
 from autostream.demo.airflow import LocalAirflow
 from autostream.errors import AutostreamError, UsageError
 
-# The API server answers; the scheduler starts a child that ignores what it is told, and ends by itself once somebody
+# The API server answers; the scheduler starts a child that ignores what it is told, and ends by itself once a test
 # has asked after its health twice; the others wait for their end.
 AIRFLOW = """
 import http.server, json, os, pathlib, signal, subprocess, sys, time
@@ -125,20 +125,20 @@ def test_a_port_that_is_taken_is_named(
             up.main()
     assert raised.value.code == UsageError.exit_code
     said = capsys.readouterr().err
-    assert f"Port {taken} cannot be used" in said
+    assert f"Cannot use port {taken}" in said
     assert "PORT=8090 make up" in said
 
 
 def test_the_ports_that_belong_to_it_are_looked_at_too(port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
-        with pytest.raises(UsageError, match=rf"Port {taken}, which belongs to port {taken - 713}, cannot be used"):
+        with pytest.raises(UsageError, match=rf"Cannot use port {taken}, which belongs to port {taken - 713}"):
             up.require_free_port(taken, port=taken - 713)
-    with pytest.raises(UsageError, match=r"Port 70713, which belongs to port 70000, cannot be used: there is no such"):
+    with pytest.raises(UsageError, match=r"Cannot use port 70713, which belongs to port 70000: no such port exists"):
         up.require_free_port(up.ports(70_000)[1], port=70_000)
 
 
-def test_the_password_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
+def test_the_password_is_made_once_and_is_private(tmp_path: Path) -> None:
     password = up.admin_password(tmp_path)
     assert up.admin_password(tmp_path) == password
     assert (tmp_path / "passwords.json").stat().st_mode & 0o077 == 0

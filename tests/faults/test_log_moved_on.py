@@ -49,7 +49,7 @@ def test_its_snapshot_tells(forgetful: World) -> None:
     assert ids(forgetful.load()) == [1, 2, 3, 11, 12]
 
 
-def test_without_one_nobody_can_tell_and_everything_is_kept(forgetful: World) -> None:
+def test_without_one_the_outcome_is_unknown_and_everything_is_kept(forgetful: World) -> None:
     with pytest.raises(CommitStateUnknownException, match="goes back to") as unknown:
         lose_the_answer_while_others_commit(forgetful, lambda table: set_owner(table))
     assert forgetful.load().properties["owner"] == "etl"

@@ -47,7 +47,7 @@ def wrong_answer(commit: Commit) -> CommitTableResponse:
 
 
 def overtaken(commit: Commit) -> CommitTableResponse:
-    raise CommitFailedException("somebody else was faster")
+    raise CommitFailedException("another writer was faster")
 
 
 def refused(commit: Commit) -> CommitTableResponse:
@@ -133,7 +133,7 @@ def test_overtaken_at_every_try(orders: Orders, monkeypatch: pytest.MonkeyPatch)
     with answers(monkeypatch, [], overtaken) as asked:
         result = compact(orders.load())
     assert (result.status, result.exit_code) == ("conflict", 3)
-    assert "overtaken by other commits 5 times" in str(result.error)
+    assert "other commits were faster 5 times" in str(result.error)
     assert len(asked) == 5
     assert (files(orders, "data/**/*"), files(orders, "metadata/*")) == before
 
@@ -152,7 +152,7 @@ def test_unknown_keeps_every_file(orders: Orders, monkeypatch: pytest.MonkeyPatc
     with answers(monkeypatch, [], lost_request):
         result = compact(orders.load())
     assert (result.status, result.exit_code) == ("unknown", 4)
-    assert "Every file was kept" in str(result.error)
+    assert "All files were kept" in str(result.error)
     assert [name for name in files(orders, "data/**/*") if name.startswith(FILE_PREFIX)]
     assert files(orders, "metadata/*.avro") > reachable_metadata(orders)
     assert_same_rows(read_table(orders.load()), orders.expected())

@@ -30,7 +30,7 @@ STEPS = [step for step in CompactionStep if step is not CompactionStep.SWAPPED]
 
 
 def upsert(orders: Orders) -> None:
-    """Deletes, by equality, keys that are being merged, and appends them anew."""
+    """Deletes, by equality, keys that are being merged, and appends them again."""
     orders.checkpoint()
 
 
@@ -129,7 +129,7 @@ KINDS: dict[Callable[[Orders], None], set[str]] = {
 
 
 def run(orders: Orders, step: CompactionStep, act: Callable[[], None]) -> CompactionResult:
-    """Compact everything; at the first time that the step is reached, somebody else acts."""
+    """Compact everything; at the first time that the step is reached, another one acts."""
     table = orders.load()
     pending = [act]
 
@@ -158,7 +158,9 @@ CASES = [
 @pytest.mark.parametrize(
     ("step", "spec"), CASES, ids=lambda v: v.value if isinstance(v, CompactionStep) else f"spec{len(v.fields)}"
 )
-def test_somebody_commits(step: CompactionStep, kind: Callable[[Orders], None], spec: object, lake: SqlCatalog) -> None:
+def test_another_writer_commits(
+    step: CompactionStep, kind: Callable[[Orders], None], spec: object, lake: SqlCatalog
+) -> None:
     orders = Orders(lake, "db.t", spec=spec, **{"commit.retry.min-wait-ms": "0"})  # type: ignore[arg-type]
     orders.checkpoint(3)
     result = run(orders, step, lambda: kind(orders))
@@ -203,7 +205,7 @@ def test_a_dropped_table_is_a_conflict(step: CompactionStep, lake: SqlCatalog) -
 
 
 @pytest.mark.parametrize("step", [s for s in STEPS if s is not CompactionStep.PLANNED])
-def test_a_table_made_anew_is_a_conflict(step: CompactionStep, lake: SqlCatalog) -> None:
+def test_a_table_that_was_created_again_is_a_conflict(step: CompactionStep, lake: SqlCatalog) -> None:
     orders = Orders(lake, "db.t")
     orders.checkpoint(3)
     made: list[Orders] = []

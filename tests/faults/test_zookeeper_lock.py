@@ -60,7 +60,7 @@ def test_a_killed_holder_passes_the_lock_on(holder: StartHolder, connect: Connec
     waiting.lock.release()
 
 
-def test_a_killed_waiter_blocks_nobody(holder: StartHolder, connect: Connect) -> None:
+def test_a_killed_waiter_does_not_block_others(holder: StartHolder, connect: Connect) -> None:
     client = connect()
     held = lock(client)
     held.acquire()

@@ -122,7 +122,7 @@ class World:
         return found
 
     def break_zookeeper_lock(self, *, reason: str = "") -> None:
-        """Take the table's ZooKeeper lock from whoever holds it."""
+        """Take the table's ZooKeeper lock from its holder."""
         client = shared_client(zookeeper_settings(self.properties))
         held = held_lock(client, LockKey("w", self.table_name))
         assert held is not None

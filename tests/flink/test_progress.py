@@ -149,7 +149,7 @@ def test_a_job_without_checkpointing(opened: Open) -> None:
     assert (found.completed, found.recoverable) == (None, False)
 
 
-def test_a_job_that_is_started_anew_under_its_id_is_another_life(opened: Open) -> None:
+def test_a_job_that_restarts_under_its_id_is_another_life(opened: Open) -> None:
     before = read_life(*opened("running-v1"))
     assert before is not None
     assert not before.same_as(replace(before, started_ms=before.started_ms + 1))

@@ -458,7 +458,7 @@ def test_what_leads_to_no_data_node(serving: Serving, answer: Answer, says: str)
     assert "SECRET" not in str(raised.value)
 
 
-def test_no_directory_is_made_and_nobody_says_why(serving: Serving) -> None:
+def test_a_directory_that_is_not_made_without_a_reason(serving: Serving) -> None:
     hdfs = serving()
     hdfs.refuse("namenode-1 MKDIRS", Answer(200, {}, b'{"boolean": false}'))
     with pytest.raises(ServiceError, match="did not create directory /data/x, and gave no reason"):

@@ -118,7 +118,7 @@ def test_the_wrong_one_of_http_and_https(scheme: str, port_speaks: str, says: st
         client(f"{scheme}://127.0.0.1:{port}").status("/x")
 
 
-def test_a_mount_table_needs_somebody_who_serves_it() -> None:
+def test_a_mount_table_needs_a_server_for_it() -> None:
     place = parse_location("viewfs://lake/w/t")
     with pytest.raises(ConfigurationError, match=r"viewfs://lake is a mount table.*Set webhdfs.urls.lake to an HttpFS"):
         settings_for({"webhdfs.user": "svc"}, place)

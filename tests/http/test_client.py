@@ -139,7 +139,7 @@ def test_all_addresses_are_asked_before_anything_is_waited_for(clock: FakeClock)
     assert clock.slept == [1.0]
 
 
-def test_nobody_there_is_said_in_the_same_words_each_time() -> None:
+def test_a_closed_port_gives_the_same_message_each_time() -> None:
     said = set()
     for _ in range(3):
         with pytest.raises(ServiceError) as raised:

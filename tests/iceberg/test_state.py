@@ -71,7 +71,7 @@ def test_a_table_without_a_snapshot_is_empty(lake: SqlCatalog) -> None:
 
 def test_an_unknown_snapshot_is_named_with_those_there_are(orders: Orders) -> None:
     known = ", ".join(str(s.snapshot_id) for s in orders.load().metadata.snapshots)
-    with pytest.raises(UsageError, match=rf"^Table lake\.db\.t has no snapshot 5\. The newest it has are: {known}\.$"):
+    with pytest.raises(UsageError, match=rf"^Table lake\.db\.t has no snapshot 5\. The newest snapshots: {known}\.$"):
         read_state(orders.load(), snapshot_id=5, name="lake.db.t")
 
 
@@ -84,7 +84,7 @@ def test_version_3_is_refused_and_nothing_touched(orders: Orders) -> None:
     before = contents(table)
     with pytest.raises(UnsupportedTableError) as raised:
         compact_table(table, "lake.db.t", options=CompactionOptions(rewrite_all=True))
-    assert str(raised.value).startswith("Table lake.db.t is of format version 3; versions 1 and 2 are supported.")
+    assert str(raised.value).startswith("Table lake.db.t has format version 3. Only versions 1 and 2 are supported.")
     assert raised.value.exit_code == 2
     assert contents(table) == before
 
@@ -103,7 +103,7 @@ def test_deletion_vectors_are_refused_and_nothing_touched(orders: Orders) -> Non
     )
     UpsertWriter(table).commit(deletes=[vector])
     before = contents(table)
-    with pytest.raises(UnsupportedTableError, match=r"holds the deletion vector .*vector\.puffin.*Nothing was touched"):
+    with pytest.raises(UnsupportedTableError, match=r"has the deletion vector .*vector\.puffin.*Nothing was changed"):
         compact_table(orders.load(), "lake.db.t", options=CompactionOptions(rewrite_all=True))
     assert contents(table) == before
 

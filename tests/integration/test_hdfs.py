@@ -508,7 +508,7 @@ def test_a_refused_impersonation_names_both_and_the_setting(hdfs: Hdfs, service:
     assert not file_io(hdfs, user="svcg", proxy="alice").new_input("hdfs://lake/data/x").exists()
 
 
-def test_nobody_needs_leave_to_act_as_themselves(hdfs: Hdfs) -> None:
+def test_acting_as_oneself_needs_no_permission(hdfs: Hdfs) -> None:
     own = file_io(hdfs, user="bob", proxy="bob")
     write(own, "hdfs://lake/data/own", b"1", overwrite=True)
     assert own.client("hdfs://lake/").status("/data/own").owner == "bob"

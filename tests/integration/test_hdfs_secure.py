@@ -110,7 +110,7 @@ def test_without_a_ticket(lake: KerberosLake) -> None:
         client(lake).status("/data")
 
 
-def test_a_ticket_that_ends_is_read_again_once_somebody_has_renewed_it(lake: KerberosLake) -> None:
+def test_a_ticket_that_ends_is_read_again_once_it_is_renewed(lake: KerberosLake) -> None:
     log_in(lake, "svc", life_seconds=30)
     files = client(lake)
     with pytest.raises(DeniedError, match=r"ticket of svc@TEST.LOCAL in FILE:.*ends or ended at 2\d{3}-.*Z\. Get a"):
@@ -138,7 +138,7 @@ def test_a_keytab_gets_a_ticket_where_the_cache_has_none(
     log_in(lake, "svc")
     assert ensure_ticket(identity) == read_ticket()
     assert ensure_ticket(identity, renew=True).cache.startswith("MEMORY:")
-    log_in(lake, "bob")  # the cache is somebody else's
+    log_in(lake, "bob")  # the cache is another one's
     assert ensure_ticket(identity).principal == "svc@TEST.LOCAL"
     assert ensure_ticket(KerberosIdentity("bob")).principal == "bob@TEST.LOCAL"
     with pytest.raises(DeniedError, match=r"belongs to bob@TEST.LOCAL, not to svc\. Get"):

@@ -256,7 +256,7 @@ def test_under_kerberos_by_a_delegation_token(kerberos_lake: KerberosLake, monke
     io = WebHdfsFileIO({"webhdfs.urls": hdfs.webhdfs_url, "webhdfs.authentication": "kerberos"})
     assert {status.owner for _, status in io.walk(table.location())} == {"alice"}
     assert _hms_owner(catalog, table) == "alice"
-    # A token that the metastore does not take any more is got anew.
+    # A token that the metastore does not take any more is got again.
     stale = catalog.metastore._tokens["alice"]
     catalog.metastore._tokens["alice"] = replace(stale, password=stale.password[::-1])
     append(catalog.load_table(table.name()), 3)

@@ -1,4 +1,4 @@
-"""Tables of one file that somebody else wrote, in a way that no Iceberg writer of today does."""
+"""Tables of one file that another one wrote, in a way that no Iceberg writer of today does."""
 
 import uuid
 from collections.abc import Mapping, Sequence

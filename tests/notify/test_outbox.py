@@ -52,7 +52,7 @@ def test_repetitions_are_counted_and_not_sent_until_the_time_is_over(database: D
     assert [message.repeats for message in messages(database)] == [1, 2]
 
 
-def test_a_clock_that_was_ahead_silences_nobody(database: Database) -> None:
+def test_a_clock_that_was_ahead_silences_no_notice(database: Database) -> None:
     assert [put_into(database, released(), now_ms=at) for at in (NOW_MS + 10**10, NOW_MS)] == [1, 1]
 
 

@@ -33,7 +33,7 @@ def airflow() -> Iterator[FastAPI]:
 
 @pytest.fixture
 def server(airflow: FastAPI, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FastAPI:
-    """Airflow's API server over a lake with one table; its console is made anew."""
+    """Airflow's API server over a lake with one table; its console is made again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
     lake.create_table("db.t", Schema(NestedField(1, "id", LongType())))
@@ -159,7 +159,7 @@ def test_a_wrong_configuration_stops_the_console_and_not_airflow(
         answer = client.get("/autostream/api/me")
         assert (answer.status_code, answer.text) == (
             503,
-            "The console cannot be served. The API server's log says why.",
+            "Cannot serve the console. The log of the API server says why.",
         )
         assert client.get("/api/v2/version").status_code == 200
 

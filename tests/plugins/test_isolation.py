@@ -99,7 +99,7 @@ def test_a_child_that_is_killed_costs_only_its_table(worker: TableWorker, lake: 
 
 
 @pytest.mark.parametrize(
-    ("script", "message"), [("exit 3", "ended with exit code 3"), ("kill -ABRT $$", r"ended by signal 6 \(SIGABRT\)")]
+    ("script", "message"), [("exit 3", "ended with exit code 3"), ("kill -ABRT $$", r"stopped by signal 6 \(SIGABRT\)")]
 )
 def test_a_child_that_breaks_down_leaves_its_last_words(
     script: str, message: str, worker: TableWorker, log: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -208,7 +208,7 @@ def free_port() -> int:
 
 
 def end_all(writers: Iterable[Writer]) -> None:
-    """Kill whoever still runs."""
+    """Kill the writers that still run."""
     for writer in writers:
         if writer.process.poll() is None:
             os.kill(writer.process.pid, signal.SIGKILL)

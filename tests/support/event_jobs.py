@@ -78,7 +78,7 @@ def wait_for(what: str, probe: Callable[[], _T], *, timeout_seconds: float = 180
 def create_table(catalog: Catalog, name: str, *, upsert: bool = False, **properties: str) -> Table:
     """Create a table for a job; underscores of the properties' names are dots, two of them are a dash."""
     given = {key.replace("__", "-").replace("_", "."): value for key, value in properties.items()}
-    # Whoever else commits, the job must not tire of losing races.
+    # Whatever else commits, the job must not tire of losing races.
     defaults = {"format-version": "2", "commit.retry.num-retries": "30"}
     return catalog.create_table(name, UPSERTED if upsert else APPENDED, properties={**defaults, **given})
 
@@ -296,7 +296,7 @@ class EventJob:
 def start(catalog: Catalog, directory: Path, *tables: str, **options: object) -> EventJob:
     """Start a job into tables of a SqlCatalog on SQLite and return when all its tasks run, or it has ended.
 
-    The options are those of EventJob.java; ``failfile`` and ``ckptdir`` are given. Whoever starts it kills it.
+    The options are those of EventJob.java; ``failfile`` and ``ckptdir`` are given. The process that starts it kills it.
     """
     need_java("flink")
     directory.mkdir(parents=True, exist_ok=True)

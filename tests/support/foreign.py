@@ -46,7 +46,7 @@ def with_ids(rows: pa.Table, **ids: int) -> pa.Table:
 
 
 class ForeignTable:
-    """A v2 table ``db.t`` to which files are added as somebody else described them."""
+    """A v2 table ``db.t`` to which files are added as another one described them."""
 
     def __init__(self, catalog: Catalog, *fields: NestedField, by: Sequence[PartitionField] = ()) -> None:
         """Create the table."""
@@ -111,7 +111,7 @@ class ForeignTable:
 def rewrite_avro(
     path: Path, row: Callable[[dict[str, Any]], Any], schema: Callable[[Any], Any] = lambda _: None
 ) -> None:
-    """Write an Avro file anew, with each row and the schema changed in place."""
+    """Write an Avro file again, with each row and the schema changed in place."""
     with path.open("rb") as stream:
         reader = fastavro.reader(stream)
         rows: list[Any] = list(reader)

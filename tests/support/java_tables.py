@@ -101,7 +101,7 @@ def faults_of(tables: Sequence[RandomTable], directory: Path) -> Iterator[str]:
             compacted.append((item, rows))
         except UnsupportedFileError as error:
             # The one thing that is known not to be read, and that says so.
-            if "beside the map with timestamps" not in str(error):
+            if "together with the map of timestamps" not in str(error):
                 yield f"{type(error).__name__}: {error}\n  {item}"
         except Exception as error:
             yield f"{type(error).__name__}: {error}\n  {item}"

@@ -72,7 +72,7 @@ def test_garbage_does_not_take_back_what_was_promised(garbage: str) -> None:
 def test_a_time_that_is_still_to_come_is_a_problem_and_never_a_watermark(key: str, text: str) -> None:
     mark = read_properties("lake.db.t", {key: text}, latest_ms=NOW)
     assert mark.watermark_ms is None
-    assert "is still to come, so it does not count. `autostream watermark reset` sets it back" in mark.problems[0]
+    assert "is in the future, so it does not count. `autostream watermark reset` sets it back" in mark.problems[0]
     back = apply({key: text}, reset_watermark({key: text}, T, now_ms=NOW, by="ann", reason="by hand"))
     assert read_properties("lake.db.t", back, latest_ms=NOW) == read(back)
     assert read(back).watermark_ms == T
@@ -113,7 +113,7 @@ def test_a_writer_of_unknown_status_counts(status: Any) -> None:
     mark = read({WRITER_PREFIX + "a": str(T), STATE_PREFIX + "a": json.dumps({"status": status})})
     assert (mark.writers[0].status, mark.watermark_ms) == (ACTIVE, T)
     assert mark.problems == (
-        f"table property {STATE_PREFIX}a has status {status!r}, which is unknown; it counts as active",
+        f"table property {STATE_PREFIX}a has the unknown status {status!r}, which counts as active",
     )
 
 
@@ -148,5 +148,5 @@ def test_names_that_are_read_back(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", " a", "a ", "a\nb", "a\tb", "\x00", "a\u200b", "a" * 129])
 def test_names_that_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=r"cannot be a writer's name|has 129 characters\. The most is 128"):
+    with pytest.raises(UsageError, match=r"Invalid writer name|has 129 characters\. The most is 128"):
         WriterReport(name, T)

@@ -103,7 +103,13 @@ SLOW = writer("ingest", "01:47", job_id="7f3a", recorded_at_ms=ms("01:50"), note
             True,
             "watermark 02:00, estimated from a column's bounds, need 02:00 UTC: complete",
         ),
-        ("02:00", mark(None), {}, False, "its watermark is not known, need 2026-11-25 02:00 UTC: nobody reports one"),
+        (
+            "02:00",
+            mark(None),
+            {},
+            False,
+            "its watermark is not known, need 2026-11-25 02:00 UTC: no writer reports a watermark",
+        ),
         (
             "02:00",
             mark(None, problems=("table property x is 'y', which is no time",)),
@@ -151,7 +157,7 @@ def test_the_answer_of_a_table(
 def test_a_table_that_could_not_be_read() -> None:
     answer = judged("02:00")
     assert (answer.met, answer.known, answer.held_back_by) == (False, False, None)
-    assert answer.explanation == f"{A}: its watermark could not be read, need 2026-11-25 02:00 UTC"
+    assert answer.explanation == f"{A}: could not read its watermark, need 2026-11-25 02:00 UTC"
 
 
 TWO = (writer("x", "03:00"), SLOW)
@@ -212,7 +218,7 @@ SHORT_B = f"{B}: watermark 01:50, need 02:00 UTC, 10 min short"
             None,
             False,
             None,
-            f"{SHORT_A}; {B}: its watermark is not known, need 2026-11-25 02:00 UTC: nobody reports one",
+            f"{SHORT_A}; {B}: its watermark is not known, need 2026-11-25 02:00 UTC: no writer reports a watermark",
         ),
         (Quantifier.ANY, "01:47", "02:30", True, "02:30", f"{B}: watermark 02:30, need 02:00 UTC: complete"),
         (Quantifier.ANY, "01:47", "01:50", False, "01:50", f"{SHORT_A}; {SHORT_B}"),
@@ -222,7 +228,7 @@ SHORT_B = f"{B}: watermark 01:50, need 02:00 UTC, 10 min short"
             "01:50",
             False,
             "01:50",
-            f"{A}: its watermark is not known, need 2026-11-25 02:00 UTC: nobody reports one; {SHORT_B}",
+            f"{A}: its watermark is not known, need 2026-11-25 02:00 UTC: no writer reports a watermark; {SHORT_B}",
         ),
     ],
 )
@@ -235,10 +241,10 @@ def test_several_tables(
     assert [part.explanation.split(":")[0] for part in answer.parts] == [A, B]
 
 
-def test_a_condition_that_nobody_can_mean() -> None:
+def test_an_invalid_condition() -> None:
     with pytest.raises(UsageError, match="at least one table"):
         Condition((), 0)
-    with pytest.raises(UsageError, match="The lateness is -1 ms: it must be 0 or more"):
+    with pytest.raises(UsageError, match="Invalid lateness of -1 ms: it must be 0 or more"):
         Condition((A,), 0, lateness_ms=-1)
 
 

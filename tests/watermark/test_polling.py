@@ -1,4 +1,4 @@
-"""One poller a table, whoever waits for it; time is the loop's, and jumps."""
+"""One poller a table, however many wait for it; time is the loop's, and jumps."""
 
 import asyncio
 import contextvars

@@ -147,7 +147,7 @@ def test_a_table_that_is_dropped_meanwhile(catalog: Catalog) -> None:
         publish(table, Overtaken(report("a", T), lambda: catalog.drop_table("db.t")))
 
 
-def test_a_table_that_is_made_anew_meanwhile_is_another_one(catalog: Catalog) -> None:
+def test_a_table_that_is_created_again_meanwhile_is_another_one(catalog: Catalog) -> None:
     def anew() -> None:
         catalog.drop_table("db.t")
         catalog.create_table("db.t", IDS)
@@ -189,7 +189,7 @@ class Scripted(sql.SqlCatalog):
 
 
 def overtaken(commit: Callable[[], Any]) -> Any:
-    raise CommitFailedException("somebody else was faster")
+    raise CommitFailedException("another writer was faster")
 
 
 def lost_answer(commit: Callable[[], Any]) -> Any:

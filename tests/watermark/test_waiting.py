@@ -23,7 +23,7 @@ def at(watermark_ms: int | None, table: str = A) -> MarkReading:
 def test_what_could_not_be_read_is_explained_with_the_reason() -> None:
     found = step(BOTH, {A: at(UNTIL), B: DOWN})
     assert (found.outcome, found.news) == (None, True)
-    assert found.explanation.startswith(f"{B}: its watermark could not be read")
+    assert found.explanation.startswith(f"{B}: could not read its watermark")
     assert found.explanation.endswith("(it is down)")
     assert not found.answer.explanation.endswith("(it is down)")
 

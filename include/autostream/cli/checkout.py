@@ -26,6 +26,6 @@ def require_own_code(command: str, package: Path) -> None:
     if package.parent in wanted:  # someone says which code it is to be
         return
     raise ConfigurationError(
-        f"This is the command of {venv.parent}, but it would run the code of {package.parent.parent}: the checkout was "
-        f"copied or moved. Run `make setup` in {venv.parent}; it takes a few seconds."
+        f"This is the command of {venv.parent}, but it would run the code of {package.parent.parent}, because the "
+        f"checkout was copied or moved. Run `make setup` in {venv.parent}; it takes a few seconds."
     )

@@ -28,6 +28,7 @@ from autostream.config.reference import commented_toml
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.findings import Finding, Severity
 from autostream.masking import mask, mask_property
+from autostream.spelling import counted
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -50,12 +51,18 @@ def init(
         with path.open("w" if force else "x", encoding="utf-8") as opened:
             opened.write(commented_toml())
     except FileExistsError:
-        raise UsageError(f"{path} exists already. Give --force to overwrite it, or --file to write another.") from None
+        raise UsageError(
+            f"{path} already exists. Give --force to overwrite it, or --file to write another file."
+        ) from None
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}. Give --file to write another."
+            f"Cannot write {path}: {error.strerror}. Give --file to write another file."
         ) from error
-    emit({"file": path}, as_json=as_json, render=lambda: say(f"Wrote {path}: remove the # before what you change."))
+    emit(
+        {"file": path},
+        as_json=as_json,
+        render=lambda: say(f"Wrote {path}. Remove the # before each setting that you change."),
+    )
 
 
 @app.command()
@@ -89,7 +96,7 @@ def check(
     names = tuple(catalog or configured_catalogs(settings))
     if not names:
         raise ConfigurationError(
-            "No catalog is configured. Name one in .pyiceberg.yaml (or by the environment variables "
+            "No catalog is configured. Configure a catalog in .pyiceberg.yaml (or by the environment variables "
             "PYICEBERG_CATALOG__NAME__TYPE and PYICEBERG_CATALOG__NAME__URI)."
         )
     checks = [_guarded("engine.spill_directory", partial(_check_spill_directory, settings.engine.spill_directory))]
@@ -121,7 +128,7 @@ def _check_catalog(name: str) -> str:
 
     catalog = open_catalog(name)
     namespaces = catalog.list_namespaces()
-    found = f"reachable, {len(namespaces)} {'namespace' if len(namespaces) == 1 else 'namespaces'}"
+    found = f"reachable, {counted(len(namespaces), 'namespace')}"
     return found + _check_warehouse(catalog.properties)
 
 
@@ -186,7 +193,8 @@ def _check_spill_directory(configured: str) -> str:
             pass
     except OSError as error:
         raise ConfigurationError(
-            f"{directory} cannot be written to: {error.strerror}. Set engine.spill_directory to a directory that can."
+            f"Cannot write to {directory}: {error.strerror}. Set engine.spill_directory to a directory that this "
+            "account can write to."
         ) from error
     return f"{directory} is writable"
 
@@ -199,7 +207,7 @@ def _render_settings(settings: Settings, catalogs: Mapping[str, Mapping[str, str
     for key, value, origin in rows:
         say((f"{key:<{width}}  ", "bold"), value, (f"  ({origin})", "dim"), indent=width + 2)
     if settings.file is None:
-        say(("There is no autostream.toml: these are the defaults and what the environment says.", "dim"))
+        say(("No autostream.toml found. These are the defaults and the settings of the environment.", "dim"))
 
 
 def _text(value: Any) -> str:

@@ -26,13 +26,13 @@ def upgrade(as_json: JsonOption = False) -> None:
     from autostream.store.database import open_database
 
     database = open_database()
-    interrupts.leave_behind("Run it again: what was upgraded stays, what was not is done then.")
+    interrupts.leave_behind("Run it again: finished upgrades stay, and it does the rest.")
     before, after = database.upgrade()
     changed = before != after
     document = {"database": database.shown_url, "changed": changed, "revision_before": before, "revision": after}
 
     def render() -> None:
-        what = f"upgraded from {before or 'nothing'} to {after}" if changed else f"up to date at {after}"
+        what = f"upgraded from {before or 'no tables'} to {after}" if changed else f"up to date at {after}"
         say(f"{database.shown_url}: {what}")
 
     emit(document, as_json=as_json, render=render)

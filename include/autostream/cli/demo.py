@@ -52,7 +52,7 @@ def _render(done: Demonstration) -> None:
     ]
     headings = ("data files", "delete files", "size", "query", "rows", "contents")
     say()
-    say("The DAG lake_compaction ran in Airflow on four tables that jobs had upserted into:")
+    say("The DAG lake_compaction ran in Airflow on four tables with upserts:")
     say()
     show_grid([Column("table", NAME), *(Column(heading, NUMBER) for heading in headings)], rows)
     if done.hour is not None:
@@ -61,9 +61,9 @@ def _render(done: Demonstration) -> None:
     say()
     say((f"Took: {spent}.", "dim"))
     say()
-    say("See for yourself:")
+    say("To look at the result:")
     say(
-        "  make up                                 Airflow with this DAG and this lakehouse, to trigger it by hand",
+        "  make up                                 Airflow with this DAG and this lakehouse, to trigger it yourself",
         indent=42,
     )
     say_whole(f"  export PYICEBERG_HOME={done.directory}")
@@ -75,7 +75,7 @@ def _render(done: Demonstration) -> None:
 def _render_hour(hour: Timeline) -> None:
     say()
     say(
-        f"Then a writer completed the hour {hour.hour} of {hour.table}, and the DAG example_hourly_partition ran for "
+        f"Then a writer completed the hour {hour.hour} of {hour.table}. The DAG example_hourly_partition ran for "
         "exactly that hour, in Airflow with scheduler and triggerer:"
     )
     say()
@@ -84,7 +84,7 @@ def _render_hour(hour: Timeline) -> None:
     )
     counted = ", ".join(f"{count} {kind}" for kind, count in sorted((hour.outcome or {}).items()))
     say()
-    say(f"It counted {counted}: the events of that hour, corrections applied.")
+    say(f"It counted {counted}: the events of that hour, with corrections applied.")
 
 
 def _command() -> str:

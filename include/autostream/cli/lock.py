@@ -51,7 +51,7 @@ def list_command(
     """
     if elections:
         if catalog:
-            raise UsageError("--elections lists no locks of a catalog: leave out --catalog.")
+            raise UsageError("--elections and --catalog exclude each other. Leave one of them out.")
         found, problems = list_elections()
         document = {"elections": [election.to_dict() for election in found], "errors": problems}
         emit(document, as_json=as_json, rows="elections", render=lambda: _render_elections(found, problems))
@@ -90,7 +90,7 @@ def break_command(
         return
     if not yes:
         _confirm(name, found.locks)
-    interrupts.leave_behind(f"'autostream lock show {name}' tells who holds the lock now.")
+    interrupts.leave_behind(f"'autostream lock show {name}' shows who holds the lock now.")
     records = break_locks(found, reason=reason)
     document = {"table": str(name), "status": "broken", "broken": [record.to_dict() for record in records]}
     emit(document, as_json=as_json, render=lambda: _render_broken(name, found.locks))
@@ -111,7 +111,7 @@ def janitor(
     from autostream.locks.janitor import sweep_catalogs
 
     if not dry_run:
-        interrupts.leave_behind("Locks that were released until then stay so; each is in the log.")
+        interrupts.leave_behind("Locks that were already released stay released. The log names each of them.")
     report = sweep_catalogs(catalog, dry_run=dry_run)
     document = {"dry_run": dry_run, "locks": list(report.rows), "errors": list(report.problems)}
     emit(document, as_json=as_json, rows="locks", render=lambda: _render_sweep(report, dry_run=dry_run))
@@ -131,9 +131,10 @@ def _confirm(name: TableName, locks: Sequence[HeldLock]) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"Breaking the lock on table {name} must be confirmed: run this on a terminal, or give --yes.")
     note(
-        "Breaking does not stop that process. It finds out when it checks its lock right before its commit, and gives "
-        "up then. If it is past that check, the commit may still land; where the catalog does not compare and swap, it "
-        "may then undo another one. A process that died needs no breaking: its lock goes with its session."
+        "Breaking the lock does not stop that process. It checks its lock right before its commit, and then stops. "
+        "If it is past that check, its commit may still succeed. If the catalog does not compare and swap, that "
+        "commit may undo another one. A process that died needs no breaking: it loses its lock when its session "
+        "ends."
     )
     if not typer.confirm("Break it?", err=True):
         note("Nothing was broken.")
@@ -194,7 +195,7 @@ def _render_table(found: LocksOfTable) -> None:
         columns = [Column("state"), Column("since"), Column("who", NAME), Column("for", TEXT)]
         show_grid([*columns, Column("Airflow run", NAME)], rows)
     if found.broken:
-        say("Broken locks, the last one first:")
+        say("Broken locks, the newest first:")
     for record in found.broken:
         say(f"  {record}; it was held by {record.holder}", indent=4)
 
@@ -226,4 +227,4 @@ def _outcome(row: dict[str, Any], *, dry_run: bool) -> str:
         return "kept"
     if dry_run:
         return "would be released"
-    return "released" if row["released"] else "gone by itself"
+    return "released" if row["released"] else "already released"

@@ -90,7 +90,9 @@ def _explain(error: Exception) -> int:
         return error.exit_code
     if is_disk_full(error):
         _logger.debug("the error came from here", exc_info=True)
-        print_error(f"No space is left: {error}. Free some, or name a place on another disk, and run it again.")
+        print_error(
+            f"No space left: {error}. Free some space, or name a place on another disk, and run the command again."
+        )
         return ResourceError.exit_code
     # PyIceberg reads its file when it is imported, and what it raises shows lines of it.
     if any(frame.filename.endswith(_PYICEBERGS_CONFIGURATION) for frame in extract_tb(error.__traceback__)):
@@ -100,7 +102,9 @@ def _explain(error: Exception) -> int:
         return ConfigurationError.exit_code
     # Nobody foresaw this one, so whoever reports it needs the traceback.
     _logger.error("unexpected %s", type(error).__name__, exc_info=error)
-    print_error(f"{type(error).__name__}: {error}. This is a defect of autostream: please report it as logged above.")
+    print_error(
+        f"{type(error).__name__}: {error}. This is a defect of autostream. Please report it with the log above."
+    )
     return 1
 
 
@@ -112,7 +116,7 @@ def _explain_usage(error: TyperException) -> int:
         sentence = message.rstrip(".") + "."
         # Typer ends a suggestion with a question mark and a full stop.
         sentence = sentence.replace("?.", "?")
-        print_error(f"{sentence} '{path} --help' shows what there is.")
+        print_error(f"{sentence} '{path} --help' lists the commands and options.")
     return error.exit_code
 
 

@@ -66,7 +66,7 @@ def print_as(wanted: Format) -> None:
     """
     if _Wanted.format not in (None, wanted):
         raise UsageError(
-            f"The output is asked for as {_Wanted.format} and as {wanted}. Give --json or --output, and only once."
+            f"You asked for the output as {_Wanted.format} and as {wanted}. Give --json or --output, and only once."
         )
     _Wanted.format = wanted
 
@@ -121,7 +121,7 @@ def emit(
         _logger.exception("the result cannot be shown")
         print_error(
             f"The command is done, but its result cannot be shown ({type(error).__name__}: {error}). --json prints "
-            "all of it. Please report what is logged above."
+            "all of it. This is a defect of autostream. Please report it with the log above."
         )
 
 
@@ -179,7 +179,7 @@ def configure_logging(verbosity: int = 0) -> None:
 def _level_of_environment() -> int:
     word = os.environ.get(LOG_VARIABLE, "").strip().lower() or "info"
     if word not in LEVELS:
-        raise UsageError(f"{LOG_VARIABLE} cannot be {word!r}. Set it to one of {', '.join(LEVELS)}, or unset it.")
+        raise UsageError(f"Invalid {LOG_VARIABLE} {word!r}. Set it to one of {', '.join(LEVELS)}, or unset it.")
     return LEVELS[word]
 
 

@@ -86,18 +86,18 @@ def _require_login(host: str, *, by_tls: bool) -> None:
         protected = has_tokens(connection)
     if not protected and not _is_local(host):
         raise UsageError(
-            f"Other machines can reach {host}, but nobody could log in: no token was ever created. Run 'autostream "
-            "token create NAME --role admin' first, or serve this machine alone (--host 127.0.0.1)."
+            f"Other machines can reach {host}, but nobody could log in, because no token exists. Run 'autostream "
+            "token create NAME --role admin' first, or serve only this machine (--host 127.0.0.1)."
         )
     if not protected:
         _logger.warning(
-            "no token was ever created, so everyone on this machine can look at the console without a login; nothing "
-            "can be changed ('autostream token create NAME --role admin' switches the login on)"
+            "no token exists, so everyone on this machine can read the console without a login, and nobody can "
+            "change anything ('autostream token create NAME --role admin' switches the login on)"
         )
     elif not _is_local(host) and not by_tls:
         _logger.warning(
-            "tokens cross the network in the clear: serve by https (--tls-cert, --tls-key), or listen at 127.0.0.1 "
-            "behind a proxy that does"
+            "tokens cross the network without encryption: serve with https (--tls-cert, --tls-key), or listen at "
+            "127.0.0.1 behind a proxy that serves with https"
         )
 
 
@@ -116,8 +116,8 @@ def _require_tls(certificate: Path | None, key: Path | None) -> None:
     except OSError as error:  # SSLError is one
         files = f"{certificate} and {key}" if key else str(certificate)
         raise UsageError(
-            f"{files} cannot be used for https: {error.strerror or error}. --tls-cert takes a certificate with "
-            "its chain, --tls-key its key without a password, both as PEM."
+            f"Cannot use {files} for https: {error.strerror or error}. Give --tls-cert a certificate with its chain, "
+            "and --tls-key its key without a password, both as PEM."
         ) from error
 
 
@@ -135,11 +135,11 @@ def require_free_address(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UsageError(
-                f"Port {port} of {host} is taken. Stop what listens there, or name another port by --port."
+                f"Port {port} of {host} is in use. Stop the program that listens there, or give another --port."
             ) from error
         raise UsageError(
-            f"{host}:{port} cannot be listened at: {error.strerror or error}. Name an address of this machine by "
-            "--host, and a port that this account may use by --port."
+            f"Cannot listen at {host}:{port}: {error.strerror or error}. Give an address of this machine as --host, "
+            "and a port that this account may use as --port."
         ) from error
 
 

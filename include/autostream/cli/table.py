@@ -20,6 +20,7 @@ from autostream.errors import UsageError
 from autostream.masking import mask
 from autostream.names import catalog_of
 from autostream.sizes import format_size
+from autostream.spelling import counted
 
 if TYPE_CHECKING:
     from pyiceberg.types import NestedField
@@ -43,9 +44,7 @@ def _pairs(options: list[str]) -> dict[str, str]:
     for option in options:
         key, separator, value = option.partition("=")
         if not separator or not key:
-            raise UsageError(
-                f"Invalid --option {option!r}: it is not KEY=VALUE. Write, for example, --option rewrite-all=true."
-            )
+            raise UsageError(f"Invalid --option {option!r}. Write KEY=VALUE, for example --option rewrite-all=true.")
         if key.strip() in pairs:
             raise UsageError(f"--option {key.strip()} is given more than once. Give it once.")
         pairs[key.strip()] = value.strip()
@@ -81,7 +80,7 @@ def _summary(table: LakeTable) -> dict[str, Any]:
 
 def _render_list(rows: list[dict[str, Any]]) -> None:
     if not rows:
-        say("There are no such tables.")
+        say("No matching tables.")
         return
     grid: list[list[Part]] = []
     for row in rows:
@@ -119,20 +118,20 @@ def _render_inspection(report: Mapping[str, Any]) -> None:
     say((report["table"], "bold"), f"  format version {report['format_version']}, ", report["location"], indent=2)
     head = f"snapshot {report['snapshot_id']}" if report["snapshot_id"] is not None else "no snapshot yet"
     say(
-        f"{head} (sequence number {report['sequence_number']}), "
-        f"{report['snapshots']:,} snapshots, {report['manifests']:,} manifests"
+        f"{head} (sequence number {report['sequence_number']}), {counted(report['snapshots'], 'snapshot')}, "
+        f"{counted(report['manifests'], 'manifest')}"
     )
     say(
-        f"{counts['data_files']:,} data files, {counts['equality_delete_files']:,} equality-delete and "
-        f"{counts['position_delete_files']:,} position-delete files ({report['dangling_delete_files']:,} dangling), "
-        f"{format_size(counts['bytes'])}, {counts['records']:,} records before deletes"
+        f"{counted(counts['data_files'], 'data file')}, {counts['equality_delete_files']:,} equality-delete and "
+        f"{counted(counts['position_delete_files'], 'position-delete file')} ({report['dangling_delete_files']:,} "
+        f"dangling), {format_size(counts['bytes'])}, {counted(counts['records'], 'record')} before deletes"
     )
     _render_partitions(report["partitions"])
     for file in report.get("files", [])[:_MOST_ROWS]:
         size, deletes = format_size(file["bytes"]), len(file["deletes"])
         say(f"  seq {file['sequence_number']:>6}  {size:>10}  {deletes:>5} deletes  ", file["path"], indent=4)
     for delete in report.get("deletes", [])[:_MOST_ROWS]:
-        reach = f"on {delete['applies_to_data_files']} data files  "
+        reach = f"on {counted(delete['applies_to_data_files'], 'data file')}  "
         say(f"  seq {delete['sequence_number']:>6}  {delete['content']}  ", reach, delete["path"], indent=4)
     for found in report["contradictions"][:_MOST_ROWS]:
         say("Contradiction: ", found["path"], " ", found["reason"], indent=2)
@@ -142,8 +141,9 @@ def _render_inspection(report: Mapping[str, Any]) -> None:
     else:
         deletes = plan["deletes"]
         say(
-            f"Compaction would merge {len(plan['groups']):,} groups, apply {deletes['applied']:,} delete files, remove "
-            f"{deletes['removed']:,} and keep {deletes['kept']:,}."
+            f"Compaction would merge {counted(len(plan['groups']), 'group')}, apply "
+            f"{counted(deletes['applied'], 'delete file')}, remove {deletes['removed']:,} and keep "
+            f"{deletes['kept']:,}."
         )
     for advice in report["advice"]:
         say(f"Advice: {' '.join(filter(None, (advice['reason'], advice.get('remedy'))))}", indent=2)
@@ -221,7 +221,7 @@ def scan(
         interrupts.leave_behind(f"{output} was not written.")
         with progress(f"reading {name}"):
             document |= {"rows": rows.to_parquet(output, limit=limit, overwrite=overwrite), "output": str(output)}
-        emit(document, as_json=as_json, render=lambda: say(f"{document['rows']:,} rows in {output}"))
+        emit(document, as_json=as_json, render=lambda: say(f"{counted(document['rows'], 'row')} in {output}"))
     else:
         shown = rows.head(_ROWS_SHOWN if limit is None else limit)
         document["columns"] = [field.name for field in rows.schema.fields]
@@ -240,7 +240,7 @@ def _refuse_contradictions(*, count: bool, output: Path | None, overwrite: bool,
     if count and (others := [option for option, there in given if there]):
         raise UsageError(f"--count and {others[0]} exclude each other. --count counts all rows that match --where.")
     if overwrite and output is None:
-        raise UsageError("--overwrite is about --output FILE, which is not given.")
+        raise UsageError("--overwrite needs --output FILE. Give both, or leave --overwrite out.")
     if output is not None:
         from autostream.lake.scan import refuse_output
 
@@ -326,8 +326,8 @@ def compact(
     overrides = _pairs(option or []) | ({"engine": engine} if engine else {})
     if "enabled" in overrides:
         raise UsageError(
-            "Whether a table is enabled is not an option of a run, but a property of the table. Leave the option out: "
-            "a table that is named in full is compacted in any case, and --enabled chooses those that are enabled."
+            "`enabled` is a property of a table, not an option of a run. Leave the option out. A table that you "
+            "name in full is always compacted, and --enabled chooses the enabled tables."
         )
     words = tables or []
     if enabled or len(words) != 1 or is_pattern(words[0]):
@@ -373,11 +373,11 @@ def tell_state(name: str, step: str) -> None:
 
     if step == CompactionStep.SWAP_PREPARED:
         interrupts.leave_behind(
-            f"Whether the commit landed is not known: 'autostream table inspect {name}' shows the current snapshot. "
-            "The table is sound either way."
+            f"It is not known whether the commit succeeded: 'autostream table inspect {name}' shows the current "
+            "snapshot. The table is correct in both cases."
         )
     elif step == CompactionStep.SWAPPED:
-        interrupts.leave_behind("What was committed until then stays; the table is sound.")
+        interrupts.leave_behind("Commits that were already made stay. The table is correct.")
 
 
 def _render_result(document: Mapping[str, Any]) -> None:
@@ -401,9 +401,9 @@ def _render_result(document: Mapping[str, Any]) -> None:
     say(f"  {'size':<24}{format_size(before['bytes']):>12} -> {format_size(after['bytes'])}")
     seconds = document["seconds"]
     say(
-        f"  {groups['committed']} of {groups['planned']} groups, {document['rows_read']:,} rows read, "
-        f"{document['rows_deleted']:,} deleted; plan {seconds['plan']:.1f} s, rewrite {seconds['rewrite']:.1f} s, "
-        f"commit {seconds['commit']:.1f} s; peak memory {format_size(document['peak_memory_bytes'])}",
+        f"  {groups['committed']} of {counted(groups['planned'], 'group')}, {counted(document['rows_read'], 'row')} "
+        f"read, {document['rows_deleted']:,} deleted; plan {seconds['plan']:.1f} s, rewrite {seconds['rewrite']:.1f} "
+        f"s, commit {seconds['commit']:.1f} s; peak memory {format_size(document['peak_memory_bytes'])}",
         indent=2,
     )
 
@@ -434,5 +434,5 @@ def _render_plan(document: Mapping[str, Any]) -> None:
         say(f"  keep {name}: {reason}", indent=4)
     _say_rest(len(plan["skipped"]))
     deletes = plan["deletes"]
-    kept = f" and {deletes['kept']:,} kept, as they can still apply to other data files" if deletes["kept"] else ""
-    say(f"{deletes['applied']:,} delete files would be applied, {deletes['removed']:,} removed{kept}.")
+    kept = f" and {deletes['kept']:,} kept, because they can still apply to other data files" if deletes["kept"] else ""
+    say(f"This would apply {counted(deletes['applied'], 'delete file')}: {deletes['removed']:,} removed{kept}.")

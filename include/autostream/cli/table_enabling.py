@@ -10,6 +10,7 @@ import typer
 from autostream.cli import interrupts
 from autostream.cli.output import JsonOption, emit, print_error, progress
 from autostream.cli.terminal import say
+from autostream.spelling import counted
 
 TablesArgument = Annotated[
     list[str],
@@ -51,7 +52,7 @@ def _set(words: Sequence[str], *, enabled: bool, as_json: bool) -> None:
     found = find_tables(selection, catalogs_to_search(selection, settings), do)
     refuse_unmatched(found)
     rows: list[dict[str, Any]] = list(found.failures)
-    interrupts.leave_behind("Some of the tables may be changed by now. Run it again: that is safe.")
+    interrupts.leave_behind("Some of the tables may already be changed. It is safe to run it again.")
     with progress("enabling" if enabled else "disabling") as report:
         for number, table in enumerate(found.tables, start=1):
             report(f"{number} of {len(found.tables)}: {table.name}")
@@ -67,7 +68,7 @@ def _set(words: Sequence[str], *, enabled: bool, as_json: bool) -> None:
                 rows.append({"table": table.name, "status": status, "enabled": enabled})
     emit({"tables": rows}, as_json=as_json, render=lambda: _render(rows))
     if broken := [row for row in rows if "error" in row]:
-        print_error(f"{len(broken)} of {len(rows)} tables could not be changed:\n{describe(broken)}")
+        print_error(f"Could not change {len(broken)} of {counted(len(rows), 'table')}:\n{describe(broken)}")
         raise typer.Exit(exit_code(broken))
 
 

@@ -20,6 +20,7 @@ from autostream.lake.compaction.fleet import FleetOrder, FoundTables
 from autostream.lake.compaction.table_outcomes import HEADINGS, cells, describe, failed, worst_status
 from autostream.lake.compaction.table_selection import TableSelection
 from autostream.sizes import format_size
+from autostream.spelling import counted
 
 if TYPE_CHECKING:
     from autostream.config import Settings
@@ -48,7 +49,7 @@ def compact_many(
     if not words and not enabled_only:
         raise UsageError("Name a table or a pattern, such as 'lake.shop.*', or add --enabled for all enabled tables.")
     if partitions:
-        raise UsageError("--partition is about one table. Name that table alone, or use --where for several.")
+        raise UsageError("--partition needs exactly one table. Name one table, or use --where for several.")
     order = FleetOrder(TableSelection.parse(words, enabled_only=enabled_only), options, where, dry_run)
     order.check_options()
     order.check_where()
@@ -73,7 +74,7 @@ def compact_many(
     document = {"dry_run": dry_run, "counts": dict(Counter(row["status"] for row in rows)), "tables": list(rows)}
     emit(document, as_json=as_json, render=lambda: _render(rows))
     if broken := [row for row in rows if failed(row)]:
-        print_error(f"{len(broken)} of {len(rows)} tables failed:\n{describe(broken)}")
+        print_error(f"{len(broken)} of {counted(len(rows), 'table')} failed:\n{describe(broken)}")
         raise typer.Exit(exit_code(rows))
 
 
@@ -102,7 +103,7 @@ class _UnderWay:
             raise KeyboardInterrupt  # the table failed by that alone, whatever its error says
         self._done += 1
         interrupts.leave_behind(
-            f"What was committed until then stays: {self._done} of the work items are done. Run it again for the rest."
+            f"Commits that were already made stay: {counted(self._done, 'work item')} done. Run it again for the rest."
         )
 
 

@@ -199,7 +199,7 @@ def _tell(error: OSError) -> None:
         reason = error.strerror or str(error)
         note(
             ("warning: ", "yellow"),
-            f"stdout takes no more: {reason}. The rest of the output is lost; what was done is not.",
+            f"Cannot write to stdout: {reason}. The rest of the output is lost. The work itself is done.",
         )
 
 

@@ -53,8 +53,8 @@ def create(
         say("")
         say(f"This is the token {token.name!r} with the role {token.role}, valid until {until}.")
         say(
-            "Keep it now, it is not shown again. Log in with it at the console, or send it in the header Authorization "
-            "as a bearer token."
+            "Copy it now: it is not shown again. Log in with it at the console, or send it in the header "
+            "Authorization as a bearer token."
         )
 
     emit(token.to_dict(now), as_json=as_json, render=render, data={"token": secret})
@@ -72,7 +72,7 @@ def list_command(as_json: JsonOption = False) -> None:
 
     def render() -> None:
         if not tokens:
-            say("There is no token. Create one: autostream token create NAME --role viewer")
+            say("No tokens. To create one: autostream token create NAME --role viewer")
             return
         columns = [
             Column("name", NAME),

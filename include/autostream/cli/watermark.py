@@ -30,6 +30,7 @@ from autostream.errors import (
 )
 from autostream.masking import mask
 from autostream.names import TableName
+from autostream.spelling import counted
 from autostream.times import (
     FOREVER_MS,
     describe_instant,
@@ -125,7 +126,7 @@ def _by_lag(row: Mapping[str, Any]) -> tuple[bool, int, str]:
 
 def _render_lags(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> None:
     if not rows:
-        say("There are no such tables.")
+        say("No matching tables.")
         return
     cells: list[list[Part]] = []
     for row in rows:
@@ -279,8 +280,8 @@ def record(
     clusters = open_clusters(settings.flink, settings.watermark.flink_clusters, named_by="watermark.flink_clusters")
     if not clusters:
         raise ConfigurationError(
-            "There is nothing to record: no Flink cluster is configured. Write [[flink.clusters]] with `name` and "
-            "`url` into autostream.toml, or set AUTOSTREAM_FLINK__CLUSTERS__PROD__URL=http://jobmanager:8081."
+            "Nothing to record: no Flink cluster is configured. Write [[flink.clusters]] with `name` and `url` into "
+            "autostream.toml, or set AUTOSTREAM_FLINK__CLUSTERS__PROD__URL=http://jobmanager:8081."
         )
     published: deque[dict[str, Any]] = deque(maxlen=_MOST_PUBLICATIONS)
     stop = threading.Event()
@@ -307,8 +308,8 @@ def _forever_or_instant(at: str, zone: tzinfo, *, force: bool) -> int:
     too_far = why_too_far_ahead(at_ms, now_ms=times.now_ms(), most_seconds=load_settings().watermark.max_ahead_seconds)
     if too_far and not force:
         raise UsageError(
-            f"Invalid watermark {at!r}: {too_far}. A table cannot have all rows of a time that is still to come. "
-            "Correct the time, write `--at forever` for a writer that has ended, or add --force."
+            f"Invalid watermark {at!r}: {too_far}. A table cannot have all rows of a time in the future. Correct the "
+            "time, write `--at forever` for a writer that has ended, or add --force."
         )
     return at_ms
 
@@ -316,11 +317,11 @@ def _forever_or_instant(at: str, zone: tzinfo, *, force: bool) -> int:
 def _why_it_stays(writer: str, at_ms: int, mark: TableMark) -> str:
     found = mark.writer(writer)
     if found is None or found.watermark_ms is None or found.watermark_ms <= at_ms:
-        return "Nothing had to be changed: that is recorded already."
+        return "No change: this watermark is already recorded."
     return (
         f"The watermark of writer {writer} stays at {describe_instant(found.watermark_ms)} UTC: "
-        f"{describe_instant(at_ms)} is earlier, and a watermark does not go back. To set it back, use `autostream "
-        f"watermark reset {mark.table} --writer {shlex.quote(writer)} --to {iso(at_ms)} --reason TEXT`."
+        f"{describe_instant(at_ms)} is earlier, and a watermark never goes back on its own. To set it back, use "
+        f"`autostream watermark reset {mark.table} --writer {shlex.quote(writer)} --to {iso(at_ms)} --reason TEXT`."
     )
 
 
@@ -340,7 +341,7 @@ def _change(
     table: str,
     decide: Callable[[Mapping[str, str]], WatermarkChange],
     *,
-    why_unchanged: Callable[[TableMark], str] = lambda _: "Nothing had to be changed.",
+    why_unchanged: Callable[[TableMark], str] = lambda _: "No change.",
     as_json: bool,
 ) -> None:
     from autostream.catalogs.opening import open_table
@@ -411,14 +412,14 @@ def _beating(file: Path | None) -> Callable[[], None]:
 
 
 def _render_recorded(document: Mapping[str, Any]) -> None:
-    say(f"{len(document['publications'])} publications.")
+    say(f"{counted(len(document['publications']), 'publication')}.")
     for subject, reason in document["not_advancing"].items():
         say(f"{subject}: {reason}", indent=2)
 
 
 def _render(mark: TableMark, zone: tzinfo) -> None:
     if mark.watermark_ms is None:
-        say((mark.table, "bold"), ": not known how complete it is")
+        say((mark.table, "bold"), ": its watermark is not known")
     else:
         source = f" (from {mark.source.value})" if mark.source else ""
         complete = f": complete up to {_reached(mark, mark.watermark_ms, zone)}{source}"

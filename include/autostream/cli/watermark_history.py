@@ -46,7 +46,7 @@ def history(
     zone = parse_zone(time_zone)
     if at is not None:
         if since or until or writer:
-            raise UsageError("--at asks about the table as a whole: leave out --since, --until and --writer.")
+            raise UsageError("--at is about the whole table. Leave out --since, --until and --writer.")
         completion = completed_at(table, parse_instant(at, zone))
         emit(completion.to_dict(), as_json=as_json, render=lambda: _render_completion(completion))
         if completion.reached is None:
@@ -70,7 +70,7 @@ def _render_completion(completion: Completion) -> None:
 def _render(found: WatermarkHistory, zone: tzinfo, limit: int) -> None:
     _warn(found.problems)
     if not found.entries:
-        say(f"Nothing is known of {found.table}'s watermarks.")
+        say(f"No history of the watermarks of {found.table}.")
         return
     rows: list[list[Part]] = []
     for entry in found.entries:
@@ -81,7 +81,7 @@ def _render(found: WatermarkHistory, zone: tzinfo, limit: int) -> None:
     columns = [Column("recorded"), Column("what"), Column("whose", NAME), Column("watermark"), Column("by", TEXT)]
     show_grid(columns, rows)
     if len(found.entries) == limit:
-        note((f"These are the newest {limit}; --limit shows more.", "dim"))
+        note((f"These are the newest {limit}. --limit shows more.", "dim"))
 
 
 def _second(ms: int) -> int:

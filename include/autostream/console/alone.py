@@ -72,7 +72,7 @@ class AloneAccess:
                 if authorization is not None:
                     token = find_token(connection, _bearer(authorization), now_ms=now_ms())
                     if token is None:
-                        raise LoginNeededError("The token is not valid: it is mistyped, revoked or expired.")
+                        raise LoginNeededError("The token is not valid: it is wrong, revoked or expired.")
                     return _identity(token, login="token")
                 if session and (token := find_session(connection, session, now_ms=now_ms())):
                     return _identity(token, login="session", form_secret=session.encode())
@@ -80,7 +80,7 @@ class AloneAccess:
         except LoginNeededError:
             raise
         except AutostreamError as error:
-            raise unavailable("The database of tokens cannot be read.") from error
+            raise unavailable("Cannot read the database of tokens.") from error
 
     def _is_this_machine(self, request: Request) -> bool:
         """Say whether a request came to this machine alone, and not through a proxy that lets others in."""

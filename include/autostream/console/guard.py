@@ -76,7 +76,7 @@ class Requires:
         if not identity.role.may(self.permission):
             roles = ", ".join(role for role in Role if role.may(self.permission))
             raise DeniedError(
-                f"{identity.name!r} has the role {identity.role}, which may not do this. These may: {roles}."
+                f"{identity.name!r} has the role {identity.role}, which may not do this. These roles may: {roles}."
             )
         if request.method not in _SAFE_METHODS:
             await require_own_form(request, identity.form_secret)
@@ -235,7 +235,7 @@ def _require_short(request: Request) -> None:
         return
     length = request.headers.get("content-length", "" if "transfer-encoding" in request.headers else "0")
     if not length.isdecimal():
-        raise HTTPException(HTTPStatus.LENGTH_REQUIRED, "Send the length of what you send as Content-Length.")
+        raise HTTPException(HTTPStatus.LENGTH_REQUIRED, "Send the header Content-Length.")
     if int(length) > _MOST_BYTES:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send at most {_MOST_BYTES} bytes.")
 

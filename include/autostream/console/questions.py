@@ -91,4 +91,4 @@ def asked(question: Callable[[], Result]) -> Result:
     try:
         return question()
     except AutostreamError as error:
-        raise unavailable("The history of the table cannot be read.") from error
+        raise unavailable("Cannot read the history of the table.") from error

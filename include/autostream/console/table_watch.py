@@ -94,7 +94,7 @@ class TableWatch:
             with open_database().read() as connection:
                 last = RunLog(connection).last_of([row.name for row in rows])
         except AutostreamError:
-            return Overview(looks, tuple(rows), logged("The record of compactions cannot be read."))
+            return Overview(looks, tuple(rows), logged("Cannot read the record of compactions."))
         return Overview(looks, tuple(replace(row, last_run=last.get(row.name)) for row in rows))
 
     def _due(self, catalog: str) -> Future[None] | None:
@@ -116,7 +116,7 @@ class TableWatch:
         except (NotFoundError, UnavailableError) as error:
             found = CatalogLook(catalog, problem=str(error))
         except Exception:  # no catalog hides the others
-            found = CatalogLook(catalog, problem=logged(f"Catalog {catalog!r} cannot be listed."))
+            found = CatalogLook(catalog, problem=logged(f"Cannot list the tables of catalog {catalog!r}."))
         with self._guard:
             self._looks[catalog] = replace(found, looked_at_ms=now_ms())
             self._looked[catalog] = monotonic()

@@ -43,7 +43,7 @@ class Tables:
             raise NotFoundError(str(error)) from error
         except AutostreamError as error:
             self._forget(name.catalog, catalog)
-            raise unavailable(f"Table {name} cannot be read.") from error
+            raise unavailable(f"Cannot read table {name}.") from error
 
     def mark(self, text: str) -> TableMark:
         """Return how complete a table is.
@@ -67,13 +67,13 @@ class Tables:
             return sorted(str(name) for name in list_tables(opened, catalog))
         except Exception as error:  # each catalog fails in its own way
             self._forget(catalog, opened)
-            raise unavailable(f"Catalog {catalog!r} cannot be listed.") from error
+            raise unavailable(f"Cannot list the tables of catalog {catalog!r}.") from error
 
     def _catalog(self, name: str) -> Catalog:
         configured = pyiceberg_catalogs()
         if name not in configured:
             known = ", ".join(configured) or "none"
-            raise NotFoundError(f"No catalog {name!r} is configured. There are: {known}.")
+            raise NotFoundError(f"Unknown catalog {name!r}. Configured: {known}.")
         with self._guard:
             opening = self._opening.setdefault(name, threading.Lock())
         with opening:
@@ -81,7 +81,7 @@ class Tables:
                 try:
                     self._catalogs[name] = open_catalog(name)
                 except AutostreamError as error:
-                    raise unavailable(f"Catalog {name!r} cannot be opened.") from error
+                    raise unavailable(f"Cannot open catalog {name!r}.") from error
             return self._catalogs[name]
 
     def _forget(self, name: str, catalog: Catalog | None = None) -> None:
@@ -103,4 +103,4 @@ def mark_of_loaded(table: Table, name: str) -> TableMark:
     except ConfigurationError:
         raise
     except AutostreamError as error:
-        raise unavailable(f"The metadata of table {name} cannot be read.") from error
+        raise unavailable(f"Cannot read the metadata of table {name}.") from error

@@ -94,8 +94,8 @@ class LocalAirflow:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UsageError(
-                    f"Another `make demo` or `make up` uses {self.directory}. End it first, or name another directory "
-                    "(--directory)."
+                    f"Another `make demo` or `make up` uses {self.directory}. Stop it first, or name another "
+                    "directory (--directory)."
                 ) from error
             yield
         finally:
@@ -160,7 +160,7 @@ def find_project() -> Path:
     project = Path(__file__).resolve().parents[3]
     if not (project / "dags" / f"{DAG_ID}.py").exists():
         raise UsageError(
-            f"There is no dags/{DAG_ID}.py in {project}. The demo needs a checkout of the project: clone it, and run "
-            "`make demo` there."
+            f"{project} has no dags/{DAG_ID}.py. The demo needs a checkout of the project. Clone the project, and "
+            "run `make demo` there."
         )
     return project

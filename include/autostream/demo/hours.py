@@ -123,8 +123,8 @@ def complete_an_hour(session: Session, start: datetime, *, report_progress: Call
     session.wait_until(ended)
     if found[0].outcome != writer.kinds():
         raise AutostreamError(
-            f"{WORKFLOW} counted {found[0].outcome} in the hour {hour}, but there are {writer.kinds()}: please "
-            f"report it, with {airflow.directory} as it is."
+            f"{WORKFLOW} counted {found[0].outcome} in the hour {hour}, but the right numbers are {writer.kinds()}. "
+            f"Please report this, and keep {airflow.directory} as it is."
         )
     return found[0]
 

@@ -101,13 +101,13 @@ def _demonstrate(demo: Demonstration, airflow: LocalAirflow, *, report_progress:
         with _timed(demo, "hour"):
             demo.hour = complete_an_hour(session, hour, report_progress=report_progress)
         report_progress("stopping Airflow")
-    report_progress("measuring the tables as they were before the compaction and after it")
+    report_progress("measuring the tables before and after the compaction")
     with _timed(demo, "measure"):
         demo.changes = list(_changes(directory, before, after))
     if changed := [c.table for c in demo.changes if not c.before.same_contents(c.after)]:
         raise AutostreamError(
-            f"The contents of {', '.join(changed)} changed by compaction, which must never happen: please report it, "
-            f"with {demo.directory} as it is."
+            f"Compaction changed the contents of {', '.join(changed)}, which must never happen. Please report this, "
+            f"and keep {demo.directory} as it is."
         )
 
 

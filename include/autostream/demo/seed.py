@@ -27,6 +27,7 @@ from autostream.catalogs.opening import open_catalog
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import UsageError
 from autostream.names import TableName
+from autostream.spelling import counted
 
 CATALOG = "lake"
 NAMESPACE = "shop"
@@ -106,7 +107,8 @@ def clear(directory: Path) -> None:
     marker = directory / _MARKER
     if directory.exists() and any(directory.iterdir()) and not marker.exists():
         raise UsageError(
-            f"{directory} is not empty and was not made by the demo, which would overwrite it. Name another directory."
+            f"{directory} is not empty, and the demo did not create it. The demo would overwrite it: name another "
+            "directory."
         )
     directory.mkdir(parents=True, exist_ok=True)
     marker.touch()
@@ -122,7 +124,7 @@ def seed(directory: Path, *, report_progress: Callable[[str], None] = lambda mes
         table = catalog.create_table(
             (NAMESPACE, stream.table), stream.schema, partition_spec=stream.partition, properties=PROPERTIES
         )
-        report_progress(f"{stream.name}: {stream.checkpoints} checkpoints")
+        report_progress(f"{stream.name}: {counted(stream.checkpoints, 'checkpoint')}")
         _write(table, stream, range(stream.checkpoints))
 
 

@@ -70,8 +70,8 @@ def started(airflow: LocalAirflow, dag_ids: Collection[str], **variables: str) -
                 def over() -> bool:
                     if times.monotonic() > deadline:
                         raise TimedOutError(
-                            f"Airflow has not done within {_MOST_SECONDS:g} s what was waited for. Its logs are "
-                            f"{airflow.home}/*.log; is the machine busy?"
+                            f"Airflow did not finish within {_MOST_SECONDS:g} s. Its logs are {airflow.home}/*.log. "
+                            "Check whether the machine is busy."
                         )
                     return condition()
 

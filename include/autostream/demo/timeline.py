@@ -13,6 +13,7 @@ from typing import Any
 
 from autostream import times
 from autostream.errors import AutostreamError, ServiceError
+from autostream.spelling import counted
 
 _TIMEOUT_SECONDS = 30.0
 # Airflow on SQLite answers an error when its database is busy for long; whatever is asked here may be asked again.
@@ -164,7 +165,7 @@ def read_timeline(api: AirflowApi, dag_id: str, *, table: str, hour: str, publis
     """
     runs = [run for run in api.runs(dag_id) if run["partition_key"] == hour]
     if len(runs) > 1:
-        raise AutostreamError(f"{dag_id} has {len(runs)} runs of the hour {hour}; one was to be expected.")
+        raise AutostreamError(f"{dag_id} has {counted(len(runs), 'run')} for the hour {hour}, and should have one.")
     if not runs or runs[0]["state"] not in ("success", "failed"):
         return None
     run = runs[0]

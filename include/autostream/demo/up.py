@@ -68,7 +68,7 @@ def up(directory: Path, *, port: int) -> None:
     airflow = LocalAirflow(directory, find_project())
     with airflow.alone():
         make_work(directory)
-        _say("Making Airflow's database.")
+        _say("Creating Airflow's database.")
         airflow.prepare()
         _say(f"Starting Airflow; it logs to {airflow.home}/*.log.")
         _run(airflow, port)
@@ -77,13 +77,10 @@ def up(directory: Path, *, port: int) -> None:
 def _run(airflow: LocalAirflow, port: int) -> None:
     with running(airflow, port, say=_say) as (password, wait_until):
         _say(
-            f"Airflow is ready: http://localhost:{port}/dags/{DAG_ID}   user: {USER}   password: {password}\n"
-            "There is work for it: trigger the DAG there, with params if you like. It has no schedule here, so that "
-            "the work waits for you.\n"
-            "For `airflow` commands, in another terminal:\n"
-            f"  source {shlex.quote(str(airflow.exports))}\n"
-            f"  airflow dags trigger {DAG_ID}\n"
-            "Ctrl-C ends Airflow."
+            f"Airflow is ready: http://localhost:{port}/dags/{DAG_ID}   user: {USER}   password: {password}\nTo "
+            "start the work, trigger the DAG there, with params if you like. It has no schedule here, so it waits "
+            f"for you.\nFor `airflow` commands, in another terminal:\n  source {shlex.quote(str(airflow.exports))}\n "
+            f" airflow dags trigger {DAG_ID}\nCtrl-C ends Airflow."
         )
         wait_until(lambda: False)
 
@@ -144,7 +141,8 @@ def wait_while_running(
                 log = home / f"{component}.log"
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
                 raise AutostreamError(
-                    f"Airflow's {component} ended with exit code {process.returncode}. Its log, {log}, ends so:\n{tail}"
+                    f"Airflow's {component} ended with exit code {process.returncode}. Its log, {log}, ends "
+                    f"with:\n{tail}"
                 )
         times.sleep(1)
 
@@ -154,10 +152,10 @@ def make_work(directory: Path) -> None:
     from autostream.demo.seed import clear, is_seeded, seed, write_more
 
     if is_seeded(directory):
-        _say(f"Writing {MORE_CHECKPOINTS} more checkpoints to each table in {directory}, for there to be work.")
+        _say(f"Writing {MORE_CHECKPOINTS} more checkpoints to each table in {directory}, so that compaction has work.")
         write_more(directory, checkpoints=MORE_CHECKPOINTS)
     else:
-        _say(f"Making a lakehouse in {directory}.")
+        _say(f"Creating a lakehouse in {directory}.")
         clear(directory)
         seed(directory)
 
@@ -202,11 +200,11 @@ def require_free_port(number: int, *, port: int) -> None:
         try:
             probe.bind(("127.0.0.1", number))
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or "there is no such port"
+            reason = getattr(error, "strerror", None) or "no such port exists"
             belongs = "" if number == port else f", which belongs to port {port},"
             raise UsageError(
-                f"Port {number}{belongs} cannot be used: {reason}. End what uses it, or take another: PORT=8090 make "
-                "up."
+                f"Cannot use port {number}{belongs}: {reason}. Stop the program that uses it, or take another port: "
+                "PORT=8090 make up."
             ) from error
 
 

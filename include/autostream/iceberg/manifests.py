@@ -147,8 +147,8 @@ def _inherit(entry: ManifestEntry, manifest: ManifestFile) -> None:
     if entry.sequence_number is None and entry.status != Status.DELETED:  # nobody asks a removed file
         raise InconsistentTableError(
             f"Manifest {manifest.manifest_path} lists {entry.data_file.file_path} as {entry.status.name.lower()} "
-            "without a sequence number, which the Iceberg spec forbids: it cannot be told which deletes apply. "
-            "Rewrite the manifest."
+            "without a sequence number, which breaks the Iceberg spec. Without it, it is not clear which deletes "
+            "apply. Rewrite the manifest."
         )
     entry.data_file.spec_id = manifest.partition_spec_id
 
@@ -224,8 +224,9 @@ def partition_type(metadata: TableMetadata, spec: PartitionSpec) -> StructType:
         source = field_type(metadata, part.source_id)
         if source is None:
             raise InconsistentTableError(
-                f"Partition field {part.name!r} of spec {spec.spec_id} has source column id {part.source_id}, which no "
-                "schema of the table has: the table's metadata contradicts itself. Roll it back to earlier metadata."
+                f"Partition field {part.name!r} of spec {spec.spec_id} has source column id {part.source_id}, which "
+                "is in no schema of the table: the table's metadata contradicts itself. Roll the table back to "
+                "earlier metadata."
             )
         return part.transform.result_type(source)
 

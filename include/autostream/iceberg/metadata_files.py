@@ -26,8 +26,8 @@ def explain_unreadable(file_io: FileIO, path: str, what: str, error: Exception) 
         return error
     if isinstance(error, FileNotFoundError):
         return DataError(
-            f"{what} is missing, so the snapshot that lists it cannot be read. Restore the file, or roll the table "
-            "back to a snapshot whose files exist."
+            f"{what} is missing, so its snapshot cannot be read. Restore the file, or roll the table back to a "
+            "snapshot whose files exist."
         )
     try:
         with file_io.new_input(path).open() as stream:
@@ -36,8 +36,8 @@ def explain_unreadable(file_io: FileIO, path: str, what: str, error: Exception) 
         return unreachable
     except Exception as unreachable:  # each storage fails in its own way
         return ServiceError(
-            f"{what} cannot be read: the storage says {type(unreachable).__name__}: {unreachable}. Check the storage "
-            "and this account's rights, then try again."
+            f"Cannot read {what}: {type(unreachable).__name__}: {unreachable}. Check the storage and the permissions "
+            "of this account, then try again."
         )
     import fastavro  # here, for it is needed for what is damaged only
 
@@ -52,6 +52,7 @@ def explain_unreadable(file_io: FileIO, path: str, what: str, error: Exception) 
             )
         said = str(second)
     return UnsupportedFileError(
-        f"{what} is a sound Avro file that this version of autostream cannot read ({said}). Nothing was changed. Use "
-        "another engine for this table, or let it rewrite the manifests (rewrite_manifests), and report this."
+        f"{what} is a valid Avro file, but this version of autostream cannot read it ({said}). Nothing was changed. "
+        "Use another engine for this table, or rewrite the manifests with that engine (rewrite_manifests), and "
+        "report this."
     )

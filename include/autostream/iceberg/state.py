@@ -24,6 +24,7 @@ from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.manifests import ManifestReader, field_type, is_deletion_vector, partition_type
 from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.iceberg.tables import full_name
+from autostream.spelling import counted
 
 # Writers of one table name the same object differently.
 _S3 = re.compile(r"^s3[an]://")
@@ -142,14 +143,14 @@ def read_state(
     label = name or full_name(table)
     if metadata.format_version > 2:
         raise UnsupportedTableError(
-            f"Table {label} is of format version {metadata.format_version}; versions 1 and 2 are supported. Nothing "
-            "was touched. Deletion vectors and row lineage of version 3 would be lost, so compact it with an engine "
-            "that writes them."
+            f"Table {label} has format version {metadata.format_version}. Only versions 1 and 2 are supported. "
+            "Nothing was changed. Deletion vectors and row lineage of version 3 would be lost. Compact this table "
+            "with an engine that writes them."
         )
     snapshot = metadata.current_snapshot() if snapshot_id is None else metadata.snapshot_by_id(snapshot_id)
     if snapshot_id is not None and snapshot is None:
         known = ", ".join(str(s.snapshot_id) for s in metadata.snapshots[-5:]) or "none"
-        raise UsageError(f"Table {label} has no snapshot {snapshot_id}. The newest it has are: {known}.")
+        raise UsageError(f"Table {label} has no snapshot {snapshot_id}. The newest snapshots: {known}.")
     if snapshot is None:
         return TableState(metadata, None, (), {}, {})
     try:
@@ -162,8 +163,8 @@ def read_state(
     for file in files:
         if file.content != Content.DATA and file.entry is not None and is_deletion_vector(file.entry):
             raise UnsupportedTableError(
-                f"Table {label} holds the deletion vector {file.path}, a feature of format version 3. Nothing was "
-                "touched. Compact the table with an engine that supports deletion vectors."
+                f"Table {label} has the deletion vector {file.path}, a feature of format version 3. Nothing was "
+                "changed. Compact the table with an engine that supports deletion vectors."
             )
     files = _with_shared_claims(files)
     state = TableState(
@@ -185,7 +186,7 @@ def _hidden(manifests: Iterable[ManifestFile], reader: ManifestReader) -> Iterab
         if not manifest.has_added_files() and not manifest.has_existing_files() and (live := reader.live(manifest)):
             yield Contradiction(
                 manifest.manifest_path,
-                f"has live files ({len(live)}), and its manifest list says that it has none",
+                f"has {counted(len(live), 'live file')}, but its manifest list says that it has none",
                 tuple(live),
             )
 
@@ -208,7 +209,9 @@ def find_contradictions(files: Iterable[LiveFile]) -> Iterable[Contradiction]:
         seen[key] = file
         if file.content == Content.EQUALITY_DELETES and not file.equality_ids:
             yield Contradiction(
-                file.path, "is an equality-delete file without equality ids: nobody can tell what it deletes", (file,)
+                file.path,
+                ("is an equality-delete file without equality ids, so it is not clear what it deletes"),
+                (file,),
             )
     yield from _deletes_elsewhere(seen.values())
     for found in twins.values():
@@ -227,16 +230,16 @@ def _deletes_elsewhere(files: Collection[LiveFile]) -> Iterable[Contradiction]:
             continue
         named = data.get(normalize_path(file.referenced_path))
         if named and named.partition != file.partition and named.sequence_number <= file.sequence_number:
-            yield Contradiction(file.path, f"deletes rows of {named.path}, and is of another partition", (file, named))
+            yield Contradiction(file.path, f"deletes rows of {named.path}, but is in another partition", (file, named))
 
 
 def refusal(table: str, contradictions: Sequence[Contradiction]) -> str:
     """Return why a table is neither read nor compacted, and what to do."""
     first, more = contradictions[0], len(contradictions) - 1
-    others = f" {more} more such files: see `autostream table inspect {table}`." if more else ""
+    others = f" There are {more} more such files: see `autostream table inspect {table}`." if more else ""
     newest = max(first.entries, key=lambda e: e.sequence_number).snapshot_id
     return (
-        f"Table {table} contradicts itself: {first.path} {first.reason}.{others} Engines read different rows from such "
-        "a table, so nothing was read or changed. Roll the table back to the snapshot before "
-        f"{newest}, or repair it: docs/compaction.md, 'A table that contradicts itself', has the statements."
+        f"Table {table} contradicts itself: {first.path} {first.reason}.{others} Engines read different rows from "
+        "such a table, so autostream did not read or change it. Roll the table back to the snapshot before "
+        f"{newest}, or repair it with the statements in docs/compaction.md, 'A table that contradicts itself'."
     )

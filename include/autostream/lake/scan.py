@@ -121,12 +121,12 @@ class TableScan:
         except OSError as error:
             if is_disk_full(error):
                 raise ResourceError(
-                    f"{target} was not written: no space is left in {target.absolute().parent}. Free some, or name a "
-                    "file on another disk."
+                    f"{target} was not written: no space left in {target.absolute().parent}. Free some space, or "
+                    "name a file on another disk."
                 ) from error
             raise UsageError(
-                f"{target} cannot be written: {error.strerror or error}. Name a file in a directory that this account "
-                "may write to."
+                f"Cannot write {target}: {error.strerror or error}. Name a file in a directory that this account may "
+                "write to."
             ) from error
         finally:
             partial.unlink(missing_ok=True)
@@ -196,7 +196,7 @@ class TableScan:
             path = field_path(self._schema, field_id)
             if not path:
                 name = self._schema.find_column_name(field_id)
-                raise UsageError(f"--where names {name}, which is inside a list or map: it cannot be filtered by.")
+                raise UsageError(f"--where names {name}, which is inside a list or map. A filter cannot use it.")
             tops[path[0].field_id] = path[0]
             return field_sql(path)
 
@@ -217,13 +217,15 @@ def refuse_output(target: Path, *, overwrite: bool) -> None:
         UsageError: it is there, is no plain file, or its directory is missing.
     """
     if target.exists() and not target.is_file():
-        raise UsageError(f"{target} cannot be written: it is not a plain file. Name a file.")
+        raise UsageError(f"Cannot write {target}: it is not a plain file. Name a file.")
     if target.exists() and not overwrite:
-        raise UsageError(f"{target} exists and is kept. Name another file, or replace it by --overwrite.")
+        raise UsageError(
+            f"{target} already exists and was not replaced. Name another file, or replace it with --overwrite."
+        )
     if not target.absolute().parent.is_dir():
         raise UsageError(
-            f"{target} cannot be written: there is no directory {target.absolute().parent}. Name a file in a directory "
-            "that exists."
+            f"Cannot write {target}: directory {target.absolute().parent} does not exist. Name a file in an existing "
+            "directory."
         )
 
 
@@ -272,12 +274,12 @@ def scan_table(
         by_name = {field.name: field for field in schema.fields}
         unknown = [name for name in columns if name not in by_name]
         if unknown:
-            there_are = one_of(unknown[0], by_name, "Its columns are")
+            there_are = one_of(unknown[0], by_name, "Columns")
             named = ", ".join(name or repr(name) for name in unknown)
             raise UsageError(f"Table {full_name(table)} has no column {named}. {there_are}")
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
-            raise UsageError(f"Column {', '.join(twice)} is asked for more than once. Name each column once.")
+            raise UsageError(f"Column {', '.join(twice)} is named more than once. Name each column once.")
         selected = Schema(*(by_name[name] for name in columns))
     specs = table.specs().values()
     bind_where(parse_where(where, schema=schema, specs=specs), schema, specs)

@@ -70,8 +70,8 @@ class WriterReport:
         check_writer_name(self.writer)
         if self.watermark_ms is not None and not EARLIEST_MS <= self.watermark_ms <= FOREVER_MS:
             raise UsageError(
-                f"Writer {self.writer}: {self.watermark_ms} is not a watermark. Give epoch milliseconds, between "
-                f"{EARLIEST_MS} and {FOREVER_MS} (the end of the year 9999, for a writer that has ended)."
+                f"Invalid watermark {self.watermark_ms} of writer {self.writer}. Write epoch milliseconds, from "
+                f"{EARLIEST_MS} to {FOREVER_MS} (the end of the year 9999, for a writer that has ended)."
             )
 
 
@@ -174,7 +174,7 @@ def reset_watermark(
     table_ms = at_least(table_ms, minimum(writers.values()))
     if not goes_back and table_ms == mark.watermark_ms:
         there = iso(mark.watermark_ms) or "not known"
-        raise ConflictError(f"Nothing goes back to {iso(to_ms)}: the watermark is {there}. Nothing was changed.")
+        raise ConflictError(f"Cannot set anything back to {iso(to_ms)}: the watermark is {there}. Nothing was changed.")
     events = [
         WatermarkEvent(EventKind.RESET, name, after.watermark_ms, now_ms, by=by, note=reason)
         for name, after in writers.items()
@@ -275,7 +275,7 @@ def _known(mark: TableMark, writer: str) -> WriterMark:
     found = mark.writer(writer)
     if found is None:
         names = ", ".join(w.name for w in mark.writers) or "none"
-        raise UsageError(f"The table has no writer {writer!r}. It has: {names}.")
+        raise UsageError(f"The table has no writer {writer!r}. Writers: {names}.")
     return found
 
 

@@ -40,7 +40,7 @@ def check_writer_name(writer: str) -> None:
         UsageError: it is empty, too long, or has characters that nobody can see.
     """
     if not writer.strip() or writer != writer.strip() or not writer.isprintable():
-        raise UsageError(f"{writer!r} cannot be a writer's name: it has to be visible text, without space around it.")
+        raise UsageError(f"Invalid writer name {writer!r}. Use visible characters, without spaces at the start or end.")
     if len(writer) > _MOST_NAME_CHARACTERS:
         raise UsageError(f"Writer name {writer!r} has {len(writer)} characters. The most is {_MOST_NAME_CHARACTERS}.")
 
@@ -82,7 +82,7 @@ def _read_writer(name: str, properties: Mapping[str, str], problems: list[str], 
     status = state.get("status", WriterStatus.ACTIVE.value)
     if status not in list(WriterStatus):
         problems.append(
-            f"table property {STATE_PREFIX}{name} has status {status!r}, which is unknown; it counts as active"
+            f"table property {STATE_PREFIX}{name} has the unknown status {status!r}, which counts as active"
         )
         status = WriterStatus.ACTIVE
     return WriterMark(
@@ -110,8 +110,8 @@ def _parse_ms(key: str, text: str | None, problems: list[str], latest_ms: float)
         return None
     if latest_ms < value < FOREVER_MS:
         problems.append(
-            f"table property {key} is {text!r}: {iso(value)} is still to come, so it does not count. "
-            "`autostream watermark reset` sets it back"
+            f"table property {key} is {text!r}: {iso(value)} is in the future, so it does not count. `autostream "
+            "watermark reset` sets it back"
         )
         return None
     return value

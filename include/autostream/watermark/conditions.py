@@ -47,11 +47,9 @@ class Condition:
             UsageError: there is no table, or the lateness is negative.
         """
         if not self.tables:
-            raise UsageError("A condition needs at least one table.")
+            raise UsageError("Name at least one table.")
         if self.lateness_ms < 0:
-            raise UsageError(
-                f"The lateness is {self.lateness_ms} ms: it must be 0 or more, for data is never complete early."
-            )
+            raise UsageError(f"Invalid lateness of {self.lateness_ms} ms: it must be 0 or more.")
 
     @property
     def need_ms(self) -> int:
@@ -177,7 +175,7 @@ def _explain(
     beside = need if watermark is None else watermark
     wanted = f"need {describe_instant(need, zone)} {zone}{_made_of(condition)}"
     if mark is None:
-        return f"{table}: its watermark could not be read, {wanted}"
+        return f"{table}: could not read its watermark, {wanted}"
     if watermark is None:
         return f"{table}: its watermark is not known, {wanted}{_reason(mark, culprit, condition)}"
     estimate = ", estimated from a column's bounds" if mark.source is MarkSource.COLUMN else ""
@@ -202,7 +200,7 @@ def _reason(mark: TableMark, culprit: WriterMark | None, condition: Condition) -
         return f": {mark.problems[0]}"
     if mark.writers:
         return ": none of its writers is active"
-    return ": nobody reports one"
+    return ": no writer reports a watermark"
 
 
 def _held_back(culprit: WriterMark | None, condition: Condition) -> str:

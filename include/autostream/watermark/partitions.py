@@ -59,7 +59,8 @@ def window_of_key(key: str, *, kind: WindowKind | None = None, zone: tzinfo = UT
     if kind is None:
         if not _HOUR_KEY.fullmatch(key):
             raise UsageError(
-                f"Partition key {key!r} names no hour and no day. Keys look like 2026-11-23T01:00:00 or 2026-11-23."
+                f"Invalid partition key {key!r}. Write an hour, such as 2026-11-23T01:00:00, or a day, such as "
+                "2026-11-23."
             )
         kind = WindowKind.HOUR
     return window_at(kind, parse_instant(key, zone), zone)

@@ -41,8 +41,8 @@ def require_type(connection: Connection, *types: str) -> None:
     """
     if connection.conn_type not in types:
         raise ConfigurationError(
-            f"Connection {connection.conn_id!r} is of type {connection.conn_type!r}, but one of type "
-            f"{' or '.join(repr(kind) for kind in types)} is needed here. Change its type, or name another connection."
+            f"Connection {connection.conn_id!r} is of type {connection.conn_type!r}, and must be of type "
+            f"{' or '.join(repr(kind) for kind in types)}. Change its type, or name another connection."
         )
 
 
@@ -68,7 +68,9 @@ def hosts_of(connection: Connection) -> list[str]:
     """
     hosts = [host.strip().rstrip("/") for host in (connection.host or "").split(",") if host.strip()]
     if not hosts:
-        raise ConfigurationError(f"Connection {connection.conn_id!r} has no host. Name one, or several with commas.")
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} has no host. Enter one host, or several separated by commas."
+        )
     return hosts
 
 

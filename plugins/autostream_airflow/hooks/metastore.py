@@ -119,8 +119,9 @@ def metastore_properties(connection: Connection, *, cache: str | None) -> dict[s
     others = {key: as_text(value) for key, value in extras.items() if key not in (*EXTRAS, *_MECHANISM)}
     if "_HOST" in as_text(extras.get("principal", "")):
         raise ConfigurationError(
-            f"The extra 'principal' of connection {connection.conn_id!r} is {extras['principal']!r}, the server's. "
-            "It is to be the account's own; the first part of the server's is the extra 'kerberos_service_name'."
+            f"The extra 'principal' of connection {connection.conn_id!r} is {extras['principal']!r}, the server's "
+            "principal. Set it to the principal of the account. Set the extra 'kerberos_service_name' to the first "
+            "part of the server's principal."
         )
     return {
         "type": "hive",
@@ -145,8 +146,8 @@ def _authentication(connection: Connection, extras: dict[str, Any]) -> dict[str,
         return {}
     if mechanism not in _MECHANISMS:
         raise ConfigurationError(
-            f"The extra {name!r} of connection {connection.conn_id!r} cannot be {mechanism!r}. "
-            f"There are {' and '.join(_MECHANISMS)} (Kerberos)."
+            f"Invalid extra {name!r} of connection {connection.conn_id!r}: {mechanism!r}. Set it to "
+            f"{' or '.join(_MECHANISMS)} (Kerberos)."
         )
     return {"hive.kerberos-authentication": _MECHANISMS[mechanism]}
 

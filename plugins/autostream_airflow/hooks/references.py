@@ -48,14 +48,15 @@ def referenced(
             properties = hook(named).properties()
         except AirflowNotFoundException as error:
             raise ConfigurationError(
-                f"The extra {name!r} of connection {connection.conn_id!r} is {named!r}, but there is no connection of "
-                "that id. Make it, or correct the extra."
+                f"The extra {name!r} of connection {connection.conn_id!r} is {named!r}, but no connection has that "
+                "id. Create the connection, or correct the extra."
             ) from error
         for key, value in properties.items():
             if found.setdefault(key, value) != value and key not in own:
                 raise ConfigurationError(
                     f"Connections {origin[key]!r} and {named!r} differ in {key}, and connection "
-                    f"{connection.conn_id!r} names both. Write {key} into its extras, or make them agree."
+                    f"{connection.conn_id!r} names both. Write {key} into its extras, or set both connections to the "
+                    "same value."
                 )
             origin.setdefault(key, named)
     return {**found, **{key: value for key, value in own.items() if key not in hooks}}

@@ -107,8 +107,8 @@ def webhdfs_properties(connection: Connection, *, cache: str | None) -> dict[str
     extras = extras_of(connection)
     if refused := [name for name in _NOT_TAKEN if extras.get(name)] + (["password"] if connection.password else []):
         raise ConfigurationError(
-            f"Connection {connection.conn_id!r} has {', '.join(refused)}: WebHDFS is asked by account name or by "
-            "Kerberos here, not by these. Remove them; the account is the login."
+            f"Connection {connection.conn_id!r} has {', '.join(refused)}: but WebHDFS logs in with an account name "
+            "or with Kerberos. Remove them. The login of the connection is the account."
         )
     verbatim = {key: as_text(value) for key, value in extras.items() if key.startswith("webhdfs.")}
     require_known(connection, extras.keys() - verbatim.keys(), {*EXTRAS, "use_ssl", "verify", *_NOT_TAKEN})

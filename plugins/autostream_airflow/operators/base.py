@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 
+from autostream.spelling import counted
 from autostream_airflow.hooks.catalog import CatalogHook
 from autostream_airflow.isolation import TableWorker
 
@@ -84,7 +85,7 @@ class JudgeOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("rows",)
-    nothing = "The task before left nothing to report; see its log."
+    nothing = "The previous task reported nothing. See its log."
     """What to say where the task before returned nothing."""
 
     def __init__(self, *, rows: Any, **kwargs: Any) -> None:
@@ -116,7 +117,7 @@ class JudgeOperator(BaseOperator):
 
     def verdict(self, failures: int) -> str:
         """Return what to say where some rows failed."""
-        return f"{failures} of {len(self.rows)} tables failed"
+        return f"{failures} of {counted(len(self.rows), 'table')} failed"
 
 
 def try_again_later(rows: Iterable[Mapping[str, Any]], context: Context) -> None:
@@ -134,7 +135,7 @@ def try_again_later(rows: Iterable[Mapping[str, Any]], context: Context) -> None
 
     passing = [row for row in rows if worth_repeating(row)]
     if passing and context["ti"].try_number <= context["ti"].max_tries:
-        raise AirflowException(f"To be tried again:\n{describe(passing)}")
+        raise AirflowException(f"Airflow will try these again:\n{describe(passing)}")
 
 
 def read_settings() -> Settings:

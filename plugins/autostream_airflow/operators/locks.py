@@ -52,8 +52,9 @@ class SweepLocksOperator(WorkerOperator):
         catalogs, failed = self._catalogs(context["params"]["catalogs"], read_settings())
         if not catalogs and not failed:
             self.log.info(
-                "No Hive catalog is configured, so there are no Hive locks to look after. Name catalogs in "
-                "`janitor.catalogs` (AUTOSTREAM_JANITOR__CATALOGS): connections of type `hive_metastore` or `iceberg`."
+                "No Hive catalog is configured, so there are no Hive locks to check. Name catalogs in "
+                "`janitor.catalogs` (AUTOSTREAM_JANITOR__CATALOGS): connections of type `hive_metastore` or "
+                "`iceberg`."
             )
         rows = list(failed)
         with self.open_worker() as worker:
@@ -114,7 +115,7 @@ class JudgeLocksOperator(JudgeOperator):
         rows: What `SweepLocksOperator` returned.
     """
 
-    nothing = "The locks were not looked through; see the log of the task before."
+    nothing = "The locks were not checked. See the log of the previous task."
 
     def lines(self) -> Iterator[str]:
         """Return the locks as a table of text, its header first; a single line where there are none."""
@@ -123,7 +124,7 @@ class JudgeLocksOperator(JudgeOperator):
 
     def verdict(self, failures: int) -> str:
         """Return what to say where some failed."""
-        return "Not all locks were looked after"
+        return "Not all locks were checked"
 
 
 def status(lock: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ class PlanCompactionOperator(FleetOperator):
         rows: list[Row] = [*found.failures, *found.unmatched_rows(), *planned.rows]
         try_again_later(rows, context)
         items = planned.items(settings)
-        self.log.info("%d tables have work, in %d items", len(planned.workloads), len(items))
+        self.log.info("Tables with work: %d, work items: %d", len(planned.workloads), len(items))
         context["ti"].xcom_push(key=ROWS, value=rows)
         return [item.to_dict() for item in items]
 
@@ -64,5 +64,5 @@ class PlanCompactionOperator(FleetOperator):
         except (ConfigurationError, UsageError) as error:
             more = " To compact a table that is not enabled, name it in full in the param `tables`."
             remedy = more if param == "options" and "enabled" in (context["params"]["options"] or {}) else ""
-            raise AirflowFailException(f"The param `{param}` is wrong. {error}{remedy}") from error
+            raise AirflowFailException(f"Invalid param `{param}`. {error}{remedy}") from error
         return order

@@ -126,12 +126,12 @@ class JudgePublicationsOperator(JudgeOperator):
         rows: What `PublishHoursOperator` returned.
     """
 
-    nothing = "Nothing was published; see the log of the task before."
+    nothing = "Nothing was published. See the log of the previous task."
 
     def lines(self) -> Iterator[str]:
         """Return the tables as a table of text, its header first; a single line where there are none."""
         cells = [("table", "status", "watermark", "hours", "published until", "error"), *map(_cells, self.rows)]
-        return aligned(cells) if self.rows else iter(("No tables: name them in watermark.publish_tables.",))
+        return aligned(cells) if self.rows else iter(("No tables. Name tables in watermark.publish_tables.",))
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

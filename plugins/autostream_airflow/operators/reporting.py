@@ -41,7 +41,7 @@ class CollectCompactionsOperator(BaseOperator):
         items = task.xcom_pull(task_ids=self.plan_task_id)
         rows: list[Row] = list(task.xcom_pull(task_ids=self.plan_task_id, key=ROWS) or [])
         if items is None:
-            error = f"Nothing was planned; see the log of {self.plan_task_id}."
+            error = f"Nothing was planned. See the log of {self.plan_task_id}."
             rows.append({"table": "(all tables)", "status": "failed", "error": error})
         for index, item in enumerate(items or []):
             found = task.xcom_pull(task_ids=self.compact_task_id, key=ROWS, map_indexes=index)
@@ -60,7 +60,7 @@ class JudgeCompactionsOperator(JudgeOperator):
         rows: What `CollectCompactionsOperator` returned.
     """
 
-    nothing = "The tables were not collected; see the log of the task before."
+    nothing = "The tables were not collected. See the log of the previous task."
 
     def lines(self) -> Iterator[str]:
         """Return the tables as a table of text, its header first."""
@@ -78,5 +78,5 @@ class JudgeCompactionsOperator(JudgeOperator):
 def _unheard(parts: Iterable[WorkPart], index: int) -> Iterator[Row]:
     """Rows of an item whose task ended without leaving any."""
     for part in parts:
-        error = f"Its task ended without saying what became of it; see the log of compact, map index {index}."
+        error = f"Its task ended without a result. See the log of compact, map index {index}."
         yield {"table": part.table, "status": "unknown", "error": error}

@@ -85,7 +85,7 @@ class WatermarkSensor(BaseSensorOperator):
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
         if (table is None) == (tables is None):
-            raise UsageError(f"Task {self.task_id}: give either a table or tables.")
+            raise UsageError(f"Task {self.task_id}: give either `table` or `tables`.")
         self.tables = [table] if table is not None else tables
         self.until = until
         self.lateness_ms = _length_ms(lateness)
@@ -198,7 +198,7 @@ class WatermarkSensor(BaseSensorOperator):
     def _tables(self) -> tuple[str, ...]:
         tables = [self.tables] if isinstance(self.tables, str) else list(self.tables or ())
         if wrong := [table for table in tables if not isinstance(table, str) or not table.strip()]:
-            raise UsageError(f"tables has {wrong[0]!r}, which names no table.")
+            raise UsageError(f"invalid table name {wrong[0]!r} in `tables`.")
         return tuple(tables)
 
     def _until_ms(self, context: Context) -> int:
@@ -218,7 +218,7 @@ class WatermarkSensor(BaseSensorOperator):
         if run.data_interval_end is not None:
             return to_ms(run.data_interval_end)
         raise UsageError(
-            f"run {run.run_id} has neither a partition nor a data interval, so what to wait for has to be said: "
+            f"run {run.run_id} has neither a partition nor a data interval, so say what to wait for: "
             "until='{{ ... }}'."
         )
 
@@ -243,7 +243,7 @@ class WatermarkSensor(BaseSensorOperator):
     def _end(self, record: _Record, explanation: str) -> NoReturn:
         record.forget()
         waited, allowed = describe_length(round(record.seconds() * 1000)), describe_length(round(self.timeout * 1000))
-        message = f"Not complete in time, after {waited} ({allowed} were allowed): {explanation}"
+        message = f"Not complete in time, after {waited} (allowed: {allowed}): {explanation}"
         if self.soft_fail or self.never_fail:
             raise AirflowSkipException(message)
         raise AirflowSensorTimeout(message)

@@ -107,7 +107,7 @@ class CompleteWindows(SharedStreamProducer):
             while True:
                 for reading in (await watch.changed()).values():
                     if reading.problem and reading.problem != problem:
-                        _log.warning(f"{trigger.table} cannot be watched: {reading.problem}")
+                        _log.warning(f"Cannot watch {trigger.table}: {reading.problem}")
                     problem = reading.problem
                     watermark_ms = reading.mark.watermark_ms if reading.mark else None
                     if watermark_ms is None:
@@ -129,7 +129,7 @@ class CompleteWindows(SharedStreamProducer):
         if stored and self._store is not None:
             await self._store.aset(CURSOR, stored[-1].broker_payload)
         if len(stored) < len(batch):
-            raise RuntimeError(f"Airflow has not stored an event of {self._trigger.table}; the watcher starts again.")
+            raise RuntimeError(f"Airflow did not store an event of {self._trigger.table}. The watcher starts again.")
 
     async def _cursor_ms(self) -> int | None:
         if self._store is None:
@@ -139,7 +139,9 @@ class CompleteWindows(SharedStreamProducer):
         except ValueError as error:
             if _SEVERAL not in str(error):
                 raise
-            _log.warning(f"Several assets watch {self._trigger.table} alike: after a restart, an event is repeated.")
+            _log.warning(
+                f"Several assets watch {self._trigger.table} in the same way. After a restart, an event is repeated."
+            )
             self._store = None
             return None
         return None if stored is None else int(stored)

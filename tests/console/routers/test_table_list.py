@@ -160,7 +160,7 @@ def test_tables_and_catalogs_that_fail_do_not_hide_the_others(
     clock.advance(20)
     answer = filled.get("/")
     assert answer.status_code == 200
-    assert "Catalog 'lake' cannot be listed. The console's log says why, at " in unescape(answer.text)
+    assert "Cannot list the tables of catalog 'lake'. The console's log says why, at " in unescape(answer.text)
     assert "refused" not in answer.text
     assert [look["up"] for look in filled.get("/api/tables").json()["catalogs"]] == [False]
 

@@ -1,4 +1,4 @@
-"""What a table's page says of compactions, snapshots and locks, and what is looked at when somebody asks."""
+"""What a table's page says of compactions, snapshots and locks, and what is looked at on request."""
 
 import re
 

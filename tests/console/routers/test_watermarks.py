@@ -70,7 +70,7 @@ def test_a_condition_is_answered(filled: Browser, query: str, met: bool, need_ms
     [
         ("/api/tables/lake.db.none/watermark", 404, "Table lake.db.none does not exist in catalog 'lake'"),
         ("/api/tables/lake.none.t/watermark", 404, "Table lake.none.t does not exist"),
-        ("/api/tables/none.db.t/watermark", 404, "No catalog 'none' is configured. There are: lake"),
+        ("/api/tables/none.db.t/watermark", 404, "Unknown catalog 'none'. Configured: lake"),
         ("/api/tables/orders/watermark", 404, "Invalid table name 'orders'"),
         (f"{API}?until=soon", 400, "Invalid time 'soon'"),
         (f"{API}?until={T0}&lateness=later", 400, "Invalid duration 'later'"),
@@ -120,7 +120,7 @@ def test_a_catalog_that_is_down_is_unavailable_and_opened_again_when_it_is_up(
         assert inside not in "".join(answer.text for answer in answers)
     assert "Not available at the moment" in answers[2].text
     assert [filled.get(API).status_code for _ in range(2)] == [200, 200]
-    # Each time that it failed it is opened anew, for its connection may be dead.
+    # Each time that it failed it is opened again, for its connection may be dead.
     assert opened == ["lake"] * 4
 
 
@@ -139,7 +139,7 @@ def test_passwords_are_not_shown(client: Browser, monkeypatch: pytest.MonkeyPatc
     page = client.get("/")
     assert page.status_code == 200
     assert "lake.db.t" in page.text
-    assert "Catalog 'down' cannot be opened" in unescape(page.text)
+    assert "Cannot open catalog 'down'" in unescape(page.text)
     assert "hunter2" not in page.text
 
 
@@ -173,8 +173,8 @@ def test_history_without_a_database(filled: Browser, monkeypatch: pytest.MonkeyP
     document = browser.get(f"{API}/history").json()
 
     assert len(document["entries"]) == 3
-    assert "from the table's metadata alone" in document["problems"][0]
-    assert "from the table's metadata alone" in unescape(browser.get("/tables/lake.db.t").text)
+    assert "only from the table's metadata" in document["problems"][0]
+    assert "only from the table's metadata" in unescape(browser.get("/tables/lake.db.t").text)
 
 
 def test_the_console_says_that_it_runs(client: Browser) -> None:

@@ -74,7 +74,7 @@ def test_what_others_may_add_meanwhile(added: LiveFile) -> None:
 
 
 def test_an_input_that_is_gone() -> None:
-    assert conflict(ONE, APPLIED) == "data file two was replaced or removed by another commit"
+    assert conflict(ONE, APPLIED) == "another commit replaced or removed data file two"
 
 
 def test_an_input_with_another_number() -> None:
@@ -83,7 +83,7 @@ def test_an_input_with_another_number() -> None:
 
 
 def test_an_applied_delete_that_is_gone() -> None:
-    assert conflict(ONE, TWO) == "delete file applied, which was applied, has left the table"
+    assert conflict(ONE, TWO) == "another commit removed delete file applied, which this compaction has applied"
 
 
 def test_a_delete_that_was_not_applied_may_go() -> None:
@@ -93,7 +93,7 @@ def test_a_delete_that_was_not_applied_may_go() -> None:
 
 def test_a_new_position_delete_that_names_an_input() -> None:
     added = position("added", 9, spec=1, values=("eu",), referenced_path="one")
-    assert conflict(*PLANNED, added) == "position-delete file added was added, which deletes rows of data file one"
+    assert conflict(*PLANNED, added) == "a new position-delete file added deletes rows of data file one"
 
 
 @pytest.mark.parametrize(("names", "hits"), [({"one", "x"}, True), ({"x", "three"}, False), (set(), False)])
@@ -122,8 +122,8 @@ def test_a_new_equality_delete_with_an_old_number_would_be_lost() -> None:
     """Only a rewrite of delete files, or a writer that sets numbers, does this: it applied to ONE (3), not to 5."""
     added = equality("added", 4, spec=1, values=("eu",))
     assert conflict(*PLANNED, added) == (
-        "equality-delete file added was added with the old sequence number 4, which would not apply to outputs of "
-        "sequence number 5"
+        "a new equality-delete file added has the old sequence number 4, and would not apply to outputs with sequence "
+        "number 5"
     )
     same = equality("added", 5, spec=1, values=("eu",))
     assert conflict(*PLANNED, same)
@@ -144,7 +144,7 @@ def test_only_groups_in_conflict_are_named() -> None:
     planned = state(*PLANNED, us)
     groups = [group(0), group(1, us, deletes=())]
     assert find_conflicts(planned, state(*PLANNED), groups, nothing) == {
-        1: "data file us was replaced or removed by another commit"
+        1: "another commit replaced or removed data file us"
     }
 
 
@@ -153,6 +153,6 @@ def test_a_partition_spec_that_is_gone() -> None:
     assert conflict(*PLANNED, of=without) == "partition spec 1 was removed from the table"
 
 
-def test_a_table_made_anew_under_the_same_name() -> None:
+def test_a_table_created_again_under_the_same_name() -> None:
     anew = metadata(uuid="00000000-0000-0000-0000-000000000001")
     assert conflict(*PLANNED, of=anew) == "the table was dropped and created again"

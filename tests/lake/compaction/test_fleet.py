@@ -1,4 +1,4 @@
-"""Many tables, each on its own, by whoever does the work."""
+"""Many tables, each on its own, by any kind of worker."""
 
 from typing import Any
 

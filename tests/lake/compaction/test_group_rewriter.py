@@ -381,7 +381,9 @@ def test_position_deletes_without_their_columns_are_named(lake: SqlCatalog) -> N
     size = next(i for i, v in enumerate(delete._data) if v == delete.file_size_in_bytes)
     delete._data[size] = path.stat().st_size
     writer.commit(deletes=[delete])
-    with pytest.raises(DataError, match=rf"Position-delete file .*{path.name} lacks the columns file_path and pos"):
+    with pytest.raises(
+        DataError, match=rf"Position-delete file .*{path.name} does not have the columns file_path and pos"
+    ):
         scan_table(orders.load()).count()
 
 

@@ -66,5 +66,5 @@ def test_the_worst_status_counts_and_errors_stand_together(order: int) -> None:
         ("never heard of", True),
     ],
 )
-def test_which_outcomes_somebody_should_look_at(status: str, *, expected: bool) -> None:
+def test_which_outcomes_need_attention(status: str, *, expected: bool) -> None:
     assert failed({"table": "t", "status": status}) is expected

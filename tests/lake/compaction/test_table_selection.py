@@ -66,9 +66,9 @@ def test_catalogs_that_can_have_nothing_are_left_alone(words: tuple[str, ...], e
 def test_a_pattern_that_matches_nothing_is_told_with_what_there_is() -> None:
     selection = TableSelection.parse(["lake.shop.odrers*", "*.none", "lakes.*", "lake.*"])
     assert selection.unmatched(LISTED, ("lake", "lab")) == {
-        "lake.shop.odrers*": "No table of lake has a name like this. There are: lake.raw.deep.events, "
+        "lake.shop.odrers*": "No table in lake matches. There are: lake.raw.deep.events, "
         "lake.shop.orders, lake.shop.users. Did you mean lake.shop.orders?",
-        "*.none": "No table of lake, lab has a name like this. There are: lab.db.orders, lake.raw.deep.events, "
+        "*.none": "No table in lake, lab matches. There are: lab.db.orders, lake.raw.deep.events, "
         "lake.shop.orders, lake.shop.users.",
         "lakes.*": "Unknown catalog 'lakes'. Catalogs: lake, lab. Did you mean lake?",
     }
@@ -82,5 +82,5 @@ def test_what_a_catalog_that_does_not_answer_may_have_is_not_said_to_be_missing(
 def test_an_empty_catalog_has_no_tables() -> None:
     selection = TableSelection.parse(["lake.*"])
     assert selection.unmatched({"lake": []}, ("lake",)) == {
-        "lake.*": "No table of lake has a name like this. There are no tables."
+        "lake.*": "No table in lake matches. These catalogs have no tables."
     }

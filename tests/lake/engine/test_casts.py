@@ -161,7 +161,7 @@ def test_all_else_is_refused_by_file_column_and_types(
     said = str(refused.value)
     assert str(tmp_path / "x.parquet") in said
     assert "'x'" in said
-    assert f"table has it as {target}" in said
+    assert f"its type in the table is {target}" in said
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_all_else_is_refused_by_file_column_and_types(
 def test_a_refusal_says_how_the_value_is_stored(engine: Engine, tmp_path: Path, stored: pa.Array, said: str) -> None:
     with pytest.raises(DataError) as refused:
         read(engine, tmp_path, stored, BooleanType())
-    assert f"as {said} and the table has it as boolean" in str(refused.value)
+    assert f"as {said} but its type in the table is boolean" in str(refused.value)
 
 
 @pytest.mark.parametrize("target", [TimestampType(), TimestamptzType()], ids=str)

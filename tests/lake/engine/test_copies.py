@@ -520,5 +520,7 @@ def test_a_file_with_other_rows_than_committed_is_named(lake: SqlCatalog, form: 
     path, other = (WRITERS[form](table, SIMPLE, simple_rows(*numbers)) for numbers in ((1, 2, 3), (1, 2)))
     UpsertWriter(table).commit([describe(path, 3)])
     other.rename(path)
-    with pytest.raises(DataError, match=rf"{re.escape(str(path))} holds 2 rows in \d+ bytes, its manifest says 3 in"):
+    with pytest.raises(
+        DataError, match=rf"{re.escape(str(path))} has 2 rows in \d+ bytes, but its manifest says 3 rows in"
+    ):
         scan_table(table).to_arrow()

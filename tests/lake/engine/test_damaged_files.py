@@ -96,7 +96,7 @@ def test_a_file_of_another_format_than_its_manifest_says_is_no_damage(claimed: F
     path = table.folder / "x"
     orc.write_table(ROWS, path)
     table.commit(table.entry(path, file_format=claimed, record_count=3))
-    with pytest.raises(UnsupportedFileError, match=f"is in ORC, though its manifest says {claimed.value}"):
+    with pytest.raises(UnsupportedFileError, match=f"is a file in ORC, but its manifest says {claimed.value}"):
         scan_table(table.load()).to_arrow()
 
 
@@ -120,7 +120,7 @@ def test_what_only_the_engine_cannot_read_is_sound(table: ForeignTable, tmp_path
             engine, [file], duckdb.Error("Invalid Input Error: x"), io=loaded.io, table="lake.db.t"
         )
     assert isinstance(told, UnsupportedFileError)
-    assert f"data file {file.path} holds what the merge engine does not read" in str(told)
+    assert f"data file {file.path} has data that the merge engine cannot read" in str(told)
     assert "no such thing" in str(told)
 
 
@@ -131,7 +131,7 @@ def test_files_that_can_all_be_read_are_not_accused(table: ForeignTable, tmp_pat
     with Engine(loaded.io, EngineResources(spill_directory=tmp_path)) as engine:
         told = explain_engine_failure(engine, files, duckdb.Error("Internal Error: x"), io=loaded.io, table="lake.db.t")
     assert isinstance(told, UnsupportedFileError)
-    assert "none is damaged" in str(told)
+    assert "no file is damaged" in str(told)
 
 
 # ------------------------------------------------------------------------------------------------- ORC and Avro
@@ -244,5 +244,5 @@ def test_a_manifest_of_an_unknown_codec_is_not_supported(table: ForeignTable) ->
         rows, schema, meta = list(reader), reader.writer_schema, dict(reader.metadata)
     with path.open("wb") as stream:
         fastavro.writer(stream, json.loads(json.dumps(schema)), rows, codec="xz", metadata=meta)
-    with pytest.raises(UnsupportedFileError, match=r"sound Avro file.*codec: xz"):
+    with pytest.raises(UnsupportedFileError, match=r"valid Avro file.*codec: xz"):
         read_state(table.load())

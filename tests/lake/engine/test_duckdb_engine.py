@@ -115,8 +115,8 @@ def test_the_search_for_dead_rows_goes_on_in_parts(
     with caplog.at_level(logging.INFO, "autostream"):
         assert scan_table(table).count() == 1_000
     assert [r.getMessage() for r in caplog.records if "do not fit" in r.getMessage()] == [
-        "The deletes do not fit into memory in 1 part(s); going on with more.",
-        "The deletes do not fit into memory in 8 part(s); going on with more.",
+        "The deletes do not fit into memory in 1 part(s). Continuing with more parts.",
+        "The deletes do not fit into memory in 8 part(s). Continuing with more parts.",
     ]
 
 
@@ -216,7 +216,7 @@ def test_the_engine_is_held_to_its_resources_and_fetches_nothing(tmp_path: Path)
         (MemoryError("realloc"), "did not fit into 100.0 MiB"),
         (OSError("Out of Memory Error: while streaming"), "did not fit into 100.0 MiB"),
         (OSError(28, "No space left on device"), "ran out of space in "),
-        (duckdb.IOException('IO Error: Could not write file "x": No space left on device'), "No space is left for x."),
+        (duckdb.IOException('IO Error: Could not write file "x": No space left on device'), "No space left for x."),
         (duckdb.OutOfMemoryException("failed to offload: max_temp_directory_size is 1 GiB"), "ran out of space in "),
         (OSError(122, "Disk quota exceeded"), "ran out of space in "),
         (duckdb.InvalidInputException("Invalid Input Error: no Parquet"), None),
@@ -230,7 +230,7 @@ def test_what_ran_out_is_told(tmp_path: Path, error: Exception, says: str | None
         assert explained is None
     else:
         assert says in str(explained)
-        assert "engine." in str(explained) or says.startswith("No space is left for")
+        assert "engine." in str(explained) or says.startswith("No space left for")
         assert "\n" not in str(explained)
 
 

@@ -1,4 +1,4 @@
-"""How the schema of a Parquet file is understood, whoever wrote it."""
+"""How the schema of a Parquet file is understood, whichever program wrote it."""
 
 from typing import Any
 

@@ -211,7 +211,7 @@ def test_names_in_sql_are_no_variables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "name"), [("orc", "file_row_number"), ("orc", "C1"), ("parquet", "FILE_INDEX"), ("parquet", "c0")]
 )
-def test_columns_of_nobody_hide_nothing(lake: SqlCatalog, form: str, name: str) -> None:
+def test_unknown_columns_hide_nothing(lake: SqlCatalog, form: str, name: str) -> None:
     """They keep their names in a copy, where these could be taken for what the engine or the copy means by them."""
     table = table_of(lake, ID, TEXT)
     kind = b"iceberg.id" if form == "orc" else b"PARQUET:field_id"
@@ -360,7 +360,7 @@ def test_what_has_no_id_is_refused_where_there_is_no_mapping(lake: SqlCatalog, p
     assert compact(table).status == "failed"
 
 
-def test_a_column_of_nobody_is_left_alone(lake: SqlCatalog) -> None:
+def test_an_unknown_column_is_left_alone(lake: SqlCatalog) -> None:
     """All that is wanted is there under its id: what has none is not the table's."""
     table = table_of(lake, ID, TEXT)
     add(table, identified(pa.table({"id": [1], "s": ["x"], "extra": [True]}), id=1, s=2))
@@ -627,7 +627,7 @@ def test_a_map_of_timestamps_beside_far_ones_in_orc_is_not_supported(lake: SqlCa
     ]
     orc.write_table(pa.table([[1], micros(FAR[0]), [[("k", 1)]]], pa.schema(fields)), path)
     commit(table, described(path, 1, form=FileFormat.ORC))
-    with pytest.raises(UnsupportedFileError, match="map with timestamps 'm'"):
+    with pytest.raises(UnsupportedFileError, match="map of timestamps 'm'"):
         values(table, "ts")
 
 
@@ -836,7 +836,7 @@ def test_a_type_that_is_not_the_columns_is_refused_by_its_name(lake: SqlCatalog,
         rows = pa.table({"id": [1], "x": [1.5], "X": [1]})
         (orc if form == "orc" else pq).write_table(rows, path)
     commit(table, described(path, 1, form=FileFormat[form.upper()]))
-    with pytest.raises(DataError, match=rf"x\.{form} stores column 'x' as DOUBLE, and the table has it as long"):
+    with pytest.raises(DataError, match=rf"x\.{form} stores column 'x' as DOUBLE, but its type in the table is long"):
         values(table, "x")
     assert compact(table).status == "failed"
 
@@ -880,7 +880,7 @@ def test_strings_that_are_no_utf8_are_not_supported_and_not_called_damage(
 ) -> None:
     table = table_of(lake, ID, TEXT, mapped=True)
     write(table)
-    with pytest.raises(UnsupportedFileError, match="strings that are no UTF-8 in column 's'"):
+    with pytest.raises(UnsupportedFileError, match="strings that are not UTF-8 in column 's'"):
         values(table, "s")
     result = compact(table)
     assert result.status == "failed"
@@ -923,7 +923,7 @@ def test_manifests_listed_in_the_metadata_are_not_supported_and_said_so(lake: Sq
         open_table("lake.db.t", catalog=lake)
 
 
-def test_a_spec_of_a_transform_that_nobody_knows(lake: SqlCatalog) -> None:
+def test_a_spec_with_an_unknown_transform(lake: SqlCatalog) -> None:
     """PyIceberg changes no metadata that have one: that is said, and nothing is left behind."""
     table = table_of(lake, ID)
     add(table, identified(pa.table({"id": [1]}), id=1))
@@ -937,5 +937,5 @@ def test_a_spec_of_a_transform_that_nobody_knows(lake: SqlCatalog) -> None:
     before = set(path.parent.parent.rglob("*.*"))
     result = compact(table)
     assert result.status == "failed"
-    assert "cannot be changed by this version" in str(result.error)
+    assert "This version cannot change the metadata" in str(result.error)
     assert set(path.parent.parent.rglob("*.*")) == before

@@ -140,7 +140,7 @@ def test_a_named_connection_that_does_not_exist_is_told(monkeypatch: pytest.Monk
 
     for hook in (CatalogHook, ZooKeeperHook):
         monkeypatch.setattr(hook, "get_connection", staticmethod(get))
-    with pytest.raises(ConfigurationError, match=r"'zookeeper_conn_id' of connection 'lake' is 'zk', but there is no"):
+    with pytest.raises(ConfigurationError, match=r"'zookeeper_conn_id' of connection 'lake' is 'zk', but no"):
         CatalogHook("lake").properties()
 
 

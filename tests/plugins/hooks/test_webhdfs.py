@@ -75,7 +75,7 @@ def test_under_kerberos_the_renewed_ticket_counts_unless_the_connection_says_oth
         (connection(), "has no host"),
         (
             connection(host="nn", password="s3cret"),
-            "'hdfs' has password: WebHDFS is asked by account name or by Kerberos",
+            "'hdfs' has password: but WebHDFS logs in with an account name or with Kerberos",
         ),
         (connection(host="nn", extra={"cert": "/c", "headers": {"a": "b"}}), "has cert, headers"),
         (connection(host="nn", extra={"proxyuser": "team"}), "Did you mean proxy_user"),

@@ -132,7 +132,7 @@ class TestTheButton:
         assert "refused account 'svc'" in message
         assert "wr0ng-pw" not in message
 
-    def test_nobody_there(self) -> None:
+    def test_a_closed_port(self) -> None:
         done, message = self.press("zk_gone", host="127.0.0.1:1", extra=json.dumps({"connect_timeout_seconds": 1}))
         assert not done
         assert "Could not reach ZooKeeper at 127.0.0.1:1 within 1 s" in message

@@ -73,7 +73,7 @@ def test_a_repetition_does_only_what_is_left(
 ) -> None:
     make_table("a")
     with pytest.raises(
-        AirflowException, match=r"To be tried again:\ndown\.db\.table: failed: Catalog 'down'"
+        AirflowException, match=r"Airflow will try these again:\ndown\.db\.table: failed: Cannot open catalog 'down'"
     ) as raised:
         run(context, "lake.db.a", down)
     assert not isinstance(raised.value, AirflowFailException)
@@ -81,7 +81,7 @@ def test_a_repetition_does_only_what_is_left(
     assert [row["status"] for row in first] == ["committed", "failed"]
 
     context["ti"].try_number = 2
-    with pytest.raises(AirflowException, match="To be tried again"):
+    with pytest.raises(AirflowException, match="Airflow will try these again"):
         run(context, "lake.db.a", down)
     assert context["ti"].pushed["rows"][0] == first[0], "the row of the first try, not nothing-to-do of the second"
 

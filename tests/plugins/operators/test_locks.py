@@ -87,7 +87,7 @@ def sweep_until_stale(context: dict[str, Any], table: str) -> list[dict[str, Any
         try:
             rows = sweep(context)
         except AirflowException as error:
-            if "To be tried again" not in str(error):
+            if "Airflow will try these again" not in str(error):
                 raise
             continue
         if any(row.get("stale") for row in rows if row["table"] == f"lake.{table}"):
@@ -142,7 +142,7 @@ class TestARealMetastore:
         warnings = [line for line in capsys.readouterr().out.splitlines() if "[warning" in line]
         assert [line for line in warnings if f"lake.{table}, held by flink on host-that-died" in line]
         assert locks_of(hive_metastore.uri, table) == []
-        with pytest.raises(AirflowFailException, match=r"Not all locks were looked after:\ngone: failed: No metastore"):
+        with pytest.raises(AirflowFailException, match=r"Not all locks were checked:\ngone: failed: No metastore"):
             JudgeLocksOperator(task_id="report", rows=rows).execute(context)
 
     def test_a_dry_run_releases_and_announces_nothing(
@@ -198,7 +198,7 @@ def test_a_release_that_failed_fails_the_run(context: dict[str, Any]) -> None:
 
 
 def test_a_sweep_that_left_nothing_fails_the_run(context: dict[str, Any]) -> None:
-    with pytest.raises(AirflowFailException, match="were not looked through"):
+    with pytest.raises(AirflowFailException, match="were not checked"):
         JudgeLocksOperator(task_id="report", rows=None).execute(context)
 
 

@@ -303,7 +303,7 @@ def test_a_run_that_a_table_has_caused_looks_at_that_table(advance: Callable[...
 
 def test_the_report_of_nothing(advance: Callable[..., None]) -> None:
     assert list(JudgePublicationsOperator(task_id="judge", rows=[]).lines()) == [
-        "No tables: name them in watermark.publish_tables."
+        "No tables. Name tables in watermark.publish_tables."
     ]
     JudgePublicationsOperator(task_id="report", rows=[]).execute({})
     with pytest.raises(AirflowFailException, match="Nothing was published"):

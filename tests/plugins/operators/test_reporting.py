@@ -67,7 +67,7 @@ def test_an_item_whose_task_died_silently_is_told(context: dict[str, Any], event
 def test_a_run_without_a_plan_is_a_failure(context: dict[str, Any], events: FakeEvents) -> None:
     (row,) = collect(context, {})
     assert (row["table"], row["status"]) == ("(all tables)", "failed")
-    assert "see the log of plan" in row["error"]
+    assert "See the log of plan" in row["error"]
 
 
 def test_a_run_with_failures_fails_and_names_them(context: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
     for user in (module, *_users()):
         monkeypatch.setattr(user, "shared_polling", lambda: polling)
     yield tables
-    assert polling.pollers == {}  # whoever waited has left
+    assert polling.pollers == {}  # all that waited have left
 
 
 def _users() -> list[object]:

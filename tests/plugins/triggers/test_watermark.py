@@ -141,7 +141,7 @@ def test_a_catalog_that_is_down_is_an_explanation_and_waited_for(tables: Tables,
 
     assert run_at_once(main())["status"] == "met"
     assert [entry["event"] for entry in logged] == [
-        f"{TABLE}: its watermark could not be read, need 2026-11-23 02:00 UTC (no answer from http://catalog)"
+        f"{TABLE}: could not read its watermark, need 2026-11-23 02:00 UTC (no answer from http://catalog)"
     ]
 
 

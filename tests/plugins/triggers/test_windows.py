@@ -91,7 +91,7 @@ def triggerer(store: Store) -> Triggerer:
 
 
 def changing(tables: Tables, *watermarks: str | int, every: float = 60.0) -> Any:
-    """Sets the watermark anew after some time, again and again."""
+    """Sets the watermark from time to time."""
 
     async def change() -> None:
         for watermark in watermarks:
@@ -160,7 +160,7 @@ def test_nothing_is_remembered_beyond_an_event_that_was_lost(
         AdvanceItem(ms(f"{hour:02}:00"), AdvanceOutcome(acked=one, failed=1 - one))
         for hour, one in enumerate(acked, start=1)
     ]
-    with pytest.raises(RuntimeError, match=r"has not stored an event of lake\.db\.t"):
+    with pytest.raises(RuntimeError, match=r"did not store an event of lake\.db\.t"):
         asyncio.run(windows.advance(batch))
     assert store.get(module.CURSOR) == (ms(kept) if kept else None)
 

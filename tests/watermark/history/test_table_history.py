@@ -137,7 +137,7 @@ def test_a_database_that_is_down_fails_no_publication(
     done = publish(opened, lambda properties: apply_reports(properties, [WriterReport("w", T0)], now_ms=T0))
 
     assert not record_publication(opened, done.events, database=broken)
-    assert "The history of lake.db.t has a gap until its metadata is read" in caplog.text
+    assert "Could not record the history of lake.db.t" in caplog.text
     assert brief(table.entries()) == [("advance", "w", 0), ("advance", None, 0)]
 
 
@@ -188,7 +188,7 @@ def test_of_many_files_the_newest_are_read(table: Lake) -> None:
     first = watermark_history(table.table, database=table.database, most_files=2)
 
     assert [e.watermark_ms for e in first.entries if e.writer] == [T0 + 3, T0 + 4, T0 + 5]
-    assert first.problems == ("4 older metadata file(s) of the table were not read this time",)
+    assert first.problems == ("did not read 4 older metadata files of the table this time",)
     rest = table.entries()
     assert [e.watermark_ms for e in rest.entries if e.writer] == [T0 + n for n in range(6)]
     assert rest.problems == ()
@@ -217,8 +217,8 @@ def test_files_that_are_missing_or_broken_are_skipped_and_said(table: Lake) -> N
 
     assert [e.watermark_ms for e in found.entries if e.writer] == [T0 + 2]
     assert len(found.problems) == 2
-    assert f"{log[1].name} was skipped: it is missing" in " ".join(found.problems)
-    assert f"{log[2].name} was skipped: it is not table metadata" in " ".join(found.problems)
+    assert f"{log[1].name}: it is missing" in " ".join(found.problems)
+    assert f"{log[2].name}: it is not table metadata" in " ".join(found.problems)
 
 
 def test_compressed_metadata_is_read(table: Lake) -> None:
@@ -310,7 +310,7 @@ def test_the_first_that_is_known_may_not_be_the_first(table: Lake) -> None:
 
     assert first.reached_at_ms == T0 + 100
     assert first.not_yet_at_ms is None
-    assert "or longer: nothing is known from before" in first.explanation
+    assert "or earlier: nothing older is known" in first.explanation
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -382,7 +382,7 @@ def test_without_a_database_metadata_answers(table: Lake, broken: Database) -> N
     assert completion.reached is not None
     for problems in (found.problems, completion.problems):
         assert len(problems) == 1
-        assert "from the table's metadata alone" in problems[0]
+        assert "only from the table's metadata" in problems[0]
         assert "file/none.db failed" in problems[0]
 
 
@@ -608,11 +608,11 @@ def test_when_it_is_not_complete_yet(reached: Lake) -> None:
 
 
 def test_nothing_is_known(table: Lake) -> None:
-    assert "Nothing is known of lake.db.t's watermarks." in invoke(NAME).stdout
+    assert "No history of the watermarks of lake.db.t." in invoke(NAME).stdout
 
 
 def test_at_goes_with_no_other_limit(table: Lake) -> None:
-    with pytest.raises(UsageError, match="leave out --since"):
+    with pytest.raises(UsageError, match="Leave out --since"):
         invoke(NAME, "--at", "2026-09-21", "--writer", "w")
 
 
@@ -628,7 +628,7 @@ def test_a_missing_database_is_warned_of(reached: Lake, monkeypatch: pytest.Monk
     result = invoke(NAME)
 
     assert "2026-09-21 15:06" in result.stdout
-    assert "warning: the database could not be asked, this is from the table's metadata alone" in result.stderr
+    assert "warning: could not ask the database, so this is only from the table's metadata" in result.stderr
     assert STEP_MS == 900_000
 
 

@@ -198,8 +198,8 @@ def test_a_wrong_lateness_is_named(lake: SqlCatalog, lateness: str) -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ("missing", r"column 'missing', which the table does not have \(it has: id, tz, ts"),
-        ("TZ", r"column 'TZ', which the table does not have"),
+        ("missing", r"column 'missing', which does not exist \(columns: id, tz, ts"),
+        ("TZ", r"column 'TZ', which does not exist"),
         ("name", r"column 'name' of type string\. It must be a timestamp"),
         ("id", r"column 'id' of type long"),
         ("inner", r"column 'inner' of type struct"),
@@ -246,7 +246,7 @@ def test_files_without_metrics_do_not_count_and_are_said(lake: SqlCatalog) -> No
 
     assert mark.watermark_ms == ms(hour(9))
     assert mark.problems == (
-        "1 data file(s) without an upper bound of column tz do not count; see the table property "
+        "ignored 1 data file without an upper bound of column tz; see the table property "
         "write.metadata.metrics.column.tz",
     )
 
@@ -265,7 +265,7 @@ def test_sentinels_and_broken_bounds_do_not_count(lake: SqlCatalog) -> None:
     mark = lake_table.mark()
 
     assert mark.watermark_ms == ms(hour(9))
-    assert mark.problems[0].startswith("3 data file(s) without an upper bound of column tz")
+    assert mark.problems[0].startswith("3 data files without an upper bound of column tz")
 
 
 def test_only_live_files_of_the_current_snapshot_count(lake: SqlCatalog) -> None:

@@ -77,7 +77,7 @@ def test_a_catalog_that_is_down_is_opened_again_until_it_is_up(
     down = reader.read("lake.db.t")
     assert down == reader.read("lake.db.t")  # the same words, so that nobody is told twice
     assert down.refusal is None
-    assert "Catalog 'lake' cannot be opened" in down.problem
+    assert "Cannot open catalog 'lake'" in down.problem
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", uri)
     assert reader.read("lake.db.t").mark is not None
 

@@ -88,7 +88,7 @@ class Flink:
         failures: so far.
         exchange: how the writer's files get to the committer.
         unaligned: whether barriers of checkpoints overtake what is queued in an exchange.
-        changes: whether that setting is another one after the job has been started anew.
+        changes: whether that setting is another one after the job was restarted.
     """
 
     read: int = 0
@@ -162,7 +162,7 @@ class Flink:
             case Act.FAIL:
                 return replace(self._restarted(), attempt=self.attempt + 1)
             case Act.LOSE_JOB_MANAGER:
-                # The next one counts attempts and checkpoints anew; the ids of checkpoints go on.
+                # The next one counts attempts and checkpoints from the start; the ids of checkpoints go on.
                 last = self.completed[0] if self.completed else 0
                 return replace(self._restarted(), attempt=0, counted=0, next_id=last + 1, started=self.started + 1)
             case Act.START_ANEW:

@@ -73,7 +73,7 @@ def test_an_exchange_that_flink_keeps_aligned_is_no_obstacle() -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("unaligned", [True, False])
-def test_a_setting_that_changes_when_the_job_is_started_anew(unaligned: bool) -> None:
+def test_a_setting_that_changes_when_the_job_restarts(unaligned: bool) -> None:
     limits = Limits(rows=1, checkpoints=2, failures=1, looks=11)
     _, proved = explore(World.new(Flink(unaligned=unaligned, changes=True)), limits)
     assert {reading.watermark_ms for reading in proved} == {1}
@@ -97,7 +97,7 @@ def test_long_walks(acts: list[Act], unaligned: bool, changes: bool) -> None:
 
 
 def test_a_commit_proves_only_what_was_read_before_it_was_seen() -> None:
-    """A job that starts anew under its id counts checkpoints from 1: a later reading may have the smaller floor."""
+    """A job that restarts under its id counts checkpoints from 1: a later reading may have the smaller floor."""
     acts = "TRIGGER COMPLETE LOOK LOOK COMMIT COLLECT LOOK COLLECT READ COLLECT LOOK LOOK LOOK LOOK TRIGGER COMPLETE"
     acts += " COLLECT READ COLLECT LOOK COMMIT LOOK START_ANEW LOOK LOOK_AT_OLD_LIFE"
     world = World.new()

@@ -133,7 +133,7 @@ def test_a_sink_that_is_not_found_does_not_hold_up_the_others(world_of: NewWorld
     world.go(200)
     assert world.mark("db.a").watermark_ms is not None
     assert world.mark("db.c").watermark_ms is None
-    assert "which of its job's sinks writes to the table cannot be told" in "".join(recorder.notes().values())
+    assert "it is not clear which sink of its job writes to the table" in "".join(recorder.notes().values())
 
 
 def commit_for_a_while(world: World, job: Job, *operators: str) -> None:
@@ -179,7 +179,10 @@ def test_a_sink_that_no_rule_names_is_noticed_by_its_commits(world_of: NewWorld)
         for operator in ("one", "other"):
             world.commit(job, "lake.db.a", job.history[-1][0], operator=operator)
     assert world.mark().watermark_ms is None
-    assert "2 sinks of its job commit to the table, and only 1" in recorder.notes()["lake.db.a, writer ingest-a"]
+    assert (
+        "2 sinks of its job commit to the table, but watermark.writers names only 1"
+        in recorder.notes()["lake.db.a, writer ingest-a"]
+    )
 
 
 def test_nothing_is_published_while_checkpoints_can_overtake_files(world_of: NewWorld) -> None:
@@ -224,7 +227,7 @@ def test_a_restart_voids_what_was_read_before(world_of: NewWorld) -> None:
     assert 0 < (world.mark().watermark_ms or 0) < before_ms - 5_000_000
 
 
-def test_a_job_that_is_started_anew_under_its_id_proves_nothing_by_its_old_commits(world_of: NewWorld) -> None:
+def test_a_job_that_restarts_under_its_id_proves_nothing_by_its_old_commits(world_of: NewWorld) -> None:
     """So it is in an application cluster whose job has a fixed id and is given no state."""
     job = ingest()
     world = world_of(job)
@@ -246,7 +249,7 @@ def test_two_running_jobs_of_one_name_are_not_recorded(world_of: NewWorld) -> No
     recorder = world.record(RULE)
     world.go(300)
     assert world.mark().watermark_ms is None
-    assert "give them different names" in recorder.notes()["lake.db.a, writer ingest-a"]
+    assert "give the jobs different names" in recorder.notes()["lake.db.a, writer ingest-a"]
     jobs[0].state = "CANCELED"
     world.go(200)
     assert world.mark().watermark_ms is not None
@@ -415,7 +418,7 @@ def test_a_new_run_takes_back_that_its_writer_had_ended(world_of: NewWorld, same
     assert world.mark().ended
 
 
-def test_a_recorder_that_starts_anew_leaves_a_writer_that_has_ended(world_of: NewWorld) -> None:
+def test_a_restarted_recorder_leaves_a_writer_that_has_ended(world_of: NewWorld) -> None:
     """Though its job still runs, as it may for a while after its input has ended."""
     job = ingest(started_ms=T0)
     world = world_of(job)
@@ -447,7 +450,7 @@ def test_a_watermark_of_the_future_is_not_recorded(world_of: NewWorld) -> None:
     world.go(200)
     assert world.mark().watermark_ms is None
     note = recorder.notes()["lake.db.a, writer ingest-a"]
-    assert note.startswith("its job has a row of the future: its watermark 2026-11-25T03:")
+    assert note.startswith("its job has read a row from the future: its watermark 2026-11-25T03:")
     assert "ahead of now; the most is 10 min (watermark.max_ahead_seconds)" in note
 
 
@@ -515,7 +518,7 @@ def test_flink_is_not_reached_for_an_hour(world_of: NewWorld, caplog: pytest.Log
     cluster.down = False
     world.go(200)
     assert (world.mark().watermark_ms or 0) >= world.wall_ms - 150_000
-    assert any("in order again" in text for text in said(caplog, logging.INFO))
+    assert any("works again" in text for text in said(caplog, logging.INFO))
 
 
 @pytest.mark.parametrize("answer", [{}, [], "x", {"vertices": [{}]}, {"history": []}], ids=str)
@@ -571,7 +574,7 @@ def test_a_table_that_is_missing_until_it_is_made(
     assert world.mark("db.a").watermark_ms is not None
 
 
-def test_what_was_proved_of_a_table_is_not_said_of_one_that_was_made_anew(world_of: NewWorld, lake: SqlCatalog) -> None:
+def test_what_was_proved_of_a_table_is_forgotten_when_it_is_created_again(world_of: NewWorld, lake: SqlCatalog) -> None:
     job = ingest()
     world = world_of(job)
     recorder = world.record(RULE, interval_seconds=60)
@@ -593,12 +596,12 @@ def test_what_was_proved_of_a_table_is_not_said_of_one_that_was_made_anew(world_
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        ({"job": "ingest-a", "table": "lake.db.{nobody}"}, "stands for nothing"),
+        ({"job": "ingest-a", "table": "lake.db.{nobody}"}, "the job has no group"),
         ({"job": "ingest-a", "table": "db"}, "Invalid table name"),
-        ({"job": "ingest-a", "table": "lake.db.a", "writer": " "}, "cannot be a writer's name"),
+        ({"job": "ingest-a", "table": "lake.db.a", "writer": " "}, "Invalid writer name"),
     ],
 )
-def test_a_rule_that_is_garbage_is_said_once_and_stops_nobody_else(
+def test_an_invalid_rule_is_reported_once_and_does_not_stop_others(
     world_of: NewWorld, caplog: pytest.LogCaptureFixture, rule: dict[str, str], says: str
 ) -> None:
     world = world_of(ingest(), ingest("b", 2))
@@ -698,7 +701,7 @@ def test_an_idle_writer_is_retired_and_comes_back(world_of: NewWorld) -> None:
     assert {writer.status for writer in world.mark().writers} == {WriterStatus.ACTIVE}
 
 
-def test_a_recorder_that_was_away_retires_nobody_for_it(world_of: NewWorld) -> None:
+def test_a_recorder_that_was_away_retires_no_writer_for_it(world_of: NewWorld) -> None:
     world = world_of(ingest(), ingest(number=2, name="ingest-a-2"))
     rule = {"job": "ingest-a.*", "table": "lake.db.a"}
     world.record(rule, retire_after_seconds=300)
@@ -742,7 +745,7 @@ def test_a_reason_is_written_into_the_table_only_when_it_lasts(world_of: NewWorl
     world.go(250)
     assert world.mark().writers[0].note == ""
     world.go(150)
-    assert world.mark().writers[0].note == "the metrics of its job are not refreshed"
+    assert world.mark().writers[0].note == "Flink does not refresh the metrics of its job"
     noted = len(world.publications)
     world.go(600)
     assert len(world.publications) == noted, "once"
@@ -757,7 +760,7 @@ def test_a_job_without_watermarks(world_of: NewWorld) -> None:
     world.clusters[0].metrics_page = _without_watermark(world.clusters[0].metrics_page)  # type: ignore[method-assign]
     recorder = world.record(RULE)
     world.go(200)
-    assert "it has had no rows, or has no watermark strategy" in "".join(recorder.notes().values())
+    assert "it has received no rows, or has no watermark strategy" in "".join(recorder.notes().values())
     assert world.mark().watermark_ms is None
 
 

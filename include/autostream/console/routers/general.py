@@ -52,7 +52,7 @@ def me(caller: Caller) -> Me:
 def language(request: Request, language: str, back: Annotated[str, Query()] = "") -> Response:
     """Remember in which language this browser's pages are written, and go back to the page."""
     if language not in LANGUAGES:
-        raise NotFoundError(f"There is no language {language!r}. There are: {', '.join(LANGUAGES)}.")
+        raise NotFoundError(f"Unknown language {language!r}. Known: {', '.join(LANGUAGES)}.")
     response = RedirectResponse(way_back(request, back), status_code=HTTPStatus.SEE_OTHER)
     response.set_cookie(
         COOKIE,

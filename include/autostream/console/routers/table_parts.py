@@ -33,7 +33,7 @@ def plan(request: Request, table: str, tables: TablesOfApp, t: Words) -> Respons
     try:
         report = inspect_table(plan_compaction(loaded, options=options, name=name, only_to_show=True), name)
     except ServiceError as error:
-        raise unavailable(f"The manifests of table {name} cannot be read.") from error
+        raise unavailable(f"Cannot read the manifests of table {name}.") from error
     context = {
         "table": name,
         "plan": report.compaction,
@@ -55,7 +55,7 @@ def locks(request: Request, table: str, tables: TablesOfApp, t: Words) -> Respon
     except ConfigurationError:
         raise
     except AutostreamError as error:
-        raise unavailable("The locks cannot be asked for.") from error
+        raise unavailable("Cannot read the locks.") from error
     now = now_ms()
     return render(
         request, "locks.html", {"table": name, "locks": [view.lock_row(lock, now, t) for lock in found.locks]}

@@ -124,7 +124,7 @@ def _runs_of(name: str) -> tuple[list[CompactionRun], str]:
         with open_database().read() as connection:
             return RunLog(connection).newest(name, limit=_CHART_RUNS), ""
     except AutostreamError:
-        return [], logged("The record of compactions cannot be read.")
+        return [], logged("Cannot read the record of compactions.")
 
 
 def _newest_snapshots(table: Table) -> list[Snapshot]:

@@ -31,6 +31,7 @@ from autostream.errors import (
 from autostream.iceberg.absent_snapshots import is_in_no_history, went_on_without
 from autostream.iceberg.unused_files import delete_files
 from autostream.lake.commit.steps import SnapshotObserver, SnapshotStep, ignore_snapshot_step
+from autostream.spelling import counted
 
 logger = logging.getLogger(__name__)
 
@@ -196,8 +197,8 @@ class SnapshotCommit:
             transaction = attempt.transaction()
         except ValidationError as error:
             raise UnsupportedTableError(
-                f"The metadata of {self.name} cannot be changed by this version: {error}. Nothing was changed. Use "
-                "another engine for this table."
+                f"This version cannot change the metadata of {self.name}: {error}. Nothing was changed. Use another "
+                "engine for this table."
             ) from error
         self.on_step(SnapshotStep.SWAP_PREPARED)
         attempt.is_pending = True
@@ -207,7 +208,7 @@ class SnapshotCommit:
                 transaction.commit_transaction()
             attempt.has_landed, attempt.is_pending = True, False
         except CommitAnswerLostError as error:
-            logger.warning("The answer to a commit to %s was lost (%s); asking the catalog.", self.name, error)
+            logger.warning("The answer to a commit to %s was lost (%s). Asking the catalog.", self.name, error)
             if (found := self._find()) is None:
                 raise
             landed = found  # which may be an earlier one
@@ -227,7 +228,7 @@ class SnapshotCommit:
             try:
                 self._reload()
             except Exception as failure:  # the catalog may be down for a while: that is what the back-off is for
-                logger.warning("Table %s cannot be re-read (%s), try %d.", self.name, failure, number)
+                logger.warning("Cannot read table %s again (%s), try %d.", self.name, failure, number)
                 continue
             return self._landed
         return None
@@ -247,19 +248,20 @@ class SnapshotCommit:
         tries = len(self._attempts)
         if error is not None and isinstance(cause := root_cause(error), ServiceError):
             raise ServiceError(
-                f"The {self.what} of {self.name} could not be committed, {tries} times: {cause} Nothing was changed. "
-                "Run it again."
+                f"Could not commit the {self.what} of {self.name} after {counted(tries, 'try', 'tries')}: {cause} "
+                "Nothing was changed. Run it again."
             ) from error
         raise ConflictError(
-            f"The {self.what} of {self.name} was overtaken by other commits {tries} times: {error}. Nothing was "
-            "changed. Run it again, or raise the table's commit.retry.num-retries."
+            f"Could not commit the {self.what} of {self.name}: other commits were faster {counted(tries, 'time')}: "
+            f"{error}. Nothing was changed. Run it again, or raise the table's commit.retry.num-retries."
         ) from error
 
     def _outcome_unknown(self, snapshot_id: int, error: AutostreamError) -> OutcomeUnknownError:
         return OutcomeUnknownError(
-            f"Whether the {self.what} of {self.name} was committed is not known: {error}. Every file was kept. Look "
-            f"for snapshot {snapshot_id} in the table; if it is absent once the catalog answers again, the commit "
-            "failed, and the orphan sweep removes what it left."
+            f"It is not known whether the {self.what} of {self.name} was committed: {error}. All files were kept. "
+            f"Look for snapshot {snapshot_id} in the table when the catalog answers again. If it is absent, the "
+            "commit failed, and its unused files stay in the table's location: the names of the data files start "
+            "with autostream-compact-. Iceberg's remove_orphan_files deletes them."
         )
 
     def _clean_up(self) -> None:

@@ -50,7 +50,7 @@ def _conflict(
         return f"partition spec {group.partition_key[0]} was removed from the table"
     for delete in group.deletes:
         if delete.path not in base.deletes:
-            return f"delete file {delete.path}, which was applied, has left the table"
+            return f"another commit removed delete file {delete.path}, which this compaction has applied"
     for file in group.files:
         if reason := _changed(file, base) or _lost_delete(file, group, added, referenced_paths):
             return reason
@@ -60,7 +60,7 @@ def _conflict(
 def _changed(file: LiveFile, base: TableState) -> str | None:
     live = base.data.get(file.path)
     if live is None:
-        return f"data file {file.path} was replaced or removed by another commit"
+        return f"another commit replaced or removed data file {file.path}"
     if live.sequence_number != file.sequence_number:
         return f"data file {file.path} now has sequence number {live.sequence_number}, not {file.sequence_number}"
     return None
@@ -70,11 +70,11 @@ def _lost_delete(file: LiveFile, group: FileGroup, added: DeleteIndex, reference
     """Name a delete file that was added since and that replacing the data file would make ineffective."""
     for delete in added.position_deletes(file):
         if delete.referenced_path is not None or file.key in referenced_paths(delete):
-            return f"position-delete file {delete.path} was added, which deletes rows of data file {file.path}"
+            return f"a new position-delete file {delete.path} deletes rows of data file {file.path}"
     for delete in added.equality_deletes(file):
         if delete.sequence_number <= group.sequence_number:
             return (
-                f"equality-delete file {delete.path} was added with the old sequence number {delete.sequence_number}, "
-                f"which would not apply to outputs of sequence number {group.sequence_number}"
+                f"a new equality-delete file {delete.path} has the old sequence number {delete.sequence_number}, and "
+                f"would not apply to outputs with sequence number {group.sequence_number}"
             )
     return None

@@ -91,10 +91,10 @@ class ReplaceCommit:
     def _refuse_defects(self, replacements: Sequence[Replacement]) -> None:
         if defects := [defect for item in replacements if (defect := item.defect)]:
             raise DefectError(
-                f"The {self.what} of {self.name} does not add up: {'; '.join(defects)}. Nothing was committed, and "
-                "what was written was removed. This is a defect of autostream: please report it with this message, the "
-                f"version ({__version__}), the output of `autostream table inspect {self.name} --files --json` and, if "
-                f"you can, the files of snapshot {self.planned.snapshot_id}."
+                f"The check of the {self.what} of {self.name} failed: {'; '.join(defects)}. Nothing was committed, "
+                "and the new files were removed. This is a defect of autostream. Please report it with this "
+                f"message, the version ({__version__}), the output of `autostream table inspect {self.name} --files "
+                f"--json` and, if you can, the files of snapshot {self.planned.snapshot_id}."
             )
 
     def _decide(self, attempt: Attempt, replacements: Sequence[Replacement]) -> Snapshot | None:
@@ -132,8 +132,8 @@ class ReplaceCommit:
             path = writer.write_list(manifests, parent=base.snapshot_id, sequence_number=sequence_number)
         except Exception as error:
             raise AutostreamError(
-                f"The manifests of the {self.what} of {self.name} cannot be written: {error}. Nothing was changed. "
-                f"Check the space and permissions of {self.table.location()}."
+                f"Cannot write the manifests of the {self.what} of {self.name}: {error}. Nothing was changed. Check "
+                f"the free space and the permissions of {self.table.location()}."
             ) from error
         self.on_step(SnapshotStep.MANIFEST_LIST_WRITTEN)
         return Snapshot(

@@ -15,7 +15,7 @@ from autostream.lake.commit.replacements import FileGroup
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.reasons import CompactionReason, in_words
 from autostream.sizes import format_size
-from autostream.spelling import one_of
+from autostream.spelling import counted, one_of
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def require_partitions(state: TableState, names: Iterable[str], *, table: str) -
     known = sorted({state.partition_name(file.partition) for file in state.data.values()})
     for name in names:
         if name not in known:
-            raise UsageError(f"Table {table} has no partition {name!r}. {one_of(name, known, 'It has')}")
+            raise UsageError(f"Table {table} has no partition {name!r}. {one_of(name, known, 'Partitions')}")
 
 
 def _is_candidate(view: DataFileView, options: CompactionOptions) -> bool:

@@ -22,6 +22,8 @@ from autostream.lake.compaction.table_outcomes import Row, outcomes_by_table, su
 from autostream.lake.compaction.table_selection import ChosenTable, TableSelection
 from autostream.lake.compaction.workload import PartitionWork, TableWorkload, WorkItem, WorkPart, split_work
 from autostream.outcomes import outcome_of_error
+from autostream.sizes import format_size
+from autostream.spelling import counted
 
 _logger = logging.getLogger(__name__)
 
@@ -59,10 +61,10 @@ class FleetOrder:
         from autostream.lake.compaction.compaction_options import CompactionOptions
 
         if "enabled" in self.options:
-            raise UsageError("Whether a table is enabled is not an option of a run, but a property of the table.")
+            raise UsageError("`enabled` is a property of a table, not an option of a run.")
         engine = CompactionOptions.from_properties({}, self.options).engine
         if engine != "duckdb":
-            raise ConfigurationError(f"Engine {engine!r} is not available in this version, which has duckdb only.")
+            raise ConfigurationError(f"Engine {engine!r} is not available: this version has only duckdb.")
 
     def check_where(self) -> None:
         """Refuse an expression that no table could take.
@@ -175,7 +177,10 @@ def plan_tables(
             continue
         workload = TableWorkload(table.name, tuple(PartitionWork(*size) for size in sizes))
         if workload.partitions:
-            say(f"{table.name}: {workload.input_files} files, {workload.input_bytes} bytes to rewrite")
+            say(
+                f"{table.name}: {counted(workload.input_files, 'file')} ({format_size(workload.input_bytes)}) to "
+                "rewrite"
+            )
             workloads.append(workload)
         else:
             rows.append({"table": table.name, "status": "nothing-to-do"})
@@ -221,7 +226,7 @@ def compact_fleet(
         on_row: Gets each outcome.
         say: Gets a line for each table that was planned or compacted.
     """
-    on_progress(f"planning {len(found.tables):,} tables")
+    on_progress(f"planning {counted(len(found.tables), 'table')}")
     planned = plan_tables(order, found.tables, do, say=say)
     rows = [*found.failures, *planned.rows]
     parts = [part for item in planned.items(limits) for part in item.parts]

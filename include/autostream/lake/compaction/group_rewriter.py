@@ -141,7 +141,7 @@ class GroupRewriter:
         except (duckdb.OutOfMemoryException, OSError) as error:
             if not is_out_of_memory(error):
                 raise
-            logger.info("The deletes of %s do not fit into memory at once; going on in two passes.", group.partition)
+            logger.info("The deletes of %s do not fit into memory at once. Continuing in two passes.", group.partition)
             self._delete_outputs(target, written)
             return None
         return 0, most_deletable(group.files, deletes, relations.rows)

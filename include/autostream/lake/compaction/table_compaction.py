@@ -41,6 +41,7 @@ from autostream.lake.engine.file_relations import Relations
 from autostream.names import TableName
 from autostream.resources import EngineResources
 from autostream.sizes import format_size
+from autostream.spelling import counted
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +79,8 @@ def compact_table(
     """
     if options.engine != "duckdb":
         raise ConfigurationError(
-            f"Engine {options.engine!r} is not available in this version, which has duckdb only. Table {name} was not "
-            "compacted: leave the option out, or set the table's property autostream.compaction.engine to duckdb."
+            f"Table {name} was not compacted: engine {options.engine!r} is not available, this version has only "
+            "duckdb. Leave the option out, or set the table's property autostream.compaction.engine to duckdb."
         )
     run = _Run(table, str(name), options, resources or EngineResources(), report_progress or logger.info, on_step)
     return run.execute(where, partitions, dry_run=dry_run)
@@ -153,8 +154,8 @@ class _Run:
         try:
             for group in batch:
                 self.say(
-                    f"merging {group.input_files} files ({format_size(group.input_bytes)}) of {group.partition}, "
-                    f"group {group.number + 1} of {len(made.groups)}"
+                    f"merging {counted(group.input_files, 'file')} ({format_size(group.input_bytes)}) of "
+                    f"{group.partition}, group {group.number + 1} of {len(made.groups)}"
                 )
                 try:
                     rewritten.append(rewriter.rewrite(group))
@@ -183,7 +184,7 @@ class _Run:
             except NoSuchTableError:
                 conflict = "the table was dropped"
             except Exception as reread:  # the first error is the one to tell
-                logger.warning("Table %s cannot be re-read after a failure: %s", self.name, reread)
+                logger.warning("Cannot read table %s again after a failure: %s", self.name, reread)
                 conflict = None
             if conflict is not None:
                 result.conflicts[group.number] = conflict
@@ -262,6 +263,6 @@ class _Run:
             first = next(iter(result.conflicts.values()))
             result.status, result.exit_code = "conflict", ConflictError.exit_code
             result.error = result.error or (
-                f"Every group of {self.name} was overtaken by another writer: {first}. Nothing was changed. Run it "
-                "again."
+                f"Could not commit any group of {self.name}: other writers were faster: {first}. Nothing was "
+                "changed. Run it again."
             )

@@ -90,16 +90,14 @@ class TableSelection:
         for pattern in self.patterns:
             named = _catalog_named(pattern)
             if named and named not in catalogs:
-                found[pattern] = (
-                    f"There is no catalog {named!r} to look through. {one_of(named, catalogs, 'There are')}"
-                )
+                found[pattern] = f"Unknown catalog {named!r}. {one_of(named, catalogs, 'Catalogs')}"
                 continue
             looked_in = [named] if named else list(catalogs)
             tables = sorted(table for catalog in looked_in for table in listed.get(catalog, ()))
             whole = all(catalog in listed for catalog in looked_in)
             if whole and not any(fnmatchcase(table, pattern) for table in tables):
-                there = one_of(pattern, tables, "There are") if tables else "There are no tables."
-                found[pattern] = f"No table of {', '.join(looked_in)} has a name like this. {there}"
+                there = one_of(pattern, tables, "There are") if tables else "These catalogs have no tables."
+                found[pattern] = f"No table in {', '.join(looked_in)} matches. {there}"
         return found
 
     def _matches(self, table: str) -> bool:

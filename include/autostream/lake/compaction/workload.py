@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autostream.sizes import MIB
+from autostream.spelling import counted
 
 LABEL_CHARACTERS = 200
 """The most characters of a label; Airflow keeps 250 of a map index."""
@@ -116,7 +117,7 @@ class WorkItem:
         """Readable name: the largest part's, and how many more tables come with it."""
         largest = max(self.parts, key=lambda part: (part.input_bytes, part.table))
         others = len({part.table for part in self.parts} - {largest.table})
-        suffix = f" (+{others} more table{'s' if others > 1 else ''})" if others else ""
+        suffix = f" (+{counted(others, 'more table')})" if others else ""
         room = LABEL_CHARACTERS - len(suffix)
         label = largest.label
         return (label if len(label) <= room else label[: room - 1] + "…") + suffix

@@ -70,7 +70,7 @@ def duckdb_type(field_type: IcebergType) -> str:
         case _ if type(field_type) in _TYPES:
             return _TYPES[type(field_type)]
     raise UnsupportedTableError(
-        f"Column type {field_type} is not one of format version 2. Compact the table with another engine."
+        f"Column type {field_type} does not exist in format version 2. Compact the table with another engine."
     )
 
 

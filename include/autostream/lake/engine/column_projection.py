@@ -39,8 +39,8 @@ def refuse_twins(field: NestedField) -> None:
                 names = [f.name for f in struct.fields]
                 if len({name.lower() for name in names}) < len(names):
                     raise UnsupportedTableError(
-                        f"Column {field.name!r} has struct fields that differ by case only ({', '.join(names)}), which "
-                        "the merge engine cannot tell apart. Nothing was touched. Rename one of them."
+                        f"Column {field.name!r} has struct fields that differ only by case ({', '.join(names)}). The "
+                        "merge engine cannot distinguish them. Nothing was changed. Rename one of them."
                     )
                 below += [f.field_type for f in struct.fields]
             case ListType() as items:
@@ -283,9 +283,9 @@ class Columns:
         top, *below = _path(self.fields, field)
         name = ".".join([self.names.get(top.field_id, top.name), *(child.name for child in below)])
         return DataError(
-            f"File {self.path} stores column {name!r} as {stored}, and the table has it as {target}. The "
-            "Iceberg spec has no promotion between the two, so its values could change, and nothing was touched. "
-            "Write the file again with the type of the table, or remove it from the table."
+            f"File {self.path} stores column {name!r} as {stored}, but its type in the table is {target}. The "
+            "Iceberg spec does not allow this promotion, because values could change. Nothing was changed. Write "
+            "the file again with the type of the table, or remove it from the table."
         )
 
 

@@ -21,7 +21,7 @@ from autostream.lake.engine.unreadable_values import describe_limit
 
 _RESTORE = "Restore it, or roll the table back to a snapshot without it."
 _ANOTHER_ENGINE = (
-    "Keep the file: compact the table with another engine, such as Spark, or let that one rewrite the file."
+    "Keep the file. Compact the table with another engine, such as Spark, or rewrite the file with that engine."
 )
 
 # What readers say of bytes that are not what was written.
@@ -71,9 +71,9 @@ def explain_engine_failure(
         if verdict is not None:
             return verdict.error(named)
     return UnsupportedFileError(
-        f"Table {table} cannot be read by this version: {words(error)}. Each of its files can be read by itself, so "
-        "none is damaged. Nothing was changed. Use another engine, such as Spark, for this table, and report what the "
-        "log says of the failed step."
+        f"This version cannot read table {table}: {words(error)}. It can read each of the files alone, so no file is "
+        "damaged. Nothing was changed. Use another engine, such as Spark, for this table, and report what the log "
+        "says about the failed step."
     )
 
 
@@ -105,7 +105,7 @@ def unreadable_error(file: LiveFile, io: FileIO, error: Exception) -> Autostream
         corrupt = twice or any(sign in str(error).lower() for sign in _CORRUPT)
         found = Diagnosis(corrupt, f"cannot be read ({type(error).__name__}: {words(error)})")
         if not corrupt:
-            found = Diagnosis(False, f"{found.words}; it is as long as its manifest says, begins and ends as it should")
+            found = Diagnosis(False, f"{found.words}; its length, start and end are as expected")
     return found.error(named)
 
 
@@ -128,7 +128,7 @@ def find_damage(file: LiveFile, io: FileIO) -> Diagnosis | None:
     except FileNotFoundError:
         return Diagnosis(True, "is missing")
     except OSError as error:
-        raise ServiceError(f"the storage does not give it: {error}. Check the storage, then try again.") from error
+        raise ServiceError(f"cannot read it from the storage: {error}. Check the storage, then try again.") from error
     if file.file_format == "parquet" and (head.startswith(b"PARE") or tail.endswith(b"PARE")):
         return _ENCRYPTED
     well_formed = {
@@ -139,11 +139,11 @@ def find_damage(file: LiveFile, io: FileIO) -> Diagnosis | None:
     if well_formed.get(file.file_format, True):
         return None
     if other := next((name for name, sound in well_formed.items() if sound), None):
-        return Diagnosis(False, f"is in {other.upper()}, though its manifest says {file.file_format.upper()}")
+        return Diagnosis(False, f"is a file in {other.upper()}, but its manifest says {file.file_format.upper()}")
     if size != file.size_bytes > 0:
-        return Diagnosis(True, f"is {size} bytes long, its manifest says {file.size_bytes}")
+        return Diagnosis(True, f"is {size} bytes long, but its manifest says {file.size_bytes}")
     return Diagnosis(
-        True, f"cannot be read: {broken or f'it does not begin and end as a file in {file.file_format.upper()} does'}"
+        True, f"cannot be read: {broken or f'it does not start and end like a file in {file.file_format.upper()}'}"
     )
 
 
@@ -172,10 +172,10 @@ def _second_opinion(engine: Engine, file: LiveFile, io: FileIO, first: Exception
             return _ENCRYPTED
         both += f" and PyArrow ({words(error)})"
         if _is_not_known(first) or _is_not_known(error):
-            return Diagnosis(False, f"holds what this version cannot read: {both}")
+            return Diagnosis(False, f"has data that this version cannot read: {both}")
         return Diagnosis(True, f"cannot be read: {both}")
     limit = describe_limit(engine, file, names, str(first))
-    return Diagnosis(False, f"holds {limit}; PyArrow reads it, so it is sound", read_by_another=True)
+    return Diagnosis(False, f"has {limit}; PyArrow can read it, so it is not damaged", read_by_another=True)
 
 
 def _is_not_known(error: Exception) -> bool:

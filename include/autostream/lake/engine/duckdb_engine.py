@@ -76,9 +76,9 @@ class Engine:
             self.spill_directory.mkdir(mode=0o700)
         except OSError as error:
             raise ResourceError(
-                f"Spill directory {self.spill_directory} cannot be made: {error.strerror or error}. Set "
+                f"Cannot create spill directory {self.spill_directory}: {error.strerror or error}. Set "
                 "engine.spill_directory in autostream.toml, or AUTOSTREAM_ENGINE__SPILL_DIRECTORY, to a directory "
-                "with free space that this account may write."
+                "with free space that this account may write to."
             ) from error
         self.connection = duckdb.connect(
             config={
@@ -171,7 +171,7 @@ class Engine:
         if is_disk_full(error):
             named = _FILE.search(message)
             if named and not named[1].startswith(str(self.resources.spill_directory)):
-                return ResourceError(f"No space is left for {named[1]}. Free some where it is, and run it again.")
+                return ResourceError(f"No space left for {named[1]}. Free some space there, and run it again.")
             free = shutil.disk_usage(self.resources.spill_directory).free
             return ResourceError(
                 f"The merge ran out of space in {self.resources.spill_directory} ({format_size(free)} free): "
@@ -180,7 +180,7 @@ class Engine:
         if is_out_of_memory(error):
             return ResourceError(
                 f"The merge did not fit into {format_size(self.resources.memory_limit_bytes)} of memory, even in "
-                f"pieces: {_first_line(message)} Raise engine.memory_limit, or lower "
+                f"small pieces: {_first_line(message)} Raise engine.memory_limit, or lower "
                 "autostream.compaction.max-file-group-size-bytes."
             )
         return None

@@ -95,9 +95,9 @@ class Relations:
         found = field_type(self._metadata, field_id)
         if found is None:
             raise InconsistentTableError(
-                f"Equality-delete file {delete.path} deletes by field id {field_id}, which no schema of the table has "
-                "or had. It was written for another table, or the metadata lost a schema: remove the file from the "
-                "table, or restore the metadata."
+                f"Equality-delete file {delete.path} deletes by field id {field_id}, which is in no schema of the "
+                "table. The file was written for another table, or the metadata lost a schema. Remove the file from "
+                "the table, or restore the metadata."
             )
         return found
 
@@ -143,8 +143,8 @@ class Relations:
             for i, key_type in types.items():
                 if not item.columns.has(i):
                     raise InconsistentTableError(
-                        f"Equality-delete file {item.files[0].path} lacks its equality column with field id {i}, so "
-                        "it cannot be told which rows it deletes. Its writer broke the Iceberg spec: remove the file "
+                        f"Equality-delete file {item.files[0].path} has no column with its equality field id {i}, so "
+                        "it is not clear which rows it deletes. Its writer broke the Iceberg spec. Remove the file "
                         "from the table, or rewrite it."
                     )
                 selected.append(f"{as_key(item.columns.leaf(i, key_type), key_type)} AS k{i}")
@@ -160,9 +160,9 @@ class Relations:
             position = item.columns.column(POSITION_FIELD_ID, LongType())
             if not (item.columns.has(FILE_PATH_FIELD_ID) and item.columns.has(POSITION_FIELD_ID)):
                 raise InconsistentTableError(
-                    f"Position-delete file {item.files[0].path} lacks the columns file_path and pos, so it cannot be "
-                    "told which rows it deletes. Its writer broke the Iceberg spec: remove the file from the table, "
-                    "or rewrite it."
+                    f"Position-delete file {item.files[0].path} does not have the columns file_path and pos, so it "
+                    "is not clear which rows it deletes. Its writer broke the Iceberg spec. Remove the file from "
+                    "the table, or rewrite it."
                 )
             number = _by_file([f.sequence_number for f in item.files])
             parts.append(
@@ -283,19 +283,19 @@ class Relations:
             fields = with_mapped_ids(fields, self._mapping)
         elif not has_ids(fields):
             raise DataError(
-                f"File {file.path} has no field ids and the table no name mapping, so its columns cannot be told "
-                f"apart. {_SET_MAPPING}"
+                f"File {file.path} has no field ids and the table has no name mapping, so its columns cannot be "
+                f"identified. {_SET_MAPPING}"
             )
         elif unknown := unidentified(fields, wanted.fields):
             raise DataError(
-                f"File {file.path} has no field id for {', '.join(unknown)}, and the table no name mapping, so it "
-                f"cannot be told which of the table's columns that is. {_SET_MAPPING}"
+                f"File {file.path} has no field id for {', '.join(unknown)}, and the table has no name mapping, so "
+                f"these columns cannot be identified. {_SET_MAPPING}"
             )
         if twice := ids_twice(fields) & set(wanted.field_ids):
             raise DataError(
-                f"File {file.path} has more than one column with field id {', '.join(map(str, sorted(twice)))}, so it "
-                "cannot be told which of them is the table's. Its writer broke the Iceberg spec: write the file again, "
-                "or remove it from the table."
+                f"File {file.path} has more than one column with field id {', '.join(map(str, sorted(twice)))}, so "
+                "it is not clear which of them is the table's column. Its writer broke the Iceberg spec. Write the "
+                "file again, or remove it from the table."
             )
         return fields
 
@@ -348,14 +348,15 @@ class Relations:
             summed = file.claims_shared and rows <= file.record_count and size <= file.size_bytes
             if size != file.size_bytes > 0 and not summed:
                 raise InconsistentTableError(
-                    f"File {file.path} holds {rows} rows in {size} bytes, its manifest says {file.record_count} in "
-                    f"{file.size_bytes}. Either the file was changed after its commit (restore it, or roll the table "
-                    "back to a snapshot without it), or its writer did not count (let another engine rewrite the file)."
+                    f"File {file.path} has {rows} rows in {size} bytes, but its manifest says {file.record_count} "
+                    f"rows in {file.size_bytes} bytes. If the file was changed after its commit, restore it, or roll "
+                    "the table back to a snapshot without it. If its writer did not count rows, rewrite the file "
+                    "with another engine."
                 )
         if wrong:
             logger.info(
-                "%d of %d files hold other numbers of rows than their manifests say (%s: %d, not %d), whose writer did "
-                "not count. The files' own numbers count.",
+                "%d of %d files have other numbers of rows than their manifests say (%s: %d, not %d), because their "
+                "writer did not count. Using the numbers in the files.",
                 *(len(wrong), len(by_path), wrong[0].path, self.rows[wrong[0].path], wrong[0].record_count),
             )
 

@@ -181,7 +181,7 @@ def _insert_by_keys(
         except duckdb.OutOfMemoryException:
             if parts == _PARTS[-1]:
                 raise
-            logger.info("The deletes do not fit into memory in %d part(s); going on with more.", parts)
+            logger.info("The deletes do not fit into memory in %d part(s). Continuing with more parts.", parts)
 
 
 def live_rows(

@@ -82,8 +82,8 @@ def _transformed(engine: Engine, field: SortField, sql: str, source: IcebergType
         case BucketTransform() as bucket:
             return _bucket(engine, bucket, sql, source)
     raise UnsupportedTableError(
-        f"The table's sort order uses transform {field.transform}, which is not known. Compact it with another "
-        "engine, or change its sort order."
+        f"The table's sort order uses the unknown transform {field.transform}. Compact it with another engine, or "
+        "change its sort order."
     )
 
 

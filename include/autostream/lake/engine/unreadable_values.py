@@ -17,8 +17,8 @@ def describe_limit(engine: Engine, file: LiveFile, names: Sequence[str], said: s
     """Return what a sound file with columns `names` holds that the engine cannot read, and failed at as `said`."""
     if any(sign in said for sign in _NO_UTF8):
         columns = [name for name in names if _fails(engine, file, quoted(name))]
-        return f"strings that are no UTF-8 in column {', '.join(map(repr, columns))}"
-    return f"what the merge engine does not read ({said.strip().splitlines()[0].rstrip('.')})"
+        return f"strings that are not UTF-8 in column {', '.join(map(repr, columns))}"
+    return f"data that the merge engine cannot read ({said.strip().splitlines()[0].rstrip('.')})"
 
 
 def _fails(engine: Engine, file: LiveFile, columns: str) -> bool:

@@ -63,7 +63,7 @@ class Completion:
             at = _second(self.reached.recorded_at_ms)
             text = f"{self.table} is complete up to {until} UTC since {at} UTC"
             if self.not_yet_at_ms is None:
-                text += ", or longer: nothing is known from before"
+                text += ", or earlier: nothing older is known"
         for earlier in self.withdrawn:
             by = f" by {earlier.reset.by}" if earlier.reset.by else ""
             why = f" ({earlier.reset.note})" if earlier.reset.note else ""

@@ -51,11 +51,11 @@ def read_metadata(io: FileIO, location: str, known: frozenset[int] | None) -> St
         expired = [s for s in document.get("snapshots") or () if s["snapshot-id"] not in known]
         return state, [SnapshotFacts.from_json(snapshot) for snapshot in expired]
     except FileNotFoundError:
-        return f"metadata file {location} was skipped: it is missing"
+        return f"skipped metadata file {location}: it is missing"
     except (AutostreamError, OSError) as error:
-        return f"metadata file {location} was skipped: {error}"
+        return f"skipped metadata file {location}: {error}"
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error) as error:
-        return f"metadata file {location} was skipped: it is not table metadata ({type(error).__name__}: {error})"
+        return f"skipped metadata file {location}: it is not table metadata ({type(error).__name__}: {error})"
 
 
 def file_name_of(location: str) -> str:

@@ -61,6 +61,8 @@ def record_publication(table: Table, events: Iterable[WatermarkEvent], *, databa
             log.add(entries)
             log.thin_when_due(now_ms=times.now_ms(), keep_days=settings.history_days)
     except (ConfigurationError, ServiceError) as error:
-        _logger.warning("The history of %s has a gap until its metadata is read: %s", name, error)
+        _logger.warning(
+            ("Could not record the history of %s. It has a gap until the table's metadata is read: %s"), name, error
+        )
         return False
     return True

@@ -18,6 +18,7 @@ from autostream.config import Settings, load_settings
 from autostream.errors import ConfigurationError, ServiceError
 from autostream.iceberg.snapshots import SnapshotFacts, lineage, snapshots_of
 from autostream.iceberg.tables import full_name
+from autostream.spelling import counted
 from autostream.store.database import Database, open_database
 from autostream.times import why_too_far_ahead
 from autostream.watermark.codec import read_properties
@@ -56,7 +57,7 @@ class TablePast:
         try:
             return self._ask(self._database or open_database(settings.database), settings, question)
         except (ConfigurationError, ServiceError) as error:
-            self.problems = [f"the database could not be asked, this is from the table's metadata alone: {error}"]
+            self.problems = [f"could not ask the database, so this is only from the table's metadata: {error}"]
         scratch = Database("sqlite://")
         try:
             return self._ask(scratch, settings, question)
@@ -143,7 +144,7 @@ class TablePast:
         ]
         if len(wanted) > self._most_files:
             left = len(wanted) - self._most_files
-            self.problems.append(f"{left} older metadata file(s) of the table were not read this time")
+            self.problems.append(f"did not read {counted(left, 'older metadata file')} of the table this time")
         states = []
         # PyIceberg forgets the parent of a snapshot when it expires; what was written before still tells it.
         known = None if commits is None else frozenset(c.snapshot_id for c in commits.values() if c.parent_id)

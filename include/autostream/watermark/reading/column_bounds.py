@@ -51,6 +51,7 @@ from autostream.errors import ConfigurationError
 from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.properties import of_table
+from autostream.spelling import counted
 from autostream.watermark.marks import MarkSource, TableMark
 
 COLUMN: Final = "autostream.watermark.column"
@@ -152,8 +153,8 @@ def column_mark(table: Table, name: str) -> TableMark | None:
     problems = []
     if found.silent_files:
         problems.append(
-            f"{found.silent_files} data file(s) without an upper bound of column {column} do not count; see the table "
-            f"property write.metadata.metrics.column.{column}"
+            f"ignored {counted(found.silent_files, 'data file')} without an upper bound of column {column}; see the "
+            f"table property write.metadata.metrics.column.{column}"
         )
     watermark = None
     if found.ticks is None:
@@ -168,7 +169,7 @@ def _field(name: str, schema: Schema, column: str) -> NestedField:
         field = schema.find_field(column)
     except ValueError as error:
         raise ConfigurationError(
-            f"Table {name}: property {COLUMN} names column {column!r}, which the table does not have (it has: "
+            f"Table {name}: property {COLUMN} names column {column!r}, which does not exist (columns: "
             f"{', '.join(f.name for f in schema.fields)}). If it was renamed, set the property to its new name."
         ) from error
     if type(field.field_type) not in _TICKS_A_DAY:

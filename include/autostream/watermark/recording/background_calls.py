@@ -52,7 +52,7 @@ class BackgroundCalls:
             _logger.warning("%s: %s", subject, problem)
         else:
             del self._said[subject]
-            _logger.info("%s: in order again", subject)
+            _logger.info("%s: works again", subject)
 
 
 def _expected(call: Callable[[], Any]) -> Any:

@@ -214,9 +214,11 @@ class SinkWatch:
     def _settle(self, life: Life, asked: RequestTime, refresh_seconds: float, obstacle: str | None) -> None:
         self._life = life
         if not life.running:
-            self.note = f"its job is {life.state}" if life.state != "RUNNING" else "not all tasks of its job run"
+            self.note = (
+                f"its job is {life.state}" if life.state != "RUNNING" else ("not all tasks of its job are running")
+            )
         elif life.completed is None:
-            self.note = "its job makes no checkpoints, so nothing tells what it has committed"
+            self.note = "its job makes no checkpoints, so its commits cannot be followed"
         elif not life.recoverable:
             # Before that, a job manager that starts again would show the same life again.
             self.note = "its job has not completed a checkpoint yet"
@@ -243,7 +245,7 @@ class SinkWatch:
             return
         watermark = min(task.watermark_ms for task in metrics.values() if task.watermark_ms is not None)
         if watermark <= NOT_YET_MS:
-            self.note = "its job has no watermark (yet): it has had no rows, or has no watermark strategy"
+            self.note = "its job has no watermark yet: it has received no rows, or has no watermark strategy"
             self._go(_Phase.REST, self._begun + self.interval_seconds)
             return
         if watermark >= FOREVER_MS and not self.ends:
@@ -262,7 +264,7 @@ class SinkWatch:
         for task, now in metrics.items():
             before = self._baseline.get(task)
             if not now.over and (before is None or before.task_ms in (None, now.task_ms) or now.task_ms is None):
-                return "the metrics of its job are not refreshed"
+                return "Flink does not refresh the metrics of its job"
         return ""
 
     def _confirm(self) -> WatermarkReading | None:

@@ -259,7 +259,7 @@ class JobVisits:
         others = [other.summary.job_id for other in self._tables.others(job, sink) if not other.over]
         if others:
             sink.watch.note = (
-                f"another job that runs is called so, too ({', '.join(others)}): give them different names"
+                f"another running job has the same name ({', '.join(others)}): give the jobs different names"
             )
             return
         if reading.watermark_ms < FOREVER_MS and (reason := self._tables.why_not_believed(reading.watermark_ms)):

@@ -136,12 +136,12 @@ def choose_writers(target: SinkTarget, writers: Sequence[SinkWriter]) -> tuple[S
     if chosen:
         return chosen
     if not writers:
-        raise AutostreamError("its job shows no writer of an Iceberg sink (yet)")
+        raise AutostreamError("its job shows no writer of an Iceberg sink yet")
     if len(writers) > 1 or target.operator:
         names = ", ".join(sorted({writer.operator for writer in writers}))
         raise AutostreamError(
-            f"which of its job's sinks writes to the table cannot be told: {pattern!r} is found in none of {names} and "
-            "what comes after them. Give the sink a uidPrefix, and say it by `operator` in watermark.writers"
+            f"it is not clear which sink of its job writes to the table: {pattern!r} matches none of {names} and the "
+            "operators after them. Give the sink a uidPrefix, and name it as `operator` in watermark.writers"
         )
     return tuple(writers)
 
@@ -167,7 +167,7 @@ def _filled(text: str, names: Mapping[str, str], where: str) -> str:
         return text.format_map(names)
     except (KeyError, ValueError, IndexError, AttributeError) as error:
         raise ConfigurationError(
-            f"{where} has {text!r}, in which {error} stands for nothing. Known are: "
+            f"{where} has {text!r}, but the job has no group {error}. Known: "
             f"{', '.join('{' + name + '}' for name in names)}."
         ) from error
 

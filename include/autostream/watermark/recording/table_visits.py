@@ -20,6 +20,7 @@ from autostream.errors import AutostreamError
 from autostream.iceberg.flink_commits import FlinkCommit, committed_by_all, committed_checkpoints
 from autostream.iceberg.snapshots import SnapshotFacts, lineage_of_main
 from autostream.names import TableName
+from autostream.spelling import counted
 from autostream.times import FOREVER_MS, why_too_far_ahead
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports
 from autostream.watermark.codec import NOT_YET_MS
@@ -145,7 +146,7 @@ class TableVisits:
         """Say why a watermark is not to be recorded: it is too far ahead of now; empty where it is not."""
         most = self.settings.max_ahead_seconds
         reason = why_too_far_ahead(watermark_ms, now_ms=times.now_ms(), most_seconds=most)
-        return f"its job has a row of the future: its watermark {reason}" if reason else ""
+        return f"its job has read a row from the future: its watermark {reason}" if reason else ""
 
     def note(self, job: RecordedJob, sink: RecordedSink) -> None:
         """Say once why a sink does not advance, and write it into the table, when that has lasted for a while."""
@@ -244,8 +245,8 @@ class TableVisits:
         if len(sinks) > count:
             # How far the others have got, no watermark that is read says.
             sink.commit_note = (
-                f"{len(sinks)} sinks of its job commit to the table, and only {count} of them are known as its "
-                "writers: have a rule with `operator` in watermark.writers for each"
+                f"{counted(len(sinks), 'sink')} of its job commit to the table, but watermark.writers names only "
+                f"{count} of them: write a rule with `operator` for each"
             )
             return
 

@@ -85,7 +85,7 @@ def _write(outcomes: Iterable[Mapping[str, Any]], started_at_ms: int, partitions
 
 @lru_cache(maxsize=32)
 def _warn_once(why: str) -> None:
-    _logger.warning("Compactions are not recorded, so the console does not show them: %s", why)
+    _logger.warning("Could not record this compaction, so the console will not show it: %s", why)
 
 
 def _who() -> str:

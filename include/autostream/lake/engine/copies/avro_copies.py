@@ -100,7 +100,7 @@ def _array(values: list[Any], field: pa.Field, plain: Plain) -> pa.Array:
     try:
         return pa.array([plain(value) for value in values], _without_ids(field.type))
     except UnicodeEncodeError as error:
-        raise NotReadable(f"strings that are no UTF-8 in column {field.name!r}") from error
+        raise NotReadable(f"strings that are not UTF-8 in column {field.name!r}") from error
 
 
 def _without_ids(kind: pa.DataType) -> pa.DataType:
@@ -148,7 +148,7 @@ class _Types:
     def _union(self, parts: list[Any]) -> tuple[pa.DataType, Plain]:
         some = [part for part in parts if part != "null"]
         if len(some) > 1:
-            raise NotReadable("a union of several types, which Iceberg does not know")
+            raise NotReadable("a union of several types, which Iceberg does not have")
         if not some:
             return _PRIMITIVES["null"], _same
         kind, inner = self._type(some[0])
@@ -171,7 +171,7 @@ class _Types:
 
     def _record(self, avro: Mapping[str, Any]) -> tuple[pa.DataType, Plain]:
         if avro["name"] in self._open:
-            raise NotReadable(f"record {avro['name']!r} inside of itself, which Iceberg does not know")
+            raise NotReadable(f"record {avro['name']!r} inside itself, which Iceberg does not have")
         self._open.append(avro["name"])
         parts = [self.field(field) for field in avro["fields"]]
         self._open.pop()
@@ -196,7 +196,7 @@ class _Types:
 
 def _decimal(precision: int, scale: int) -> tuple[pa.DataType, Plain]:
     if not 0 < precision <= 38:
-        raise NotReadable(f"a decimal of {precision} digits, of which Iceberg knows 38 at most")
+        raise NotReadable(f"a decimal with {precision} digits, and the most in Iceberg is 38")
     return pa.decimal128(precision, scale), lambda value: _ANY_SIZE.scaleb(
         Decimal(int.from_bytes(value, "big", signed=True)), -scale
     )

@@ -78,7 +78,7 @@ def _in_microseconds(kind: pa.DataType, column: str) -> pa.DataType:
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", kind.tz)
     if pa.types.is_map(kind) and _has_timestamp(kind):
-        raise NotReadable(f"timestamps before 1677 or after 2262 beside the map with timestamps {column!r}")
+        raise NotReadable(f"timestamps before 1677 or after 2262, together with the map of timestamps {column!r}")
     children = [child.with_type(_in_microseconds(child.type, column)) for child in children_of(kind)]
     return rebuilt(kind, children)
 

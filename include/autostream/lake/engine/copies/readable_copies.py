@@ -69,7 +69,7 @@ def convert_to_parquet(
     except NotReadable as error:
         raise _unsupported(file, str(error)) from error
     except NotImplementedError as error:  # PyArrow's too
-        raise _unsupported(file, f"something that PyArrow does not read: {error}") from error
+        raise _unsupported(file, f"data that PyArrow cannot read: {error}") from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # the scratch file did not fit: nothing is wrong with the one read
@@ -108,7 +108,7 @@ def _check_text(name: str, array: pa.Array) -> None:
     except pa.ArrowInvalid as error:
         if "UTF8" not in str(error):
             raise
-        raise NotReadable(f"strings that are no UTF-8 in column {name!r}") from error
+        raise NotReadable(f"strings that are not UTF-8 in column {name!r}") from error
 
 
 def _named_apart(schema: pa.Schema) -> pa.Schema:

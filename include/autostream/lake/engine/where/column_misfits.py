@@ -113,25 +113,25 @@ def _unknown(predicate: UnboundPredicate, name: str, schema: Schema, specs: Iter
     for field in (field for spec in specs for field in spec.fields):
         if field.name == name:
             return _partition_field(predicate, field, schema)
-    return f"there is no column {name}. {one_of(name, schema.column_names, 'Its columns are')}"
+    return f"unknown column {name}. {one_of(name, schema.column_names, 'Columns')}"
 
 
 def _partition_field(predicate: UnboundPredicate, field: PartitionField, schema: Schema) -> str:
     """Say which column a partition field is made of, and how that one is compared."""
     column = schema.find_column_name(field.source_id)
     if column is None:
-        return f"{field.name} is a partition field, and the column that it was made of is gone."
-    what = f"{field.name} is a partition field, made of column {column}"
+        return f"{field.name} is a partition field, and its source column was dropped."
+    what = f"{field.name} is a partition field of column {column}"
     match field.transform:
         case BucketTransform() | TruncateTransform():
-            return f"{what} ({field.transform}). Compare {column}: the partitions follow from it."
+            return f"{what} ({field.transform}). Compare {column} instead: it determines the partition."
         case IdentityTransform():
-            return f"{what}. Compare {column}."
+            return f"{what}. Compare {column} instead."
     unit, form = _UNITS.get(type(field.transform), ("", ""))
     if not unit:
-        return f"{what} ({field.transform}). Compare {column}."
+        return f"{what} ({field.transform}). Compare {column} instead."
     wanted = _as_range(predicate, column, unit, form, schema.find_type(field.source_id))
-    return f"{what} (its {unit}). Compare the column: {wanted}"
+    return f"{what} (its {unit}). Compare the column instead: {wanted}"
 
 
 def _as_range(predicate: UnboundPredicate, column: str, unit: str, form: str, kind: IcebergType) -> str:

@@ -90,7 +90,7 @@ def parse_where(
         fault = find_fault(where)
         if fault is None:
             position = getattr(error, "loc", None) or 0
-            fault = Fault(position, "It cannot be read from here.")
+            fault = Fault(position, "Its syntax is wrong from here on.")
         if fault.repaired is not None and schema is not None:
             _refuse_repaired(fault.repaired, schema, specs, where)
         raise UsageError(
@@ -255,9 +255,9 @@ def require_partition_columns(expression: BooleanExpression, metadata: TableMeta
     if foreign:
         known = sorted({metadata.schema().find_column_name(i) or "" for i in sources} - {""})
         raise UsageError(
-            f"--where names {', '.join(sorted(foreign.values()))}, by which the table is not partitioned: compaction "
-            "takes whole partitions. It can be limited by "
-            f"{', '.join(known) or 'nothing, as the table has no partitions'}."
+            f"--where names {', '.join(sorted(foreign.values()))}, which is not a partition column. Compaction takes "
+            "whole partitions, so --where can use only "
+            f"{', '.join(known) or 'partition columns, and the table has none'}."
         )
 
 

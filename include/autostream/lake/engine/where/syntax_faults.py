@@ -74,11 +74,11 @@ class _Reader:
 
     def read(self) -> None:
         if self._now.kind == "end":
-            raise Fault(0, "There is nothing in it.")
+            raise Fault(0, "The filter is empty.")
         self._expression()
         if self._now.kind == "end":
             return
-        words = {"&&": "Write AND.", "||": "Write OR.", ")": "Nothing was opened that this closes."}
+        words = {"&&": "Write AND.", "||": "Write OR.", ")": "No parenthesis was opened before this one."}
         more = words.get(self._now.text, "AND, OR or the end is expected here.")
         raise self._fault(more)
 
@@ -156,7 +156,7 @@ class _Reader:
         name = self._word_at(first.start)
         return Fault(
             first.start,
-            f'A name with other characters than A-Z, a-z, 0-9 and _ is written in double quotes: "{name}".',
+            f'Write a name with characters other than A-Z, a-z, 0-9 and _ in double quotes: "{name}".',
             f'{self._where[: first.start]}"{name}"{self._where[first.start + len(name) :]}',
         )
 
@@ -204,7 +204,9 @@ class _Reader:
             self._value()
             kinds.append("." in first.text if first.kind == "number" else first.kind)
             if kinds[-1] != kinds[0]:
-                raise Fault(first.start, "The values of a list are of one kind: all texts, or all numbers alike.")
+                raise Fault(
+                    first.start, ("The values of a list must have one kind: all texts, or all numbers of one kind.")
+                )
             if not self._takes(","):
                 break
         if not self._takes(")"):
@@ -215,38 +217,38 @@ class _Reader:
             self._value()
             raise Fault(self._tokens[self._at - 1].start, "A pattern in single quotes is expected here, such as 'eu%'.")
         if re.search(r"(?<!\\)%(?!$)", self._now.text[1:-1]):
-            raise self._fault(r"A pattern may have one %, at its end. Write \% for the character itself.")
+            raise self._fault(r"A pattern can have only one %, at its end. Write \% for the character itself.")
         self._take()
 
     def _value(self) -> None:
         token = self._now
         if date := _DATE.match(self._where, token.start) if token.kind == "number" else None:
             text = f"'{date[0].strip()}'"
-            raise self._fault(f"A date or time is written in single quotes: {text}.", meant=text, end=date.end())
+            raise self._fault(f"Write a date or time in single quotes: {text}.", meant=text, end=date.end())
         if token.kind == "name" and not token.is_word("true", "false"):
             self._refuse_word()
         elif token.kind == "quoted":
             text = "'" + token.text[1:-1].replace("'", "''") + "'"
-            raise self._fault(f"Double quotes are for columns. A text is written in single quotes: {text}.", meant=text)
+            raise self._fault(f"Double quotes are for columns. Write a text in single quotes: {text}.", meant=text)
         elif token.kind not in ("string", "number", "name"):
             self._refuse_other()
         self._take()
         word = self._word_at(token.start)
         if token.kind == "number" and len(word) > len(token.text) and word[len(token.text)] not in ";":
-            raise Fault(token.start, f"{word} is not a number. A text is written in single quotes.")
+            raise Fault(token.start, f"{word} is not a number. Write a text in single quotes.")
 
     def _refuse_word(self) -> None:
         word = self._now.text
         if word.lower() in ("null", "nan"):
-            raise self._fault(f"{word.upper()} is asked for by IS {word.upper()} and IS NOT {word.upper()}.")
+            raise self._fault(f"Write IS {word.upper()} or IS NOT {word.upper()}.")
         if self._next.text == "(":
             raise self._fault("Functions are not available. Write the value itself.")
         if word.lower() in _TYPES and self._next.kind == "string":
             raise self._fault(
-                f"The type is left out. Write {self._next.text}.", meant=self._next.text, end=self._next.end
+                f"Leave out the type. Write {self._next.text}.", meant=self._next.text, end=self._next.end
             )
         raise self._fault(
-            f"A text is written in single quotes: '{word}'. Two columns cannot be compared.", meant=f"'{word}'"
+            f"Write a text in single quotes: '{word}'. Two columns cannot be compared.", meant=f"'{word}'"
         )
 
     def _refuse_other(self) -> None:
