@@ -122,7 +122,7 @@ main() {
     fi
     install_locked
     install_project
-    # Compiled once here, not by every process anew where PYTHONDONTWRITEBYTECODE is set: Airflow starts many. Templates
+    # Compiled once here. With PYTHONDONTWRITEBYTECODE each of Airflow's many processes would compile again. Templates
     # among the packages are no valid Python, hence no failure.
     "$venv/bin/python" -m compileall -q -j 0 "$venv"/lib/python3.11/site-packages >/dev/null 2>&1 || true
     written >"$stamp"

@@ -1,7 +1,7 @@
-"""The library to import: tables by name, and what can be asked of them and done with them.
+"""The library to import: tables by name, and the questions and operations on them.
 
-`autostream.table("lake.db.orders")` is a handle; nothing is opened before it is used. A `Lakehouse` holds what several
-handles share, catalogs that are open among them. Command line, workflows and notebooks call the same methods.
+`autostream.table("lake.db.orders")` is a handle. It opens nothing until you use it. A `Lakehouse` holds what several
+handles share, such as open catalogs. Command line, workflows and notebooks call the same methods.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class UnlistedCatalog:
 
 
 class Lakehouse:
-    """Catalogs and configuration that tables share. A catalog is opened once, by the first who needs it.
+    """Catalogs and configuration that tables share. A catalog is opened once, on first use.
 
-    For use by one thread, as PyIceberg's catalogs are.
+    Use it in one thread only, like PyIceberg's catalogs.
 
     Args:
-        settings: The configuration; None reads `autostream.toml` and the environment when it is needed.
-        catalogs: The catalogs that there are; None takes those of PyIceberg's own configuration.
+        settings: The configuration; None: read `autostream.toml` and the environment on first use.
+        catalogs: The catalogs to use. None: those of PyIceberg's own configuration.
     """
 
     def __init__(self, *, settings: Settings | None = None, catalogs: CatalogProperties | None = None) -> None:
@@ -78,7 +78,7 @@ class Lakehouse:
 
     @property
     def settings(self) -> Settings:
-        """The configuration that counts here.
+        """The configuration in use.
 
         Raises:
             ConfigurationError: It cannot be read, or a value is not allowed.
@@ -98,7 +98,7 @@ class Lakehouse:
 
     @property
     def catalogs(self) -> tuple[str, ...]:
-        """Names of the catalogs that there are."""
+        """Names of all catalogs."""
         if self._properties is not None:
             return tuple(self._properties)
         from autostream.config import pyiceberg_catalogs
@@ -109,7 +109,7 @@ class Lakehouse:
         """Return a catalog, opened.
 
         Raises:
-            ConfigurationError: There is no such catalog, or it cannot be opened.
+            ConfigurationError: The catalog is not configured, or it cannot be opened.
         """
         if name not in self._opened:
             self._opened[name] = self._open_again(name)
@@ -130,7 +130,7 @@ class Lakehouse:
             raise ConfigurationError(f"Unknown catalog {name!r}. {one_of(name, self._properties, 'Given')}")
 
     def table(self, name: str | TableName) -> LakeTable:
-        """Return a handle on a table; whether there is one shows when it is used.
+        """Return a handle on a table. It does not check yet whether the table exists.
 
         Raises:
             UsageError: The name is not CATALOG.NAMESPACE.TABLE.
@@ -149,10 +149,11 @@ class Lakehouse:
             patterns: Such as `lake.shop.*`; `*` stands for any characters, dots included, `?` for one. The name of a
                 catalog alone stands for all its tables.
             namespace: Only tables of this namespace and those within it, such as `db` or `raw.shop`.
-            on_failure: Gets each catalog that cannot be listed, and the others go on; None raises its error.
+            on_failure: Called with each catalog that cannot be listed; the other catalogs are still listed. None: raise
+                the error.
 
         Raises:
-            ConfigurationError: There is no catalog of a name that is given.
+            ConfigurationError: A pattern names an unknown catalog.
             AutostreamError: A catalog cannot be opened or listed.
         """
         wanted = [word if "." in word or _WILDCARDS & {*word} else f"{word}.*" for word in patterns] or ["*"]
@@ -188,13 +189,13 @@ class Lakehouse:
     def locks(self, catalog: str | None = None) -> LockListing:
         """Return the locks that are held on tables, in ZooKeeper and in Hive metastores.
 
-        A service that cannot be asked does not hide the locks of the others: it is a problem of the listing.
+        If a service does not answer, the result has the locks of the others, and names the service as a problem.
 
         Args:
-            catalog: Only on tables of this catalog of PyIceberg's own configuration.
+            catalog: Only locks on tables of this catalog in PyIceberg's own configuration.
 
         Raises:
-            ConfigurationError: There is no such catalog, or nothing that locks tables is configured.
+            ConfigurationError: The catalog is not configured, or neither ZooKeeper nor a Hive catalog is configured.
         """
         from autostream.locks.table_locks import list_locks
 
@@ -208,19 +209,19 @@ class Lakehouse:
         poll_seconds: float = 5.0,
         report_progress: Callable[[str], None] | None = None,
     ) -> Step:
-        """Wait until tables are complete or the time is up, and return how it ended.
+        """Wait until tables are complete or the time is up, and return the outcome.
 
-        A catalog that does not answer is waited for.
+        If a catalog does not answer, the wait goes on.
 
         Args:
-            condition: Which tables, and up to when.
+            condition: Which tables have to be complete, and up to which time.
             timeout_seconds: How long to wait at most; None waits for ever.
-            poll_seconds: Time between two looks.
-            report_progress: Gets the explanation each time that it changes.
+            poll_seconds: Time between two readings.
+            report_progress: Called with the explanation each time it changes.
 
         Raises:
-            UsageError: There is no such table.
-            ConfigurationError: There is no such catalog.
+            UsageError: The table does not exist.
+            ConfigurationError: The catalog is not configured.
             DeniedError: This account may not read it.
         """
         from autostream.errors import DeniedError
@@ -243,7 +244,7 @@ class Lakehouse:
 
 @dataclass(frozen=True)
 class LakeTable:
-    """A table by its name. Each method looks at the table as it is at that moment.
+    """A table by its name. Each method reads the current state of the table.
 
     Attributes:
         name: Its full name.
@@ -261,7 +262,7 @@ class LakeTable:
         """Return PyIceberg's table, as it is now.
 
         Raises:
-            UsageError: There is no such table.
+            UsageError: The table does not exist.
             AutostreamError: Its catalog or metadata cannot be read.
         """
         from autostream.catalogs.opening import open_table
@@ -269,13 +270,13 @@ class LakeTable:
         return open_table(self.name, catalog=self.lakehouse.open_catalog(self.name.catalog))
 
     def summary(self) -> TableSummary:
-        """Return what the newest metadata says of the table's size; no manifest is read."""
+        """Return the size of the table by its newest metadata. It reads no manifest."""
         from autostream.lake.table_summary import TableSummary
 
         return TableSummary.of(str(self.name), self.load().metadata)
 
     def inspect(self, *, options: Mapping[str, str] | None = None) -> TableReport:
-        """Return what the table is made of, what its deletes apply to, and what compaction would do and why.
+        """Return the table's files, what its deletes apply to, and what compaction would do and why.
 
         Args:
             options: Compaction options to judge by, by their names without prefix, such as `min-input-files`.
@@ -320,15 +321,15 @@ class LakeTable:
     ) -> CompactionResult:
         """Merge small files and apply deletes, while the writer keeps writing.
 
-        Conflicts with other writers and groups that failed are told in the result; `exit_code` of it is 0 where
-        nothing went wrong. What was done is recorded in the database, as that of commands and workflows is.
+        The result names conflicts with other writers, and groups that failed. Its `exit_code` is 0 if all went well.
+        The run is recorded in the database, like runs of commands and workflows.
 
         Args:
             where: Expression on partition columns that limits the work.
             partitions: Names of partitions, as plans show them, that limit it.
             options: Compaction options that override the table's properties, by their names without prefix.
             dry_run: Only plan.
-            report_progress: Gets a line each time that something new is under way.
+            report_progress: Called with a line each time the run starts something new.
             on_step: Gets each step of the protocol.
 
         Raises:
@@ -365,12 +366,12 @@ class LakeTable:
     def scan(
         self, *, where: str | None = None, columns: Sequence[str] | None = None, snapshot_id: int | None = None
     ) -> TableScan:
-        """Return the rows of the table, deletes applied; they are read when they are asked for.
+        """Return the rows of the table, with deletes applied. They are read when you ask for them.
 
         Args:
             where: Filter, such as `day >= '2026-11-23' AND id > 5`.
-            columns: Names of columns, in the order wanted; None takes all.
-            snapshot_id: The snapshot to read; None takes the current one.
+            columns: Names of columns, in the order of the result. None: all columns.
+            snapshot_id: The snapshot to read. None: the current one.
 
         Raises:
             UsageError: An unknown column or snapshot, or a filter that does not fit.
@@ -382,7 +383,7 @@ class LakeTable:
         return scan_table(self.load(), where=where, columns=columns, snapshot_id=snapshot_id, resources=resources)
 
     def watermark(self) -> TableMark:
-        """Return how complete the table is; `watermark_ms` of it is None where that is not known."""
+        """Return how complete the table is. Its `watermark_ms` is None if that is not known."""
         from autostream.watermark.reading.table_marks import mark_of
 
         return mark_of(self.load(), str(self.name), settings=self.lakehouse.settings.watermark)
@@ -400,16 +401,16 @@ class LakeTable:
         """Wait until the table is complete up to a time.
 
         Args:
-            until: What it has to be complete up to, such as the end of an hour.
-            lateness_seconds: How much further its watermark has to be, for rows that come late.
-            writers: Only these writers count; none: all that are active.
-            timeout_seconds: How long to wait at most; 0 looks once, None waits for ever.
-            poll_seconds: Time between two looks.
-            report_progress: Gets the explanation each time that it changes.
+            until: The time up to which the table has to be complete, such as the end of an hour.
+            lateness_seconds: How much later than `until` the watermark has to be, for rows that arrive late.
+            writers: Only these writers count. Empty: all active writers.
+            timeout_seconds: How long to wait at most; 0: check once. None: wait for ever.
+            poll_seconds: Time between two readings.
+            report_progress: Called with the explanation each time it changes.
 
         Raises:
-            TimedOutError: The time is up; says who is late.
-            UsageError: There is no such table, or `until` is not a time.
+            TimedOutError: The time is up. The message names the late writer.
+            UsageError: The table does not exist, or `until` is not a time.
         """
         from autostream.watermark.conditions import Condition
         from autostream.watermark.waiting import require_met
@@ -426,20 +427,20 @@ class LakeTable:
         return require_met(found, timeout_seconds=timeout_seconds)
 
     def locks(self) -> LocksOfTable:
-        """Return who holds the table, who waits for it, and whose locks on it were broken."""
+        """Return the holder of the table's lock, those that wait for it, and its broken locks."""
         from autostream.locks.table_locks import locks_of_table
 
         return locks_of_table(self.name)
 
     def break_locks(self, found: LocksOfTable, *, reason: str = "") -> tuple[BrokenLock, ...]:
-        """Take the locks of the table from their holders, who are not stopped, and record who did it and why.
+        """Take the locks of the table from their holders, and record by whom and why. The holders are not stopped.
 
         Args:
-            found: What `locks` returned: a lock that has passed on since then is not broken.
+            found: The result of `locks`. A lock that has a new holder since then is not broken.
             reason: Why.
 
         Raises:
-            ConflictError: A lock has passed on.
+            ConflictError: A lock has a new holder.
         """
         from autostream.locks.table_locks import break_locks
 
@@ -458,11 +459,11 @@ def table(name: str, *, settings: Settings | None = None, catalogs: CatalogPrope
 
     Args:
         name: CATALOG.NAMESPACE.TABLE.
-        settings: The configuration; None reads `autostream.toml` and the environment.
-        catalogs: The catalogs that there are; None takes those of PyIceberg's own configuration.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+        catalogs: The catalogs to use. None: those of PyIceberg's own configuration.
 
     Raises:
-        UsageError: That is not the name of a table.
+        UsageError: The name is not CATALOG.NAMESPACE.TABLE.
     """
     return Lakehouse(settings=settings, catalogs=catalogs).table(name)
 
@@ -473,13 +474,13 @@ def tables(
     settings: Settings | None = None,
     catalogs: CatalogProperties | None = None,
 ) -> tuple[LakeTable, ...]:
-    """Return the tables whose full names match a pattern, such as `tables("lake.shop.*")`; all where there is none.
+    """Return the tables whose full names match a pattern, such as `tables("lake.shop.*")`; all without one.
 
     Args:
         patterns: `*` stands for any characters, dots included, `?` for one.
         namespace: Only tables of this namespace and those within it.
-        settings: The configuration; None reads `autostream.toml` and the environment.
-        catalogs: The catalogs that there are; None takes those of PyIceberg's own configuration.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+        catalogs: The catalogs to use. None: those of PyIceberg's own configuration.
 
     Raises:
         AutostreamError: A catalog cannot be opened or listed.
@@ -503,10 +504,10 @@ def flink(settings: Settings | None = None) -> Fleet:
 
 
 def locks(catalog: str | None = None) -> LockListing:
-    """Return the locks that are held on tables, in ZooKeeper and in Hive metastores; of one catalog where named.
+    """Return the locks that are held on tables, in ZooKeeper and in Hive metastores, optionally of one catalog.
 
     Raises:
-        ConfigurationError: There is no such catalog, or nothing that locks tables is configured.
+        ConfigurationError: The catalog is not configured, or neither ZooKeeper nor a Hive catalog is configured.
     """
     return Lakehouse().locks(catalog)
 

@@ -372,7 +372,9 @@ def test_a_parquet_file_of_all_rows_has_field_ids_and_types(lake: SqlCatalog, tm
 
 
 def test_a_parquet_file_that_cannot_be_made_is_named(simple: Table, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"Cannot write .*/nowhere/out\.parquet: .*Name a file in a directory"):
+    with pytest.raises(
+        UsageError, match=r"Cannot write .*/nowhere/out\.parquet: .*Name a file in an existing directory"
+    ):
         scan_table(simple).to_parquet(tmp_path / "nowhere" / "out.parquet")
 
 

@@ -69,7 +69,7 @@ class ActingCatalog(_Base):
 
     def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
         account = acting_account(properties, {PROXY_USER: self._account or ""}, self.properties)
-        # Where HDFS is, and how to log in there, is not for whoever may set a table's properties to say.
+        # An account that may set a table's properties must not choose the HDFS and its login.
         of_table = {key: value for key, value in properties.items() if not key.startswith(CONNECTION)}
         merged: dict[str, Any] = {**self.properties, **of_table}
         merged.pop(PROXY_USER, None)

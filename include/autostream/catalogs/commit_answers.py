@@ -1,4 +1,4 @@
-"""What a catalog's answer to a commit means for who sent it, whatever the kind of catalog and whoever wrote it.
+"""What a catalog's answer to a commit means for the sender, for every kind of catalog.
 
 A commit that was overtaken is decided again upon the newest state; one whose answer was lost is looked for there; any
 other failure stays.

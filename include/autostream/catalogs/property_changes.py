@@ -100,7 +100,7 @@ def _commit(table: Table, name: str, changed: Mapping[str, str], *, guarded_pref
             commit_properties(table, changed, guarded_prefix=guarded_prefix)
     except OvertakenError as error:
         if isinstance(cause := root_cause(error), ServiceError):
-            raise cause from error  # whoever changes them comes again, and then decides upon what is there by then
+            raise cause from error  # the caller comes again, and then decides upon the new state
         _logger.debug("A commit of %s to %s was overtaken: %s", purpose.what, name, error)
         return False
     except CommitAnswerLostError as error:

@@ -183,7 +183,7 @@ class RestRequest:
         """Send the request."""
         try:
             self.response = self._catalog.commit_once(self._commit)
-        except CommitFailedException as error:  # whoever repeated the request in between may have met its effect
+        except CommitFailedException as error:  # a repeated request may have met its own effect
             raise NotAppliedError(str(error)) from error
         except Exception as error:
             if is_refusal(error) and not isinstance(error, NoSuchTableError):

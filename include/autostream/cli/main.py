@@ -100,7 +100,7 @@ def _explain(error: Exception) -> int:
 
         print_error(str(unreadable(error)))
         return ConfigurationError.exit_code
-    # Nobody foresaw this one, so whoever reports it needs the traceback.
+    # This error was not expected, so a report of it needs the traceback.
     _logger.error("unexpected %s", type(error).__name__, exc_info=error)
     print_error(
         f"{type(error).__name__}: {error}. This is a defect of autostream. Please report it with the log above."

@@ -169,7 +169,7 @@ class ZooKeeperClient:
             session.close()
 
     def _after_fork_in_child(self) -> None:
-        # Whoever held the mutex is a thread that the child does not have.
+        # The holder of the mutex is a thread that the child does not have.
         self._mutex = threading.Lock()
         session, self._session = self._session, None
         if session is not None:

@@ -67,7 +67,7 @@ class LocalAirflow:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",
             "AIRFLOW_CONN_" + CATALOG.upper(): json.dumps({"conn_type": "iceberg", "extra": properties}),
             "AUTOSTREAM_COMPACTION__CATALOGS": CATALOG,
-            # What there is to compact is there for whoever looks on: no run of the hour may be faster.
+            # The work has to wait for the user: no hourly run may do it first.
             "AUTOSTREAM_COMPACTION_SCHEDULE": "none",
             "AUTOSTREAM_WATERMARK__PUBLISH_TABLES": EVENTS,
             "AUTOSTREAM_EXAMPLES_DIRECTORY": str(self.directory.resolve() / "hours"),

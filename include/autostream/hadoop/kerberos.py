@@ -32,7 +32,7 @@ class KerberosIdentity:
     """Who to be, and where the ticket is from.
 
     Attributes:
-        principal: such as `svc@REALM`; empty: whoever the credential cache belongs to.
+        principal: such as `svc@REALM`; empty: the owner of the credential cache.
         keytab: file of the principal's keys; empty: the cache alone counts.
         cache: name of the credential cache, such as `FILE:/run/airflow/ccache`; empty: that of KRB5CCNAME or krb5.conf.
     """

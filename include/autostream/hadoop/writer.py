@@ -38,7 +38,7 @@ _MARK: Final = ".autostream-"
 
 
 def staging_path(path: str) -> str:
-    """Return a new name beside a file, not a hidden one: the sweep of orphan files finds what a killed process left."""
+    """Return a new name beside a file; not hidden, so `remove_orphan_files` finds what a killed process left."""
     directory, name = posixpath.split(path)
     # A name may have 255 bytes.
     return posixpath.join(directory, f"{name[:150]}{_MARK}{uuid.uuid4().hex}.part")

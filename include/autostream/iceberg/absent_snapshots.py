@@ -14,7 +14,7 @@ from pyiceberg.table.snapshots import Snapshot
 def went_on_without(metadata: TableMetadata, *, ref: str, base: int | None) -> bool:
     """Say whether a branch has gone on from a snapshot, as far back as the table remembers; nothing is known otherwise.
 
-    Whoever wanted to commit upon `base`, and is not in the table, has then failed: another commit took the place. That
+    A commit upon `base` that is not in the table has then failed: another commit took its place. That
     the head is another one proves nothing, as what was built upon ours may have outlived it.
 
     Args:

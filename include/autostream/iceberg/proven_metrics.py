@@ -1,4 +1,4 @@
-"""What a file's counts and bounds in a manifest prove, whoever wrote them. Pure.
+"""What a file's counts and bounds in a manifest prove, for every writer. Pure.
 
 A file is left out of a scan, or a delete file of a merge, only by what every writer means alike. Not relied on are:
 

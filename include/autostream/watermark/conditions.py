@@ -151,7 +151,7 @@ def _counting(condition: Condition, mark: TableMark) -> tuple[WriterMark, ...]:
     if not condition.writers:
         return mark.writers
     named = {name: mark.writer(name) for name in condition.writers}
-    # Whoever is named counts, whatever the table thinks of it; one that the table does not know has not reported.
+    # A named writer counts, whatever its status in the table; a writer that the table does not know has not reported.
     return tuple(
         replace(writer, status=WriterStatus.ACTIVE) if writer else WriterMark(name, None)
         for name, writer in named.items()

@@ -30,7 +30,7 @@ _TOLD_AT_A_TIME = 50
 
 
 class Polling:
-    """Looks at tables as long as anybody waits for them: one poller a table, whoever and however many wait.
+    """Reads tables as long as something waits for them, with one poller for each table, however many wait.
 
     For use within one event loop.
 

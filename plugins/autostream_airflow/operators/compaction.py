@@ -91,7 +91,7 @@ class _Done:
             self._store.set(self._key(part), row)
 
     def forget(self) -> None:
-        """For whoever clears the task later: everything is to be done again then."""
+        """Forget the results, because a task that is cleared later has to do everything again."""
         for key in self._keys:
             self._store.delete(key)
 

@@ -274,7 +274,7 @@ class _Record:
         self._store.set(RECORD, {"began_ms": self._began_ms, "max_tries": self._tries, "said": explanation})
 
     def forget(self) -> None:
-        """End the record, for whoever clears the task later."""
+        """End the record, because the task may be cleared and run again later."""
         self._store.delete(RECORD)
 
 

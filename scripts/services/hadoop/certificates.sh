@@ -1,6 +1,6 @@
 #!/bin/bash
 # certificates.sh DIR: a throw-away authority DIR/ca.pem, and server.* and client.* (pem: key and certificate; key; crt)
-# for localhost and 127.0.0.1. Nothing is made anew where they are. Needs openssl.
+# for localhost and 127.0.0.1. Existing ones are kept. Needs openssl.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 [ $# -eq 1 ] || usage

@@ -97,7 +97,7 @@ def test_a_wrong_write_property_is_named_as_what_it_is() -> None:
 
 def test_an_unknown_option_is_answered_with_the_one_meant() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"^Option rewrite-al is unknown\. Known .* Did you mean rewrite-all\?$"
+        ConfigurationError, match=r"^Option rewrite-al is unknown\. Known: .* Did you mean rewrite-all\?$"
     ):
         CompactionOptions.from_properties({}, {"rewrite-al": "true"})
     with pytest.raises(ConfigurationError, match=r"^Property autostream\.compaction\.min-input-file is unknown"):

@@ -361,7 +361,7 @@ def test_rows_do_not_depend_on_memory(lake: SqlCatalog, tmp_path: Path) -> None:
 def test_an_engine_that_is_not_there_is_refused(lake: SqlCatalog) -> None:
     orders = Orders(lake, "db.t")
     orders.checkpoint(1)
-    with pytest.raises(ConfigurationError, match=r"Engine 'spark'"):
+    with pytest.raises(ConfigurationError, match=r"engine 'spark' is not available"):
         run(orders.load(), options={"engine": "spark"})
 
 

@@ -182,7 +182,7 @@ def test_rows_that_do_not_add_up_are_not_committed(
     monkeypatch.setattr(group_rewriter, name, lambda *a, **k: defect(real(*a, **k)))
     result = compact_table(table.load(), "lake.db.t", options=ALL)
     assert result.status == "failed"
-    for part in ("The check of the compaction", "please report", "group 0", str(before)):
+    for part in ("The check of the compaction", "Please report", "group 0", str(before)):
         assert part in (result.error or "")
     assert table.load().metadata.current_snapshot_id == before
     assert not list(table.folder.glob("autostream-compact-*"))

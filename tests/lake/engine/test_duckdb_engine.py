@@ -170,7 +170,7 @@ def test_an_impossible_spill_directory_is_named(lake: SqlCatalog, tmp_path: Path
     for wanted in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ResourceError) as raised:
             scan_table(table, resources=EngineResources(spill_directory=wanted)).to_arrow()
-        assert str(raised.value).startswith(f"Spill directory {wanted}/{SPILL_PREFIX}")
+        assert str(raised.value).startswith(f"Cannot create spill directory {wanted}/{SPILL_PREFIX}")
         assert "AUTOSTREAM_ENGINE__SPILL_DIRECTORY" in str(raised.value)
 
 

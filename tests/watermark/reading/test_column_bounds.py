@@ -265,7 +265,7 @@ def test_sentinels_and_broken_bounds_do_not_count(lake: SqlCatalog) -> None:
     mark = lake_table.mark()
 
     assert mark.watermark_ms == ms(hour(9))
-    assert mark.problems[0].startswith("3 data files without an upper bound of column tz")
+    assert mark.problems[0].startswith("ignored 3 data files without an upper bound of column tz")
 
 
 def test_only_live_files_of_the_current_snapshot_count(lake: SqlCatalog) -> None:

@@ -1,4 +1,4 @@
-"""Parts of a table's page that take longer, looked at when somebody asks for them: a page each without scripts."""
+"""Parts of a table's page that take longer and are read on request: a page each without scripts."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Attempt:
         number: Which attempt it is, from 1.
         table: The table as it is decided upon.
         snapshot_id: The id that the snapshot must have.
-        files: What was written for it; whoever decides notes each file here before it is written.
+        files: What was written for it. The decision adds each file here before it writes the file.
         snapshot: The snapshot; None while it is not decided.
         is_pending: Whether it was sent, and may still be applied or have been.
         was_refused: Whether the catalog answered that it did not apply it: the next look at the table settles that.
@@ -180,7 +180,7 @@ class SnapshotCommit:
             ) from error
 
     def _reload(self) -> None:
-        # Not Table.refresh(), which fails on a table that was dropped and created again: whoever decides says so.
+        # Not Table.refresh(), which fails on a table that was dropped and created again: the decision says so.
         self.table = self.table.catalog.load_table(self.table.name())
         for attempt in self._attempts:
             attempt.look(self.table.metadata)

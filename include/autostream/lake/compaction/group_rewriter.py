@@ -211,7 +211,7 @@ class GroupRewriter:
         self._delete_partial_outputs(target, kept=())
 
     def _delete_partial_outputs(self, target: OutputTarget, *, kept: Sequence[WrittenFile]) -> None:
-        """Delete what a failed write left behind, on a local disk; elsewhere it is left to the orphan sweep."""
+        """Delete what a failed write left behind, on a local disk; elsewhere such files stay (see `FILE_PREFIX`)."""
         if is_local(target.directory):
             whole = {normalize_path(file.location) for file in kept}
             for left in Path(normalize_path(target.directory)).glob(f"{target.prefix}*"):

@@ -123,7 +123,7 @@ class WorkItem:
         return (label if len(label) <= room else label[: room - 1] + "…") + suffix
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the item as JSON types, with its label for whoever shows it."""
+        """Return the item as JSON types, with a label to show."""
         return {
             "label": self.label,
             "input_bytes": self.input_bytes,

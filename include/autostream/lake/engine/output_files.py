@@ -33,7 +33,7 @@ from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.sql_text import is_local, quoted, read_parquet, text
 from autostream.properties import Properties
 
-# Part of the name of every file that a compaction writes: by it the orphan sweep knows what a killed one left behind.
+# Start of the name of every data file that a compaction writes: it shows which files a killed compaction left behind.
 FILE_PREFIX = "autostream-compact-"
 
 _ROW_GROUP_BYTES = "write.parquet.row-group-size-bytes"

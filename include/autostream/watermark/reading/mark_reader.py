@@ -23,7 +23,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 def open_configured(name: str) -> Catalog:
     """Open a catalog of PyIceberg's own configuration."""
-    # It loads PyIceberg, which whoever imports this module may not want yet.
+    # It loads PyIceberg, which importers of this module may not need yet.
     from autostream.catalogs.opening import open_catalog
 
     return open_catalog(name)

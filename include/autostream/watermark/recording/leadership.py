@@ -22,7 +22,7 @@ class Leadership(Protocol):
 
 
 class UncontestedLeadership:
-    """Leadership where nobody is elected: whoever runs publishes, and the comparison of commits keeps that safe."""
+    """Leadership without an election: every recorder publishes, and the comparison in commits keeps that safe."""
 
     def leads(self) -> bool:
         """Say yes."""

@@ -129,10 +129,10 @@ class RecordedTable:
 
     Attributes:
         name: its full name.
-        sinks: whoever writes to it, with the jobs.
+        sinks: the sinks that write to it, with their jobs.
         uuid: which table of that name it was when it was last seen.
         reports: what is to be recorded, by writer.
-        look_wanted: whether it has to be looked at once more, whoever waits for it or not.
+        look_wanted: whether the table has to be read once more, even if nothing waits for it.
         look_due: before that it is not looked at.
         publish_due: before that nothing is recorded in it.
         busy: whether it is being visited.

@@ -47,7 +47,7 @@ class Recorder:
             clusters: the clusters whose jobs are recorded.
             leadership: whether this process may publish; always, where None.
             on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
-            on_step: called again and again while it runs: whoever watches it knows by that that it lives.
+            on_step: called repeatedly while it runs, so that a health check sees that it is alive.
             open_catalog: opens a catalog by its name; each is opened once.
             pool: makes the pool for a cluster, or for the catalogs; threads where None.
         """

@@ -24,7 +24,7 @@ from autostream.lake.engine.copies.arrow_types import children_of, field_id, reb
 def promoted(field: pa.Field, wanted: IcebergType | None) -> pa.Field:
     """Return a field of a file as one of the type wanted, by field ids; as it is where nothing is wanted of it.
 
-    A type that the spec does not promote to the one wanted stays: whoever reads it refuses it.
+    A type that the spec does not promote to the one wanted stays: its reader refuses it.
     """
     children = children_of(field.type)
     match wanted:

@@ -84,7 +84,7 @@ def _copy(opened: Opened, wanted: Schema, target: str, mapping: NameMapping | No
     schema, read = opened
     if mapping is not None:
         schema = _mapped(schema, mapping)
-    # A column without an id may be a wanted one: whoever reads the copy decides.
+    # A column without an id may be a wanted one: the reader of the copy decides.
     ids = set(wanted.field_ids)
     chosen = [i for i, f in enumerate(schema) if field_id(f) is None or not _ids(f).isdisjoint(ids)]
     # A Parquet file without columns would have no rows.
