@@ -21,7 +21,7 @@ def test_a_copy_does_not_run_the_code_of_the_original(original: Path, tmp_path: 
     with pytest.raises(ConfigurationError) as raised:
         require_own_code(f"{tmp_path}/copy/.venv/bin/autostream", original)
     assert str(raised.value).startswith(
-        f"This is the command of {tmp_path}/copy, but it would run the code of {tmp_path}/original: "
+        f"This is the command of {tmp_path}/copy, but it would run the code of {tmp_path}/original, because "
     )
     assert f"Run `make setup` in {tmp_path}/copy" in str(raised.value)
 

@@ -30,7 +30,7 @@ def test_upgrade_says_what_it_did(tmp_path: Path) -> None:
 
 def test_upgrade_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    assert "upgraded from nothing to" in CliRunner().invoke(app, ["db", "upgrade"]).stdout
+    assert "upgraded from no tables to" in CliRunner().invoke(app, ["db", "upgrade"]).stdout
     assert f"sqlite:///{tmp_path}/a.db: up to date at" in CliRunner().invoke(app, ["db", "upgrade"]).stdout
 
 

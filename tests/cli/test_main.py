@@ -54,7 +54,7 @@ def test_a_wrong_log_level_is_named(autostream: InProcess, monkeypatch: pytest.M
     code, _, err = autostream("config", "show")
 
     assert code == 2
-    assert "AUTOSTREAM_LOG cannot be 'loud'. Set it to one of debug, info, warning, error" in err
+    assert "Invalid AUTOSTREAM_LOG 'loud'. Set it to one of debug, info, warning, error" in err
 
 
 def _all_errors(base: type[errors.AutostreamError]) -> Iterator[type[errors.AutostreamError]]:
