@@ -102,7 +102,7 @@ class AirflowApi:
                     ) from error
             except (OSError, ValueError) as error:
                 raise ServiceError(
-                    f"Airflow at {self.url} does not answer {method} {path}: {error}. Is it up?"
+                    f"Airflow at {self.url} did not answer {method} {path}: {error}. Check that it is up."
                 ) from error
             times.sleep(1.0)
         raise AssertionError  # the last try returned or raised

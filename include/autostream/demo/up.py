@@ -201,7 +201,7 @@ def require_free_port(number: int, *, port: int) -> None:
             probe.bind(("127.0.0.1", number))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or "no such port exists"
-            belongs = "" if number == port else f", which belongs to port {port},"
+            belongs = "" if number == port else f" (a port of {port})"
             raise UsageError(
                 f"Cannot use port {number}{belongs}: {reason}. Stop the program that uses it, or take another port: "
                 "PORT=8090 make up."

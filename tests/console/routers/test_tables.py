@@ -38,7 +38,7 @@ def test_the_page_tells_who_holds_a_table_back(filled: Browser) -> None:
 def test_the_page_of_a_table_of_which_nothing_is_known(client: Browser) -> None:
     said = text(client.get("/tables/lake.db.t").text)
 
-    assert "Complete up to not known no writer reports a watermark" in said
+    assert "Complete up to not known nobody reports one" in said
     assert "Nothing is known of its history." in said
 
 

@@ -115,7 +115,7 @@ def test_a_catalog_that_is_down_is_unavailable_and_opened_again_when_it_is_up(
         answers = [filled.get(path) for path in (API, f"{API}/history", "/tables/lake.db.t")]
 
     assert [answer.status_code for answer in answers] == [503] * 3
-    assert answers[0].json()["detail"].startswith("Table lake.db.t cannot be read. The console's log says why, at ")
+    assert answers[0].json()["detail"].startswith("Cannot read table lake.db.t. The console's log says why, at ")
     for inside in ("hidden", "refused", "Error"):
         assert inside not in "".join(answer.text for answer in answers)
     assert "Not available at the moment" in answers[2].text

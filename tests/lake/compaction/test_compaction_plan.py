@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from autostream.iceberg.files import LiveFile
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.compaction_plan import CompactionPlan, pack, plan, view_files
-from autostream.spelling import counted
 from tests.lake.files import data, equality, path_bounds, position
 from tests.lake.states import state
 

@@ -287,7 +287,7 @@ def test_what_is_waited_for(run: dict[str, Any], arguments: dict[str, Any], unti
     ("run", "arguments", "message"),
     [
         ({}, {}, r"run manual__1 has neither a partition nor a data interval"),
-        ({"partition_key": "eu"}, {}, r"'eu' Invalid partition key"),
+        ({"partition_key": "eu"}, {}, r"Invalid partition key 'eu'"),
         ({"partition_key": "eu"}, {"window": "hour"}, r"Invalid time 'eu'"),
         ({}, {"until": 1_764_036_420}, r"Invalid time '1764036420'"),
         ({}, {"until": "20261123020000"}, r"Invalid time '20261123020000'"),

@@ -15,7 +15,7 @@ from autostream.lake.commit.replacements import FileGroup
 from autostream.lake.compaction.compaction_options import CompactionOptions
 from autostream.lake.compaction.reasons import CompactionReason, in_words
 from autostream.sizes import format_size
-from autostream.spelling import counted, one_of
+from autostream.spelling import one_of
 
 
 @dataclass(frozen=True)

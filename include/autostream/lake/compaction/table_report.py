@@ -194,11 +194,9 @@ def _uncounted(state: TableState, table: str) -> Iterator[Finding]:
         yield Finding(
             subject=f"table {table}",
             severity=Severity.WARNING,
-            reason=(
-                f"The manifests give {counted(files, 'data file')} a record count of 0 or less. Such a file is empty, "
-                "or its writer did not count its records, and the numbers of records here are too low."
-            ),
-            remedy="`autostream table scan --count` counts the rows. Compaction writes true counts.",
+            reason=f"{files:,} data files have a record count of 0 or less in their manifests: they are empty, or "
+            "their writer did not count and the numbers of records shown here are too low.",
+            remedy="`autostream table scan --count` counts the rows; compaction writes true counts.",
             id="records-uncounted",
             figures={"data_files": files},
         )
@@ -229,11 +227,9 @@ def _empty_commits(state: TableState, table: str) -> Iterator[Finding]:
         yield Finding(
             subject=f"table {table}",
             severity=Severity.INFO,
-            reason=(
-                f"While no rows arrive, Flink commits only every {often}th checkpoint, so the watermark advances only "
-                "then."
-            ),
-            remedy=f"To advance it at each checkpoint, set {_EMPTY_COMMITS}=1 and restart the job.",
+            reason=f"While no rows come, Flink commits only every {often}th checkpoint, and the watermark advances as "
+            "rarely.",
+            remedy=f"To have it advance with each, set {_EMPTY_COMMITS}=1 and restart the job.",
             id="empty-commits-rare",
             figures={"checkpoints": int(often)} if often.isdecimal() else {},
         )
