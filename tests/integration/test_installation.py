@@ -1,21 +1,15 @@
 """What docs/installation.md says, done with nothing but the built wheel in fresh virtual environments."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.services import need_programs, skip
+from tests.support.environments import ROOT, Environment, built_wheel
 
 pytestmark = [pytest.mark.integration, pytest.mark.exhaustive, pytest.mark.slow]
 
-ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "installation.md"
 WORKFLOWS = {"lake_compaction", "lock_janitor", "watermark_publish"}
-OURS = ("AUTOSTREAM_", "PYICEBERG_", "AIRFLOW", "COV_", "COVERAGE_", "PYTHON", "VIRTUAL_ENV")
 
 LIBRARY = """
 import sys
@@ -48,50 +42,9 @@ print(json.dumps({"conn_type": "iceberg", "extra": catalog_properties(Path(sys.a
 """
 
 
-class Environment:
-    """A virtual environment with the wheel, and a home of its own."""
-
-    def __init__(self, directory: Path, requirement: str) -> None:
-        self.directory = directory
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        self.environ = kept | {
-            "HOME": str(directory / "home"),
-            "UV_CACHE_DIR": subprocess.check_output(["uv", "cache", "dir"], text=True).strip(),
-            "UV_SYSTEM_CERTS": os.environ.get("UV_SYSTEM_CERTS", "true"),
-            "AIRFLOW_HOME": str(directory / "airflow"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "PATH": f"{directory / 'venv/bin'}:{os.environ['PATH']}",
-        }
-        (directory / "home").mkdir(parents=True)
-        python = directory / "venv" / "bin" / "python"
-        for command in (
-            ["uv", "venv", "-q", "--python", sys.executable, str(directory / "venv")],
-            ["uv", "pip", "install", "-q", "--python", str(python), "-c", str(ROOT / "requirements.txt"), requirement],
-        ):
-            done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=900)
-            if done.returncode:
-                skip("an environment with the wheel", done.stderr)
-
-    def run(self, *command: str, **variables: str) -> str:
-        done = subprocess.run(
-            command, env=self.environ | variables, cwd=self.directory, capture_output=True, text=True, timeout=600
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
-
-    def json(self, *command: str) -> list[dict[str, str]]:
-        out = self.run(*command)
-        rows: list[dict[str, str]] = json.loads(out[out.index("[{") :])
-        return rows
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need_programs("an environment with the wheel", "uv")
-    directory = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory], cwd=ROOT, check=True)
-    (built,) = directory.glob("*.whl")
-    return built
+    return built_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
