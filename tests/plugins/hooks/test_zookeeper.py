@@ -68,7 +68,7 @@ def test_what_a_connection_means(made: Connection, meant: dict[str, str]) -> Non
             r"Connection 'zk': extra tls_cacert is unknown.* Did you mean tls_ca\?",
         ),
         (connection(host="zk", extra={"hosts": "x"}), r"extra hosts is unknown"),
-        (Connection(conn_id="zk", conn_type="http", host="zk"), r"is of type 'http', but one of type 'zookeeper'"),
+        (Connection(conn_id="zk", conn_type="http", host="zk"), r"is of type 'http', and must be of type 'zookeeper'"),
     ],
 )
 def test_what_is_refused(made: Connection, message: str) -> None:
