@@ -20,6 +20,7 @@ from autostream.cli import interrupts, watermark_history
 from autostream.cli.account import this_account
 from autostream.cli.arguments import NamespaceOption, PatternsArgument, TableArgument, complete_table
 from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
+from autostream.cli.heartbeat import beating
 from autostream.cli.output import JsonOption, emit, print_error, progress
 from autostream.cli.terminal import Part, say
 from autostream.config import Settings, load_settings
@@ -291,7 +292,7 @@ def record(
             clusters,
             leadership=leadership,
             on_publication=partial(_keep, published),
-            on_step=_beating(heartbeat),
+            on_step=beating(heartbeat),
         )
         recorder.run(stop, seconds=seconds)
     document = {"publications": list(published), "not_advancing": recorder.notes()}
@@ -396,19 +397,6 @@ def _keep(published: deque[dict[str, Any]], table: Table, change: WatermarkChang
     ]
     now_ms = times.now_ms()
     published.append({"table": full_name(table), "at": iso(now_ms), "at_ms": now_ms, "events": events})
-
-
-def _beating(file: Path | None) -> Callable[[], None]:
-    """Return what touches a file, once a second at most."""
-    last = float("-inf")
-
-    def beat() -> None:
-        nonlocal last
-        if file is not None and times.monotonic() - last >= 1:
-            last = times.monotonic()
-            file.touch()
-
-    return beat
 
 
 def _render_recorded(document: Mapping[str, Any]) -> None:

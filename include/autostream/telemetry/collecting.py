@@ -7,7 +7,9 @@ renews it in the transaction that writes the samples. A cluster or a service tha
 from __future__ import annotations
 
 import logging
+import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -42,7 +44,7 @@ _ROLLED_UP_A_LOOK: Final = 20
 _CHORE: Final = "forget what Flink samples leave behind"
 _CHORE_EVERY_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
-_GRACE_SECONDS: Final = 20.0
+_STEP_SECONDS: Final = 0.25
 # A request that does not answer is not sent again: the next look asks for the same.
 _LIMITS: Final = Limits(connect_seconds=3.0, read_seconds=10.0, tries=1)
 
@@ -141,29 +143,50 @@ class Collector:
         """What became of the looks at each cluster so far."""
         return [replace(loop.tally) for loop in self._loops]
 
-    def run(self, stop: threading.Event, *, seconds: float | None = None) -> None:
+    def run(
+        self,
+        stop: threading.Event,
+        *,
+        seconds: float | None = None,
+        on_step: Callable[[], None] = lambda: None,
+        grace_seconds: float = 20.0,
+    ) -> None:
         """Look at the clusters until told to stop, or for some time; looks that are under way are finished.
 
-        A look that hangs is left behind after 20 seconds: its samples would not be written any more.
+        A look that hangs is left behind: its samples would not be written any more.
+
+        Args:
+            stop: Set by whoever wants it to stop.
+            seconds: For how long; None until it is told to stop.
+            grace_seconds: How long to wait for looks that are under way.
+            on_step: Called again and again while it runs: whoever watches it knows by that that it lives.
 
         Raises:
             ServiceError: The database cannot be used at the start.
             ConfigurationError: Its schema is not of this version.
         """
         self._common.database.prepare()
+        end = math.inf if seconds is None else times.monotonic() + seconds
         threads = [threading.Thread(target=loop.run, name=loop.tally.cluster, daemon=True) for loop in self._loops]
         for thread in threads:
             thread.start()
         try:
-            stop.wait(seconds)
+            while not stop.wait(_STEP_SECONDS) and times.monotonic() < end:
+                on_step()
         finally:
             self._stop.set()
-            deadline = times.monotonic() + _GRACE_SECONDS
+            deadline = times.monotonic() + grace_seconds
             for thread in threads:
                 thread.join(max(deadline - times.monotonic(), 0.0))
-            self._leave()
+            self.leave()
 
-    def _leave(self) -> None:
+    def step(self) -> None:
+        """Look once at each cluster that is this collector's, one after the other."""
+        for loop in self._loops:
+            loop.step()
+
+    def leave(self) -> None:
+        """Let other collectors look at the clusters at once."""
         try:
             with self._common.database.write() as connection:
                 for loop in sorted(self._loops, key=lambda loop: loop.tally.cluster):
