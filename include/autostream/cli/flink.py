@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from autostream import times
+from autostream.cli import flink_metrics, flink_watch
 from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, is_watched, print_error
 from autostream.cli.terminal import Part, note, say, start_anew
@@ -127,6 +128,10 @@ def show(
         _keep_showing(look, _render_report, seconds=interval, as_json=as_json)
     report = look()
     emit(report.to_dict(), as_json=as_json, render=lambda: _render_report(report))
+
+
+app.command("metrics")(flink_metrics.metrics)
+app.command("watch")(flink_watch.watch)
 
 
 def _fleet() -> Fleet:

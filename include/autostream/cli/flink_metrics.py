@@ -70,14 +70,17 @@ def _render(found: JobMetrics) -> None:
     say((what, "bold"), f": {len(found.samples)} samples, {describe_length(covered)} covered")
     rows = list(_rows(found))
     if rows:
-        columns = [Column("figure", LABEL), *(Column(name, NUMBER) for name in ("last", "mean", "smallest", "largest"))]
+        columns = [
+            Column("figure", LABEL),
+            *(Column(name, NUMBER) for name in ("last", "mean, sum", "smallest", "largest")),
+        ]
         show_grid(columns, rows)
     for name, why in found.missing.items() if found.vertex is None else ():
         note((f"{name}: {why}", "dim"))
 
 
 def _rows(found: JobMetrics) -> Sequence[list[Part]]:
-    from autostream.telemetry.figures import JOB_FIGURES, VERTEX_FIGURES
+    from autostream.telemetry.figures import JOB_FIGURES, VERTEX_FIGURES, Rollup
 
     known = JOB_FIGURES if found.vertex is None else VERTEX_FIGURES
     rows: list[list[Part]] = []
@@ -89,9 +92,12 @@ def _rows(found: JobMetrics) -> Sequence[list[Part]]:
                 length = max(sample.at_ms - sample.from_ms, 1)
                 points.append((length, figures[name], largest.get(name, figures[name])))
         if points:
+            total = sum(value for _, value, _ in points)
             mean = sum(length * value for length, value, _ in points) / sum(length for length, _, _ in points)
             smallest, largest_value = min(value for _, value, _ in points), max(most for _, _, most in points)
-            rows.append([name, *(_shown(figure, value) for value in (points[-1][1], mean, smallest, largest_value))])
+            together = total if figure.rollup is Rollup.SUM else mean
+            numbers = (points[-1][1], together, smallest, largest_value)
+            rows.append([name, *(_shown(figure, number) for number in numbers)])
     return rows
 
 

@@ -8,7 +8,7 @@ from autostream.config.sections.base import NameList, Section
 
 
 class TelemetrySettings(Section):
-    """How often Flink jobs are looked at, and for how long their figures are kept."""
+    """How often `autostream flink watch` looks at Flink jobs, and for how long their figures are kept."""
 
     interval_seconds: int = Field(
         default=60,
