@@ -16,6 +16,7 @@ from autostream.config.sections.console import ConsoleSettings
 from autostream.config.sections.database import DatabaseSettings
 from autostream.config.sections.engine import EngineSettings
 from autostream.config.sections.flink import FlinkSettings
+from autostream.config.sections.health import HealthSettings
 from autostream.config.sections.janitor import JanitorSettings
 from autostream.config.sections.notify import NotifySettings
 from autostream.config.sections.telemetry import TelemetrySettings
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     compaction: CompactionSettings = Field(default_factory=CompactionSettings)
     zookeeper: ZooKeeperSettings = Field(default_factory=ZooKeeperSettings)
     flink: FlinkSettings = Field(default_factory=FlinkSettings)
+    health: HealthSettings = Field(default_factory=HealthSettings)
     janitor: JanitorSettings = Field(default_factory=JanitorSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     watermark: WatermarkSettings = Field(default_factory=WatermarkSettings)
