@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from autostream import times
 from autostream.errors import AutostreamError, ConfigurationError, ServiceError, UsageError
@@ -42,9 +42,6 @@ Instant = datetime | str | int
 
 CatalogProperties = Mapping[str, Mapping[str, str]]
 """Catalogs by name, each with properties as PyIceberg's configuration has them."""
-
-
-_WILDCARDS: Final = frozenset("*?")
 
 
 @dataclass(frozen=True)
@@ -156,9 +153,11 @@ class Lakehouse:
             ConfigurationError: A pattern names an unknown catalog.
             AutostreamError: A catalog cannot be opened or listed.
         """
-        wanted = [word if "." in word or _WILDCARDS & {*word} else f"{word}.*" for word in patterns] or ["*"]
+        from autostream.lake.compaction.table_selection import is_pattern
+
+        wanted = [word if "." in word or is_pattern(word) else f"{word}.*" for word in patterns] or ["*"]
         for pattern in wanted:
-            if not _WILDCARDS & {*catalog_of(pattern)}:
+            if not is_pattern(catalog_of(pattern)):
                 self._require(catalog_of(pattern))
         found: list[LakeTable] = []
         for catalog in self.catalogs:

@@ -14,13 +14,12 @@ from typing import Any, Final, TypeVar
 
 from autostream.errors import AutostreamError, ConfigurationError
 from autostream.sizes import format_size, parse_size
-from autostream.spelling import meant, one_of
+from autostream.spelling import meant, one_of, shortened
 
 _Value = TypeVar("_Value")
 _Default = TypeVar("_Default")
 _Choice = TypeVar("_Choice", bound=str)
 
-_MOST_QUOTED: Final = 80
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
 
@@ -204,9 +203,8 @@ class Properties:
             allowed: What it must be, to follow `It must be`.
         """
         value = str(self.values.get(self.prefix + key, ""))
-        shown = repr(value) if len(value) <= _MOST_QUOTED else f"{value[:_MOST_QUOTED]!r}…"
         end = "" if allowed.endswith((".", "?")) else "."
-        return ConfigurationError(f"{self._called(key)} is {shown}. It must be {allowed}{end}")
+        return ConfigurationError(f"{self._called(key)} is {shortened(value)}. It must be {allowed}{end}")
 
     def _holder(self, key: str) -> Properties | None:
         """Return the first in the chain that has a property."""

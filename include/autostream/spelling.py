@@ -1,4 +1,4 @@
-"""Words of messages: names that were probably meant, and numbers of things."""
+"""Words of messages: names that were probably meant, long texts as they are quoted, and numbers of things."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Final
 
 _MOST: Final = 20
+_MOST_QUOTED: Final = 80
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
@@ -39,3 +40,8 @@ def counted(number: int, thing: str, things: str = "") -> str:
         things: Its plural, where that is not made by an `s`.
     """
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def shortened(text: str) -> str:
+    """Return a text as messages quote it: its beginning, where it is long."""
+    return repr(text) if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]!r}…"

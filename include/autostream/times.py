@@ -14,12 +14,17 @@ from typing import Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autostream.errors import UsageError
+from autostream.spelling import shortened
 
 FOREVER_MS: Final = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z: the watermark of a writer that has ended; nothing will ever come after it."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST_MS: Final = -62_135_596_800_000  # the year 1
+EARLIEST_MS: Final = -62_135_596_800_000
+"""The beginning of the year 1."""
+
+DAY_MS: Final = 86_400_000
+
 _MILLISECOND: Final = timedelta(milliseconds=1)
 TIME_FORMS: Final = (
     "ISO 8601, such as 2026-11-25T02:00:00Z, 2026-11-25T02:00+05:30 or 2026-11-25, or epoch milliseconds (13 digits)"
@@ -33,7 +38,6 @@ _INSTANT: Final = re.compile(
 # From 2001 to 2286. Of 10 digits are epoch seconds, of 8, 12 and 14 dates, of 16 and 19 epoch micro- and nanoseconds.
 _EPOCH_MS: Final = re.compile(r"[1-9][0-9]{12}")
 _LARGEST_OFFSET: Final = timedelta(hours=18)  # as in Java
-_MOST_QUOTED: Final = 80
 _LENGTH: Final = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(ms|s|min|m|h|d)?\s*")
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -93,7 +97,7 @@ def clock_replaced(clock: _AnyClock) -> Iterator[_AnyClock]:
 
 def to_datetime(ms: int, zone: tzinfo = UTC) -> datetime:
     """Return an instant as a datetime; what lies outside the years 1 to 9999 becomes the nearest instant in them."""
-    clamped = min(max(ms, _EARLIEST_MS), FOREVER_MS)
+    clamped = min(max(ms, EARLIEST_MS), FOREVER_MS)
     try:
         return (_EPOCH + timedelta(milliseconds=clamped)).astimezone(zone)
     except OverflowError:  # the last hours of 9999 are the year 10000 east of Greenwich
@@ -150,21 +154,21 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> int:
         return int(word)
     match = _INSTANT.fullmatch(word)
     if not match:
-        raise UsageError(f"Invalid time {_short(text)}. Write {TIME_FORMS}.")
+        raise UsageError(f"Invalid time {shortened(text)}. Write {TIME_FORMS}.")
     try:
         moment = _moment(match)
         ms = _local_ms(moment, zone) if moment.tzinfo is None else to_ms(moment)
         if ms is None and not match["time"]:
             return day_start_ms(moment.date(), zone)
     except (ValueError, OverflowError) as error:  # the 30th of February; 24:00; before the year 1 in UTC
-        raise UsageError(f"Invalid time {_short(text)}: this time does not exist. Write {TIME_FORMS}.") from error
+        raise UsageError(f"Invalid time {shortened(text)}: this time does not exist. Write {TIME_FORMS}.") from error
     if ms is None:
         raise UsageError(
-            f"Invalid time {_short(text)}: clocks in {zone} skip this time. Write the time with its UTC offset, such "
-            f"as {moment.isoformat()}+00:00."
+            f"Invalid time {shortened(text)}: clocks in {zone} skip this time. Write the time with its UTC offset, "
+            f"such as {moment.isoformat()}+00:00."
         )
-    if not _EARLIEST_MS <= ms <= FOREVER_MS:
-        raise UsageError(f"Invalid time {_short(text)}: it must be in the years 1 to 9999 in UTC.")
+    if not EARLIEST_MS <= ms <= FOREVER_MS:
+        raise UsageError(f"Invalid time {shortened(text)}: it must be in the years 1 to 9999 in UTC.")
     return ms
 
 
@@ -242,11 +246,6 @@ def _local_ms(moment: datetime, zone: tzinfo) -> int | None:
     return ms if shown.replace(tzinfo=None) == moment else None
 
 
-def _short(text: str) -> str:
-    """Return a text as it is quoted in messages."""
-    return repr(text) if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]!r}…"
-
-
 def parse_length(text: str) -> int:
     """Return the milliseconds of a length of time such as `5 min`, `90s`, `1.5h`; a bare number is of seconds.
 
@@ -255,7 +254,7 @@ def parse_length(text: str) -> int:
     """
     match = _LENGTH.fullmatch(text)
     if not match:
-        raise UsageError(f"Invalid duration {_short(text)}. Write, for example, 90s, 5min, 1.5h or 1d.")
+        raise UsageError(f"Invalid duration {shortened(text)}. Write, for example, 90s, 5min, 1.5h or 1d.")
     return round(float(match[1]) * _UNITS_MS[match[2] or "s"])
 
 

@@ -7,8 +7,9 @@ from autostream.access import audit
 from autostream.access.roles import Role
 from autostream.access.rows import TokenRow
 from autostream.access.secrets import digest
-from autostream.access.tokens import DAY_MS, create_token, find_token, has_tokens, list_tokens, revoke_token
+from autostream.access.tokens import create_token, find_token, has_tokens, list_tokens, revoke_token
 from autostream.errors import ConflictError, NotFoundError, UsageError
+from autostream.times import DAY_MS
 
 NOW = 1_790_002_800_000
 

@@ -15,7 +15,7 @@ from autostream.masking import MaskingFormatter
 from autostream.notices import Notice
 from autostream.notify.delivery import CLAIM_SECONDS, DeliveryReport, deliver_due, deliver_until, send_test
 from autostream.notify.outbox import Fate, Outbox, OutboxMessage, put
-from autostream.notify.sending import NotSentError
+from autostream.notify.sending import NotDeliveredError
 from autostream.notify.wording import Letter
 from autostream.store.database import Database
 from tests.notify.mails import PASSWORD, Mails, mails
@@ -270,7 +270,7 @@ def test_a_target_that_is_away_gets_its_messages_later(database: Database, robot
 def test_pauses_grow_until_a_message_is_given_up(database: Database, post: Post, clock: FakeClock) -> None:
     settings = configured()
     put_into(database, settings, clock)
-    post.problems["oncall"] = NotSentError("it is away")
+    post.problems["oncall"] = NotDeliveredError("it is away")
 
     began_ms, tried_s = clock.ms, []
     for _ in range(DAY // 240 + 20):
@@ -315,7 +315,7 @@ def test_one_message_that_is_always_refused_blocks_no_other(database: Database, 
 def test_a_target_that_fails_does_not_stop_the_others(database: Database, post: Post, clock: FakeClock) -> None:
     settings = configured(target("one"), target("two"), target("three"))
     put_into(database, settings, clock, *tables(2))
-    post.problems["two"] = NotSentError("it is away")
+    post.problems["two"] = NotDeliveredError("it is away")
 
     report = deliver_due(database, settings, open_sender=post.open)
     assert (report.sent, report.failed, report.problems) == (4, 1, {"two": "it is away"})
@@ -463,7 +463,7 @@ def test_a_test_message_is_sent_at_once(robot: Robots) -> None:
     with pytest.raises(NotFoundError, match=r"no target 'dng'.*Configured: ding\. Did you mean ding\?"):
         send_test("dng", settings, by="ann")
     robot.refusals.append({"errcode": 310000, "errmsg": "sign not match"})
-    with pytest.raises(NotSentError, match="sign not match"):
+    with pytest.raises(NotDeliveredError, match="sign not match"):
         send_test("ding", settings, by="ann")
 
 

@@ -8,10 +8,11 @@ from sqlalchemy import func, select
 from autostream.flink.job_settings import JobSettings, VertexSettings
 from autostream.names import JobName
 from autostream.store.database import Database
-from autostream.telemetry.log import DAY_MS, Keeping, TelemetryLog
+from autostream.telemetry.log import Keeping, TelemetryLog
 from autostream.telemetry.rollups import STEP_MS, rolled_up
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
 from autostream.telemetry.samples import JobSample
+from autostream.times import DAY_MS
 from tests.support.telemetry import MINUTE, fill_telemetry, job_record, job_samples
 
 ORDERS = JobName("prod", "orders")

@@ -15,9 +15,7 @@ from autostream.access.secrets import digest, new_token
 from autostream.errors import ConflictError, NotFoundError, UsageError
 from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
-from autostream.times import iso
-
-DAY_MS: Final = 86_400_000
+from autostream.times import DAY_MS, iso
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 

@@ -27,23 +27,15 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import (
     DateType,
     IcebergType,
-    LongType,
-    NestedField,
-    StringType,
     TimestampType,
     TimestamptzType,
     TimeType,
 )
 
 from autostream.errors import UsageError
-from autostream.iceberg.files import FILE_PATH_FIELD_ID, POSITION_FIELD_ID
 from autostream.iceberg.manifests import data_file, field_type
+from autostream.lake.engine.file_relations import POSITION_DELETE_SCHEMA
 from autostream.properties import Properties
-
-POSITION_DELETE_SCHEMA = Schema(
-    NestedField(FILE_PATH_FIELD_ID, "file_path", StringType(), required=True),
-    NestedField(POSITION_FIELD_ID, "pos", LongType(), required=True),
-)
 
 _ROW_GROUP_LIMIT = "write.parquet.row-group-limit"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
@@ -31,15 +30,9 @@ from autostream.hadoop.redirects import target_of
 from autostream.hadoop.retries import PAUSES, decide
 from autostream.hadoop.settings import WebHdfsSettings
 from autostream.hadoop.upload import tls_context
-from autostream.http.wording import never_connected, reason_of
+from autostream.http.wording import never_connected, reason_of, speaks_tls
 
 PREFIX: Final = "/webhdfs/v1"
-
-# How the HTTP library begins: the address is in our messages already.
-_CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\(.*?\): ")
-
-# How a server begins that wants TLS, as the HTTP library shows it.
-_TLS_ALERT: Final = "\\x15\\x03"
 
 _T = TypeVar("_T")
 
@@ -229,7 +222,7 @@ class Transport:
             told = _tls_failed(urlsplit(url).netloc, reason_of(error))
             raise FailedTry(Trouble.FOREIGN, str(told), node=node, error=told) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            if _TLS_ALERT in str(error):
+            if speaks_tls(error):
                 told = ServiceError(f"{url.split('?')[0]} speaks TLS. Write https:// in webhdfs.urls.")
                 raise FailedTry(Trouble.FOREIGN, str(told), node=node, error=told) from error
             trouble = Trouble.UNREACHABLE if never_connected(error) else Trouble.LOST

@@ -75,6 +75,11 @@ def reason_of(error: BaseException) -> str:
     return mask(_first_line(_CONNECTION.sub("", words)))
 
 
+def speaks_tls(error: BaseException) -> bool:
+    """Say whether a server that was asked without TLS answered by it, as an error of the HTTP library shows."""
+    return _TLS_ALERT in str(error)
+
+
 def tls_advice(error: BaseException, *, host: str, service: str) -> str:
     """Return what is wrong with TLS and what to do; nothing where it is not TLS that failed."""
     reason = reason_of(error)
@@ -96,4 +101,4 @@ def tls_advice(error: BaseException, *, host: str, service: str) -> str:
             f"{host} closed the connection during the TLS handshake. Check that this is its TLS port. If the server "
             f"requires client certificates, set `tls_certificate` of {service}."
         )
-    return f"{host} speaks TLS. Write https:// in `url` of {service}." if _TLS_ALERT in str(error) else ""
+    return f"{host} speaks TLS. Write https:// in `url` of {service}." if speaks_tls(error) else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from autostream.errors import ConfigurationError
 from autostream.masking import mask
-from autostream.notify.sending import NotSentError
+from autostream.notify.sending import NotDeliveredError
 from autostream.notify.wording import Letter
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class AppriseSender:
         """Send a message.
 
         Raises:
-            NotSentError: The service cannot be reached, or does not take it.
+            NotDeliveredError: The service cannot be reached, or does not take it.
         """
         from apprise import Apprise, NotifyFormat
 
@@ -61,7 +61,7 @@ class AppriseSender:
             )
         if not taken:
             reason = " ".join(said) or "Apprise does not say why"
-            raise NotSentError(f"The message for {self._name} was not taken: {_short(reason)}")
+            raise NotDeliveredError(f"The message for {self._name} was not taken: {_short(reason)}")
 
 
 def _service(url: str, name: str, said: list[str]) -> NotifyBase:

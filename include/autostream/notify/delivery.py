@@ -22,7 +22,7 @@ from autostream.notify.apprise_services import AppriseSender
 from autostream.notify.dingtalk import SCHEME, DingTalkSender, Robot
 from autostream.notify.outbox import Claim, Fate, Outbox, OutboxMessage
 from autostream.notify.pacing import TargetPace, next_try_ms
-from autostream.notify.sending import NotSentError, Sender
+from autostream.notify.sending import NotDeliveredError, Sender
 from autostream.notify.wording import Letter, write_letter
 from autostream.spelling import one_of
 from autostream.store.database import Database
@@ -130,7 +130,7 @@ def send_test(name: str, settings: Settings, *, by: str, open_sender: OpenSender
     Raises:
         NotFoundError: There is no such target.
         ConfigurationError: Its URL is not understood, or what sends to it is not installed.
-        NotSentError: Its service cannot be reached, or does not take the message.
+        NotDeliveredError: Its service cannot be reached, or does not take the message.
     """
     target = _target(name, settings.notify)
     if target is None:
@@ -189,7 +189,7 @@ class _Delivery:
             self._settle(claim, error)
         except Exception as error:  # of a service of Apprise, of which there are 200
             _logger.exception("Unexpected %s on sending to %s", type(error).__name__, name)
-            self._settle(claim, NotSentError(f"Unexpected {type(error).__name__}: {error}"))
+            self._settle(claim, NotDeliveredError(f"Unexpected {type(error).__name__}: {error}"))
         else:
             self._settle(claim, None)
 
@@ -201,7 +201,7 @@ class _Delivery:
 
     def _settle(self, claim: Claim, problem: AutostreamError | None) -> None:
         message, why = claim.message, str(problem or "")
-        pause_seconds = problem.pause_seconds if isinstance(problem, NotSentError) else None
+        pause_seconds = problem.pause_seconds if isinstance(problem, NotDeliveredError) else None
         with self._database.write() as connection:
             outbox = Outbox(connection)
             outbox.take_turn()
@@ -258,7 +258,7 @@ class _Delivery:
         try:
             notice = Notice.of(message.notice)
         except (DefectError, KeyError, TypeError, ValueError) as error:
-            raise NotSentError(f"Another version of autostream wrote this notice: {error}.") from error
+            raise NotDeliveredError(f"Another version of autostream wrote this notice: {error}.") from error
         return write_letter(
             notice,
             language=target.language,

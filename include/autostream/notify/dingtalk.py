@@ -19,7 +19,7 @@ from autostream import times
 from autostream.config.sections.endpoint import Endpoint
 from autostream.errors import AutostreamError, ConfigurationError
 from autostream.http.client import JsonClient, Limits
-from autostream.notify.sending import NotSentError
+from autostream.notify.sending import NotDeliveredError
 from autostream.notify.wording import Letter, escaped
 
 SCHEME: Final = "dingtalk"
@@ -111,7 +111,7 @@ class DingTalkSender:
         """Send a message.
 
         Raises:
-            NotSentError: DingTalk cannot be reached, or does not take it.
+            NotDeliveredError: DingTalk cannot be reached, or does not take it.
         """
         parameters = {"access_token": self._robot.token}
         if self._robot.secret:
@@ -121,7 +121,7 @@ class DingTalkSender:
         try:
             answer = self._client.send("POST", path, _document(letter, self._robot.phones))
         except AutostreamError as error:
-            raise NotSentError(_in_our_words(str(error))) from None  # the cause shows the parameters
+            raise NotDeliveredError(_in_our_words(str(error))) from None  # the cause shows the parameters
         _judge(answer)
 
 
@@ -141,14 +141,14 @@ def _judge(answer: Any) -> None:
     if code == 0:
         return
     if not isinstance(code, int):
-        raise NotSentError(
+        raise NotDeliveredError(
             "DingTalk answers by JSON without an errcode, so the message may not have been sent. Check that "
             "`notify.dingtalk_url` is the address of DingTalk or of a gateway to it."
         )
     said = f"DingTalk does not take the message: errcode {code}, {answer.get('errmsg') or 'no message'}."
     if code in TOO_MANY:
-        raise NotSentError(f"{said} Lower `messages_per_minute` of the target.", pause_seconds=PAUSE_SECONDS)
-    raise NotSentError(f"{said} {_REMEDIES.get(code, '')}".strip())
+        raise NotDeliveredError(f"{said} Lower `messages_per_minute` of the target.", pause_seconds=PAUSE_SECONDS)
+    raise NotDeliveredError(f"{said} {_REMEDIES.get(code, '')}".strip())
 
 
 def _in_our_words(text: str) -> str:

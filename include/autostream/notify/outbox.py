@@ -30,10 +30,9 @@ from autostream.store.chores import take_chore
 from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
 from autostream.store.upsert import insert_or_update
-from autostream.times import iso
+from autostream.times import DAY_MS, iso
 
 _CHORE: Final = "forget old notices"
-_DAY_MS: Final = 86_400_000
 _TURN: Final = "send a notice"
 
 _logger = logging.getLogger(__name__)
@@ -290,8 +289,8 @@ class Outbox:
 
     def forget_when_due(self, *, now_ms: int, keep_days: int) -> None:
         """Delete settled messages older than so many days, where nobody has done it within the day."""
-        if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=_DAY_MS):
-            oldest_ms = now_ms - keep_days * _DAY_MS
+        if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=DAY_MS):
+            oldest_ms = now_ms - keep_days * DAY_MS
             self._connection.execute(
                 delete(OutboxMessageRow).where(
                     OutboxMessageRow.created_ms < oldest_ms, OutboxMessageRow.state != Fate.WAITING.value

@@ -8,7 +8,7 @@ from autostream.errors import ServiceError
 from autostream.notify.wording import Letter
 
 
-class NotSentError(ServiceError):
+class NotDeliveredError(ServiceError):
     """A service did not take a message; the same one may be taken later.
 
     Attributes:
@@ -28,5 +28,5 @@ class Sender(Protocol):
         """Send a message; it has been taken by the service when this returns.
 
         Raises:
-            NotSentError: The service cannot be reached, or does not take it.
+            NotDeliveredError: The service cannot be reached, or does not take it.
         """

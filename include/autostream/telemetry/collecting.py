@@ -43,7 +43,7 @@ _LEASE_INTERVALS: Final = 3
 _ROLLED_UP_A_LOOK: Final = 20
 _CHORE: Final = "forget what Flink samples leave behind"
 _CHORE_EVERY_MS: Final = 3_600_000
-_DAY_MS: Final = 86_400_000
+
 _STEP_SECONDS: Final = 0.25
 # A request that does not answer is not sent again: the next look asks for the same.
 _LIMITS: Final = Limits(connect_seconds=3.0, read_seconds=10.0, tries=1)
@@ -283,7 +283,7 @@ class _ClusterLoop:
         with self._common.database.write() as connection:
             if take_chore(connection, _CHORE, now_ms=times.now_ms(), every_ms=_CHORE_EVERY_MS):
                 TelemetryLog(connection).forget_outlines(now_ms=times.now_ms(), keeping=self._common.keeping)
-                forget_leases(connection, older_than_ms=_DAY_MS)
+                forget_leases(connection, older_than_ms=times.DAY_MS)
 
     def _say(self, problem: str) -> None:
         self.tally.problem = problem

@@ -23,8 +23,7 @@ from autostream.telemetry.job_records import GONE, JobRecord
 from autostream.telemetry.rollups import STEP_MS, rolled_up, step_of
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
 from autostream.telemetry.samples import JobSample
-
-DAY_MS: Final = 86_400_000
+from autostream.times import DAY_MS
 
 # Databases take so many values in a statement; SQLite has the lowest limit.
 _ROWS_A_STATEMENT: Final = 500

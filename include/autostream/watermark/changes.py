@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from autostream.errors import ConflictError, UsageError
-from autostream.times import FOREVER_MS, describe_length, iso
+from autostream.times import EARLIEST_MS, FOREVER_MS, describe_length, iso
 from autostream.watermark.codec import (
-    EARLIEST_MS,
     NOT_YET_MS,
     WATERMARK,
     check_writer_name,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from autostream.errors import UsageError
-from autostream.times import FOREVER_MS, iso
+from autostream.times import EARLIEST_MS, FOREVER_MS, iso
 from autostream.watermark.marks import MarkSource, TableMark, WriterMark, WriterStatus, at_least, minimum
 
 PREFIX: Final = "autostream.watermark"
@@ -28,7 +28,6 @@ RESET: Final = "autostream.watermark.reset"
 NOT_YET_MS: Final = -(2**63)
 """What Flink calls the watermark of a stream that has none yet."""
 _FLINK_FOREVER_MS: Final = 2**63 - 1
-EARLIEST_MS: Final = -62_135_596_800_000  # the year 1
 _WHOLE_NUMBER: Final = re.compile("-?[0-9]{1,19}")
 _MOST_NAME_CHARACTERS: Final = 128  # with the prefix below the 256 that a Hive Metastore takes
 

@@ -45,10 +45,10 @@ from pyiceberg.types import (
 )
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
-from autostream.demo.files import POSITION_DELETE_SCHEMA
 from autostream.demo.writer import Changes, UpsertWriter
 from autostream.errors import DataError
 from autostream.iceberg.manifests import data_file
+from autostream.lake.engine.file_relations import POSITION_DELETE_SCHEMA
 from autostream.lake.scan import scan_table
 from tests.support.lakes import compact
 from tests.support.rows import assert_same_rows

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autostream.store.database import Database
+from autostream.times import DAY_MS
 from autostream.watermark.history.log import WatermarkLog
-from autostream.watermark.history.log_entries import DAY_MS, STEP_MS, KnownRecord, LogEntry, thinned
+from autostream.watermark.history.log_entries import STEP_MS, KnownRecord, LogEntry, thinned
 
 HOUR = 3_600_000
 NOW = 1_800_000_000_000 - 1_800_000_000_000 % DAY_MS

@@ -12,7 +12,8 @@ from sqlalchemy.orm import aliased
 from autostream.store.chores import take_chore
 from autostream.store.rows import value_of
 from autostream.store.upsert import insert_missing, insert_or_update
-from autostream.watermark.history.log_entries import ADVANCE, DAY_MS, RESET, STEP_MS, WHOLE_MS, KnownRecord, LogEntry
+from autostream.times import DAY_MS
+from autostream.watermark.history.log_entries import ADVANCE, RESET, STEP_MS, WHOLE_MS, KnownRecord, LogEntry
 from autostream.watermark.history.rows import MetadataReadRow, WatermarkRow
 
 _CHORE: Final = "thin the log of watermarks"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from autostream.times import iso
+from autostream.times import DAY_MS, iso
 from autostream.watermark.events import EventKind
 
 ADVANCE: Final = EventKind.ADVANCE.value
@@ -14,7 +14,6 @@ JOIN: Final = EventKind.JOIN.value
 RESET: Final = EventKind.RESET.value
 RETIRE: Final = EventKind.RETIRE.value
 
-DAY_MS: Final = 86_400_000
 WHOLE_MS: Final = 2 * DAY_MS
 """For how long every record is kept."""
 STEP_MS: Final = 900_000

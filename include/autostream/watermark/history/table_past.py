@@ -20,10 +20,10 @@ from autostream.iceberg.snapshots import SnapshotFacts, lineage, snapshots_of
 from autostream.iceberg.tables import full_name
 from autostream.spelling import counted
 from autostream.store.database import Database, open_database
-from autostream.times import why_too_far_ahead
+from autostream.times import DAY_MS, why_too_far_ahead
 from autostream.watermark.codec import read_properties
 from autostream.watermark.history.log import WatermarkLog
-from autostream.watermark.history.log_entries import DAY_MS, KnownRecord, LogEntry, thinned
+from autostream.watermark.history.log_entries import KnownRecord, LogEntry, thinned
 from autostream.watermark.history.metadata_facts import (
     MetadataState,
     NewFacts,

@@ -52,21 +52,21 @@ from autostream.iceberg.manifest_lists import listed_manifests
 from autostream.iceberg.metadata_files import explain_unreadable
 from autostream.properties import of_table
 from autostream.spelling import counted
+from autostream.times import DAY_MS
 from autostream.watermark.marks import MarkSource, TableMark
 
 COLUMN: Final = "autostream.watermark.column"
 LATENESS: Final = "autostream.watermark.allowed-lateness-ms"
 
-_DAY_MS: Final = 86_400_000
 _MOST_LATENESS_MS: Final = 10**15 - 1
 # Event times from here on stand for "never" or "unknown": the year 9999.
 _SENTINEL_MS: Final = 253_370_764_800_000
 _TICKS_A_DAY: Final[Mapping[type[IcebergType], int]] = {
     DateType: 1,
-    TimestampType: _DAY_MS * 1000,
-    TimestamptzType: _DAY_MS * 1000,
-    TimestampNanoType: _DAY_MS * 1_000_000,
-    TimestamptzNanoType: _DAY_MS * 1_000_000,
+    TimestampType: DAY_MS * 1000,
+    TimestamptzType: DAY_MS * 1000,
+    TimestampNanoType: DAY_MS * 1_000_000,
+    TimestamptzNanoType: DAY_MS * 1_000_000,
 }
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
@@ -160,7 +160,7 @@ def column_mark(table: Table, name: str) -> TableMark | None:
     if found.ticks is None:
         problems.insert(0, f"no live data file has a value of column {column}")
     else:
-        watermark = found.ticks * _DAY_MS // _TICKS_A_DAY[type(field.field_type)] - lateness_ms
+        watermark = found.ticks * DAY_MS // _TICKS_A_DAY[type(field.field_type)] - lateness_ms
     return TableMark(name, MarkSource.COLUMN, watermark, problems=tuple(problems))
 
 
@@ -273,7 +273,7 @@ def _of_file(file: Record, field_id: int, ticks_a_day: int) -> ColumnBound:
         return ColumnBound(
             None, 1
         )  # one of the two is wrong, and an upper bound that is too high is a watermark too early
-    if ticks is not None and ticks * _DAY_MS // ticks_a_day < _SENTINEL_MS:
+    if ticks is not None and ticks * DAY_MS // ticks_a_day < _SENTINEL_MS:
         return ColumnBound(ticks)
     values, nulls = of_column(_VALUE_COUNTS), of_column(_NULL_COUNTS)
     empty = file[_POSITIONS[_RECORD_COUNT]] == 0 or (raw is None and values is not None and values == nulls)

@@ -12,10 +12,9 @@ from autostream.lake.compaction.runs.rows import CompactionCountRow, CompactionR
 from autostream.store.chores import take_chore
 from autostream.store.rows import value_of
 from autostream.store.upsert import insert_or_add
-from autostream.times import iso
+from autostream.times import DAY_MS, iso
 
 _CHORE: Final = "forget old compactions"
-_DAY_MS: Final = 86_400_000
 # Databases take so many values in a statement; SQLite has the lowest limit.
 _NAMES_A_STATEMENT: Final = 500
 
@@ -216,8 +215,8 @@ class RunLog:
 
     def forget_when_due(self, *, now_ms: int, keep_days: int) -> None:
         """Delete runs older than so many days, where nobody has done it within the day. The sums stay."""
-        if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=_DAY_MS):
-            oldest_ms = now_ms - keep_days * _DAY_MS
+        if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=DAY_MS):
+            oldest_ms = now_ms - keep_days * DAY_MS
             self._connection.execute(delete(CompactionRunRow).where(CompactionRunRow.ended_at_ms < oldest_ms))
 
 
