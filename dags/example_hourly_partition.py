@@ -17,7 +17,7 @@ from typing import Any
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from autostream_airflow.assets import table_hours_asset
-from autostream_airflow.hooks.catalog import CatalogHook
+from autostream_airflow.hooks.catalog import lake_table
 from autostream_airflow.params import refuse_unknown_params
 
 TABLE = "lake.shop.events"
@@ -49,16 +49,10 @@ with DAG(
         """Count the events of the hour by kind, and replace the hour's file with that."""
         from pyarrow import parquet
 
-        from autostream.catalogs.opening import open_table
-        from autostream.lake.scan import scan_table
-        from autostream.names import catalog_of
-
         start = datetime.fromisoformat(dag_run.partition_key).replace(tzinfo=UTC)
         hour = f"event_time >= '{start.isoformat()}' AND event_time < '{(start + timedelta(hours=1)).isoformat()}'"
-        table = open_table(TABLE, catalog=CatalogHook(catalog_of(TABLE)).get_conn())
-        kinds = (
-            scan_table(table, where=hour, columns=["kind"]).to_arrow().group_by("kind").aggregate([([], "count_all")])
-        )
+        events = lake_table(TABLE).scan(where=hour, columns=["kind"]).to_arrow()
+        kinds = events.group_by("kind").aggregate([([], "count_all")])
         file = Path(DIRECTORY) / "kinds" / f"{start:%Y-%m-%dT%H}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(kinds, file)

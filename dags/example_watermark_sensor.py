@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, task
 
-from autostream_airflow.hooks.catalog import CatalogHook
+from autostream_airflow.hooks.catalog import lake_table
 from autostream_airflow.params import refuse_unknown_params
 from autostream_airflow.sensors.watermark import WatermarkSensor
 
@@ -50,16 +50,9 @@ with DAG(
         import pyarrow as pa
         from pyarrow import parquet
 
-        from autostream.catalogs.opening import open_table
-        from autostream.lake.scan import scan_table
-        from autostream.names import catalog_of
-
         start, end = data_interval_start.isoformat(), data_interval_end.isoformat()
-        table = open_table(TABLE, catalog=CatalogHook(catalog_of(TABLE)).get_conn())
-        rows = scan_table(
-            table, where=f"event_time >= '{start}' AND event_time < '{end}'", columns=["user_id"]
-        ).to_arrow()
-        users = len(rows["user_id"].unique())
+        hour = f"event_time >= '{start}' AND event_time < '{end}'"
+        users = len(lake_table(TABLE).scan(where=hour, columns=["user_id"]).to_arrow()["user_id"].unique())
         file = Path(DIRECTORY) / "users" / f"{data_interval_start:%Y-%m-%dT%H}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(pa.table({"hour": [data_interval_start], "users": [users]}), file)

@@ -2,15 +2,20 @@
 
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 import autostream
-from autostream.config import EngineSettings, Settings, WatermarkSettings
+from autostream import times
+from autostream.config import DatabaseSettings, EngineSettings, Settings, WatermarkSettings
 from autostream.errors import ConfigurationError, TimedOutError, UsageError
+from autostream.lake.compaction.runs.log import RunLog
+from autostream.store.database import open_database
+from autostream.watermark.history.log import WatermarkLog
+from autostream.watermark.marks import WriterStatus
 from tests.support.catalogs import IDS
 from tests.support.clocks import FakeClock
 from tests.support.commands import environment
@@ -108,7 +113,98 @@ def test_waiting(clock: FakeClock) -> None:
         autostream.table("lake.db.order").wait(until=T)
 
 
+def test_what_people_record_of_writers(orders: Orders) -> None:
+    table = autostream.table("lake.db.orders")
+    later = T + timedelta(hours=1)
+    update = table.set_watermark(later, writer="ingest", by="alice")
+    assert (update.changed, update.mark.watermark_ms) == (True, T_MS + 3_600_000)
+    assert update.to_dict() == table.watermark().to_dict() | {"changed": True}
+    assert not table.set_watermark(T_MS, writer="ingest").changed  # it never goes back by that
+
+    assert table.set_watermark(" Forever ", writer="backfill").mark.watermark_ms == T_MS + 3_600_000
+    assert table.retire_writer("backfill", reason="done").mark.writers[0].status is WriterStatus.RETIRED
+    assert table.reset_watermark("2026-11-23T01:00Z", reason="reload", by="bob").mark.watermark_ms == T_MS - 3_600_000
+
+    entries = table.watermark_history(writer="ingest").entries
+    assert [(entry.kind, entry.by) for entry in entries][-2:] == [("advance", "alice"), ("reset", "bob")]
+    assert table.watermark_history(until=entries[-1].recorded_at_ms, newest=1).entries[0].kind != "reset"
+    assert table.completion(T).withdrawn[0].reset.note == "reload"
+
+
+@pytest.mark.usefixtures("orders", "clock")
+def test_a_watermark_too_far_ahead_is_refused_before_the_table_is_opened() -> None:
+    missing = autostream.table("lake.db.order")
+    ahead = times.now() + timedelta(days=2)
+    with pytest.raises(UsageError, match=r"2 d ahead of now.* give \"forever\" for a writer that has ended"):
+        missing.set_watermark(ahead, writer="ingest")
+    with pytest.raises(UsageError, match="does not exist"):
+        missing.set_watermark(ahead, writer="ingest", force=True)
+
+
 # ------------------------------------------------------------------------------------- many tables, configuration
+
+
+ALL = {"rewrite-all": "true"}
+
+
+def test_many_tables_are_enabled_and_compacted(lake: SqlCatalog, orders: Orders) -> None:
+    lake.create_table("db.empty", IDS)
+    lakehouse = autostream.Lakehouse()
+    told: list[str] = []
+    assert [row["status"] for row in lakehouse.enable("lake.db.*", report_progress=told.append).rows] == ["changed"] * 2
+    assert told == ["1 of 2: lake.db.empty", "2 of 2: lake.db.orders"]
+    assert not autostream.table("lake.db.empty").enable()
+    assert lakehouse.disable("lake.db.e*").rows == ({"table": "lake.db.empty", "status": "changed", "enabled": False},)
+
+    assert autostream.compact(enabled=True, dry_run=True, options=ALL).counts == {"planned": 1}
+    told.clear()
+    done = autostream.compact("lake.*", "lake.db.gone", options=ALL, report_progress=told.append)
+    assert (done.counts, done.exit_code) == ({"nothing-to-do": 1, "failed": 1, "committed": 1}, 1)
+    assert [row["table"] for row in done.failures] == ["lake.db.gone"]
+    assert told[:2] == ["planning 3 tables", "1 of 1: lake.db.orders"]
+    assert all(line.startswith("1 of 1: lake.db.orders: ") for line in told[2:])
+    assert_same_rows(autostream.table("lake.db.orders").scan().to_arrow(), orders.expected())
+
+
+@pytest.mark.usefixtures("orders")
+def test_nothing_is_done_where_what_is_asked_for_is_not_there() -> None:
+    lakehouse = autostream.Lakehouse()
+    for change in (lakehouse.compact, lakehouse.enable):
+        with pytest.raises(UsageError, match="Name a table or a pattern"):
+            change()
+        with pytest.raises(UsageError, match=r"'lake.none.\*' matches no table.* Nothing was done"):
+            change("lake.*", "lake.none.*")
+    with pytest.raises(UsageError, match="does not exist"):  # the only one
+        lakehouse.enable("lake.db.gone")
+    assert not lakehouse.table("lake.db.orders").summary().compaction_enabled
+
+
+def test_what_was_done_is_recorded_in_the_database_that_is_given(orders: Orders, tmp_path: Path) -> None:
+    database = DatabaseSettings(url=f"sqlite:///{tmp_path}/given.db")
+    lakehouse = autostream.Lakehouse(settings=Settings(database=database))
+    table = lakehouse.table("lake.db.orders")
+    table.compact(options=ALL)
+    lakehouse.compact("lake.*", options=ALL)
+    table.set_watermark(T + timedelta(hours=1), writer="ingest")
+    with open_database(database).read() as connection:
+        assert len(RunLog(connection).newest("lake.db.orders", limit=9)) == 2
+        entries = WatermarkLog(connection).entries(str(orders.load().metadata.table_uuid))
+    assert [entry.kind for entry in entries if entry.watermark_ms == T_MS + 3_600_000]
+
+
+def test_what_is_configured_is_checked(orders: Orders, tmp_path: Path) -> None:
+    properties = {"type": "sql", "uri": f"sqlite:///{tmp_path}/lake.db", "warehouse": f"file://{tmp_path}/warehouse"}
+    nowhere = {"type": "rest", "uri": "http://127.0.0.1:9"}
+    database = DatabaseSettings(url=f"sqlite:///{tmp_path}/given.db")
+    lakehouse = autostream.Lakehouse(
+        settings=Settings(database=database), catalogs={"lake": properties, "away": nowhere}
+    )
+    report = lakehouse.check()
+    found = {finding.subject: finding.severity.value for finding in report.findings}
+    assert found == {"engine.spill_directory": "ok", "database": "ok", "catalog lake": "ok", "catalog away": "error"}
+    assert (report.ok, report.to_dict()["ok"], lakehouse.check("lake").ok) == (False, False, True)
+    with pytest.raises(ConfigurationError, match="No catalog is configured"):
+        autostream.Lakehouse(catalogs={}).check()
 
 
 def test_tables_by_pattern(lake: SqlCatalog) -> None:
@@ -143,3 +239,9 @@ def test_catalogs_and_settings_may_be_given(orders: Orders, monkeypatch: pytest.
 def test_locks_where_nothing_locks() -> None:
     with pytest.raises(ConfigurationError, match="so no table can be locked"):
         autostream.locks()
+    with pytest.raises(ConfigurationError, match="Neither ZooKeeper nor a Hive catalog is configured"):
+        autostream.Lakehouse().elections()
+    with pytest.raises(ConfigurationError, match="No Hive catalog is configured"):
+        autostream.Lakehouse().release_stale_locks()
+    with pytest.raises(ConfigurationError, match="no Flink cluster is configured"):
+        autostream.Lakehouse().record_watermarks(seconds=0)

@@ -243,3 +243,13 @@ def test_a_public_name_means_one_thing() -> None:
     assert len(places) > 800
     assert {name: found for name, found in places.items() if len(found) > 1 and name not in SAME_NAME} == {}
     assert {name for name in SAME_NAME if len(places[name]) < 2} == set(), "said to be there twice, but is not"
+
+
+@pytest.mark.parametrize("users", ["commands", "workflows", "dags"])
+def test_a_new_package_is_used_by_the_library_first(users: str) -> None:
+    """What the contracts do not name would be allowed."""
+    contracts = {contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
+    contract = contracts[f"{users}-use-the-library"]
+    packages = {f"autostream.{file.parent.name}" for file in ROOT.glob("include/autostream/*/__init__.py")}
+    free = {"autostream.api", "autostream.config", *contract["source_modules"]}
+    assert packages - free == {*contract["forbidden_modules"]} & packages

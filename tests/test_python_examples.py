@@ -23,6 +23,12 @@ def test_every_example_runs(
     for example in examples:
         exec(compile(example, str(GUIDE), "exec"), names)
     out = capsys.readouterr().out
-    assert len(examples) == 7
+    assert len(examples) == 11
     assert "committed 12 -> 4" in out
+    assert "lake.db.orders committed" in out
+    assert "{'committed': 1} 0" in out
+    assert "True 1795402800000" in out
+    assert "reset 1795395600000" in out
+    assert "lake.db.orders is complete up to 2026-11-23 01:00 UTC since" in out
+    assert "ok catalog lake reachable, 1 namespace" in out
     assert "need 03:00 UTC, 1 h short, held back by writer ingest" in out

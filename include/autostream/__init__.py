@@ -14,6 +14,8 @@ TYPE_CHECKING = False  # as `typing` has it, which would have to be loaded
 if TYPE_CHECKING:
     from autostream.api import Lakehouse as Lakehouse
     from autostream.api import LakeTable as LakeTable
+    from autostream.api import check as check
+    from autostream.api import compact as compact
     from autostream.api import flink as flink
     from autostream.api import locks as locks
     from autostream.api import table as table
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["LakeTable", "Lakehouse", "__version__", "flink", "locks", "table", "tables"]
+__all__ = ["LakeTable", "Lakehouse", "__version__", "check", "compact", "flink", "locks", "table", "tables"]
 
 
 def __getattr__(name: str) -> object:

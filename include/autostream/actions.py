@@ -41,6 +41,7 @@ class Workbench:
 
     Args:
         settings: The configuration.
+        open_catalog: Opens a catalog by name and properties; None: by PyIceberg's configuration with these on top.
         report: Gets a line of progress, and the subject that it is about.
         on_step: Gets each step of a commit, and the table that it is about.
     """
@@ -49,12 +50,14 @@ class Workbench:
         self,
         settings: Settings,
         *,
+        open_catalog: Callable[[str, Mapping[str, str] | None], Catalog] | None = None,
         report: Callable[[str, str], None] = lambda subject, line: _logger.info("%s: %s", subject, line),
         on_step: Callable[[str, str], None] = lambda subject, step: None,
     ) -> None:
         self.settings = settings
         self.report = report
         self.on_step = on_step
+        self._open = open_catalog
         self._catalogs: dict[str, Catalog] = {}
 
     def open(self, name: str, properties: Mapping[str, str] | None = None) -> Catalog:
@@ -62,7 +65,7 @@ class Workbench:
         from autostream.catalogs.opening import open_catalog
 
         if name not in self._catalogs:
-            self._catalogs[name] = open_catalog(name, properties)
+            self._catalogs[name] = (self._open or open_catalog)(name, properties)
         return self._catalogs[name]
 
 

@@ -11,7 +11,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 from pyiceberg.utils.config import Config
 
-from autostream.cli import table_fleet
+from autostream.lake.compaction import fleet
 from tests.support.commands import InProcess
 from tests.support.lakes import Orders
 from tests.support.reader import read_table
@@ -122,7 +122,7 @@ def test_it_ends_as_the_worst_outcome_does(
     code: int,
 ) -> None:
     outcomes = ({"table": "a", "status": "committed"}, {"table": "b", "status": status, "error": "It was overtaken."})
-    monkeypatch.setattr(table_fleet.fleet, "compact_fleet", lambda *_, **__: outcomes)
+    monkeypatch.setattr(fleet, "compact_fleet", lambda *_, **__: outcomes)
     assert autostream("table", "compact", "lake.*")[0] == code
 
 

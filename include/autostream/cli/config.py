@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+import autostream
 from autostream.cli.output import JsonOption, emit
 from autostream.cli.terminal import say
 from autostream.config import (
     FILE_NAME,
     FILE_VARIABLE,
-    DatabaseSettings,
     Settings,
-    ZooKeeperSettings,
-    configured_catalogs,
     load_settings,
     pyiceberg_catalogs,
 )
 from autostream.config.reference import commented_toml
-from autostream.errors import AutostreamError, ConfigurationError, UsageError
+from autostream.errors import ConfigurationError, UsageError
 from autostream.findings import Finding, Severity
-from autostream.masking import mask, mask_property
-from autostream.spelling import counted
+from autostream.masking import mask_property
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -92,111 +87,11 @@ def check(
 
     Exit code 0: all is well; 1: something is not reachable; 2: the configuration itself is wrong.
     """
-    settings = load_settings()
-    names = tuple(catalog or configured_catalogs(settings))
-    if not names:
-        raise ConfigurationError(
-            "No catalog is configured. Configure a catalog in .pyiceberg.yaml (or by the environment variables "
-            "PYICEBERG_CATALOG__NAME__TYPE and PYICEBERG_CATALOG__NAME__URI)."
-        )
-    checks = [_guarded("engine.spill_directory", partial(_check_spill_directory, settings.engine.spill_directory))]
-    checks.append(_guarded("database", partial(_check_database, settings.database)))
-    if settings.zookeeper.hosts:
-        checks.append(_guarded("zookeeper", partial(_check_zookeeper, settings.zookeeper)))
-    checks += _check_flink(settings)
-    checks += [_guarded(f"catalog {name}", partial(_check_catalog, name)) for name in names]
-    checks += [Finding("configuration", Severity.WARNING, warning) for warning in settings.warnings]
-    failed = any(finding.severity is Severity.ERROR for finding in checks)
-    document = {"ok": not failed, "checks": [finding.to_dict() for finding in checks]}
-    emit(document, as_json=as_json, rows="checks", render=lambda: _render_checks(checks))
-    if failed:
+    report = autostream.check(*(catalog or ()))
+    document = report.to_dict()
+    emit(document, as_json=as_json, rows="checks", render=lambda: _render_checks(report.findings))
+    if not report.ok:
         raise typer.Exit(1)
-
-
-def _guarded(subject: str, examine: Callable[[], str]) -> Finding:
-    """One thing that is out of order must not hide the state of the others."""
-    try:
-        return Finding(subject, Severity.OK, mask(examine()))
-    except AutostreamError as error:
-        return Finding(subject, Severity.ERROR, str(error))
-    except Exception as error:
-        return Finding(subject, Severity.ERROR, mask(f"{type(error).__name__}: {error}"))
-
-
-def _check_catalog(name: str) -> str:
-    from autostream.catalogs.opening import open_catalog
-
-    catalog = open_catalog(name)
-    namespaces = catalog.list_namespaces()
-    found = f"reachable, {counted(len(namespaces), 'namespace')}"
-    return found + _check_warehouse(catalog.properties)
-
-
-def _check_warehouse(properties: Mapping[str, str]) -> str:
-    """Return what is found of a warehouse that WebHDFS serves; nothing of another, which only its tables can show."""
-    from pyiceberg.io import PY_IO_IMPL
-
-    warehouse = properties.get("warehouse", "")
-    if properties.get(PY_IO_IMPL) != "autostream.hadoop.fileio.WebHdfsFileIO" or "://" not in warehouse:
-        return ""
-    from autostream.hadoop.fileio import WebHdfsFileIO
-    from autostream.hadoop.settings import SCHEMES, parse_location
-
-    place = parse_location(warehouse)
-    if place.scheme not in SCHEMES:
-        return ""
-    client = WebHdfsFileIO({**properties, "webhdfs.retries": "0"}).client(warehouse)
-    try:
-        # Listing needs more than status does: the right to look into the directory.
-        next(client.list_directory(place.path), None)
-    except FileNotFoundError:
-        return f"; warehouse {warehouse} does not exist yet"
-    return f"; warehouse {warehouse} can be read"
-
-
-def _check_zookeeper(settings: ZooKeeperSettings) -> str:
-    from autostream.coordination.client import shared_client
-
-    return shared_client(settings).check()
-
-
-def _check_flink(settings: Settings) -> list[Finding]:
-    references = {
-        "watermark.flink_clusters": settings.watermark.flink_clusters,
-        "janitor.flink_clusters": settings.janitor.flink_clusters,
-    }
-    if not settings.flink.clusters and not any(references.values()):
-        return []
-    from autostream.flink.cluster import check_cluster, open_clusters
-
-    found = [finding for cluster in settings.flink.clusters for finding in check_cluster(cluster)]
-    for key, names in references.items():
-        try:
-            open_clusters(settings.flink, names, named_by=key)
-        except AutostreamError as error:
-            found.append(Finding(key, Severity.ERROR, str(error)))
-    return found
-
-
-def _check_database(settings: DatabaseSettings) -> str:
-    from autostream.store.database import open_database
-
-    return open_database(settings).check()
-
-
-def _check_spill_directory(configured: str) -> str:
-    directory = Path(configured or tempfile.gettempdir())
-    # What is missing is made by the engine: its nearest parent that exists must be writable.
-    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot write to {directory}: {error.strerror}. Set engine.spill_directory to a directory that this "
-            "account can write to."
-        ) from error
-    return f"{directory} is writable"
 
 
 def _render_settings(settings: Settings, catalogs: Mapping[str, Mapping[str, str]]) -> None:
@@ -219,7 +114,7 @@ def _text(value: Any) -> str:
     return str(value) if value != "" else "-"
 
 
-def _render_checks(checks: list[Finding]) -> None:
+def _render_checks(checks: Iterable[Finding]) -> None:
     words = {Severity.OK: ("ok     ", "green"), Severity.WARNING: ("warning ", "yellow")}
     for finding in checks:
         say(words.get(finding.severity, ("failed ", "red")), f"{finding.subject}: {finding}", indent=7)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import autostream
 from autostream import times
 from autostream.cli import interrupts
 from autostream.cli.arguments import TableArgument, complete_catalog
@@ -15,21 +16,14 @@ from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, print_error
 from autostream.cli.terminal import Part, note, say
 from autostream.errors import UsageError
-from autostream.locks.table_locks import (
-    LockListing,
-    LocksOfTable,
-    break_locks,
-    list_elections,
-    list_locks,
-    locks_of_table,
-)
-from autostream.names import TableName
 from autostream.times import describe_length, iso
 
 if TYPE_CHECKING:
     from autostream.coordination.lock_holder import Holder
-    from autostream.coordination.lock_records import HeldElection, HeldLock
+    from autostream.coordination.lock_records import HeldLock
     from autostream.locks.janitor import SweepReport
+    from autostream.locks.table_locks import ElectionListing, LockListing, LocksOfTable
+    from autostream.names import TableName
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -49,15 +43,16 @@ def list_command(
 
     Exit code 1: a catalog could not be asked; the locks of the others are listed.
     """
+    lakehouse = autostream.Lakehouse()
     if elections:
         if catalog:
             raise UsageError("--elections and --catalog exclude each other. Leave one of them out.")
-        found, problems = list_elections()
-        document = {"elections": [election.to_dict() for election in found], "errors": problems}
-        emit(document, as_json=as_json, rows="elections", render=lambda: _render_elections(found, problems))
+        elected = lakehouse.elections()
+        problems = elected.problems
+        emit(elected.to_dict(), as_json=as_json, rows="elections", render=lambda: _render_elections(elected))
     else:
-        listing = list_locks(catalog)
-        problems = list(listing.problems)
+        listing = lakehouse.locks(catalog)
+        problems = listing.problems
         emit(listing.to_dict(), as_json=as_json, rows="locks", render=lambda: _render_list(listing))
     if problems:
         raise typer.Exit(1)
@@ -66,7 +61,7 @@ def list_command(
 @app.command()
 def show(table: TableArgument, as_json: JsonOption = False) -> None:
     """Show who holds a table, who waits for it in which order, and whose locks on it were broken."""
-    found = locks_of_table(TableName.parse(table))
+    found = autostream.table(table).locks()
     emit(found.to_dict(), as_json=as_json, rows="locks", render=lambda: _render_table(found))
 
 
@@ -82,8 +77,8 @@ def break_command(
     The holder is not stopped: it finds out when it checks its lock, right before it would commit. Exit code 0: broken,
     or nobody held it; 1: not confirmed; 3: the lock passed on to another one meanwhile, nothing was broken.
     """
-    name = TableName.parse(table)
-    found = locks_of_table(name)
+    locked = autostream.table(table)
+    name, found = locked.name, locked.locks()
     if not found.locks:
         document: dict[str, Any] = {"table": str(name), "status": "not-locked", "broken": []}
         emit(document, as_json=as_json, render=lambda: say(f"{name} is not locked."))
@@ -91,7 +86,7 @@ def break_command(
     if not yes:
         _confirm(name, found.locks)
     interrupts.leave_behind(f"'autostream lock show {name}' shows who holds the lock now.")
-    records = break_locks(found, reason=reason)
+    records = locked.break_locks(found, reason=reason)
     document = {"table": str(name), "status": "broken", "broken": [record.to_dict() for record in records]}
     emit(document, as_json=as_json, render=lambda: _render_broken(name, found.locks))
 
@@ -108,13 +103,10 @@ def janitor(
 
     Exit code 0: done, or nothing to do; 1: a metastore could not be asked, or a lock could not be released.
     """
-    from autostream.locks.janitor import sweep_catalogs
-
     if not dry_run:
         interrupts.leave_behind("Locks that were already released stay released. The log names each of them.")
-    report = sweep_catalogs(catalog, dry_run=dry_run)
-    document = {"dry_run": dry_run, "locks": list(report.rows), "errors": list(report.problems)}
-    emit(document, as_json=as_json, rows="locks", render=lambda: _render_sweep(report, dry_run=dry_run))
+    report = autostream.Lakehouse().release_stale_locks(*(catalog or ()), dry_run=dry_run)
+    emit(report.to_dict(), as_json=as_json, rows="locks", render=lambda: _render_sweep(report))
     if not report.ok:
         raise typer.Exit(1)
 
@@ -168,14 +160,15 @@ def _render_list(listing: LockListing) -> None:
     show_grid([*columns, Column("waiting", NUMBER)], rows)
 
 
-def _render_elections(elections: Sequence[HeldElection], problems: Sequence[str]) -> None:
-    for problem in problems:
+def _render_elections(listing: ElectionListing) -> None:
+    for problem in listing.problems:
         print_error(problem)
-    if not elections:
+    if not listing.elections:
         say("No process is elected for anything.")
         return
     rows: list[list[Part]] = [
-        [found.name, _since(found.since_ms), _who(found.elected), str(len(found.candidates))] for found in elections
+        [found.name, _since(found.since_ms), _who(found.elected), str(len(found.candidates))]
+        for found in listing.elections
     ]
     columns = [Column("election", NAME), Column("since"), Column("elected", NAME), Column("candidates", NUMBER)]
     show_grid(columns, rows)
@@ -206,14 +199,14 @@ def _render_broken(name: TableName, locks: Sequence[HeldLock]) -> None:
         say(f"The lock on {name} was taken from {lock.holder}.{next_one}")
 
 
-def _render_sweep(report: SweepReport, *, dry_run: bool) -> None:
+def _render_sweep(report: SweepReport) -> None:
     if not report.rows and not report.problems:
         say("No Hive locks.")
     if report.rows:
         cells: list[list[Part]] = []
         for row in report.rows:
             whose = [row["table"], str(row["lock_id"]), row["user"], row["host"], row["agent"] or "-"]
-            cells.append([*whose, _outcome(row, dry_run=dry_run), row["error"] or row["reason"]])
+            cells.append([*whose, _outcome(row, dry_run=report.dry_run), row["error"] or row["reason"]])
         kinds = {"table": NAME, "lock": NUMBER, "user": NAME, "host": NAME, "agent": NAME, "outcome": LABEL}
         show_grid([*(Column(*item) for item in kinds.items()), Column("reason", TEXT)], cells)
     for problem in report.problems:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autostream.account import this_account
 from autostream.cli import interrupts
-from autostream.cli.account import this_account
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit
 from autostream.cli.terminal import Part, say

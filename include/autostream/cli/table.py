@@ -242,7 +242,7 @@ def _refuse_contradictions(*, count: bool, output: Path | None, overwrite: bool,
     if overwrite and output is None:
         raise UsageError("--overwrite needs --output FILE. Give both, or leave --overwrite out.")
     if output is not None:
-        from autostream.lake.scan import refuse_output
+        from autostream.lake.scan_output import refuse_output
 
         refuse_output(output, overwrite=overwrite)
 

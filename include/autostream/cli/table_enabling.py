@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+import autostream
 from autostream.cli import interrupts
 from autostream.cli.output import JsonOption, emit, print_error, progress
 from autostream.cli.terminal import say
@@ -32,44 +33,22 @@ def disable(tables: TablesArgument, as_json: JsonOption = False) -> None:
 
 
 def _set(words: Sequence[str], *, enabled: bool, as_json: bool) -> None:
-    from autostream.actions import Action, Answer, Workbench, perform
-    from autostream.catalogs.opening import open_table
-    from autostream.cli.table_fleet import catalogs_to_search, exit_code, refuse_unmatched
-    from autostream.config import load_settings
-    from autostream.lake.compaction.enabling import set_enabled
-    from autostream.lake.compaction.fleet import find_tables
-    from autostream.lake.compaction.table_outcomes import describe
-    from autostream.lake.compaction.table_selection import TableSelection
-    from autostream.names import catalog_of
-    from autostream.outcomes import outcome_of_error
-
-    selection, settings = TableSelection.parse(words, enabled_only=False), load_settings()
-    bench = Workbench(settings)
-
-    def do(action: Action[Answer], /) -> Answer:
-        return perform(action, bench)
-
-    found = find_tables(selection, catalogs_to_search(selection, settings), do)
-    refuse_unmatched(found)
-    rows: list[dict[str, Any]] = list(found.failures)
-    interrupts.leave_behind("Some of the tables may already be changed. It is safe to run it again.")
+    lakehouse = autostream.Lakehouse()
     with progress("enabling" if enabled else "disabling") as report:
-        for number, table in enumerate(found.tables, start=1):
-            report(f"{number} of {len(found.tables)}: {table.name}")
-            try:
-                opened = open_table(table.name, catalog=bench.open(catalog_of(table.name)))
-                changed = set_enabled(opened, enabled=enabled)
-            except Exception as error:
-                if len(found.tables) == 1 and not rows:
-                    raise
-                rows.append(outcome_of_error(table.name, error))
-            else:
-                status = "changed" if changed else "unchanged"
-                rows.append({"table": table.name, "status": status, "enabled": enabled})
-    emit({"tables": rows}, as_json=as_json, render=lambda: _render(rows))
-    if broken := [row for row in rows if "error" in row]:
-        print_error(f"Could not change {len(broken)} of {counted(len(rows), 'table')}:\n{describe(broken)}")
-        raise typer.Exit(exit_code(broken))
+
+        def begin(line: str) -> None:
+            interrupts.leave_behind("Some of the tables may already be changed. It is safe to run it again.")
+            report(line)
+
+        change = lakehouse.enable if enabled else lakehouse.disable
+        result = change(*words, report_progress=begin)
+    emit(result.to_dict(), as_json=as_json, render=lambda: _render(result.rows))
+    if result.failures:
+        from autostream.lake.compaction.table_outcomes import describe
+
+        count = f"{len(result.failures)} of {counted(len(result.rows), 'table')}"
+        print_error(f"Could not change {count}:\n{describe(result.failures)}")
+        raise typer.Exit(result.exit_code)
 
 
 def _render(rows: Sequence[dict[str, Any]]) -> None:

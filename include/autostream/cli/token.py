@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from autostream.access.roles import Role
+from autostream.account import this_account
 from autostream.cli import interrupts
-from autostream.cli.account import this_account
 from autostream.cli.grid import LABEL, NAME, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit
 from autostream.cli.terminal import say, say_whole

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import autostream
 from autostream import times
+from autostream.api import FOREVER
 from autostream.cli import interrupts, watermark_history
-from autostream.cli.account import this_account
 from autostream.cli.arguments import NamespaceOption, PatternsArgument, TableArgument, complete_table
 from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.heartbeat import beating
 from autostream.cli.output import JsonOption, emit, print_error, progress
 from autostream.cli.terminal import Part, say
-from autostream.config import Settings, load_settings
-from autostream.errors import (
-    ConfigurationError,
-    NotReadyError,
-    UsageError,
-)
+from autostream.errors import NotReadyError, UsageError
 from autostream.masking import mask
 from autostream.names import TableName
 from autostream.spelling import counted
@@ -48,11 +40,9 @@ from autostream.watermark.waiting import require_met
 from autostream.watermark.windows import WindowKind, window_at
 
 if TYPE_CHECKING:
-    from pyiceberg.table import Table
-
-    from autostream.api import LakeTable
-    from autostream.watermark.changes import WatermarkChange
-    from autostream.watermark.recording.leadership import Leadership
+    from autostream.api import Lakehouse, LakeTable
+    from autostream.watermark.manual_changes import WatermarkUpdate
+    from autostream.watermark.recorder_run import RecorderReport
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -62,9 +52,6 @@ ZoneOption = Annotated[
 ]
 WriterOption = Annotated[str, typer.Option("--writer", metavar="NAME", help="Name of the writer.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept on record.")]
-
-# Of a recorder that runs for months; the history has them all.
-_MOST_PUBLICATIONS: Final = 10_000
 
 
 @app.command()
@@ -211,28 +198,19 @@ def set_command(
     as_json: JsonOption = False,
 ) -> None:
     """Record how far a writer has got, as it says itself. It never goes back: an earlier time changes nothing."""
-    from autostream.watermark.changes import WriterReport, apply_reports
-
-    at_ms = _forever_or_instant(at, parse_zone(time_zone), force=force)
-    report = WriterReport(writer, at_ms, forced=force and at_ms < FOREVER_MS)
-    _change(
-        table,
-        lambda p: apply_reports(p, [report], now_ms=times.now_ms(), by=this_account()),
-        why_unchanged=partial(_why_it_stays, writer, at_ms),
-        as_json=as_json,
-    )
+    zone, ended = parse_zone(time_zone), at.strip().lower() == FOREVER
+    lakehouse = autostream.Lakehouse()
+    at_ms = FOREVER_MS if ended else _believable(at, zone, lakehouse, force=force)
+    _tell_of_change(table)
+    update = lakehouse.table(table).set_watermark(FOREVER if ended else at_ms, writer=writer, force=force)
+    _emit_update(update, why_unchanged=_why_it_stays(writer, at_ms, update.mark), as_json=as_json)
 
 
 @app.command()
 def retire(table: TableArgument, writer: WriterOption, reason: ReasonOption, as_json: JsonOption = False) -> None:
     """Stop waiting for a writer. If it reports again, it has to catch up before it counts."""
-    from autostream.watermark.changes import retire_writer
-
-    _change(
-        table,
-        lambda p: retire_writer(p, writer, now_ms=times.now_ms(), by=this_account(), reason=reason),
-        as_json=as_json,
-    )
+    _tell_of_change(table)
+    _emit_update(autostream.table(table).retire_writer(writer, reason=reason), as_json=as_json)
 
 
 @app.command()
@@ -247,14 +225,9 @@ def reset(
     as_json: JsonOption = False,
 ) -> None:
     """Set a watermark back, as after a rollback or a reload. Who did it, when and why stays on record in the table."""
-    from autostream.watermark.changes import reset_watermark
-
     to_ms = parse_instant(to, parse_zone(time_zone))
-    _change(
-        table,
-        lambda p: reset_watermark(p, to_ms, writer=writer, now_ms=times.now_ms(), by=this_account(), reason=reason),
-        as_json=as_json,
-    )
+    _tell_of_change(table)
+    _emit_update(autostream.table(table).reset_watermark(to_ms, writer=writer, reason=reason), as_json=as_json)
 
 
 @app.command()
@@ -274,39 +247,20 @@ def record(
     Flink and its jobs stay as they are. A watermark is published only once its rows are proved to be in the table.
     Several recorders may run: where ZooKeeper is configured one is elected, and the others are ready to take over.
     """
-    from autostream.flink.cluster import open_clusters
-    from autostream.watermark.recording.recorder import Recorder
-
-    settings = load_settings()
-    clusters = open_clusters(settings.flink, settings.watermark.flink_clusters, named_by="watermark.flink_clusters")
-    if not clusters:
-        raise ConfigurationError(
-            "Nothing to record: no Flink cluster is configured. Write [[flink.clusters]] with `name` and `url` into "
-            "autostream.toml, or set AUTOSTREAM_FLINK__CLUSTERS__PROD__URL=http://jobmanager:8081."
-        )
-    published: deque[dict[str, Any]] = deque(maxlen=_MOST_PUBLICATIONS)
     stop = threading.Event()
-    with _leadership(settings) as leadership, interrupts.stopped_by_signals(stop):
-        recorder = Recorder(
-            settings.watermark,
-            clusters,
-            leadership=leadership,
-            on_publication=partial(_keep, published),
-            on_step=beating(heartbeat),
-        )
-        recorder.run(stop, seconds=seconds)
-    document = {"publications": list(published), "not_advancing": recorder.notes()}
-    emit(document, as_json=as_json, rows="publications", render=lambda: _render_recorded(document))
+    with interrupts.stopped_by_signals(stop):
+        report = autostream.Lakehouse().record_watermarks(seconds=seconds, stop=stop, on_step=beating(heartbeat))
+    emit(report.to_dict(), as_json=as_json, rows="publications", render=lambda: _render_recorded(report))
 
 
 app.command("history")(watermark_history.history)
 
 
-def _forever_or_instant(at: str, zone: tzinfo, *, force: bool) -> int:
-    if at.strip().lower() == "forever":
-        return FOREVER_MS
+def _believable(at: str, zone: tzinfo, lakehouse: Lakehouse, *, force: bool) -> int:
+    """Return a time to record; the library refuses one that is too far ahead as well, in words of its own."""
     at_ms = parse_instant(at, zone)
-    too_far = why_too_far_ahead(at_ms, now_ms=times.now_ms(), most_seconds=load_settings().watermark.max_ahead_seconds)
+    most_seconds = lakehouse.settings.watermark.max_ahead_seconds
+    too_far = why_too_far_ahead(at_ms, now_ms=times.now_ms(), most_seconds=most_seconds)
     if too_far and not force:
         raise UsageError(
             f"Invalid watermark {at!r}: {too_far}. A table cannot have all rows of a time in the future. Correct the "
@@ -338,70 +292,24 @@ def _end(until: str | None, hour: str | None, day: str | None, zone: tzinfo) -> 
     return window_at(kind, parse_instant(text or "", zone), zone).end_ms
 
 
-def _change(
-    table: str,
-    decide: Callable[[Mapping[str, str]], WatermarkChange],
-    *,
-    why_unchanged: Callable[[TableMark], str] = lambda _: "No change.",
-    as_json: bool,
-) -> None:
-    from autostream.catalogs.opening import open_table
-    from autostream.watermark.history.publications import record_publication
-    from autostream.watermark.publish import publish
-    from autostream.watermark.reading.table_marks import mark_of
+def _tell_of_change(table: str) -> None:
+    interrupts.leave_behind(f"'autostream watermark get {TableName.parse(table)}' shows whether it was recorded.")
 
-    name = TableName.parse(table)
-    loaded = open_table(name)
-    interrupts.leave_behind(f"'autostream watermark get {name}' shows whether it was recorded.")
-    change = publish(loaded, decide)
-    record_publication(loaded, change.events)
-    mark = mark_of(loaded, str(name))
-    unchanged = "" if change else why_unchanged(mark)
+
+def _emit_update(update: WatermarkUpdate, *, why_unchanged: str = "No change.", as_json: bool) -> None:
+    unchanged = "" if update.changed else why_unchanged
 
     def render() -> None:
         if unchanged:
             say(unchanged)
-        _render(mark, parse_zone("UTC"))
+        _render(update.mark, parse_zone("UTC"))
 
-    emit(mark.to_dict() | {"changed": bool(change), "reason": unchanged or None}, as_json=as_json, render=render)
-
-
-@contextmanager
-def _leadership(settings: Settings) -> Iterator[Leadership]:
-    """Stand for election where ZooKeeper is configured."""
-    from autostream.watermark.recording.leadership import UncontestedLeadership
-
-    if not settings.zookeeper.hosts:
-        yield UncontestedLeadership()
-        return
-    from autostream.coordination.client import shared_client
-    from autostream.coordination.election import Election
-
-    with Election(shared_client(settings.zookeeper), "watermark-recorder") as election:
-        yield election
+    emit(update.to_dict() | {"reason": unchanged or None}, as_json=as_json, render=render)
 
 
-def _keep(published: deque[dict[str, Any]], table: Table, change: WatermarkChange) -> None:
-    from autostream.iceberg.tables import full_name
-    from autostream.watermark.history.publications import record_publication
-
-    record_publication(table, change.events)
-    events: list[dict[str, Any]] = [
-        {
-            "kind": event.kind.value,
-            "writer": event.writer,
-            "watermark": iso(event.watermark_ms),
-            "watermark_ms": event.watermark_ms,
-        }
-        for event in change.events
-    ]
-    now_ms = times.now_ms()
-    published.append({"table": full_name(table), "at": iso(now_ms), "at_ms": now_ms, "events": events})
-
-
-def _render_recorded(document: Mapping[str, Any]) -> None:
-    say(f"{counted(len(document['publications']), 'publication')}.")
-    for subject, reason in document["not_advancing"].items():
+def _render_recorded(report: RecorderReport) -> None:
+    say(f"{counted(len(report.publications), 'publication')}.")
+    for subject, reason in report.not_advancing.items():
         say(f"{subject}: {reason}", indent=2)
 
 

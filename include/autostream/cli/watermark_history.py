@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import autostream
 from autostream.cli.arguments import TableArgument
 from autostream.cli.grid import NAME, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit
@@ -40,22 +41,18 @@ def history(
     From the database and the table's metadata; where the database cannot be asked, from what metadata the table still
     keeps, with a warning. Exit code 4 where --at is not known to have been reached.
     """
-    from autostream.watermark.history.completion import completed_at
-    from autostream.watermark.history.table_history import watermark_history
-
     zone = parse_zone(time_zone)
     if at is not None:
         if since or until or writer:
-            raise UsageError("--at is about the whole table. Leave out --since, --until and --writer.")
-        completion = completed_at(table, parse_instant(at, zone))
+            raise UsageError("--at asks about the table as a whole: leave out --since, --until and --writer.")
+        completion = autostream.table(table).completion(parse_instant(at, zone))
         emit(completion.to_dict(), as_json=as_json, render=lambda: _render_completion(completion))
         if completion.reached is None:
             raise typer.Exit(NotReadyError.exit_code)
         return
-    found = watermark_history(
-        table,
-        since_ms=parse_instant(since, zone) if since else None,
-        until_ms=parse_instant(until, zone) if until else None,
+    found = autostream.table(table).watermark_history(
+        since=parse_instant(since, zone) if since else None,
+        until=parse_instant(until, zone) if until else None,
         writer=writer,
         newest=limit,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autostream import times
+from autostream.account import user_name
 from autostream.times import iso
 
 _VERSION: Final = 1
@@ -66,7 +66,7 @@ class Holder:
         variables = os.environ if environ is None else environ
         now = times.now_ms() if now_ms is None else now_ms
         return cls(
-            user=_user(),
+            user=user_name(),
             host=socket.gethostname(),
             pid=os.getpid(),
             process_started_ms=process_started_ms(os.getpid()),
@@ -140,10 +140,3 @@ def process_started_ms(pid: int) -> int | None:
         return int(booted.split()[1]) * 1000 + ticks * 1000 // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, StopIteration):
         return None
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number that has no name
-        return str(os.getuid())

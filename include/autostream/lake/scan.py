@@ -28,6 +28,7 @@ from autostream.lake.engine.duckdb_engine import Engine
 from autostream.lake.engine.file_relations import Relations
 from autostream.lake.engine.live_rows import find_dead_rows, live_rows
 from autostream.lake.engine.where.expression import bind_where, may_match, parse_where, sql_where
+from autostream.lake.scan_output import refuse_output
 from autostream.resources import EngineResources, is_disk_full
 from autostream.spelling import one_of
 
@@ -207,25 +208,6 @@ class TableScan:
     def _explained(self, engine: Engine, files: Sequence[LiveFile], error: Exception) -> AutostreamError:
         return explain_engine_failure(
             engine, self._with_deletes(files), error, io=self._table.io, table=full_name(self._table)
-        )
-
-
-def refuse_output(target: Path, *, overwrite: bool) -> None:
-    """Refuse a file that cannot be made, or must not be replaced, before anything is read.
-
-    Raises:
-        UsageError: it is there, is no plain file, or its directory is missing.
-    """
-    if target.exists() and not target.is_file():
-        raise UsageError(f"Cannot write {target}: it is not a plain file. Name a file.")
-    if target.exists() and not overwrite:
-        raise UsageError(
-            f"{target} already exists and was not replaced. Name another file, or replace it with --overwrite."
-        )
-    if not target.absolute().parent.is_dir():
-        raise UsageError(
-            f"Cannot write {target}: directory {target.absolute().parent} does not exist. Name a file in an existing "
-            "directory."
         )
 
 

@@ -246,22 +246,28 @@ class SweepReport:
     Attributes:
         rows: One a lock, as JSON carries it.
         problems: Why catalogs could not be looked through.
+        dry_run: Whether nothing was to be released.
     """
 
     rows: tuple[Row, ...]
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    dry_run: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether every metastore was asked, and every stale lock released."""
         return not self.problems and not any(row["error"] for row in self.rows)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a JSON document."""
+        return {"dry_run": self.dry_run, "locks": list(self.rows), "errors": list(self.problems)}
 
-def sweep_catalogs(names: Sequence[str] | None = None, *, dry_run: bool) -> SweepReport:
+
+def sweep_catalogs(names: Sequence[str] = (), *, dry_run: bool) -> SweepReport:
     """Let the janitor through Hive catalogs; one that fails does not block the others.
 
     Args:
-        names: The catalogs; those of `janitor.catalogs` where None, or all that are configured.
+        names: The catalogs; where there are none, those of `janitor.catalogs`, or all that are configured.
         dry_run: Say what would be released, and release nothing.
 
     Raises:
@@ -286,7 +292,7 @@ def sweep_catalogs(names: Sequence[str] | None = None, *, dry_run: bool) -> Swee
                 rows += sweep_locks(catalog, settings, dry_run=dry_run)
         except AutostreamError as error:
             problems.append(f"catalog {name}: {error}")
-    return SweepReport(tuple(rows), tuple(problems))
+    return SweepReport(tuple(rows), tuple(problems), dry_run)
 
 
 def metastore_time_ms(metastore: Metastore) -> int:

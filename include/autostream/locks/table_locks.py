@@ -42,6 +42,23 @@ class LockListing:
 
 
 @dataclass(frozen=True)
+class ElectionListing:
+    """Which processes are elected at this moment.
+
+    Attributes:
+        elections: Who is elected for what.
+        problems: Which ensembles could not be asked, and why.
+    """
+
+    elections: tuple[HeldElection, ...]
+    problems: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a JSON document."""
+        return {"elections": [election.to_dict() for election in self.elections], "errors": list(self.problems)}
+
+
+@dataclass(frozen=True)
 class LocksOfTable:
     """What is known of one table's locks.
 
@@ -88,8 +105,8 @@ def list_locks(catalog: str | None = None) -> LockListing:
     return LockListing(tuple(locks), tuple(dict.fromkeys(attempt.problems)))
 
 
-def list_elections() -> tuple[list[HeldElection], list[str]]:
-    """Return who is elected for what in all configured ensembles, and which of these could not be asked.
+def list_elections() -> ElectionListing:
+    """Return who is elected for what in all configured ensembles; one that cannot be asked is a problem of it.
 
     Raises:
         ConfigurationError: ZooKeeper is not configured.
@@ -101,7 +118,7 @@ def list_elections() -> tuple[list[HeldElection], list[str]]:
         attempt.add_to(found, f"ZooKeeper at {client.settings.hosts}", partial(_elections, client))
     if not attempt.problems:
         _require_any(ensembles, ())
-    return found, attempt.problems
+    return ElectionListing(tuple(found), tuple(attempt.problems))
 
 
 def locks_of_table(name: TableName) -> LocksOfTable:

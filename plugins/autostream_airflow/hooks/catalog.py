@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from autostream.names import TableName
 from autostream.watermark.reading.mark_reader import MarkReader
 from autostream_airflow.hooks.fields import as_text, extras_of, require_type, ticket_cache
 from autostream_airflow.hooks.metastore import FILES_AND_LOCKS, MetastoreHook, metastore_kerberos
@@ -16,6 +17,8 @@ from autostream_airflow.hooks.webhdfs import webhdfs_kerberos
 if TYPE_CHECKING:
     from airflow.sdk import Connection
     from pyiceberg.catalog import Catalog
+
+    from autostream.api import Lakehouse, LakeTable
 
 
 class CatalogHook(BaseHook):
@@ -64,9 +67,27 @@ class CatalogHook(BaseHook):
             ConfigurationError: The connection is of another type, nothing of that name is configured, or it cannot be
                 opened.
         """
-        from autostream.catalogs.opening import open_catalog
+        return _lakehouse(self.catalog).open_catalog(self.catalog)
 
-        return open_catalog(self.catalog, self.properties())
+
+def lake_table(name: str) -> LakeTable:
+    """Return a table, to scan, compact or wait for as `autostream.table` gives it, in the catalog of its connection.
+
+    Args:
+        name: CATALOG.NAMESPACE.TABLE.
+
+    Raises:
+        UsageError: That is not the name of a table.
+        ConfigurationError: The connection is of another type, or wrong.
+    """
+    parsed = TableName.parse(name)
+    return _lakehouse(parsed.catalog).table(parsed)
+
+
+def _lakehouse(catalog: str) -> Lakehouse:
+    from autostream.api import Lakehouse
+
+    return Lakehouse(catalogs={catalog: CatalogHook(catalog).properties()})
 
 
 def open_mark_reader() -> MarkReader:

@@ -7,8 +7,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowNotFoundException
 from pyiceberg.catalog.sql import SqlCatalog
 
-from autostream.errors import ConfigurationError
-from autostream_airflow.hooks.catalog import CatalogHook, open_mark_reader
+from autostream.errors import ConfigurationError, UsageError
+from autostream_airflow.hooks.catalog import CatalogHook, lake_table, open_mark_reader
 from tests.support.catalogs import IDS
 
 
@@ -50,6 +50,18 @@ def test_watermarks_are_read_through_connections(connect: Callable[..., None], t
     reading = open_mark_reader().read("demo.db.t")
     assert reading.mark is not None
     assert reading.mark.watermark_ms == 1000
+
+
+def test_a_table_of_the_library_is_opened_through_its_connection(connect: Callable[..., None], tmp_path: Path) -> None:
+    extra = {"uri": f"sqlite:///{tmp_path}/lake.db", "warehouse": f"file://{tmp_path}"}
+    catalog = SqlCatalog("demo", **extra)
+    catalog.create_namespace("db")
+    catalog.create_table("db.t", IDS)
+    connect("demo", conn_type="iceberg", extra={"type": "sql", **extra})
+    table = lake_table("demo.db.t")
+    assert (str(table), table.scan().count()) == ("demo.db.t", 0)
+    with pytest.raises(UsageError, match="does not name a table"):
+        lake_table("db.t")
 
 
 def test_what_is_no_connection_is_left_to_pyicebergs_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from autostream import times
 from autostream.actions import Action, ActionFailed, Answer
-from autostream.config import CompactionSettings
+from autostream.config import CompactionSettings, DatabaseSettings
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.lake.compaction.compaction_actions import CompactTable, ListTables, PlanTable
 from autostream.lake.compaction.runs.recording import record_outcomes
@@ -150,7 +150,12 @@ def find_tables(selection: TableSelection, catalogs: Sequence[str], do: Perform)
 
 
 def plan_tables(
-    order: FleetOrder, tables: Iterable[ChosenTable], do: Perform, *, say: Callable[[str], None] = _logger.info
+    order: FleetOrder,
+    tables: Iterable[ChosenTable],
+    do: Perform,
+    *,
+    database: DatabaseSettings | None = None,
+    say: Callable[[str], None] = _logger.info,
 ) -> FleetPlan:
     """Plan tables, one after the other.
 
@@ -158,6 +163,7 @@ def plan_tables(
         order: What was asked for.
         tables: Which tables.
         do: Does the work.
+        database: Where what failed is recorded; None: in that of the configuration.
         say: Gets a line for each table with work.
     """
     workloads: list[TableWorkload] = []
@@ -173,7 +179,7 @@ def plan_tables(
         sizes = _attempt(do, request, rows)
         if sizes is None:  # not enabled, or already a row
             if not order.dry_run:
-                record_outcomes(rows[known:], started_at_ms=started_at_ms)
+                record_outcomes(rows[known:], started_at_ms=started_at_ms, settings=database)
             continue
         workload = TableWorkload(table.name, tuple(PartitionWork(*size) for size in sizes))
         if workload.partitions:
@@ -187,8 +193,23 @@ def plan_tables(
     return FleetPlan(tuple(workloads), tuple(rows))
 
 
-def compact_part(order: FleetOrder, part: WorkPart, do: Perform, *, say: Callable[[str], None] = _logger.info) -> Row:
-    """Compact a table, or some of its partitions, and return what became of it."""
+def compact_part(
+    order: FleetOrder,
+    part: WorkPart,
+    do: Perform,
+    *,
+    database: DatabaseSettings | None = None,
+    say: Callable[[str], None] = _logger.info,
+) -> Row:
+    """Compact a table, or some of its partitions, and return what became of it.
+
+    Args:
+        order: What was asked for.
+        part: Which table, and which of its partitions.
+        do: Does the work.
+        database: Where it is recorded; None: in that of the configuration.
+        say: Gets a line of what became of it.
+    """
     request = CompactTable(
         table=part.table,
         options=dict(order.options),
@@ -200,7 +221,7 @@ def compact_part(order: FleetOrder, part: WorkPart, do: Perform, *, say: Callabl
     row = _outcome(do, request)
     if not order.dry_run:
         partitions = None if part.partitions is None else len(part.partitions)
-        record_outcomes([row], started_at_ms=started_at_ms, partitions=partitions)
+        record_outcomes([row], started_at_ms=started_at_ms, partitions=partitions, settings=database)
     say(f"{part.label}: {summary(row)}")
     return row
 
@@ -211,6 +232,7 @@ def compact_fleet(
     do: Perform,
     *,
     limits: CompactionSettings,
+    database: DatabaseSettings | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
     on_row: Callable[[Row], None] = lambda _: None,
     say: Callable[[str], None] = _logger.info,
@@ -222,17 +244,18 @@ def compact_fleet(
         found: The tables.
         do: Does the work.
         limits: How a large table is cut into parts, of which each commits by itself.
+        database: Where what was done is recorded; None: in that of the configuration.
         on_progress: Gets what is under way, such as `3 of 12: lake.db.orders`.
         on_row: Gets each outcome.
         say: Gets a line for each table that was planned or compacted.
     """
     on_progress(f"planning {counted(len(found.tables), 'table')}")
-    planned = plan_tables(order, found.tables, do, say=say)
+    planned = plan_tables(order, found.tables, do, database=database, say=say)
     rows = [*found.failures, *planned.rows]
     parts = [part for item in planned.items(limits) for part in item.parts]
     for number, part in enumerate(parts, start=1):
         on_progress(f"{number} of {len(parts)}: {part.label}")
-        rows.append(compact_part(order, part, do, say=say))
+        rows.append(compact_part(order, part, do, database=database, say=say))
         on_row(rows[-1])
     return outcomes_by_table(rows)
 

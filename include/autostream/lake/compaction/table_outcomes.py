@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeGuard
+from dataclasses import dataclass
+from typing import Any, Final, TypeGuard
+
+from autostream.errors import AutostreamError, ConflictError, OutcomeUnknownError
 
 Row = dict[str, Any]
 """What became of a table, as `autostream table compact --json` prints it."""
@@ -15,6 +19,7 @@ FAILURES = ("conflict", "unknown", "failed")
 """Statuses of a table that someone should look at, the worst last."""
 
 _SEVERITY = {status: rank for rank, status in enumerate((*SUCCESSES, *FAILURES))}
+_EXIT_CODES: Final = {"conflict": ConflictError.exit_code, "unknown": OutcomeUnknownError.exit_code}
 _TOTALS = ("rows_read", "rows_deleted", "bytes_read", "bytes_written")
 
 
@@ -77,6 +82,67 @@ def worst_status(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _severity(status: str) -> int:
     return _SEVERITY.get(status, len(_SEVERITY))
+
+
+@dataclass(frozen=True)
+class FleetResult:
+    """What a compaction of many tables came to.
+
+    Attributes:
+        rows: One outcome a table, by name; those of catalogs that could not be listed are among them.
+        dry_run: Whether it was only planned.
+    """
+
+    rows: tuple[Row, ...]
+    dry_run: bool = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tables there are of each status."""
+        return dict(Counter(row["status"] for row in self.rows))
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        """The outcomes that someone should look at."""
+        return tuple(row for row in self.rows if failed(row))
+
+    @property
+    def exit_code(self) -> int:
+        """That of the worst outcome, as of a command that ends by it; 0 where nothing went wrong."""
+        return _exit_code(self.failures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as `autostream table compact --json` prints it for many tables."""
+        return {"dry_run": self.dry_run, "counts": self.counts, "tables": list(self.rows)}
+
+
+@dataclass(frozen=True)
+class EnablingResult:
+    """What became of tables whose compaction was enabled or disabled.
+
+    Attributes:
+        rows: One a table, with `status` `changed` or `unchanged`, or an `error`.
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        """Those that could not be changed."""
+        return tuple(row for row in self.rows if "error" in row)
+
+    @property
+    def exit_code(self) -> int:
+        """That of the worst failure, as of a command that ends by it; 0 where there is none."""
+        return _exit_code(self.failures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as `autostream table enable --json` prints it."""
+        return {"tables": list(self.rows)}
+
+
+def _exit_code(failures: Sequence[Row]) -> int:
+    return _EXIT_CODES.get(worst_status(failures), AutostreamError.exit_code) if failures else 0
 
 
 def outcomes_by_table(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyiceberg.table import Table
 
+from autostream.config import Settings
 from autostream.store.database import Database
 from autostream.times import describe_instant, iso
 from autostream.watermark.history.log import WatermarkLog
@@ -99,20 +100,26 @@ class Completion:
 
 
 def completed_at(
-    table: Table | str, until_ms: int, *, database: Database | None = None, most_files: int = MOST_FILES
+    table: Table | str,
+    until_ms: int,
+    *,
+    settings: Settings | None = None,
+    database: Database | None = None,
+    most_files: int = MOST_FILES,
 ) -> Completion:
     """Return when a table became complete up to an instant, and what was said of it before it was set back, if it was.
 
     Args:
         table: the table, or its full name.
         until_ms: the instant, epoch ms.
-        database: the configured one where None.
+        settings: the configuration; None reads it.
+        database: the one that the settings name where None.
         most_files: so many metadata files are read for what the database does not know.
 
     Raises:
         AutostreamError: the table cannot be loaded.
     """
-    past = TablePast(table, database, most_files)
+    past = TablePast(table, database, most_files, settings=settings)
     completion = past.ask(lambda log, _: _completion(log, past.id, until_ms))
     return replace(completion, problems=tuple(past.problems))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pyiceberg.table import Table
 
 from autostream import times
-from autostream.config import load_settings
+from autostream.config import DatabaseSettings, load_settings
 from autostream.errors import ConfigurationError, ServiceError
 from autostream.iceberg.tables import full_name
 from autostream.store.database import Database, open_database
@@ -20,7 +20,13 @@ from autostream.watermark.history.metadata_facts import generation
 _logger = logging.getLogger(__name__)
 
 
-def record_publication(table: Table, events: Iterable[WatermarkEvent], *, database: Database | None = None) -> bool:
+def record_publication(
+    table: Table,
+    events: Iterable[WatermarkEvent],
+    *,
+    settings: DatabaseSettings | None = None,
+    database: Database | None = None,
+) -> bool:
     """Put what was just published into the database; what is there already is not doubled.
 
     Never fails: the table's metadata has it too, from which the next question fills the gap.
@@ -28,7 +34,8 @@ def record_publication(table: Table, events: Iterable[WatermarkEvent], *, databa
     Args:
         table: as it is after the publication.
         events: what happened.
-        database: the configured one where None.
+        settings: which database, and for how long it remembers; those of the configuration where None.
+        database: the one that the settings name where None.
 
     Returns:
         Whether it is in the database; where not, a warning was logged.
@@ -55,7 +62,7 @@ def record_publication(table: Table, events: Iterable[WatermarkEvent], *, databa
     if not entries:
         return True
     try:
-        settings = load_settings().database
+        settings = settings or load_settings().database
         with (database or open_database(settings)).write() as connection:
             log = WatermarkLog(connection)
             log.add(entries)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyiceberg.table import Table
 
+from autostream.config import Settings
 from autostream.store.database import Database
 from autostream.watermark.history.log_entries import LogEntry
 from autostream.watermark.history.table_past import MOST_FILES, TablePast
@@ -42,6 +43,7 @@ def watermark_history(
     until_ms: int | None = None,
     writer: str | None = None,
     newest: int | None = None,
+    settings: Settings | None = None,
     database: Database | None = None,
     most_files: int = MOST_FILES,
 ) -> WatermarkHistory:
@@ -53,13 +55,14 @@ def watermark_history(
         until_ms: epoch ms; to the last record where None.
         writer: only what happened to this writer.
         newest: the most entries; the newest ones.
-        database: the configured one where None.
+        settings: the configuration; None reads it.
+        database: the one that the settings name where None.
         most_files: so many metadata files are read for what the database does not know.
 
     Raises:
         AutostreamError: the table cannot be loaded.
     """
-    past = TablePast(table, database, most_files)
+    past = TablePast(table, database, most_files, settings=settings)
     found = past.ask(
         lambda log, uuid: log.entries(uuid, since_ms=since_ms, until_ms=until_ms, writer=writer, newest=newest)
     )

@@ -44,16 +44,19 @@ _Question = Callable[[WatermarkLog, str], T]
 class TablePast:
     """One table's past, put together for one question."""
 
-    def __init__(self, table: Table | str, database: Database | None, most_files: int) -> None:
+    def __init__(
+        self, table: Table | str, database: Database | None, most_files: int, *, settings: Settings | None = None
+    ) -> None:
         self.table = open_table(table) if isinstance(table, str) else table
         self.id = TableId(full_name(self.table), str(self.table.metadata.table_uuid))
         self.problems: list[str] = []
         self._database = database
         self._most_files = most_files
+        self._settings = settings
 
     def ask(self, question: _Question[T]) -> T:
         """Answer from the database with what metadata adds to it, or from metadata alone."""
-        settings = load_settings()
+        settings = self._settings or load_settings()
         try:
             return self._ask(self._database or open_database(settings.database), settings, question)
         except (ConfigurationError, ServiceError) as error:

@@ -13,6 +13,7 @@ from autostream.errors import AutostreamError, UsageError
 from autostream.outcomes import outcome_of_error
 
 if TYPE_CHECKING:
+    from autostream.config import DatabaseSettings
     from autostream.lake.compaction.compaction_result import CompactionResult
 
 _NOT_WRITTEN: Final = ("planned", "nothing-to-do")
@@ -21,7 +22,11 @@ _logger = logging.getLogger(__name__)
 
 
 def record_outcomes(
-    outcomes: Iterable[Mapping[str, Any]], *, started_at_ms: int, partitions: int | None = None
+    outcomes: Iterable[Mapping[str, Any]],
+    *,
+    started_at_ms: int,
+    partitions: int | None = None,
+    settings: DatabaseSettings | None = None,
 ) -> None:
     """Write down outcomes of tables, of which each `CompactionResult.to_dict` or `outcome_of_error` gave.
 
@@ -32,22 +37,26 @@ def record_outcomes(
         outcomes: What became of the tables.
         started_at_ms: When their turn came.
         partitions: How many partitions of the table the work was about; None for the whole table.
+        settings: Which database, and for how long it remembers; None: those of the configuration.
     """
     done = [outcome for outcome in outcomes if outcome["status"] not in _NOT_WRITTEN]
     if not done:
         return
     try:
-        _write(done, started_at_ms, partitions)
+        _write(done, started_at_ms, partitions, settings)
     except AutostreamError as error:
         _warn_once(str(error))
 
 
-def run_recorded(table: str, compact: Callable[[], CompactionResult]) -> CompactionResult:
+def run_recorded(
+    table: str, compact: Callable[[], CompactionResult], *, settings: DatabaseSettings | None = None
+) -> CompactionResult:
     """Compact a table, and write down what became of it, an error too.
 
     Args:
         table: Its full name.
         compact: Does it.
+        settings: Which database, and for how long it remembers; None: those of the configuration.
 
     Raises:
         AutostreamError: What `compact` raises.
@@ -58,17 +67,19 @@ def run_recorded(table: str, compact: Callable[[], CompactionResult]) -> Compact
     except UsageError:  # nobody tried to compact anything
         raise
     except AutostreamError as error:
-        record_outcomes([outcome_of_error(table, error)], started_at_ms=started_at_ms)
+        record_outcomes([outcome_of_error(table, error)], started_at_ms=started_at_ms, settings=settings)
         raise
-    record_outcomes([result.to_dict()], started_at_ms=started_at_ms)
+    record_outcomes([result.to_dict()], started_at_ms=started_at_ms, settings=settings)
     return result
 
 
-def _write(outcomes: Iterable[Mapping[str, Any]], started_at_ms: int, partitions: int | None) -> None:
+def _write(
+    outcomes: Iterable[Mapping[str, Any]], started_at_ms: int, partitions: int | None, settings: DatabaseSettings | None
+) -> None:
     from autostream.config import load_settings
     from autostream.store.database import is_in_use, open_database  # loads SQLAlchemy
 
-    settings = load_settings().database
+    settings = settings or load_settings().database
     if not is_in_use(settings):
         return
     from autostream.lake.compaction.runs.log import CompactionRun, RunLog

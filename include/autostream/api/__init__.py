@@ -1,0 +1,137 @@
+"""The library to import: tables by name, and the questions and operations on them.
+
+`autostream.table("lake.db.orders")` is a handle. It opens nothing until you use it. A `Lakehouse` holds what several
+handles share, such as open catalogs. Command line, workflows and notebooks call the same methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from autostream.api.instants import Instant
+from autostream.api.lake_table import FOREVER, LakeTable
+from autostream.api.lakehouse import CatalogProperties, Lakehouse, UnlistedCatalog
+
+if TYPE_CHECKING:
+    from autostream.api.service_checks import CheckReport
+    from autostream.config import Settings
+    from autostream.flink.fleet import Fleet
+    from autostream.lake.compaction.table_outcomes import FleetResult
+    from autostream.locks.table_locks import LockListing
+
+__all__ = [
+    "FOREVER",
+    "CatalogProperties",
+    "Instant",
+    "LakeTable",
+    "Lakehouse",
+    "UnlistedCatalog",
+    "check",
+    "compact",
+    "flink",
+    "locks",
+    "table",
+    "tables",
+]
+
+
+def table(name: str, *, settings: Settings | None = None, catalogs: CatalogProperties | None = None) -> LakeTable:
+    """Return a handle on a table, such as `table("lake.db.orders")`.
+
+    Args:
+        name: CATALOG.NAMESPACE.TABLE.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+        catalogs: The catalogs to use. None: those of PyIceberg's own configuration.
+
+    Raises:
+        UsageError: The name is not CATALOG.NAMESPACE.TABLE.
+    """
+    return Lakehouse(settings=settings, catalogs=catalogs).table(name)
+
+
+def tables(
+    *patterns: str,
+    namespace: str | None = None,
+    settings: Settings | None = None,
+    catalogs: CatalogProperties | None = None,
+) -> tuple[LakeTable, ...]:
+    """Return the tables whose full names match a pattern, such as `tables("lake.shop.*")`; all without one.
+
+    Args:
+        patterns: `*` stands for any characters, dots included, `?` for one.
+        namespace: Only tables of this namespace and those within it.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+        catalogs: The catalogs to use. None: those of PyIceberg's own configuration.
+
+    Raises:
+        AutostreamError: A catalog cannot be opened or listed.
+    """
+    return Lakehouse(settings=settings, catalogs=catalogs).tables(*patterns, namespace=namespace)
+
+
+def locks(catalog: str | None = None) -> LockListing:
+    """Return the locks that are held on tables, in ZooKeeper and in Hive metastores, optionally of one catalog.
+
+    Raises:
+        ConfigurationError: The catalog is not configured, or neither ZooKeeper nor a Hive catalog is configured.
+    """
+    return Lakehouse().locks(catalog)
+
+
+def flink(settings: Settings | None = None) -> Fleet:
+    """Return the Flink clusters that are configured, whose jobs can be listed and looked at.
+
+    Args:
+        settings: The configuration; None: read `autostream.toml` and the environment.
+
+    Raises:
+        ConfigurationError: It cannot be read, or a value is not allowed.
+    """
+    from autostream.config import load_settings
+    from autostream.flink.fleet import Fleet
+
+    return Fleet((settings or load_settings()).flink)
+
+
+def compact(
+    *patterns: str,
+    enabled: bool = False,
+    where: str | None = None,
+    options: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    report_progress: Callable[[str], None] | None = None,
+    settings: Settings | None = None,
+    catalogs: CatalogProperties | None = None,
+) -> FleetResult:
+    """Compact tables one after the other, such as `compact("lake.shop.*")`, and say what became of each.
+
+    Args:
+        patterns: Full names, or patterns of them; `*` stands for any characters, dots included, `?` for one.
+        enabled: Only tables with `autostream.compaction.enabled=true`, of those that match; without patterns, of all.
+            A table that is named in full is compacted in any case.
+        where: Expression on partition columns that limits the work.
+        options: Compaction options that override the tables' properties, by their names without prefix.
+        dry_run: Only plan.
+        report_progress: Gets a line each time that something new is under way.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+        catalogs: The catalogs to use. None: those of PyIceberg's own configuration.
+
+    Raises:
+        AutostreamError: Nothing could be begun with, as `Lakehouse.compact` says.
+    """
+    return Lakehouse(settings=settings, catalogs=catalogs).compact(
+        *patterns, enabled=enabled, where=where, options=options, dry_run=dry_run, report_progress=report_progress
+    )
+
+
+def check(*catalogs: str) -> CheckReport:
+    """Prove that what is configured can be reached: catalogs, ZooKeeper, Flink, the database, room to spill.
+
+    Args:
+        catalogs: Only these catalogs; none: those of the setting `compaction.catalogs`, or else all.
+
+    Raises:
+        ConfigurationError: The configuration cannot be read, or no catalog is configured.
+    """
+    return Lakehouse().check(*catalogs)
