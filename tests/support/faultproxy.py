@@ -261,6 +261,7 @@ class _Connection:
         self._server = server
         self._tails: dict[Fault, bytes] = {}  # of what the client sent, for bytes that come in two parts
         self._of_next_answer: Fault | None = None
+        self._over = False
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -298,6 +299,8 @@ class _Connection:
         return seen.count(fault.match)
 
     def _request(self, data: bytes) -> bytes | None:
+        if self._over:  # a client may ask again before the end has got to it: no fault has met that request
+            return None
         for fault in self._proxy.matching(lambda fault: self._count(fault, data)):
             if not fault.kind.of_request and fault.kind is not Kind.WATCH:
                 self._of_next_answer = fault
@@ -317,6 +320,7 @@ class _Connection:
         if fault.kind is Kind.HOLD_ANSWER:
             fault.hold()
             return data
+        self._over = True
         if fault.kind is Kind.REPLACE_ANSWER:
             self._client.sendall(fault.replacement)
         return None
