@@ -234,9 +234,11 @@ def test_a_job_that_failed_and_was_restored() -> None:
         "trigger_timestamp": 1000,
         "failure_message": "s3://bucket?token=5ecr3t is full",
     }
+    page["latest"]["completed"]["external_path"] = "<checkpoint-not-externally-addressable>"
     page["latest"]["restored"] = {"id": 4, "restore_timestamp": 3000, "external_path": "file:/chk-4"}
     with fleet_of(prod=answers) as fleet:
         checkpoints = fleet.show("prod/backlog-job").to_dict()["checkpoints"]
+    assert checkpoints["last_completed"]["path"] is None
     assert checkpoints["last_failed"]["at"] == "1970-01-01T00:00:02Z"
     assert checkpoints["last_failed"]["failure"] == "s3://bucket?token=******** is full"
     assert (checkpoints["restored"]["id"], checkpoints["restored"]["path"]) == (4, "file:/chk-4")

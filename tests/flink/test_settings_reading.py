@@ -158,6 +158,7 @@ def test_what_kind_of_cluster_it_is(entries: dict[str, str], deployment: str, pl
         (None, "STREAMING", {"jobmanager_scheduler": None}, "default"),
         (None, "STREAMING", {"jobmanager_scheduler": "Adaptive"}, "adaptive"),
         (None, "STREAMING", {"jobmanager_scheduler": None, "scheduler__mode": "reactive"}, "adaptive"),
+        (None, "", {"jobmanager_scheduler": None}, "default"),
         (None, "BATCH", {"jobmanager_scheduler": None}, None),
         (None, "BATCH", {"jobmanager_scheduler": "AdaptiveBatch"}, "adaptive-batch"),
     ],
@@ -184,6 +185,13 @@ def test_whether_cores_are_only_slots(entries: dict[str, str], cores: float, *, 
     answers.paths["/taskmanagers"]["taskmanagers"][0]["totalResource"]["cpuCores"] = cores
     found = settings(answers).task_manager
     assert (found.cpu_cores, found.cpu_cores_are_slots) == (cores, are_slots)
+
+
+def test_a_batch_job_of_a_version_that_does_not_say_that_it_is_one() -> None:
+    answers = configured(session(), jobmanager_scheduler=None)
+    answers.paths[PATH] |= {"schedulerType": "", "job-type": ""}
+    del answers.paths[f"{PATH}/checkpoints/config"]
+    assert settings(answers).scheduler is None
 
 
 def test_memory_of_which_a_part_is_not_known() -> None:

@@ -219,7 +219,7 @@ def _checkpoint(found: models.Checkpoint | None) -> CheckpointReport | None:
         at_ms=found.failed_ms if failed else found.triggered_ms,
         duration_ms=found.duration_ms,
         size_bytes=found.state_size_bytes,
-        path=None if found.external_path is None else mask(found.external_path),
+        path=_path(found.external_path),
         failure=mask(found.failure_message or "Flink does not say why.") if failed else "",
     )
 
@@ -227,8 +227,12 @@ def _checkpoint(found: models.Checkpoint | None) -> CheckpointReport | None:
 def _restored(found: models.RestoredCheckpoint | None) -> CheckpointReport | None:
     if found is None:
         return None
-    path = None if found.external_path is None else mask(found.external_path)
-    return CheckpointReport(found.id, at_ms=found.restore_timestamp_ms, path=path)
+    return CheckpointReport(found.id, at_ms=found.restore_timestamp_ms, path=_path(found.external_path))
+
+
+def _path(external_path: str | None) -> str | None:
+    """Return where a checkpoint is; None of one in memory, which is at `<checkpoint-not-externally-addressable>`."""
+    return None if not external_path or external_path.startswith("<") else mask(external_path)
 
 
 def _missing(report: JobReport, *, configuration: Mapping[str, str] | None) -> Iterator[str]:
@@ -237,7 +241,7 @@ def _missing(report: JobReport, *, configuration: Mapping[str, str] | None) -> I
     if configuration is None:
         yield "Deployment and scheduler: the cluster does not answer /jobmanager/config."
     elif settings.scheduler is None:
-        yield "Scheduler: this version of Flink does not say what schedules batch jobs."
+        yield "Scheduler: this version of Flink does not say what schedules a batch job."
     if settings.flink_version is None:
         yield "Version: the cluster's build does not know its own."
     if task_manager.slots is None:

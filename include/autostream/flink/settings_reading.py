@@ -113,7 +113,7 @@ def settings_of(
         flink_version=cluster.flink_version,
         deployment=_deployment(cluster.configuration),
         platform=_platform(cluster.configuration),
-        scheduler=_scheduler(job, cluster.configuration),
+        scheduler=_scheduler(job, cluster.configuration, batch=_is_batch(job, checkpoints)),
         checkpointing=interval_ms is not None,
         checkpoint_interval_ms=interval_ms,
         checkpoint_timeout_ms=page.timeout_ms,
@@ -168,8 +168,13 @@ def _platform(configuration: Mapping[str, str] | None) -> str | None:
     return "yarn" if yarn else "standalone"
 
 
-def _scheduler(job: models.JobDetail, configuration: Mapping[str, str] | None) -> str | None:
-    """Return what schedules a job's tasks: what its page says; in older versions, what is configured."""
+def _is_batch(job: models.JobDetail, checkpoints: models.CheckpointsConfig | None) -> bool:
+    """Say whether a job is a batch job. Flink 1.18 does not say it; of a batch job it has no page about checkpoints."""
+    return job.job_type == "BATCH" if job.job_type else checkpoints is None
+
+
+def _scheduler(job: models.JobDetail, configuration: Mapping[str, str] | None, *, batch: bool) -> str | None:
+    """Return what schedules a job's tasks: what its page says; up to Flink 2.1, what is configured."""
     if job.scheduler_type:
         return _as_configured(job.scheduler_type)
     if configuration is None:
@@ -177,8 +182,7 @@ def _scheduler(job: models.JobDetail, configuration: Mapping[str, str] | None) -
     if configuration.get("scheduler-mode", "").lower() == "reactive":
         return "adaptive"
     # What batch jobs get where nothing is configured differs between versions.
-    default = "" if job.job_type == "BATCH" else "default"
-    return _as_configured(configuration.get("jobmanager.scheduler", default)) or None
+    return _as_configured(configuration.get("jobmanager.scheduler", "" if batch else "default")) or None
 
 
 def _as_configured(scheduler: str) -> str:
