@@ -44,7 +44,7 @@ def history(
     zone = parse_zone(time_zone)
     if at is not None:
         if since or until or writer:
-            raise UsageError("--at asks about the table as a whole: leave out --since, --until and --writer.")
+            raise UsageError("--at is about the whole table. Leave out --since, --until and --writer.")
         completion = autostream.table(table).completion(parse_instant(at, zone))
         emit(completion.to_dict(), as_json=as_json, render=lambda: _render_completion(completion))
         if completion.reached is None:

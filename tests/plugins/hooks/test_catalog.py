@@ -60,7 +60,7 @@ def test_a_table_of_the_library_is_opened_through_its_connection(connect: Callab
     connect("demo", conn_type="iceberg", extra={"type": "sql", **extra})
     table = lake_table("demo.db.t")
     assert (str(table), table.scan().count()) == ("demo.db.t", 0)
-    with pytest.raises(UsageError, match="does not name a table"):
+    with pytest.raises(UsageError, match=r"Invalid table name 'db\.t'"):
         lake_table("db.t")
 
 
