@@ -223,3 +223,19 @@ def _fresh_manifest_cache() -> None:
     from pyiceberg.manifest import clear_manifest_cache
 
     clear_manifest_cache()
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
+    """A target that gets all notices; gives those that people are told of from then on, oldest first."""
+    from autostream.notify.outbox import Outbox
+    from autostream.store.database import open_database
+
+    monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", f"sqlite:///{tmp_path}/told.db")
+    monkeypatch.setenv("AUTOSTREAM_NOTIFY__TARGETS__ALL__URL", "json://127.0.0.1:9/")
+
+    def notices() -> list[dict[str, Any]]:
+        with open_database().read() as connection:
+            return [message.notice for message in Outbox(connection).newest(limit=100)[::-1]]
+
+    return notices

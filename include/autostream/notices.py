@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import quote
 
 from autostream.errors import DefectError
 from autostream.findings import Severity
@@ -113,3 +114,8 @@ class Notice:
         """Return the notice that `to_dict` described."""
         kind, severity = NoticeKind(document["kind"]), Severity(document["severity"])
         return cls(**(dict(document) | {"kind": kind, "severity": severity}))
+
+
+def page_of_table(table: str) -> str:
+    """Return the path of a table's page in the console, for `Notice.link`."""
+    return f"/tables/{quote(table)}"

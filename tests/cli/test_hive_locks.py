@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +50,10 @@ def test_listed_shown_and_broken(metastore: Metastore) -> None:
 
 
 def test_the_janitor_releases_what_is_dead_and_keeps_what_lives(
-    metastore: Metastore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    metastore: Metastore,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    told: Callable[[], list[dict[str, Any]]],
 ) -> None:
     monkeypatch.setenv("AUTOSTREAM_JANITOR__STALE_AFTER_SECONDS", "1")
     monkeypatch.setenv("AUTOSTREAM_JANITOR__RECORD_FILE", str(tmp_path / "released.jsonl"))
@@ -63,6 +68,7 @@ def test_the_janitor_releases_what_is_dead_and_keeps_what_lives(
                 break
         assert (rows["hive.cli.dead"]["stale"], rows["hive.cli.dead"]["released"]) == (True, False)
         assert len(show_hive_locks(metastore, "cli", "dead")) == 1
+        assert told() == []
         done = commands.autostream("lock", "janitor", "--json")
         rows = {row["table"]: row for row in done.document["locks"]}
         assert (rows["hive.cli.dead"]["released"], rows["hive.cli.alive"]["released"]) == (True, False)
@@ -73,6 +79,7 @@ def test_the_janitor_releases_what_is_dead_and_keeps_what_lives(
     (line,) = (tmp_path / "released.jsonl").read_text().splitlines()
     assert json.loads(line)["table"] == "hive.cli.dead"
     assert "lock janitor" in json.loads(line)["by"]
+    assert [(notice["kind"], notice["subject"]) for notice in told()] == [("lock-released", "table hive.cli.dead")]
 
 
 def test_nothing_is_released_that_cannot_be_recorded(metastore: Metastore, monkeypatch: pytest.MonkeyPatch) -> None:

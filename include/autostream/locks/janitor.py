@@ -37,6 +37,7 @@ from autostream.hadoop.metastore import Metastore
 from autostream.iceberg.flink_commits import flink_job_ids
 from autostream.iceberg.snapshots import snapshots_of
 from autostream.locks.hive_locks import hive_catalog_names, open_hive_catalog
+from autostream.locks.lock_notices import notice_of_lock
 from autostream.locks.staleness import (
     NAMELESS,
     HolderEvidence,
@@ -49,6 +50,7 @@ from autostream.locks.staleness import (
     weigh,
 )
 from autostream.masking import mask_all
+from autostream.notify.telling import tell
 from autostream.spelling import one_of
 from autostream.times import iso
 
@@ -236,6 +238,7 @@ def sweep_locks(catalog: HiveCatalog, settings: Settings, *, dry_run: bool) -> l
         for decision in decisions:
             rows.append(row(janitor.release(decision)))
             append(rows[-1])
+    tell(notice for found in rows if (notice := notice_of_lock(found, at_ms=times.now_ms())))
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from autostream_airflow.assets import COMPACTIONS, compaction_asset
-from autostream_airflow.operators.base import ROWS, JudgeOperator, Row, aligned
+from autostream_airflow.operators.base import ROWS, JudgeOperator, Row, aligned, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -61,6 +61,19 @@ class JudgeCompactionsOperator(JudgeOperator):
     """
 
     nothing = "The tables were not collected. See the log of the previous task."
+
+    def execute(self, context: Context) -> None:
+        """Tell people of the tables that failed, and judge.
+
+        Raises:
+            AirflowFailException: A table failed, or there are no rows at all.
+        """
+        if self.rows and not context["params"]["dry_run"]:
+            from autostream.lake.compaction.fleet import tell_of_failures
+
+            read_settings()  # whose secrets are hidden from then on
+            tell_of_failures(self.rows)
+        super().execute(context)
 
     def lines(self) -> Iterator[str]:
         """Return the tables as a table of text, its header first."""

@@ -1,5 +1,6 @@
 """One row a table out of all tasks, events for what was compacted, and a verdict."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -93,3 +94,20 @@ def test_rows_as_a_table_of_text() -> None:
         "lake.db.orders  committed      1,200 → 3   42 → 0        5,000,000 → 4,000,000  2.6",
         "lake.db.quiet   nothing-to-do",
     ]
+
+
+def test_people_are_told_of_a_run_with_failures(
+    context: dict[str, Any], told: Callable[[], list[dict[str, Any]]]
+) -> None:
+    judge = JudgeCompactionsOperator(task_id="report", rows=[BROKEN, COMMITTED])
+    context["params"]["dry_run"] = True
+    with pytest.raises(AirflowFailException):
+        judge.execute(context)
+    assert told() == []
+    context["params"]["dry_run"] = False
+    with pytest.raises(AirflowFailException):
+        judge.execute(context)
+    (notice,) = told()
+    assert (notice["kind"], notice["subject"]) == ("compaction-failed", "table lake.db.broken")
+    JudgeCompactionsOperator(task_id="report", rows=[COMMITTED]).execute(context)
+    assert len(told()) == 1

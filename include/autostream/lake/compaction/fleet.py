@@ -17,10 +17,12 @@ from autostream.actions import Action, ActionFailed, Answer
 from autostream.config import CompactionSettings, DatabaseSettings
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.lake.compaction.compaction_actions import CompactTable, ListTables, PlanTable
-from autostream.lake.compaction.runs.recording import record_outcomes
+from autostream.lake.compaction.failure_notices import failure_notices
+from autostream.lake.compaction.runs.recording import record_outcomes, who_compacts
 from autostream.lake.compaction.table_outcomes import Row, outcomes_by_table, summary
 from autostream.lake.compaction.table_selection import ChosenTable, TableSelection
 from autostream.lake.compaction.workload import PartitionWork, TableWorkload, WorkItem, WorkPart, split_work
+from autostream.notify.telling import tell
 from autostream.outcomes import outcome_of_error
 from autostream.sizes import format_size
 from autostream.spelling import counted
@@ -257,7 +259,19 @@ def compact_fleet(
         on_progress(f"{number} of {len(parts)}: {part.label}")
         rows.append(compact_part(order, part, do, database=database, say=say))
         on_row(rows[-1])
-    return outcomes_by_table(rows)
+    outcomes = outcomes_by_table(rows)
+    if not order.dry_run:
+        tell_of_failures(outcomes)
+    return outcomes
+
+
+def tell_of_failures(rows: Sequence[Row]) -> None:
+    """Tell people of the tables of a run that failed, as `notify.targets` says; whatever fails thereby fails nothing.
+
+    Args:
+        rows: What became of the tables of the run, one a table.
+    """
+    tell(failure_notices(rows, run=who_compacts(), at_ms=times.now_ms()))
 
 
 def _attempt(do: Perform, request: Action[Answer], rows: list[Row]) -> Answer | None:

@@ -84,7 +84,7 @@ def _write(
         return
     from autostream.lake.compaction.runs.log import CompactionRun, RunLog
 
-    now_ms, by = times.now_ms(), _who()
+    now_ms, by = times.now_ms(), who_compacts()
     with open_database(settings).write() as connection:
         log = RunLog(connection)
         for outcome in sorted(outcomes, key=lambda outcome: (outcome["table"], outcome["status"])):
@@ -99,6 +99,7 @@ def _warn_once(why: str) -> None:
     _logger.warning("Could not record this compaction, so the console will not show it: %s", why)
 
 
-def _who() -> str:
+def who_compacts() -> str:
+    """Return who runs compactions in this process: a run of Airflow, or an account and its machine."""
     holder = Holder.of_this_process("compaction")
     return holder.airflow_run or f"{holder.user or 'unknown'}@{holder.host}"
