@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
@@ -98,15 +100,19 @@ def test_rows_in_every_form(orders: Orders) -> None:
 
 
 @pytest.mark.usefixtures("orders")
-def test_waiting(clock: FakeClock) -> None:
+def test_waiting(clock: FakeClock, told: Callable[[], list[dict[str, Any]]]) -> None:
     table = autostream.table("lake.db.orders")
     assert (table.watermark().watermark_ms, table.watermark().writers[0].name) == (T_MS, "ingest")
     for until in (T, "2026-11-23T02:00Z", T_MS):
         assert table.wait(until=until).met
-    told: list[str] = []
+    with pytest.raises(TimedOutError):
+        table.wait(until=T, lateness_seconds=60, timeout_seconds=0)
+    assert told() == [], "that was a question"
+    said: list[str] = []
     with pytest.raises(TimedOutError, match="held back by writer ingest"):
-        table.wait(until=T, lateness_seconds=60, timeout_seconds=30, report_progress=told.append)
-    assert len(told) == 1
+        table.wait(until=T, lateness_seconds=60, timeout_seconds=30, report_progress=said.append)
+    assert len(said) == 1
+    assert [(notice["kind"], notice["subject"]) for notice in told()] == [("wait-timed-out", "table lake.db.orders")]
     with pytest.raises(UsageError, match="no UTC offset"):
         table.wait(until=datetime(2026, 11, 23, 2))
     with pytest.raises(UsageError, match="does not exist"):
@@ -142,6 +148,20 @@ def test_a_watermark_too_far_ahead_is_refused_before_the_table_is_opened() -> No
 
 
 # ------------------------------------------------------------------------------------- many tables, configuration
+
+
+def test_people_are_told_of_tables_that_cannot_be_compacted(
+    orders: Orders, told: Callable[[], list[dict[str, Any]]]
+) -> None:
+    orders.checkpoint(3)
+    for file in orders.load().inspect.data_files()["file_path"].to_pylist()[:1]:
+        Path(file.removeprefix("file://")).unlink()
+    rewrite = {"rewrite-all": "true"}
+    autostream.Lakehouse().compact("lake.db.*", options=rewrite, dry_run=True)
+    assert told() == []
+    result = autostream.Lakehouse().compact("lake.db.*", options=rewrite)
+    assert [row["status"] for row in result.rows] == ["failed"]
+    assert [(notice["kind"], notice["subject"]) for notice in told()] == [("compaction-failed", "table lake.db.orders")]
 
 
 ALL = {"rewrite-all": "true"}

@@ -23,6 +23,7 @@ class NoticeKind(StrEnum):
     LOCK_NOT_RELEASED = "lock-not-released"
     WATERMARK_LATE = "watermark-late"
     WATERMARK_CAUGHT_UP = "watermark-caught-up"
+    WAIT_TIMED_OUT = "wait-timed-out"
     HEALTH_LOW = "health-low"
     HEALTH_FALLING = "health-falling"
     HEALTH_FINDING = "health-finding"
@@ -36,6 +37,7 @@ FIELDS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.LOCK_NOT_RELEASED: frozenset({"table", "holder", "reason", "error"}),
     NoticeKind.WATERMARK_LATE: frozenset({"table", "watermark", "behind", "allowed", "reason"}),
     NoticeKind.WATERMARK_CAUGHT_UP: frozenset({"table", "watermark", "behind"}),
+    NoticeKind.WAIT_TIMED_OUT: frozenset({"tables", "needed", "watermark", "waited", "waiter", "reason"}),
     NoticeKind.HEALTH_LOW: frozenset({"job", "score", "limit", "reasons", "fixes"}),
     NoticeKind.HEALTH_FALLING: frozenset({"job", "score", "before", "window", "reasons", "fixes"}),
     NoticeKind.HEALTH_FINDING: frozenset({"job", "finding", "reason", "fix"}),

@@ -361,6 +361,7 @@ class Lakehouse:
         """
         from autostream.errors import DeniedError
         from autostream.watermark.reading.mark_reader import MarkReader
+        from autostream.watermark.vain_waits import tell_of_wait
         from autostream.watermark.waiting import wait_until
 
         for table in condition.tables:
@@ -368,13 +369,16 @@ class Lakehouse:
         reader = MarkReader(
             self.reopen_catalog, refusals=(DeniedError, UsageError), settings=lambda: self.settings.watermark
         )
-        return wait_until(
+        found = wait_until(
             condition,
             reader.read,
             timeout_seconds=timeout_seconds,
             poll_seconds=poll_seconds,
             report=report_progress or (lambda _: None),
         )
+        if timeout_seconds and not found.answer.met:  # with no time allowed it was a question, and nobody waited
+            tell_of_wait(condition, found.answer, waited_seconds=timeout_seconds, settings=self.settings)
+        return found
 
 
 def _matches(name: TableName, patterns: Iterable[str], namespace: str | None) -> bool:

@@ -49,6 +49,8 @@ def compact_tables(
         on_progress=under_way.begin,
         on_row=on_row or _ignore,
     )
+    if not dry_run:
+        fleet.tell_of_failures(rows, lakehouse.settings)
     return FleetResult(rows, dry_run=dry_run)
 
 

@@ -106,6 +106,11 @@ class Holder:
         return (self.host, self.pid) == (socket.gethostname(), os.getpid())
 
     @property
+    def who(self) -> str:
+        """Who that is: a run of Airflow, or an account and its machine."""
+        return self.airflow_run or f"{self.user or 'unknown'}@{self.host}"
+
+    @property
     def airflow_run(self) -> str | None:
         """The Airflow run as `DAG.TASK RUN`, or None."""
         if self.airflow_dag_id is None:

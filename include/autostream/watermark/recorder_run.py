@@ -13,6 +13,7 @@ from autostream import times
 from autostream.errors import ConfigurationError
 from autostream.flink.cluster import open_clusters
 from autostream.iceberg.tables import full_name
+from autostream.notify.telling import tell
 from autostream.times import iso
 from autostream.watermark.history.publications import record_publication
 from autostream.watermark.recording.leadership import Leadership, UncontestedLeadership
@@ -116,6 +117,7 @@ def record_watermarks(
             clusters,
             leadership=leadership,
             on_publication=keep,
+            on_notice=lambda notice: tell([notice], settings),
             on_step=on_step or (lambda: None),
             open_catalog=open_catalog,
         )

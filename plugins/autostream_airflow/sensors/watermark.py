@@ -20,6 +20,7 @@ from autostream.errors import UsageError
 from autostream.times import describe_length, parse_instant, parse_length, parse_zone, to_ms
 from autostream.watermark.conditions import Condition, Quantifier
 from autostream.watermark.partitions import names_day, parse_kind, window_of_key
+from autostream.watermark.vain_waits import tell_of_wait
 from autostream.watermark.waiting import MarkReading, Outcome, Step, step
 from autostream.watermark.windows import WindowKind, window_at
 from autostream_airflow.hooks.catalog import open_mark_reader
@@ -124,7 +125,7 @@ class WatermarkSensor(BaseSensorOperator):
                 record.forget()
                 return found.answer.to_dict()
             if found.outcome is Outcome.LATE:
-                self._end(record, found.explanation)
+                self._end(record, condition, found)
             if self.deferrable:
                 self._defer(condition, record, left)
             if self.reschedule:
@@ -149,7 +150,7 @@ class WatermarkSensor(BaseSensorOperator):
             condition = self._condition(context)
             found = self._step(condition, _read(open_mark_reader(), condition))
             if found.outcome is not Outcome.MET:
-                self._end(record, found.explanation)
+                self._end(record, condition, found)
             answer = found.answer.to_dict()
         else:
             answer = event["answer"]
@@ -240,10 +241,11 @@ class WatermarkSensor(BaseSensorOperator):
         )
         raise AssertionError("a deferral does not return")
 
-    def _end(self, record: _Record, explanation: str) -> NoReturn:
+    def _end(self, record: _Record, condition: Condition, found: Step) -> NoReturn:
         record.forget()
+        tell_of_wait(condition, found.answer, waited_seconds=record.seconds(), waiter=f"{self.dag_id}.{self.task_id}")
         waited, allowed = describe_length(round(record.seconds() * 1000)), describe_length(round(self.timeout * 1000))
-        message = f"Not complete in time, after {waited} (allowed: {allowed}): {explanation}"
+        message = f"Not complete in time, after {waited} (allowed: {allowed}): {found.explanation}"
         if self.soft_fail or self.never_fail:
             raise AirflowSkipException(message)
         raise AirflowSensorTimeout(message)

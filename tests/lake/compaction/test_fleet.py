@@ -1,6 +1,5 @@
 """Many tables, each on its own, by any kind of worker."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -174,13 +173,3 @@ def test_the_label_of_a_part_is_told_with_its_outcome(worker: Worker) -> None:
     told: list[str] = []
     compact_part(order(), WorkPart("lake.db.large", ("spec=0/day=1",), 1, 1), worker, say=told.append)
     assert told == ["lake.db.large day=1: committed"]
-
-
-def test_people_are_told_of_a_run_with_failures(worker: Worker, told: Callable[[], list[dict[str, Any]]]) -> None:
-    worker.broken = {"lake.db.large": ConfigurationError("It is wrong.")}
-    run(worker, order(dry_run=True))
-    assert told() == []
-    run(worker, order())
-    (notice,) = told()
-    assert (notice["kind"], notice["fields"]["failed"], notice["fields"]["tables"]) == ("compaction-failed", 1, 3)
-    assert "It is wrong." in notice["fields"]["failures"]

@@ -150,7 +150,9 @@ def test_each_mode_says_the_same_once(world: World, table: Table, mode: dict[str
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_time_out_says_what_was_waited_for_and_who_was_late(world: World, table: Table, mode: dict[str, Any]) -> None:
+def test_a_time_out_says_what_was_waited_for_and_who_was_late(
+    world: World, table: Table, mode: dict[str, Any], told: Callable[[], list[dict[str, Any]]]
+) -> None:
     with pytest.raises(AirflowSensorTimeout) as late:
         world.run(table=TABLE, timeout=100, poke_interval=30, lateness="5 min", **mode)
     assert str(late.value) == (
@@ -159,6 +161,9 @@ def test_a_time_out_says_what_was_waited_for_and_who_was_late(world: World, tabl
     )
     assert sum(world.pauses) == pytest.approx(100, abs=1)
     assert world.context["task_state_store"] == {}
+    (notice,) = told()
+    assert (notice["kind"], notice["fields"]["waited"]) == ("wait-timed-out", "1 min 40 s")
+    assert notice["fields"]["waiter"].endswith(".wait")
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -16,6 +16,7 @@ from autostream.config import FlinkClusterSettings, WatermarkSettings
 from autostream.errors import ServiceError
 from autostream.flink.cluster import FlinkCluster
 from autostream.flink.rest import FlinkRest
+from autostream.notices import Notice
 from autostream.times import Clock
 from autostream.watermark.changes import WatermarkChange
 from autostream.watermark.codec import read_properties
@@ -163,6 +164,7 @@ class World(Clock):
         self.now = 0.0
         self.skew_ms = 0
         self.publications: list[tuple[float, WatermarkChange]] = []
+        self.notices: list[tuple[float, Notice]] = []
         self.recorders: list[Recorder] = []
         self.checkpoint_seconds = 10.0
         self.catalog_is_down = False
@@ -186,6 +188,7 @@ class World(Clock):
             [FlinkCluster(name, _Rest(cluster, name)) for name, cluster in names.items()],
             leadership=leadership,
             on_publication=on_publication or published,
+            on_notice=lambda notice: self.notices.append((self.now, notice)),
             open_catalog=self._open,
             pool=lambda _: AtOnce(),
         )

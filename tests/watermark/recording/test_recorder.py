@@ -800,3 +800,53 @@ def test_what_is_asked_of_flink_in_an_interval(world_of: NewWorld, lake: SqlCata
     assert overview == intervals
     assert cluster.asked.total() / len(jobs) / intervals <= 8
     assert FOREVER_MS not in world.advances()
+
+
+# --------------------------------------------------------------------------------------------------- who is told
+
+
+def told(world: World) -> list[str]:
+    return [f"{notice.kind} {notice.subject}" for _, notice in world.notices]
+
+
+def test_people_are_told_when_a_table_is_late_and_when_it_has_caught_up(world_of: NewWorld) -> None:
+    job = ingest()
+    world = world_of(job)
+    world.record(RULE, late_after_seconds=600)
+    world.go(100)
+    job.commits = False
+    world.go(400)
+    assert told(world) == []
+    world.go(300)
+    assert told(world) == ["watermark-late table lake.db.a"]
+    late = world.notices[0][1]
+    assert late.fields["allowed"] == "10 min"
+    assert "held back by writer ingest-a (job job-1" in str(late.fields["reason"])
+    world.go(1000)
+    assert len(world.notices) == 1, "once"
+    job.commits = True
+    world.go(100)
+    assert told(world) == ["watermark-late table lake.db.a", "watermark-caught-up table lake.db.a"]
+
+
+def test_a_job_that_is_gone_makes_its_table_late(world_of: NewWorld) -> None:
+    world = world_of(ingest(), ingest(number=2, table="b"))
+    world.record(RULE, late_after_seconds=600)
+    world.go(100)
+    world.clusters[0].jobs[0].listed = False
+    world.go(900)
+    assert told(world) == ["watermark-late table lake.db.a"]
+
+
+@pytest.mark.parametrize(("seconds", "leads"), [(0, True), (600, False)])
+def test_nobody_is_told_where_no_time_is_too_late_nor_by_a_recorder_that_does_not_lead(
+    world_of: NewWorld, seconds: int, leads: bool
+) -> None:
+    job = ingest()
+    world = world_of(job)
+    world.record(RULE, late_after_seconds=0)
+    world.record(RULE, leadership=Elected(leads=leads), late_after_seconds=seconds)
+    world.go(100)
+    job.commits = False
+    world.go(2000)
+    assert told(world) == []

@@ -90,6 +90,12 @@ class WatermarkSettings(Section):
             "the recorder does not record it, and a derived watermark does not count."
         ),
     )
+    late_after_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        description="A table whose watermark is this far behind now is late. The recorder tells the targets of "
+        "`notify` that it is, and that it has caught up. 0: never.",
+    )
     concurrency: int = Field(
         default=8, ge=1, le=64, description=("The most requests to Flink and to catalogs at the same time.")
     )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from autostream import times
 from autostream.actions import Action, ActionFailed, Answer
-from autostream.config import CompactionSettings, DatabaseSettings
+from autostream.config import CompactionSettings, DatabaseSettings, Settings
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
 from autostream.lake.compaction.compaction_actions import CompactTable, ListTables, PlanTable
 from autostream.lake.compaction.failure_notices import failure_notices
@@ -259,19 +259,17 @@ def compact_fleet(
         on_progress(f"{number} of {len(parts)}: {part.label}")
         rows.append(compact_part(order, part, do, database=database, say=say))
         on_row(rows[-1])
-    outcomes = outcomes_by_table(rows)
-    if not order.dry_run:
-        tell_of_failures(outcomes)
-    return outcomes
+    return outcomes_by_table(rows)
 
 
-def tell_of_failures(rows: Sequence[Row]) -> None:
+def tell_of_failures(rows: Sequence[Row], settings: Settings | None = None) -> None:
     """Tell people of the tables of a run that failed, as `notify.targets` says; whatever fails thereby fails nothing.
 
     Args:
         rows: What became of the tables of the run, one a table.
+        settings: The configuration; None reads it.
     """
-    tell(failure_notices(rows, run=who_compacts(), at_ms=times.now_ms()))
+    tell(failure_notices(rows, run=who_compacts(), at_ms=times.now_ms()), settings)
 
 
 def _attempt(do: Perform, request: Action[Answer], rows: list[Row]) -> Answer | None:

@@ -9,6 +9,8 @@ from typing import Final
 from autostream.flink.progress import JobSummary, Life
 from autostream.flink.rest import FlinkRest
 from autostream.watermark.changes import WriterReport
+from autostream.watermark.late_notices import LatenessWatch
+from autostream.watermark.marks import TableMark
 from autostream.watermark.recording.commit_proof import SinkWatch
 from autostream.watermark.recording.sink_targets import SinkTarget, SinkWriter
 
@@ -137,9 +139,12 @@ class RecordedTable:
         publish_due: before that nothing is recorded in it.
         busy: whether it is being visited.
         failures: of visits in a row.
+        mark: how complete it was when it was last seen; None where that is not known.
+        lateness: whether it is late.
     """
 
     name: str
+    lateness: LatenessWatch
     sinks: list[tuple[RecordedJob, RecordedSink]] = field(default_factory=list)
     uuid: str = ""
     reports: dict[str, WriterReport] = field(default_factory=dict)
@@ -148,3 +153,4 @@ class RecordedTable:
     publish_due: float = _NEVER
     busy: bool = False
     failures: int = 0
+    mark: TableMark | None = None

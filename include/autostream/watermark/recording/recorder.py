@@ -18,6 +18,7 @@ from autostream import times
 from autostream.catalogs.opening import open_catalog
 from autostream.config import WatermarkSettings
 from autostream.flink.cluster import FlinkCluster
+from autostream.notices import Notice
 from autostream.watermark.changes import WatermarkChange
 from autostream.watermark.recording.background_calls import BackgroundCalls
 from autostream.watermark.recording.job_visits import JobVisits
@@ -36,6 +37,7 @@ class Recorder:
         *,
         leadership: Leadership | None = None,
         on_publication: Callable[[Table, WatermarkChange], None] = lambda table, change: None,
+        on_notice: Callable[[Notice], object] = lambda notice: None,
         on_step: Callable[[], None] = lambda: None,
         open_catalog: Callable[[str], Catalog] = open_catalog,
         pool: Callable[[str], Executor] | None = None,
@@ -47,6 +49,7 @@ class Recorder:
             clusters: the clusters whose jobs are recorded.
             leadership: whether this process may publish; always, where None.
             on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
+            on_notice: told what people are to be told of: a table is late, or has caught up.
             on_step: called repeatedly while it runs, so that a health check sees that it is alive.
             open_catalog: opens a catalog by its name; each is opened once.
             pool: makes the pool for a cluster, or for the catalogs; threads where None.
@@ -57,6 +60,7 @@ class Recorder:
             pool=new_pool("catalogs"),
             leadership=leadership or UncontestedLeadership(),
             on_publication=on_publication,
+            on_notice=on_notice,
             open_catalog=open_catalog,
         )
         self._work = BackgroundCalls()

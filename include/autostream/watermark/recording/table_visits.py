@@ -20,10 +20,13 @@ from autostream.errors import AutostreamError
 from autostream.iceberg.flink_commits import FlinkCommit, committed_by_all, committed_checkpoints
 from autostream.iceberg.snapshots import SnapshotFacts, lineage_of_main
 from autostream.names import TableName
+from autostream.notices import Notice
 from autostream.spelling import counted
 from autostream.times import FOREVER_MS, why_too_far_ahead
 from autostream.watermark.changes import WatermarkChange, WriterReport, apply_reports
-from autostream.watermark.codec import NOT_YET_MS
+from autostream.watermark.codec import NOT_YET_MS, read_properties
+from autostream.watermark.late_notices import LatenessWatch
+from autostream.watermark.marks import TableMark
 from autostream.watermark.publish import publish
 from autostream.watermark.recording.background_calls import PAUSES, BackgroundCalls
 from autostream.watermark.recording.commit_proof import RequestTime
@@ -45,12 +48,14 @@ class RecorderServices:
         pool: visits tables.
         leadership: whether this process may publish.
         on_publication: told of each table that watermarks were recorded in and what was, in the thread that did it.
+        on_notice: told what people are to be told of, in a thread of the pool.
         open_catalog: opens a catalog by its name.
     """
 
     pool: Executor
     leadership: Leadership
     on_publication: Callable[[Table, WatermarkChange], None]
+    on_notice: Callable[[Notice], object]
     open_catalog: Callable[[str], Catalog]
 
 
@@ -92,7 +97,7 @@ class TableVisits:
     def join(self, job: RecordedJob) -> None:
         """Take that a job writes to its tables; they wait for all of their writers from the beginning."""
         for sink in job.sinks:
-            table = self.known.setdefault(sink.target.table, RecordedTable(sink.target.table))
+            table = self.known.setdefault(sink.target.table, self._met(sink.target.table))
             table.sinks.append((job, sink))
             if not job.summary.ended:
                 joins = WriterReport(sink.target.writer, None, job.summary.job_id, started_ms=job.summary.started_ms)
@@ -164,6 +169,7 @@ class TableVisits:
         """Visit the tables that are due: something is to be recorded in them, or a commit is waited for."""
         now = times.monotonic()
         for table in self.known.values():
+            self._judge_lateness(table)
             if table.busy:
                 continue
             has_work = bool(table.reports) or self.settings.retire_after_seconds > 0
@@ -175,6 +181,16 @@ class TableVisits:
                 call = partial(self._visit, table, reports, publishes=publishes)
                 then = partial(self._visited, table, reports, publishes)
                 self._work.submit(self._around.pool, call, then)
+
+    def _met(self, name: str) -> RecordedTable:
+        return RecordedTable(name, LatenessWatch(round(self.settings.late_after_seconds * 1000)))
+
+    def _judge_lateness(self, table: RecordedTable) -> None:
+        """Have people told when a table becomes late, and when it has caught up."""
+        if table.mark is None or not self._around.leadership.leads():
+            return
+        if notice := table.lateness.look(table.mark, times.now_ms()):
+            self._work.submit(self._around.pool, partial(self._around.on_notice, notice), lambda _: None)
 
     def _of(self, sink: RecordedSink) -> RecordedTable:
         return self.known[sink.target.table]
@@ -227,7 +243,7 @@ class TableVisits:
             self._work.say(table.name, str(error))
             return
         self._work.say(table.name, "")
-        table.failures, table.uuid = 0, visit.uuid
+        table.failures, table.uuid, table.mark = 0, visit.uuid, self._mark(table.name, visit)
         table.look_due = now + self.settings.poll_seconds
         if published:
             table.publish_due = now + self.settings.interval_seconds
@@ -236,6 +252,13 @@ class TableVisits:
                 del table.reports[writer]
         for job, sink in table.sinks:
             self._saw_table(job, sink, visit)
+
+    def _mark(self, name: str, visit: _Visit) -> TableMark | None:
+        latest_ms = times.now_ms() + self.settings.max_ahead_seconds * 1000
+        try:
+            return read_properties(name, visit.metadata.properties, latest_ms=latest_ms)
+        except AutostreamError:  # a property is wrong; whoever asks for the watermark is told
+            return None
 
     def _saw_table(self, job: RecordedJob, sink: RecordedSink, visit: _Visit) -> None:
         sinks = visit.commits.get(job.summary.job_id, {})

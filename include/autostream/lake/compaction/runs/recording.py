@@ -101,5 +101,4 @@ def _warn_once(why: str) -> None:
 
 def who_compacts() -> str:
     """Return who runs compactions in this process: a run of Airflow, or an account and its machine."""
-    holder = Holder.of_this_process("compaction")
-    return holder.airflow_run or f"{holder.user or 'unknown'}@{holder.host}"
+    return Holder.of_this_process("compaction").who
