@@ -13,6 +13,7 @@ from autostream.cli.reference import markdown as commands
 from autostream.config.reference import markdown as settings
 from autostream.console.reference import markdown as rest
 from autostream.table_properties import markdown as table_properties
+from autostream.telemetry.figures import markdown as figures
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
@@ -21,6 +22,7 @@ PARTS: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "commands": ("reference/commands.md", commands),
     "table-properties": ("reference/table-properties.md", table_properties),
     "rest": ("reference/rest.md", rest),
+    "figures": ("metrics.md", figures),
 }
 """Of each part its page, and what writes it."""
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from autostream.store.database import open_database
-from autostream.telemetry.log import DAY_MS, TelemetryLog
+from autostream.telemetry.log import TelemetryLog
+from autostream.times import DAY_MS
 from tests.support.clocks import FakeClock
 from tests.support.commands import Finished, autostream_here, finish, start
 from tests.support.job_managers import StandInJobManager, serving_job_manager

@@ -82,6 +82,20 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
+def prometheus(metrics: str) -> Iterator[str]:
+    """Run a throw-away Prometheus server that has some metrics, as OpenMetrics with times, and give its URL."""
+    with tempfile.TemporaryDirectory(prefix="autostream-prometheus-") as directory:
+        Path(directory, "metrics.txt").write_text(metrics)
+        started = subprocess.run([SERVICES / "prometheus.sh", "start", directory], capture_output=True, text=True)
+        if started.returncode:
+            skip("Prometheus", started.stderr)
+        try:
+            yield started.stdout.strip()
+        finally:
+            subprocess.run([SERVICES / "prometheus.sh", "stop", directory], check=True)
+
+
+@contextmanager
 def rest_catalog() -> Iterator[tuple[str, str]]:
     """Run Iceberg's own REST catalog server and give its URL and its warehouse."""
     set_up("the REST catalog server", "java/java.sh", "setup", "iceberg")

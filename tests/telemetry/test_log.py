@@ -1,6 +1,7 @@
 """Jobs and samples in the database: written, asked for, rolled up, forgotten."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import func, select
@@ -8,6 +9,7 @@ from sqlalchemy import func, select
 from autostream.flink.job_settings import JobSettings, VertexSettings
 from autostream.names import JobName
 from autostream.store.database import Database
+from autostream.telemetry.figures import tidy
 from autostream.telemetry.log import Keeping, TelemetryLog
 from autostream.telemetry.rollups import STEP_MS, rolled_up
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
@@ -47,7 +49,7 @@ def rows(database: Database, step_ms: int | None = None) -> int:
 
 
 def busy(number: int) -> dict[str, float]:
-    return {"cpu_cores_used": number / 7, "cpu_cores": 2.0, "restarts": float(number % 5 == 0)}
+    return {"cpu_cores_used": tidy(number / 7), "cpu_cores": 2.0, "restarts": float(number % 5 == 0)}
 
 
 def test_samples_come_back_by_job_and_time(database: Database) -> None:
@@ -136,13 +138,15 @@ def test_series_are_those_of_the_samples(database: Database) -> None:
 
     with database.read() as connection:
         log = TelemetryLog(connection)
-        found = log.series(ORDERS, [("cpu_cores_used", None), ("busy_share", "w"), ("slots", None)], since_ms=0)
-        samples = log.samples(ORDERS, since_ms=0)
+        since_ms = NOON - 7 * DAY_MS
+        found = log.series(ORDERS, [("cpu_cores_used", None), ("busy_share", "w"), ("slots", None)], since_ms=since_ms)
+        samples = log.samples(ORDERS, since_ms=since_ms)
 
-    assert [(p.from_ms, p.at_ms, p.value, p.largest) for p in found[0]] == [
-        (s.from_ms, s.at_ms, s.figures["cpu_cores_used"], s.largest.get("cpu_cores_used", s.figures["cpu_cores_used"]))
-        for s in samples
-    ]
+    name = "cpu_cores_used"
+    assert [(point.from_ms, point.at_ms) for point in found[0]] == [(s.from_ms, s.at_ms) for s in samples]
+    assert [point.value for point in found[0]] == pytest.approx([s.figures[name] for s in samples])
+    largest = [s.largest.get(name, s.figures[name]) for s in samples]
+    assert [point.largest for point in found[0]] == pytest.approx(largest)
     assert [p.value for p in found[1]] == [0.5] * len(samples)
     assert found[2] == []
 
@@ -179,3 +183,19 @@ def test_a_day_is_rolled_up_once_its_last_samples_are_in(database: Database, lat
     pass_a_day(database, NOON, Keeping(as_taken_days=0))
 
     assert samples_of(database) == rolled_up(samples)
+
+
+def test_long_series_are_rolled_up_as_far_as_they_are(database: Database) -> None:
+    fill_telemetry(job_samples(until_ms=NOON, minutes=12 * 24 * 60, figures={"slots": 1.0}), database=database)
+    pass_a_day(database, NOON)
+
+    with database.read() as connection:
+        log = TelemetryLog(connection)
+        (week,) = log.series(ORDERS, [("slots", None)], since_ms=NOON - 7 * DAY_MS)
+        (all_of_it,) = log.series(ORDERS, [("slots", None)], since_ms=0)
+
+    assert {point.at_ms - point.from_ms for point in week if point.at_ms > MIDNIGHT - 2 * DAY_MS} == {MINUTE}
+    assert {point.at_ms - point.from_ms for point in all_of_it if point.at_ms <= MIDNIGHT} == {15 * MINUTE}
+    for points in (week, all_of_it):
+        assert points[-1].at_ms == NOON
+        assert all(a.at_ms == b.from_ms for a, b in pairwise(points))

@@ -10,6 +10,7 @@ import json
 import math
 import struct
 import zlib
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -140,8 +141,8 @@ class Block:
         from_ms: When the first one began.
         to_ms: When the last one ended.
         numbers: Their numbers: all of the first column, then all of the second, and so on, as little-endian doubles;
-            then the first bytes of all doubles, the second ones, and so on, deflated. Numbers of one kind have equal
-            first and last bytes.
+            then the first bytes of all doubles, the second ones, and so on, deflated. Fractions are rounded to single
+            precision before, which keeps six decimal digits and leaves half of the bytes zero.
     """
 
     outline: Outline
@@ -157,14 +158,15 @@ def pack_samples(samples: Iterable[JobSample]) -> list[Block]:
 
 def unpack(job: JobName, outline: Outline, numbers: bytes) -> list[JobSample]:
     """Return the samples of a block."""
-    columns = _columns(outline, numbers)
+    plain = _plain(numbers)
+    columns = [_kept(_column(plain, index, outline.width)) for index in range(outline.width)]
     return [_sample(job, outline, row) for row in zip(*columns, strict=True)]
 
 
 def unpack_series(
-    outline: Outline, numbers: bytes, wanted: Sequence[tuple[str, str | None]]
+    outline: Outline, numbers: bytes, wanted: tuple[tuple[str, str | None], ...]
 ) -> list[list[tuple[int, int, float, float]]]:
-    """Return some figures of the samples of a block.
+    """Return some figures of the samples of a block, quickly: fractions are in single precision.
 
     Args:
         outline: What the samples have in common.
@@ -174,27 +176,28 @@ def unpack_series(
     Returns:
         For each figure begin, end, value and largest value of the samples that have it.
     """
-    places = [
-        (outline.column(figure, vertex_id=vertex_id), outline.column(figure, vertex_id=vertex_id, largest=True))
-        for figure, vertex_id in wanted
-    ]
-    if all(place is None for place, _ in places):
+    places = _places(outline, wanted)
+    if not any(places):
         return [[] for _ in wanted]
-    columns = _columns(outline, numbers)
-    return [
-        [] if place is None else _points(columns, columns[place], columns[place if above is None else above])
-        for place, above in places
-    ]
+    plain, width = _plain(numbers), outline.width
+    begins, ends = (list(map(int, _column(plain, index, width))) for index in range(_TIMES))
+    found: list[list[tuple[int, int, float, float]]] = []
+    for place in places:
+        values, maxima = (_column(plain, index, width) for index in place) if place else ((), ())
+        points = zip(begins, ends, values, maxima, strict=False)
+        found.append([point for point in points if not math.isnan(point[2])])
+    return found
 
 
-def _points(
-    columns: Sequence[tuple[float, ...]], values: tuple[float, ...], maxima: tuple[float, ...]
-) -> list[tuple[int, int, float, float]]:
-    return [
-        (int(from_ms), int(at_ms), value, maximum)
-        for from_ms, at_ms, value, maximum in zip(columns[0], columns[1], values, maxima, strict=True)
-        if not math.isnan(value)
-    ]
+@lru_cache(maxsize=4096)
+def _places(outline: Outline, wanted: tuple[tuple[str, str | None], ...]) -> list[tuple[int, int] | None]:
+    """Return which columns are the values and the largest values of each figure; None where there is none."""
+    found: list[tuple[int, int] | None] = []
+    for figure, vertex_id in wanted:
+        place = outline.column(figure, vertex_id=vertex_id)
+        above = outline.column(figure, vertex_id=vertex_id, largest=True)
+        found.append(None if place is None else (place, place if above is None else above))
+    return found
 
 
 def _kind(sample: JobSample) -> object:
@@ -216,7 +219,8 @@ def _block(samples: Sequence[JobSample]) -> Block:
         ),
     )
     rows = [_row(outline, sample) for sample in samples]
-    flat = [number for column in zip(*rows, strict=True) for number in column]
+    exact = [float(number) for column in zip(*rows, strict=True) for number in column]
+    flat = [number if number.is_integer() else single for number, single in zip(exact, array("f", exact), strict=True)]
     plain = struct.pack(f"<{len(flat)}d", *flat)
     planes = b"".join(plain[index::_DOUBLE] for index in range(_DOUBLE))
     return Block(outline, first.from_ms, samples[-1].at_ms, zlib.compress(planes, 6))
@@ -231,15 +235,24 @@ def _row(outline: Outline, sample: JobSample) -> list[float]:
     return row
 
 
-def _columns(outline: Outline, numbers: bytes) -> list[tuple[float, ...]]:
+def _kept(column: tuple[float, ...]) -> tuple[float, ...]:
+    """Return numbers with the six digits that single precision keeps."""
+    return tuple(number if number.is_integer() else float(f"{number:.6g}") for number in column)
+
+
+def _plain(numbers: bytes) -> bytes:
+    """Return the doubles of a block, one after the other."""
     planes = zlib.decompress(numbers)
     count = len(planes) // _DOUBLE
     plain = bytearray(len(planes))
     for index in range(_DOUBLE):
         plain[index::_DOUBLE] = planes[index * count : (index + 1) * count]
-    flat = struct.unpack(f"<{count}d", plain)
-    height = count // outline.width
-    return [flat[start : start + height] for start in range(0, count, height)]
+    return bytes(plain)
+
+
+def _column(plain: bytes, index: int, width: int) -> tuple[float, ...]:
+    height = len(plain) // _DOUBLE // width
+    return struct.unpack_from(f"<{height}d", plain, index * height * _DOUBLE)
 
 
 def _sample(job: JobName, outline: Outline, row: tuple[float, ...]) -> JobSample:

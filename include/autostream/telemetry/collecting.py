@@ -19,7 +19,7 @@ from autostream import times
 from autostream.config.sections.flink import FlinkSettings
 from autostream.config.sections.telemetry import TelemetrySettings
 from autostream.coordination.lock_holder import Holder
-from autostream.errors import AutostreamError
+from autostream.errors import AutostreamError, ConfigurationError
 from autostream.flink.cluster import open_clusters
 from autostream.flink.rest import FlinkRest
 from autostream.http import Limits
@@ -29,10 +29,10 @@ from autostream.store.database import Database
 from autostream.store.leases import forget_leases, leases, release_lease, take_lease
 from autostream.telemetry.job_records import JobRecord
 from autostream.telemetry.log import Keeping, TelemetryLog
-from autostream.telemetry.looking import SETTLE_SECONDS, ClusterWatch, Sighting
-from autostream.telemetry.looks import ClusterLook
-from autostream.telemetry.sampling import compare
+from autostream.telemetry.looking import SETTLE_SECONDS, ClusterWatch
+from autostream.telemetry.prometheus import PrometheusSource
 from autostream.telemetry.sharing import chosen_collector
+from autostream.telemetry.sweeps import SampleSource, Sweep
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -116,26 +116,16 @@ class Collector:
         """
         if interval_seconds is not None:
             settings = settings.model_copy(update={"interval_seconds": interval_seconds})
-        opened = open_clusters(flink, settings.flink_clusters, named_by="telemetry.flink_clusters")
-        by_name = {cluster.name: cluster for cluster in flink.clusters}
+        sources = _sources(flink, settings, settle_seconds)
         self._stop = threading.Event()
         who = Holder.of_this_process("flink watch")
         holder = f"{who.user or 'unknown'}@{who.host}:{who.pid}:{uuid4().hex[:8]}"
         self._common = _Common(database, settings, holder, self._stop)
+        # Spread over the interval: the work of many clusters is even.
+        apart_seconds = settings.interval_seconds / max(len(sources), 1)
         self._loops = [
-            _ClusterLoop(
-                self._common,
-                ClusterWatch(
-                    cluster.name,
-                    FlinkRest(by_name[cluster.name], limits=_LIMITS),
-                    rules=flink.jobs,
-                    threads=settings.concurrency,
-                    settle_seconds=settle_seconds,
-                ),
-                # Spread over the interval: the work of many clusters is even.
-                offset_seconds=settings.interval_seconds * number / max(len(opened), 1),
-            )
-            for number, cluster in enumerate(opened)
+            _ClusterLoop(self._common, source, offset_seconds=number * apart_seconds)
+            for number, source in enumerate(sources)
         ]
 
     @property
@@ -195,16 +185,47 @@ class Collector:
             _logger.warning("The leases of this process run out by themselves: %s", error)
 
 
+def _sources(flink: FlinkSettings, settings: TelemetrySettings, settle_seconds: float) -> list[SampleSource]:
+    opened = open_clusters(flink, settings.flink_clusters, named_by="telemetry.flink_clusters")
+    by_name = {cluster.name: cluster for cluster in flink.clusters}
+    for server in settings.prometheus:
+        if server.name in {cluster.name for cluster in opened}:
+            raise ConfigurationError(
+                f"Both a Flink cluster and a Prometheus server are called {server.name}, so its jobs would be sampled "
+                "twice. Rename one, or list in `telemetry.flink_clusters` the clusters that are asked themselves."
+            )
+    clusters = [
+        ClusterWatch(
+            cluster.name,
+            FlinkRest(by_name[cluster.name], limits=_LIMITS),
+            rules=flink.jobs,
+            threads=settings.concurrency,
+            settle_seconds=settle_seconds,
+        )
+        for cluster in opened
+    ]
+    servers = [
+        PrometheusSource(
+            server,
+            interval_seconds=settings.interval_seconds,
+            queries=settings.queries,
+            rules=flink.jobs,
+            limits=_LIMITS,
+        )
+        for server in settings.prometheus
+    ]
+    return [*clusters, *servers]
+
+
 class _ClusterLoop:
     """Looks at one cluster again and again."""
 
-    def __init__(self, common: _Common, watch: ClusterWatch, *, offset_seconds: float) -> None:
-        self.tally = ClusterTally(watch.cluster)
-        self._common, self._watch, self._offset_seconds = common, watch, offset_seconds
-        self._lease = f"flink watch: {watch.cluster}"
-        self._candidates = f"flink watch: {watch.cluster} by "
+    def __init__(self, common: _Common, source: SampleSource, *, offset_seconds: float) -> None:
+        self.tally = ClusterTally(source.cluster)
+        self._common, self._source, self._offset_seconds = common, source, offset_seconds
+        self._lease = f"flink watch: {source.cluster}"
+        self._candidates = f"flink watch: {source.cluster} by "
         self._candidate = self._candidates + sha256(common.holder.encode()).hexdigest()[:16]
-        self._before: ClusterLook | None = None
         self._written: dict[JobName, JobRecord] = {}
         self._said = ""
 
@@ -223,10 +244,12 @@ class _ClusterLoop:
         begun = times.monotonic()
         try:
             if not self._is_ours():
-                self._before, self._written = None, {}
+                self._source.forget()
+                self._written = {}
                 return
-            sighting = self._watch.look()
-            self.tally.samples += self._write(sighting)
+            longest_ms = int(self._common.settings.interval_seconds * 1000 * _LONGEST_INTERVALS)
+            sweep = self._source.sweep(longest_ms=longest_ms)
+            self.tally.samples += self._write(sweep)
             self._age()
         except AutostreamError as error:
             self.tally.failed += 1
@@ -234,10 +257,10 @@ class _ClusterLoop:
         except Exception:
             self.tally.failed += 1
             self._say("It failed in a way that nobody has thought of.")
-            _logger.exception("Looking at Flink cluster %s failed.", self._watch.cluster)
+            _logger.exception("Looking at Flink cluster %s failed.", self._source.cluster)
         else:
             self.tally.looks += 1
-            self._say("; ".join(sighting.problems[:3]))
+            self._say("; ".join(sweep.problems[:3]))
         self.tally.seconds = times.monotonic() - begun
 
     def _is_ours(self) -> bool:
@@ -245,7 +268,7 @@ class _ClusterLoop:
         with common.database.write() as connection:
             take_lease(connection, self._candidate, holder=common.holder, for_ms=common.lease_ms)
             candidates = [lease.holder for lease in leases(connection, self._candidates) if lease.left_ms > 0]
-            if chosen_collector(self._watch.cluster, candidates) != common.holder:
+            if chosen_collector(self._source.cluster, candidates) != common.holder:
                 release_lease(connection, self._lease, holder=common.holder)
                 return False
             return self._renew(connection)
@@ -258,21 +281,20 @@ class _ClusterLoop:
     def _renew(self, connection: Connection) -> bool:
         return take_lease(connection, self._lease, holder=self._common.holder, for_ms=self._common.lease_ms)
 
-    def _write(self, sighting: Sighting) -> int:
-        longest_ms = int(self._common.settings.interval_seconds * 1000 * _LONGEST_INTERVALS)
-        samples, look = compare(self._before, sighting.look, longest_ms=longest_ms)
-        records = {record.job: record for record in sighting.records}
+    def _write(self, sweep: Sweep) -> int:
+        records = {record.job: record for record in sweep.records}
         changed = [record for job, record in records.items() if _differs(self._written.get(job), record)]
         with self._common.database.write() as connection:
             if not self._renew(connection):
-                self._before = None
+                self._source.forget()
                 return 0
             log = TelemetryLog(connection)
             log.put(changed)
-            log.mark_seen(self._watch.cluster, sighting.states, now_ms=look.at_ms)
-            log.add(samples)
-        self._before, self._written = look, records
-        return len(samples)
+            log.mark_seen(self._source.cluster, sweep.states, now_ms=sweep.at_ms)
+            log.add(sweep.samples)
+        self._source.written(sweep)
+        self._written = records
+        return len(sweep.samples)
 
     def _age(self) -> None:
         """Roll up and forget what is due: some jobs at each look, so that no look waits long."""
@@ -290,9 +312,9 @@ class _ClusterLoop:
         if problem == self._said:
             return
         if problem:
-            _logger.warning("Flink cluster %s: %s", self._watch.cluster, problem)
+            _logger.warning("Flink cluster %s: %s", self._source.cluster, problem)
         else:
-            _logger.info("Flink cluster %s: in order again", self._watch.cluster)
+            _logger.info("Flink cluster %s: in order again", self._source.cluster)
         self._said = problem
 
 

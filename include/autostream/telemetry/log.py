@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
@@ -28,6 +29,8 @@ from autostream.times import DAY_MS
 # Databases take so many values in a statement; SQLite has the lowest limit.
 _ROWS_A_STATEMENT: Final = 500
 _AS_TAKEN: Final = 0
+# A chart of more than this shows no minutes.
+_LONG_MS: Final = 8 * DAY_MS
 # Samples of a day may be written this long after it.
 _SETTLED_MS: Final = 600_000
 # What PostgreSQL cannot store in a text, or no encoding can: Flink takes both in names.
@@ -35,8 +38,7 @@ _NOT_STORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _RECORD_COLUMNS: Final = ("job_id", "state", "team", "owner", "started_ms", "seen_ms", "settings")
 
 
-@dataclass(frozen=True)
-class FigurePoint:
+class FigurePoint(NamedTuple):
     """One figure of one interval.
 
     Attributes:
@@ -126,7 +128,7 @@ class TelemetryLog:
 
     # ------- samples
     def add(self, samples: Iterable[JobSample]) -> None:
-        """Add samples; of a job and an instant the first one counts."""
+        """Add samples; of a job and an instant the first one counts. Fractions are kept with six digits."""
         by_job: dict[JobName, list[JobSample]] = defaultdict(list)
         for sample in samples:
             by_job[sample.job].append(sample)
@@ -154,7 +156,9 @@ class TelemetryLog:
     def series(
         self, job: JobName, wanted: Sequence[tuple[str, str | None]], *, since_ms: int, until_ms: int | None = None
     ) -> list[list[FigurePoint]]:
-        """Return some figures of a job in the intervals that `samples` gives, several times as fast.
+        """Return some figures of a job in the intervals that `samples` gives, several times as fast: for charts.
+
+        Of more than a week, samples are rolled up as far as they already are.
 
         Args:
             job: The job.
@@ -163,15 +167,18 @@ class TelemetryLog:
             until_ms: See `samples`.
 
         Returns:
-            For each figure its points, the oldest first.
+            For each figure its points, the oldest first; fractions are in single precision.
         """
+        asked = tuple(wanted)
         kept = self._blocks(job, since_ms, until_ms)
-        found: list[list[FigurePoint]] = [[] for _ in wanted]
+        if kept.rolled_up and kept.as_taken and kept.as_taken[-1].to_ms - since_ms > _LONG_MS:
+            kept = kept.coarse()
+        found: list[list[FigurePoint]] = [[] for _ in asked]
         for rows, taken in ((kept.rolled_up, False), (kept.as_taken, True)):
             for row in rows:
-                for points, more in zip(found, unpack_series(outline_of(row.text), row.numbers, wanted), strict=True):
-                    points += [FigurePoint(*point) for point in more if taken or kept.has(point[1])]
-        return [sorted(points, key=lambda point: point.at_ms) for points in found]
+                for points, more in zip(found, unpack_series(outline_of(row.text), row.numbers, asked), strict=True):
+                    points += [FigurePoint._make(point) for point in more if taken or kept.has(point[1])]
+        return [sorted(points, key=_end) for points in found]
 
     def recent(self, *, since_ms: int) -> Iterator[tuple[JobName, list[JobSample]]]:
         """Give the samples of all jobs after an instant, job by job, as far as they are kept as they were taken."""
@@ -317,8 +324,16 @@ class _Kept:
     since_ms: int
     to_ms: int | None
 
+    def coarse(self) -> _Kept:
+        """Return them with samples as they were taken only after those that are rolled up."""
+        end_ms = self.rolled_up[-1].to_ms
+        return _Kept([row for row in self.as_taken if row.to_ms > end_ms], self.rolled_up, self.since_ms, None)
+
     def has(self, at_ms: int) -> bool:
         return self.since_ms < at_ms and (self.to_ms is None or at_ms <= self.to_ms)
+
+
+_end: Final = itemgetter(1)
 
 
 def _block_query() -> Any:

@@ -28,6 +28,8 @@ from autostream.telemetry.job_records import JobRecord
 from autostream.telemetry.looks import RUNNING, ClusterLook, JobLook, TaskManagerLook, VertexLook
 from autostream.telemetry.metric_names import BUSY, JOB_METRICS, TASK_MANAGER_METRICS, wanted_metrics
 from autostream.telemetry.parallel import in_parallel
+from autostream.telemetry.sampling import compare
+from autostream.telemetry.sweeps import Sweep
 
 SETTLE_SECONDS: Final = 2.0
 """How long Flink gets to collect metrics, once a question has made it begin."""
@@ -117,6 +119,23 @@ class ClusterWatch:
         self._setup: tuple[float, ClusterSetup] | None = None
         self._lives: dict[str, _Life] = {}
         self._occupations: dict[str, _Occupation] = {}
+        self._before: ClusterLook | None = None
+        self._now: ClusterLook | None = None
+
+    def sweep(self, *, longest_ms: int) -> Sweep:
+        """Look at all jobs, and compare with the last sweep that was written. See `SampleSource`."""
+        sighting = self.look()
+        samples, self._now = compare(self._before, sighting.look, longest_ms=longest_ms)
+        return Sweep(sighting.look.at_ms, tuple(samples), sighting.records, sighting.states, sighting.problems)
+
+    def written(self, sweep: Sweep) -> None:
+        """Compare the next look with the one of this sweep."""
+        if self._now is not None and self._now.at_ms == sweep.at_ms:
+            self._before = self._now
+
+    def forget(self) -> None:
+        """Compare the next look with none."""
+        self._before = None
 
     def look(self) -> Sighting:
         """Look at all jobs.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from autostream.telemetry.figures import JOB_FIGURES, VERTEX_FIGURES, Figure, Rollup
+from autostream.telemetry.figures import JOB_FIGURES, VERTEX_FIGURES, Figure, Rollup, tidy
 from autostream.telemetry.samples import JobSample, VertexSample
 
 STEP_MS: Final = 900_000
@@ -92,6 +92,6 @@ def _values(
             figures[name] = values_only[-1]
         else:
             mean = sum(length * value for length, value, _ in points) / sum(length for length, _, _ in points)
-            figures[name] = min(max(mean, min(values_only)), max(values_only))  # rounding may lead outside
+            figures[name] = min(max(tidy(mean), min(values_only)), max(values_only))  # rounding may lead outside
             largest[name] = max(maximum for _, _, maximum in points)
     return figures, largest

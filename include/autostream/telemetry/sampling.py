@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from autostream.telemetry.figures import tidy
 from autostream.telemetry.looks import RUNNING, ClusterLook, JobLook, TaskManagerLook
 from autostream.telemetry.metric_names import CPU_TIME, GC_TIMES, TASK_MANAGER_GAUGES
 from autostream.telemetry.samples import JobSample, VertexSample
@@ -36,11 +37,6 @@ class _Figures:
             self.missing[name] = why
         else:
             self.known[name] = tidy(value)
-
-
-def tidy(value: float) -> float:
-    """Return a number with six digits of a fraction that counts, and whole numbers as they are."""
-    return value if value == round(value) else float(f"{value:.6g}")
 
 
 def compare(before: ClusterLook | None, now: ClusterLook, *, longest_ms: int) -> tuple[list[JobSample], ClusterLook]:
