@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from autostream.cli.main import app
 from autostream.errors import AutostreamError, ConfigurationError, NotFoundError
-from autostream.notify.sending import NotSentError
+from autostream.notify.sending import NotDeliveredError
 from autostream.notify.telling import tell
 from autostream.times import Clock
 from tests.notify.notices import released
@@ -90,7 +90,7 @@ def test_a_test_message(robot: Robots) -> None:
     assert "The service of oncall took the message: For information: Test message for oncall" in " ".join(said.split())
     assert len(robot.taken) == 1
     robot.refusals.append({"errcode": 300001, "errmsg": "token is not exist"})
-    assert isinstance(error("send-test", "oncall"), NotSentError)
+    assert isinstance(error("send-test", "oncall"), NotDeliveredError)
     assert isinstance(error("send-test", "x"), NotFoundError)
 
 
@@ -133,4 +133,18 @@ def test_a_service_delivers_until_it_is_told_to_stop(monkeypatch: pytest.MonkeyP
         finally:
             service.kill()
     assert service.returncode == 0, logged.decode()
+    assert document("list")["counts"]["sent"] == 1
+
+
+@pytest.mark.parametrize("command", [["watermark", "record", "--for", "1"], ["flink", "watch", "--for", "1s"]])
+def test_a_service_that_does_something_else_delivers_as_well(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the real clock: it goes on for a second, and what is under way then is finished."""
+    monkeypatch.setenv("AUTOSTREAM_FLINK__CLUSTERS__PROD__URL", "http://127.0.0.1:9")
+    with robots(Clock()) as robot:
+        configure(robot, monkeypatch)
+        tell([released()])
+        CliRunner().invoke(app, command)
+        assert robot.arrived.is_set()
     assert document("list")["counts"]["sent"] == 1

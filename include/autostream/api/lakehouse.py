@@ -14,6 +14,7 @@ from autostream.spelling import one_of
 
 if TYPE_CHECKING:
     import threading
+    from contextlib import AbstractContextManager
 
     from pyiceberg.catalog import Catalog
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from autostream.lake.compaction.table_outcomes import EnablingResult, FleetResult, Row
     from autostream.locks.janitor import SweepReport
     from autostream.locks.table_locks import ElectionListing, LockListing
+    from autostream.notify.delivery import DeliveryReport
     from autostream.resources import EngineResources
     from autostream.watermark.conditions import Condition
     from autostream.watermark.recorder_run import RecorderReport
@@ -335,6 +337,27 @@ class Lakehouse:
         return record_watermarks(
             self.settings, open_catalog=self.reopen_catalog, seconds=seconds, stop=stop, on_step=on_step
         )
+
+    def deliver_notices(self) -> DeliveryReport:
+        """Send the notices to people that are due, as `[[notify.targets]]` says.
+
+        Raises:
+            ConfigurationError: The database is not of this version.
+            ServiceError: The database cannot be reached, or fails.
+        """
+        from autostream.notify.delivery import deliver_due
+        from autostream.store.database import open_database
+
+        return deliver_due(open_database(self.settings.database), self.settings)
+
+    def delivering_notices(self) -> AbstractContextManager[None]:
+        """Send the notices that are due in a thread of its own, as long as the context lasts: `with` it.
+
+        Nothing happens where no target is configured.
+        """
+        from autostream.notify.delivery import delivering
+
+        return delivering(self.settings)
 
     def await_condition(
         self,

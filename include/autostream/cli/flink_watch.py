@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import autostream
 from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.heartbeat import beating
 from autostream.cli.interrupts import stopped_by_signals
@@ -37,7 +38,8 @@ def watch(
     """Sample what the Flink jobs of all clusters use and do, into the database.
 
     Flink and its jobs stay as they are. Several of these may run: each cluster is looked at by one of them, and another
-    one takes over where that ends. Exit code 1: a cluster could not be looked at even once.
+    one takes over where that ends. Notices that are due are sent meanwhile. Exit code 1: a cluster could not be looked
+    at even once.
     """
     from autostream.config import load_settings
     from autostream.store.database import open_database
@@ -57,7 +59,7 @@ def watch(
     )
     stop = threading.Event()
     seconds = None if length is None else parse_length(length) / 1000
-    with stopped_by_signals(stop):
+    with stopped_by_signals(stop), autostream.Lakehouse(settings=settings).delivering_notices():
         collector.run(stop, seconds=seconds, on_step=beating(heartbeat))
     tallies = collector.tallies
     document = {"clusters": [_as_json(tally) for tally in tallies], "samples": sum(tally.samples for tally in tallies)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import autostream
 from autostream.account import this_account
 from autostream.cli import interrupts
 from autostream.cli.grid import LABEL, NAME, NUMBER, TEXT, Column, show_grid
@@ -80,7 +81,7 @@ def deliver(
     Any number of processes may do so: each message is sent by one of them. Exit code 0: none failed; 1: a message could
     not be sent, and is tried again later, or was given up.
     """
-    from autostream.notify.delivery import deliver_due, deliver_until
+    from autostream.notify.delivery import deliver_until
     from autostream.store.database import open_database
 
     settings = load_settings()
@@ -91,7 +92,7 @@ def deliver(
         with interrupts.stopped_by_signals(stop := threading.Event()):
             deliver_until(stop, open_database(), settings)
         return
-    report = deliver_due(open_database(), settings)
+    report = autostream.Lakehouse(settings=settings).deliver_notices()
     document = report.to_dict()
     emit(document, as_json=as_json, render=lambda: _render_report(document))
     if report.problems:

@@ -246,10 +246,12 @@ def record(
 
     Flink and its jobs stay as they are. A watermark is published only once its rows are proved to be in the table.
     Several recorders may run: where ZooKeeper is configured one is elected, and the others are ready to take over.
+    Notices that are due are sent meanwhile.
     """
     stop = threading.Event()
-    with interrupts.stopped_by_signals(stop):
-        report = autostream.Lakehouse().record_watermarks(seconds=seconds, stop=stop, on_step=beating(heartbeat))
+    lakehouse = autostream.Lakehouse()
+    with interrupts.stopped_by_signals(stop), lakehouse.delivering_notices():
+        report = lakehouse.record_watermarks(seconds=seconds, stop=stop, on_step=beating(heartbeat))
     emit(report.to_dict(), as_json=as_json, rows="publications", render=lambda: _render_recorded(report))
 
 

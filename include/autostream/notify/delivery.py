@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,12 +26,14 @@ from autostream.notify.pacing import TargetPace, next_try_ms
 from autostream.notify.sending import NotDeliveredError, Sender
 from autostream.notify.wording import Letter, write_letter
 from autostream.spelling import one_of
-from autostream.store.database import Database
+from autostream.store.database import Database, open_database
 
 CLAIM_SECONDS: Final = 180
 """For how long a message is kept from other processes while one sends it: longer than any try takes."""
 
 _LOOK_SECONDS: Final = 5.0
+# A message that is being sent by then is sent again by whoever delivers next.
+_LEAVE_SECONDS: Final = 5.0
 
 _logger = logging.getLogger(__name__)
 
@@ -122,6 +125,24 @@ def deliver_until(
                 )
             told = str(error)
         stop.wait(look_seconds)
+
+
+@contextmanager
+def delivering(settings: Settings) -> Iterator[None]:
+    """Send what is due in a thread of its own while something else is done; nothing where no target is configured."""
+    if not settings.notify.targets:
+        yield
+        return
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=deliver_until, args=(stop, open_database(settings.database), settings), name="notices", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_LEAVE_SECONDS)
 
 
 def send_test(name: str, settings: Settings, *, by: str, open_sender: OpenSender = open_sender) -> Letter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autostream import times
-from autostream.coordination.lock_holder import Holder
 from autostream.notify.telling import tell
 from autostream.watermark.conditions import Answer, Condition
 from autostream.watermark.late_notices import wait_timed_out
@@ -26,6 +25,9 @@ def tell_of_wait(
         waiter: Who waited; empty: whoever runs this process.
         settings: The configuration; None reads it.
     """
-    waiter = waiter or Holder.of_this_process("waiting").who
+    if not waiter:
+        from autostream.coordination.lock_holder import Holder  # here, for the Airflow face is parsed again and again
+
+        waiter = Holder.of_this_process("waiting").who
     notice = wait_timed_out(condition, answer, waited_seconds=waited_seconds, waiter=waiter, at_ms=times.now_ms())
     tell([notice], settings)
