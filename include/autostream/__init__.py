@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from autostream.api import check as check
     from autostream.api import compact as compact
     from autostream.api import flink as flink
+    from autostream.api import health as health
     from autostream.api import locks as locks
     from autostream.api import table as table
     from autostream.api import tables as tables
 
 __version__ = "0.1.0"
 
-__all__ = ["LakeTable", "Lakehouse", "__version__", "check", "compact", "flink", "locks", "table", "tables"]
+__all__ = ["LakeTable", "Lakehouse", "__version__", "check", "compact", "flink", "health", "locks", "table", "tables"]
 
 
 def __getattr__(name: str) -> object:
@@ -32,7 +33,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'autostream' has no attribute {name!r}")
     from importlib import import_module
 
-    if name in ("flink", "locks"):  # packages with modules, which can be called
+    if name in ("flink", "health", "locks"):  # packages with modules, which can be called
         return import_module(f"autostream.{name}")
     return getattr(import_module("autostream.api"), name)
 

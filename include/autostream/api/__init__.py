@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autostream.api.service_checks import CheckReport
     from autostream.config import Settings
     from autostream.flink.fleet import Fleet
+    from autostream.health.health_report import HealthReport
     from autostream.lake.compaction.table_outcomes import FleetResult
     from autostream.locks.table_locks import LockListing
 
@@ -30,6 +31,7 @@ __all__ = [
     "check",
     "compact",
     "flink",
+    "health",
     "locks",
     "table",
     "tables",
@@ -92,6 +94,32 @@ def flink(settings: Settings | None = None) -> Fleet:
     from autostream.flink.fleet import Fleet
 
     return Fleet((settings or load_settings()).flink)
+
+
+def health(
+    job: str | None = None,
+    *,
+    team: str | None = None,
+    window_seconds: int | None = None,
+    settings: Settings | None = None,
+) -> HealthReport:
+    """Return how Flink jobs are, by the samples that `autostream flink watch` has taken: scores, findings, fixes.
+
+    Args:
+        job: Only this one, CLUSTER/NAME.
+        team: Only jobs of this team.
+        window_seconds: Over how long they are judged; None: `health.window_seconds`.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+
+    Raises:
+        NotFoundError: There is no such job.
+        ConfigurationError: A ladder is configured wrongly.
+        ServiceError: The database cannot be reached, or fails.
+    """
+    from autostream.config import load_settings
+    from autostream.health.assessing import assess_jobs
+
+    return assess_jobs(settings or load_settings(), job=job, team=team, window_seconds=window_seconds)
 
 
 def compact(

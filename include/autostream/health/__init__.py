@@ -1,4 +1,35 @@
 """How Flink jobs are: what is measured of them judged by ladders, with reasons, fixes and a score.
 
-Everything down to the score is pure; `judging` asks the database, and `log` remembers.
+All but `assessing`, `log` and `rows` is pure. The package can be called: `autostream.health()` returns how the jobs
+are, and `autostream.health.assessing` is a module of it all the same.
 """
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autostream.config.root import Settings
+    from autostream.health.health_report import HealthReport
+
+
+class _CallablePackage(ModuleType):
+    """This package, as one that can be called."""
+
+    def __call__(
+        self,
+        job: str | None = None,
+        *,
+        team: str | None = None,
+        window_seconds: int | None = None,
+        settings: Settings | None = None,
+    ) -> HealthReport:
+        from autostream.config.loading import load_settings
+        from autostream.health.assessing import assess_jobs
+
+        return assess_jobs(settings or load_settings(), job=job, team=team, window_seconds=window_seconds)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -21,6 +21,7 @@ Value = TypeVar("Value", bound="DataclassInstance")
 
 ROW_MODULES: Final = (
     "autostream.access.rows",
+    "autostream.health.rows",
     "autostream.lake.compaction.runs.rows",
     "autostream.notify.rows",
     "autostream.store.chores",

@@ -65,9 +65,7 @@ class AlertRule(ListedSection):
         description="By how many points a score has to be better than `value` for the alert to end: one that moves "
         "around it is told of once.",
     )
-    least_confidence: float = Field(
-        default=0.5, ge=0, le=1, description="Scores of less confidence neither begin nor end an alert."
-    )
+    least_confidence: float = Field(default=0.5, ge=0, le=1, description="Scores of less confidence end no alert.")
     silence_seconds: int = Field(
         default=21_600,
         ge=0,
