@@ -32,7 +32,7 @@ def filled(clock: FakeClock) -> None:
 @pytest.mark.usefixtures("filled")
 def test_jobs_are_listed_the_worst_first_with_reasons_and_fixes() -> None:
     done = health()
-    assert done.returncode == 0
+    assert done.exit_code == 0
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["prod/orders", "trade", "68", "100%"] in [line[:4] for line in lines]
     assert ["prod/users", "-", "100", "100%"] in [line[:4] for line in lines]
@@ -64,18 +64,18 @@ def test_only_jobs_of_a_team() -> None:
 
 @pytest.mark.usefixtures("filled")
 def test_what_the_workflow_does_can_be_done_by_hand(clock: FakeClock) -> None:
-    assert health("--record", "--json").returncode == 0
+    assert health("--record", "--json").exit_code == 0
     with open_database().read() as connection:
         assert len(HealthLog(connection).latest(before_ms=clock.now_ms())) == 2
 
 
 def test_without_samples_nothing_is_known(clock: FakeClock) -> None:
     done = health()
-    assert (done.returncode, done.stdout.startswith("There are no jobs to judge.")) == (4, True)
+    assert (done.exit_code, done.stdout.startswith("There are no jobs to judge.")) == (4, True)
     fill_telemetry(records=[job_record(settings=settings())])
     done = health("prod/orders", "--json")
     (job,) = json.loads(done.stdout)["jobs"]
-    assert (done.returncode, job["score"], job["confidence"]) == (4, None, 0.0)
+    assert (done.exit_code, job["score"], job["confidence"]) == (4, None, 0.0)
     assert job["unknown"] == "Nothing was measured in the window."
     assert clock.now_ms() > MINUTE
 
@@ -87,11 +87,11 @@ def test_without_samples_nothing_is_known(clock: FakeClock) -> None:
         (("prod/nobody",), "Nothing is known of job prod/nobody"),
         (("nobody",), "CLUSTER/NAME"),
         (("--window", "2d"), "from 1 s to 1 d"),
-        (("--window", "x"), "Invalid length of time"),
+        (("--window", "x"), "Invalid duration"),
         (("--record", "prod/orders"), "--record is about all jobs"),
     ],
 )
 def test_what_is_refused(args: tuple[str, ...], message: str) -> None:
     done = health(*args)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert message in done.stderr

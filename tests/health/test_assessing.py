@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 import autostream
 from autostream.config import load_settings
 from autostream.errors import ConfigurationError, NotFoundError
-from autostream.health.assessing import low_utilisation, record_health
+from autostream.health.assessing import low_utilisation
 from autostream.health.health_changes import DAY_MS, HOUR_MS
 from autostream.health.log import HealthLog
 from autostream.names import JobName
@@ -35,7 +35,7 @@ def fill(clock: FakeClock, job: str, figures: dict[str, float], *, state: str = 
 
 def record() -> list[str]:
     """Judge all jobs as the workflow does; the kinds of what was told."""
-    return [notice.kind.value for notice in record_health(load_settings())[1]]
+    return [notice.kind.value for notice in autostream.health(record=True).notices]
 
 
 def test_the_library_judges_what_was_sampled(clock: FakeClock) -> None:

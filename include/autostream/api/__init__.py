@@ -101,6 +101,7 @@ def health(
     *,
     team: str | None = None,
     window_seconds: int | None = None,
+    record: bool = False,
     settings: Settings | None = None,
 ) -> HealthReport:
     """Return how Flink jobs are, by the samples that `autostream flink watch` has taken: scores, findings, fixes.
@@ -109,17 +110,21 @@ def health(
         job: Only this one, CLUSTER/NAME.
         team: Only jobs of this team.
         window_seconds: Over how long they are judged; None: `health.window_seconds`.
+        record: Write down how all jobs are and tell people what has become bad or well, as the workflow does.
         settings: The configuration; None: read `autostream.toml` and the environment.
 
     Raises:
+        UsageError: A job, a team or a window is given with `record`, which is about all jobs.
         NotFoundError: There is no such job.
         ConfigurationError: A ladder is configured wrongly.
         ServiceError: The database cannot be reached, or fails.
     """
     from autostream.config import load_settings
-    from autostream.health.assessing import assess_jobs
+    from autostream.health.assessing import assess_or_record
 
-    return assess_jobs(settings or load_settings(), job=job, team=team, window_seconds=window_seconds)
+    return assess_or_record(
+        settings or load_settings(), job=job, team=team, window_seconds=window_seconds, record=record
+    )
 
 
 def compact(

@@ -132,7 +132,7 @@ def show(
 
 app.command("metrics")(flink_metrics.metrics)
 app.command("watch")(flink_watch.watch)
-app.command("health")(flink_health.health)
+app.command("health")(flink_health.show_health)
 
 
 def _fleet() -> Fleet:

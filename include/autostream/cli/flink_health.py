@@ -23,7 +23,7 @@ _STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _LONGEST_MS: Final = 86_400_000
 
 
-def health(
+def show_health(
     job: Annotated[
         str | None, typer.Argument(metavar="JOB", help="CLUSTER/NAME, such as prod/orders-enrich. Default: all jobs.")
     ] = None,
@@ -45,17 +45,9 @@ def health(
     """
     import autostream
 
-    if record:
-        if job or team or window:
-            raise UsageError(
-                "--record is about all jobs and the configured window. Leave JOB, --team and --window out."
-            )
-        from autostream.config import load_settings
-        from autostream.health.assessing import record_health
-
-        report, _ = record_health(load_settings())
-    else:
-        report = autostream.health(job, team=team, window_seconds=_seconds(window))
+    if record and (job or team or window):
+        raise UsageError("--record is about all jobs and the configured window. Leave JOB, --team and --window out.")
+    report = autostream.health(job, team=team, window_seconds=_seconds(window), record=record)
     emit(report.to_dict(), as_json=as_json, rows="jobs", render=lambda: _render(report, closely=job is not None))
     if all(one.score is None for one in report.jobs):
         raise typer.Exit(NotReadyError.exit_code)

@@ -24,12 +24,15 @@ class _CallablePackage(ModuleType):
         *,
         team: str | None = None,
         window_seconds: int | None = None,
+        record: bool = False,
         settings: Settings | None = None,
     ) -> HealthReport:
         from autostream.config.loading import load_settings
-        from autostream.health.assessing import assess_jobs
+        from autostream.health.assessing import assess_or_record
 
-        return assess_jobs(settings or load_settings(), job=job, team=team, window_seconds=window_seconds)
+        return assess_or_record(
+            settings or load_settings(), job=job, team=team, window_seconds=window_seconds, record=record
+        )
 
 
 sys.modules[__name__].__class__ = _CallablePackage

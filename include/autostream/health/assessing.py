@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from autostream import times
 from autostream.config.root import Settings
-from autostream.errors import NotFoundError
+from autostream.errors import NotFoundError, UsageError
 from autostream.health.health_alerts import DEFAULT_ALERTS, decide_alerts
 from autostream.health.health_changes import DAY_MS, HealthChange, HealthEntry, change_between, trend_of
 from autostream.health.health_report import HealthReport, worst_jobs_first
@@ -87,16 +88,11 @@ def assess_jobs(
     return HealthReport(now_ms, worst_jobs_first(jobs), _changes(jobs, yesterday, now_ms), trends)
 
 
-def record_health(
-    settings: Settings, *, facts_of: FactsOf = lambda _: NO_FACTS
-) -> tuple[HealthReport, tuple[Notice, ...]]:
+def record_health(settings: Settings, *, facts_of: FactsOf = lambda _: NO_FACTS) -> HealthReport:
     """Judge all jobs, write down how they are, and tell people of what has become bad or well.
 
     Several that do so at once take turns, so that an alert is told once. It is written down first: a process that dies
     between that and the outbox leaves it untold.
-
-    Returns:
-        How the jobs are, and the notices.
     """
     report = assess_jobs(settings, facts_of=facts_of)
     rules = settings.health.alerts or DEFAULT_ALERTS
@@ -119,7 +115,22 @@ def record_health(
         log.add(HealthEntry.of(health, at_ms=report.at_ms) for health in report.jobs)
         log.forget_when_due(now_ms=report.at_ms, keep_days=settings.health.history_days)
     tell(notices)
-    return report, tuple(notices)
+    return replace(report, notices=tuple(notices))
+
+
+def assess_or_record(
+    settings: Settings, *, job: str | None, team: str | None, window_seconds: int | None, record: bool
+) -> HealthReport:
+    """Return how jobs are; with `record`, all of them, and as `record_health` does it.
+
+    Raises:
+        UsageError: A job, a team or a window is given with `record`.
+    """
+    if not record:
+        return assess_jobs(settings, job=job, team=team, window_seconds=window_seconds)
+    if job or team or window_seconds:
+        raise UsageError("What is recorded is the health of all jobs over the configured window. Name no job or team.")
+    return record_health(settings)
 
 
 def low_utilisation(settings: Settings, *, team: str | None = None) -> dict[JobName, tuple[Utilisation, ...]]:

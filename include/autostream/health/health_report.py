@@ -11,6 +11,7 @@ from autostream.health.health_changes import HealthChange
 from autostream.health.job_health import JobHealth
 from autostream.health.team_scores import TeamScore, score_of, team_scores
 from autostream.names import JobName
+from autostream.notices import Notice
 from autostream.times import iso
 
 
@@ -23,12 +24,14 @@ class HealthReport:
         jobs: The worst first; those without a score last.
         changes: What has changed of each since the day before, as far as that is known.
         trends: Which way each score goes over a week, as far as that is known.
+        notices: What people are told, where it was written down how all jobs are.
     """
 
     at_ms: int
     jobs: tuple[JobHealth, ...]
     changes: Mapping[JobName, HealthChange] = field(default_factory=dict)
     trends: Mapping[JobName, str] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
 
     @cached_property
     def teams(self) -> tuple[TeamScore, ...]:
