@@ -20,7 +20,7 @@ from autostream.watermark.reading.mark_reader import describe_failure
 from autostream_airflow import worker
 
 AT = "127.0.0.1:1"  # nobody listens there
-HIDDEN = [f"hidden{number:02}" for number in range(23)]
+HIDDEN = [f"hidden{number:02}" for number in range(26)]
 
 SETTINGS = {
     "AUTOSTREAM_WATERMARK__FLINK_URLS": f"http://ops:{HIDDEN[0]}@{AT},http://ops:{HIDDEN[1]}%2F%40x@{AT}",
@@ -33,6 +33,9 @@ SETTINGS = {
     "AUTOSTREAM_FLINK__CLUSTERS__US__PASSWORD": HIDDEN[21],
     "AUTOSTREAM_FLINK__CLUSTERS__US__TLS_KEY_PASSWORD": HIDDEN[22],
     "AUTOSTREAM_DATABASE__URL": f"postgresql+psycopg2://me:{HIDDEN[3]}@{AT}/d?sslpassword={HIDDEN[4]}&password={HIDDEN[5]}",
+    "AUTOSTREAM_NOTIFY__TARGETS__DING__URL": f"dingtalk://SEC{HIDDEN[23]}@{HIDDEN[24]}/",
+    "AUTOSTREAM_NOTIFY__TARGETS__MAIL__URL": f"mailto://me:{HIDDEN[25]}@{AT}?from=a@example.org&to=b@example.org",
+    "AUTOSTREAM_NOTIFY__DINGTALK_URL": f"http://{AT}",
     "AUTOSTREAM_ZOOKEEPER__HOSTS": AT,
     "AUTOSTREAM_ZOOKEEPER__CONNECT_TIMEOUT_SECONDS": "0.2",
     "AUTOSTREAM_ZOOKEEPER__USERNAME": "me",
@@ -111,6 +114,9 @@ def tasks() -> str:
         (lambda: command("db", "upgrade"), "error: "),
         (lambda: command("lock", "list", "--json"), "error: "),
         (lambda: command("watermark", "record", "--for", "0.1", AUTOSTREAM_ZOOKEEPER__HOSTS=""), "did not answer"),
+        (lambda: command("notify", "send-test", "ding"), "did not answer"),
+        (lambda: command("notify", "send-test", "mail"), "was not taken"),
+        (lambda: command("notify", "list"), "error: "),
         (lambda: page("/"), "Cannot "),
         (lambda: page("/api/tables/sql.db.t/watermark"), "detail"),
         (lambda: page("/tables/odd.db.t"), "Cannot open"),

@@ -148,3 +148,14 @@ def test_a_service_that_does_something_else_delivers_as_well(
         CliRunner().invoke(app, command)
         assert robot.arrived.is_set()
     assert document("list")["counts"]["sent"] == 1
+
+
+def test_config_check_says_which_targets_are_not_understood(lake: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSTREAM_NOTIFY__TARGETS__GOOD__URL", "dingtalk://SECabcdef1234@tokenoftherobot1/")
+    monkeypatch.setenv("AUTOSTREAM_NOTIFY__TARGETS__BAD__URL", "nosuchservice://tokenoftheother2/")
+    result = CliRunner().invoke(app, ["config", "check", "--json"])
+    checks = {check["subject"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["notify target good"]["severity"] == "ok"
+    assert checks["notify target bad"]["severity"] == "error"
+    assert "Apprise does not understand `url` of the target bad" in checks["notify target bad"]["reason"]
+    assert "tokenofthe" not in result.output

@@ -16,7 +16,7 @@ from autostream.spelling import counted
 
 if TYPE_CHECKING:
     from autostream.api.lakehouse import Lakehouse
-    from autostream.config import DatabaseSettings, Settings, ZooKeeperSettings
+    from autostream.config import DatabaseSettings, NotifySettings, NotifyTarget, Settings, ZooKeeperSettings
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ def check_services(lakehouse: Lakehouse, catalogs: Sequence[str]) -> CheckReport
         found.append(_guarded("zookeeper", partial(_check_zookeeper, settings.zookeeper)))
     found += _check_flink(settings)
     found += [_guarded(f"catalog {name}", partial(_check_catalog, lakehouse, name)) for name in names]
+    found += [
+        _guarded(f"notify target {target.name}", partial(_check_target, target, settings.notify))
+        for target in settings.notify.targets
+    ]
     found += [Finding("configuration", Severity.WARNING, warning) for warning in settings.warnings]
     return CheckReport(tuple(found))
 
@@ -74,6 +78,14 @@ def _guarded(subject: str, examine: Callable[[], str]) -> Finding:
         return Finding(subject, Severity.ERROR, str(error))
     except Exception as error:
         return Finding(subject, Severity.ERROR, mask(f"{type(error).__name__}: {error}"))
+
+
+def _check_target(target: NotifyTarget, settings: NotifySettings) -> str:
+    """Return that a target is understood; only a message would prove more, and that goes to people."""
+    from autostream.notify.delivery import open_sender
+
+    open_sender(target, settings)
+    return f"{target.service} is understood; 'autostream notify send-test {target.name}' sends a message"
 
 
 def _check_catalog(lakehouse: Lakehouse, name: str) -> str:
