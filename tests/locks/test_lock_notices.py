@@ -31,7 +31,7 @@ def test_a_released_lock() -> None:
         Severity.WARNING,
         "table hive.db.orders",
     )
-    assert found.fields["holder"] == "flink on tm-1 (Iceberg-7)"
+    assert found.fields["holder"] == {"en": "flink on tm-1 (Iceberg-7)", "zh-CN": "tm-1 上的 flink（Iceberg-7）"}
     assert found.link == "/tables/hive.db.orders"
 
 
@@ -40,4 +40,4 @@ def test_a_lock_that_could_not_be_released() -> None:
     assert found
     assert (found.kind, found.severity, found.link) == (NoticeKind.LOCK_NOT_RELEASED, Severity.ERROR, "")
     assert found.fields["error"] == "The metastore is down."
-    assert found.fields["holder"] == "flink on tm-1"
+    assert found.fields["holder"] == {"en": "flink on tm-1", "zh-CN": "tm-1 上的 flink"}

@@ -18,7 +18,11 @@ def notice_of_lock(row: Mapping[str, Any], *, at_ms: int) -> Notice | None:
     """
     if not (row["released"] or row["error"]):
         return None
-    holder = f"{row['user']} on {row['host']}" + (f" ({row['agent']})" if row["agent"] else "")
+    agent = row["agent"]
+    holder = {
+        "en": f"{row['user']} on {row['host']}" + (f" ({agent})" if agent else ""),
+        "zh-CN": f"{row['host']} 上的 {row['user']}" + (f"（{agent}）" if agent else ""),
+    }
     fields = {"table": row["table"], "holder": holder, "reason": row["reason"]}
     return Notice(
         kind=NoticeKind.LOCK_RELEASED if row["released"] else NoticeKind.LOCK_NOT_RELEASED,

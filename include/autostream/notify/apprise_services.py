@@ -60,7 +60,7 @@ class AppriseSender:
                 body_format=NotifyFormat.MARKDOWN if markdown else NotifyFormat.TEXT,
             )
         if not taken:
-            reason = " ".join(said) or "Apprise does not say why"
+            reason = ": ".join(dict.fromkeys(said)) or "Apprise does not say why"
             raise NotDeliveredError(f"The message for {self._name} was not taken: {_short(reason)}")
 
 
