@@ -17,6 +17,7 @@ from autostream.times import now_ms
 from autostream.watermark.changes import WriterReport, apply_reports
 from autostream.watermark.history.publications import record_publication
 from autostream.watermark.publish import publish
+from tests.console.jobs import fill_fleet
 from tests.support.chromium import Tab, chromium
 from tests.support.lakes import Orders, compact
 
@@ -52,6 +53,7 @@ def address(lake: SqlCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     record_publication(orders.load(), done.events)
     with open_database().write() as connection:
         RunLog(connection).add(LARGE_RUN)
+    fill_fleet(now_ms())
     server = uvicorn.Server(uvicorn.Config(create_app_alone(), host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -63,8 +65,8 @@ def address(lake: SqlCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     thread.join(30)
 
 
-def names(tab: Tab) -> list[str]:
-    found: list[str] = tab.run("[...document.querySelectorAll('#tables tbody th a')].map(a => a.textContent)")
+def names(tab: Tab, of: str = "tables") -> list[str]:
+    found: list[str] = tab.run(f"[...document.querySelectorAll('#{of} tbody th > a')].map(a => a.textContent)")
     return found
 
 
@@ -120,13 +122,31 @@ def test_the_pages_work_in_a_browser(address: str, tmp_path: Path) -> None:
         tab.until("document.documentElement.lang === 'zh-CN' && document.body.textContent.includes('快照')")
 
 
+def test_jobs_are_found_and_looked_at_in_a_browser(address: str, tmp_path: Path) -> None:
+    with chromium(tmp_path / "profile") as tab:
+        tab.open(f"{address}/jobs")
+        assert names(tab, "jobs") == ["prod/orders", "prod/bids", "test/a/../b?c=<d>&é"]
+        require_readable(tab)
+
+        tab.run("document.querySelector('#sort-job').click()")
+        tab.until("location.search.includes('sort=job')")
+        tab.type_into("#find input", "ord")
+        tab.until("document.querySelectorAll('#jobs tbody tr').length === 1")
+        choose = "s => { s.value = 'ads'; s.dispatchEvent(new Event('input', {bubbles: true})) }"
+        tab.run("document.querySelector('#find input').value = ''")
+        tab.run(f"({choose})(document.querySelector('#find select[name=team]'))")
+        tab.until("document.querySelector('#jobs tbody th a').textContent === 'prod/bids'")
+        assert names(tab, "jobs") == ["prod/bids"]
+        assert tab.run("location.search").endswith("team=ads&cluster=&state=&sort=job")
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_has_to_be_scrolled_sideways(address: str, tmp_path: Path, language: str) -> None:
     with chromium(tmp_path / "profile") as tab:
         tab.call("Network.enable")
         tab.call("Network.setExtraHTTPHeaders", headers={"Accept-Language": language})
         parts = [f"/{part}/lake.db.orders" for part in ("tables", "plan", "locks")]
-        for path in ("/", "/login", "/nothing", f"{parts[0]}?until=2026-11-28T02:00", *parts[1:]):
+        for path in ("/", "/jobs", "/login", "/nothing", f"{parts[0]}?until=2026-11-28T02:00", *parts[1:]):
             for width in (1440, 1240, 800, 390):
                 tab.open(f"{address}{path}", width=width)
                 require_no_scrolling_sideways(tab)
@@ -135,3 +155,4 @@ def test_nothing_has_to_be_scrolled_sideways(address: str, tmp_path: Path, langu
                     assert tab.run(columns) == (width > 1000)
             # The list can be sorted on a telephone too.
             assert path != "/" or tab.run("document.querySelector('#sort-size').checkVisibility()")
+            assert path != "/jobs" or tab.run("document.querySelector('#sort-score').checkVisibility()")

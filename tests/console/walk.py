@@ -23,6 +23,8 @@ DECISIONS: Final[Decisions] = {
     ("GET", "/api/audit"): ADMINISTER,
     ("GET", "/api/notices"): OPERATE,
     ("GET", "/"): READ,
+    ("GET", "/jobs"): READ,
+    ("GET", "/api/jobs"): READ,
     ("GET", "/tables/{table:name}"): READ,
     ("GET", "/plan/{table:name}"): READ,
     ("GET", "/locks/{table:name}"): READ,

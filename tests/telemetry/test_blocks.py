@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autostream.names import JobName
-from autostream.telemetry.blocks import outline_of, pack_samples, unpack, unpack_series
+from autostream.telemetry.blocks import outline_of, pack_samples, unpack, unpack_one, unpack_series
 from autostream.telemetry.figures import JOB_FIGURES, VERTEX_FIGURES, tidy
 from autostream.telemetry.samples import JobSample, VertexSample
 
@@ -88,3 +88,13 @@ def test_what_is_not_a_number_is_not_there(value: float) -> None:
     (block,) = pack_samples([sample])
 
     assert unpack(JOB, block.outline, block.numbers) == [replace(sample, figures={"slots": 2.0})]
+
+
+@given(SAMPLES)
+def test_the_figures_of_one_sample_are_what_it_says(sample: JobSample) -> None:
+    (block,) = pack_samples([sample])
+    places = {name: block.outline.column(name) for name in JOB_FIGURES}
+
+    found = unpack_one(block.numbers, {name: place for name, place in places.items() if place is not None})
+
+    assert found == sample.figures

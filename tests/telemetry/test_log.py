@@ -1,6 +1,6 @@
 """Jobs and samples in the database: written, asked for, rolled up, forgotten."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import pytest
@@ -10,6 +10,7 @@ from autostream.flink.job_settings import JobSettings, VertexSettings
 from autostream.names import JobName
 from autostream.store.database import Database
 from autostream.telemetry.figures import tidy
+from autostream.telemetry.job_records import ListedJob
 from autostream.telemetry.log import Keeping, TelemetryLog
 from autostream.telemetry.rollups import STEP_MS, rolled_up
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
@@ -99,6 +100,33 @@ def test_what_is_known_of_a_job_is_replaced_and_outlives_its_lives(database: Dat
         assert log.records() == [replace(other, state="GONE"), replace(second, state="RESTARTING", seen_ms=7)]
         log.mark_seen("test", {}, now_ms=8)
         assert log.record(ORDERS) == replace(second, state="RESTARTING", seen_ms=7)
+
+
+def test_jobs_are_listed_without_their_settings(database: Database) -> None:
+    records = [job_record("prod/a", seen_ms=NOON, state="FAILED"), job_record("prod/b/c", team=None, owner=None)]
+    fill_telemetry(records=reversed(records), database=database)
+
+    with database.read() as connection:
+        listed = TelemetryLog(connection).listed()
+
+    assert sorted(listed, key=lambda job: job.job) == [
+        ListedJob(**{field.name: getattr(record, field.name) for field in fields(ListedJob)}) for record in records
+    ]
+
+
+def test_the_latest_figures_are_those_of_each_jobs_last_sample(database: Database) -> None:
+    orders = job_samples(until_ms=NOON, minutes=5, figures=busy)
+    others = job_samples("prod/users", until_ms=NOON - 2 * MINUTE, minutes=1, figures={"slots": 3.0})
+    old = job_samples("prod/old", until_ms=NOON - 5 * MINUTE, minutes=1, figures=busy)
+    fill_telemetry([*orders, *others, *old], database=database)
+
+    with database.read() as connection:
+        latest = TelemetryLog(connection).latest(["cpu_cores_used", "slots", "busy"], since_ms=NOON - 5 * MINUTE)
+
+    assert latest == {
+        ORDERS: {"cpu_cores_used": orders[-1].figures["cpu_cores_used"]},
+        others[0].job: {"slots": 3.0},
+    }
 
 
 def test_names_may_hold_every_character(database: Database) -> None:

@@ -22,6 +22,15 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
         "complete_up_to": "time",
         "slowest": "details",
     },
+    "jobs": {
+        "job": "name",
+        "state": "",
+        "score": _NUMBER,
+        "cpu": _NUMBER,
+        "memory": _NUMBER,
+        "lag": _NUMBER,
+        "findings": "details",
+    },
     "partitions": {
         "partition": "name",
         "data_files": _NUMBER,
@@ -54,7 +63,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 """The columns of each table by their keys, and how style sheets call what is in them."""
-_NAMES: Final = ("table", "partition", "writer")
+_NAMES: Final = ("table", "job", "partition", "writer")
 
 
 @dataclass(frozen=True)

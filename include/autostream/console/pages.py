@@ -26,7 +26,7 @@ def render(request: Request, template: str, context: Mapping[str, Any], *, statu
 
     - `t`, which gives messages, and `language` with `languages`, the choice of them;
     - `columns`, which gives the columns of a table by its name;
-    - `root`, the path below which the console is reached, and `here`, this page's;
+    - `root`, the path below which the console is reached, `here`, this page's, and `part`, the same within the console;
     - `identity`, who looks at it, None where nobody is logged in;
     - `csrf`, what each form has to send in the field `csrf`.
     """
@@ -39,6 +39,7 @@ def render(request: Request, template: str, context: Mapping[str, Any], *, statu
         "languages": LANGUAGES,
         "root": root_of(request),
         "here": here(request),
+        "part": path_of(request),
         "identity": identity,
         "csrf": proof(identity.form_secret) if identity and identity.form_secret else "",
         "csrf_field": FIELD,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -23,6 +25,35 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None = Field(description="Send it as `cursor` for the next part; null: this is the last.")
+
+
+PAGE_ROWS: Final = 50
+"""Rows of a list on a page for people."""
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
+
+
+@dataclass(frozen=True)
+class Shown(Generic[Item]):
+    """What a page for people shows of a list.
+
+    Attributes:
+        items: The rows on it.
+        count: How many there are in all.
+        page: Which page it is, from 1 on.
+        pages: How many there are.
+    """
+
+    items: Sequence[Item]
+    count: int
+    page: int
+    pages: int
+
+
+def page_of(rows: Sequence[Item], page: int) -> Shown[Item]:
+    """Return a page of a list; the last one where there are not so many."""
+    pages = max(1, -(-len(rows) // PAGE_ROWS))
+    page = min(page, pages)
+    return Shown(rows[(page - 1) * PAGE_ROWS : page * PAGE_ROWS], len(rows), page, pages)
 
 
 def cursor_of(key: str | int) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from autostream.errors import UsageError
+from autostream.console.sorting import Sorts, sort_by
 from autostream.lake.compaction.runs.log import CompactionRun
 from autostream.lake.table_sizes import TableSizes
-from autostream.spelling import one_of
 from autostream.watermark.marks import MarkSource, TableMark, WriterMark, slowest
 
 NOT_KNOWN: Final = TableSizes()
@@ -52,9 +51,7 @@ class TableRow:
         return now_ms - self.mark.watermark_ms
 
 
-_Key = Callable[[TableRow], float | str | None]
-
-SORTS: Final[dict[str, _Key]] = {
+SORTS: Final[Sorts[TableRow]] = {
     "table": lambda row: row.name,
     "data_files": lambda row: row.sizes.data_files,
     "delete_files": lambda row: row.sizes.delete_files,
@@ -74,26 +71,9 @@ def find_rows(rows: Iterable[TableRow], word: str) -> list[TableRow]:
 
 
 def sort_rows(rows: Iterable[TableRow], sort: str) -> list[TableRow]:
-    """Return rows in an order; those of which it is not known come last, and equal ones by name.
-
-    Args:
-        rows: Any.
-        sort: A key of `SORTS`; after a `-` the largest comes first.
+    """Return rows in an order, see `sort_by`: by a key of `SORTS`.
 
     Raises:
         UsageError: There is no such order.
     """
-    name = sort.removeprefix("-")
-    if name not in SORTS:
-        known = one_of(name, SORTS, "There are")
-        raise UsageError(f"Invalid sort {sort!r}. {known} A - before it has the largest come first.")
-    by_name = sorted(rows, key=lambda row: row.name)
-    keyed = [(SORTS[name](row), row) for row in by_name]
-    known_rows = [(key, row) for key, row in keyed if key is not None]
-    # Of equal ones the order by name stays, reversed or not.
-    known_rows.sort(key=lambda pair: _comparable(pair[0]), reverse=sort.startswith("-"))
-    return [row for _, row in known_rows] + [row for key, row in keyed if key is None]
-
-
-def _comparable(key: float | str) -> tuple[float, str]:
-    return (0, key) if isinstance(key, str) else (key, "")
+    return sort_by(rows, sort, SORTS, name=lambda row: row.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from autostream.console.columns import PageColumn, columns_of
 from autostream.console.language import Translate
-from autostream.console.table_rows import SORTS, TableRow
+from autostream.console.table_rows import TableRow
 from autostream.coordination.lock_records import HeldLock
 from autostream.findings import Finding
 from autostream.lake.compaction.runs.log import CompactionRun
@@ -26,13 +26,15 @@ _STATUS: Final = {WriterStatus.ACTIVE: "good", WriterStatus.CATCHING_UP: "waitin
 _KINDS: Final = {"advance": "", "join": "good", "retire": "quiet", "reset": "bad"}
 _RUNS: Final = {"committed": "good", "conflict": "waiting", "unknown": "waiting"}
 _TRANSLATED_ADVICE: Final = {"records-uncounted": {"data_files"}, "empty-commits-rare": {"checkpoints"}}
-_NONE: Final = "–"
+_SMALLEST_FIRST: Final = ("table", "job", "team", "state", "score")
+NONE: Final = "–"
+"""What is shown where something is not known."""
 
 
 def instant(ms: int | None) -> str:
     """Return an instant in UTC, to the second; a dash for None."""
     if ms is None:
-        return _NONE
+        return NONE
     return describe_instant(ms if ms >= FOREVER_MS else ms - ms % 1000)
 
 
@@ -55,33 +57,41 @@ def table_row(row: TableRow, now_ms: int, t: Translate) -> dict[str, Any]:
         "delete_files": number(sizes.delete_files),
         "small_files": share(sizes.small_files_ratio),
         "size": size(sizes.size_bytes),
-        "compacted": ago(run.ended_at_ms, now_ms, t) if run else _NONE,
+        "compacted": ago(run.ended_at_ms, now_ms, t) if run else NONE,
         "compacted_at": instant(run.ended_at_ms) if run else "",
         "run_status": run.status if run and run.status != "committed" else "",
         "run_error": run.error if run else "",
         "complete_up_to": instant(row.watermark_ms),
         "source": row.mark.source.value if row.mark and row.mark.source else "",
-        "lag": _NONE if lag_ms is None else length(max(0, lag_ms)),
+        "lag": NONE if lag_ms is None else length(max(0, lag_ms)),
         "slowest": held.name if held else "",
         "note": held.note if held else "",
         "problem": row.problem or (row.mark.problems[0] if row.mark and row.mark.problems else ""),
     }
 
 
-def list_columns(sort: str, t: Translate) -> list[PageColumn]:
-    """Return the columns of the list of tables, with what sorts by them."""
+def list_columns(table: str, sort: str, sorts: Container[str], t: Translate) -> list[PageColumn]:
+    """Return the columns of a list, with what sorts by them.
+
+    Args:
+        table: A key of `COLUMNS`.
+        sort: How it is sorted now.
+        sorts: By which columns it can be sorted.
+        t: The reader's language.
+    """
     return [
         replace(column, sort=by, order=order)
-        for column in columns_of("tables", t=t)
-        for by, order in [_sorting(column.key, sort)]
+        for column in columns_of(table, t=t)
+        for by, order in [_sorting(column.key, sort, sorts)]
     ]
 
 
-def _sorting(key: str, sort: str) -> tuple[str, str]:
+def _sorting(key: str, sort: str, sorts: Container[str]) -> tuple[str, str]:
     """Return what sorts by a column, in another way than now, and how rows are sorted by it now."""
-    if key not in SORTS:
+    if key not in sorts:
         return "", ""
-    first, other = (key, f"-{key}") if key == "table" else (f"-{key}", key)  # of numbers the largest are of interest
+    # Of numbers the largest are of interest, but for scores.
+    first, other = (key, f"-{key}") if key in _SMALLEST_FIRST else (f"-{key}", key)
     if sort.removeprefix("-") != key:
         return first, ""
     return other if sort == first else first, "descending" if sort.startswith("-") else "ascending"
@@ -137,7 +147,7 @@ def snapshot_row(snapshot: Snapshot, now_ms: int, t: Translate) -> dict[str, Any
         "operation": summary.operation.value if summary else "",
         "added": said.get("added-data-files", "0"),
         "removed": said.get("deleted-data-files", "0"),
-        "total": said.get("total-data-files", _NONE),
+        "total": said.get("total-data-files", NONE),
     }
 
 
@@ -155,12 +165,12 @@ def lock_row(lock: HeldLock, now_ms: int, t: Translate) -> dict[str, Any]:
 
 def number(value: int | None) -> str:
     """Return a number with its thousands apart; a dash for None."""
-    return _NONE if value is None else f"{value:,}"
+    return NONE if value is None else f"{value:,}"
 
 
 def size(value: int | None) -> str:
     """Return a size for people; a dash for None."""
-    return _NONE if value is None else _whole(format_size(value))
+    return NONE if value is None else _whole(format_size(value))
 
 
 def length(ms: int) -> str:
@@ -170,7 +180,7 @@ def length(ms: int) -> str:
 
 def share(value: float | None) -> str:
     """Return a share in per cent; a dash for None."""
-    return _NONE if value is None else f"{value:.0%}"
+    return NONE if value is None else f"{value:.0%}"
 
 
 def _whole(text: str) -> str:

@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -187,6 +187,20 @@ def unpack_series(
         points = zip(begins, ends, values, maxima, strict=False)
         found.append([point for point in points if not math.isnan(point[2])])
     return found
+
+
+def unpack_one(numbers: bytes, places: Mapping[str, int]) -> dict[str, float]:
+    """Return some figures of a block of one sample, without those that it does not have.
+
+    Args:
+        numbers: The numbers of the block.
+        places: Which number of a sample each figure is, see `Outline.column`.
+    """
+    planes = zlib.decompress(numbers)
+    width = len(planes) // _DOUBLE
+    # The bytes of a number are one in each plane.
+    values = _kept(tuple(struct.unpack("<d", planes[place::width])[0] for place in places.values()))
+    return _known(tuple(places), values)
 
 
 @lru_cache(maxsize=4096)

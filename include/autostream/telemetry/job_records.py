@@ -13,8 +13,8 @@ GONE: Final = "GONE"
 
 
 @dataclass(frozen=True)
-class JobRecord:
-    """A job as last seen.
+class ListedJob:
+    """A job as last seen, without how it is set up: what a list of thousands of jobs has of each.
 
     Attributes:
         job: Its name.
@@ -24,7 +24,6 @@ class JobRecord:
         owner: Who answers for it; None where nobody said.
         started_ms: When this life began, by its job manager's clock.
         seen_ms: When it was last seen, by the collector's clock.
-        settings: How it is set up.
     """
 
     job: JobName
@@ -34,4 +33,14 @@ class JobRecord:
     owner: str | None
     started_ms: int
     seen_ms: int
+
+
+@dataclass(frozen=True)
+class JobRecord(ListedJob):
+    """A job as last seen.
+
+    Attributes:
+        settings: How it is set up.
+    """
+
     settings: JobSettings

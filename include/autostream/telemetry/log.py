@@ -19,8 +19,8 @@ from autostream.names import JobName
 from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
 from autostream.store.upsert import insert_missing, insert_or_update
-from autostream.telemetry.blocks import Block, outline_of, pack_samples, unpack, unpack_series
-from autostream.telemetry.job_records import GONE, JobRecord
+from autostream.telemetry.blocks import Block, Outline, outline_of, pack_samples, unpack, unpack_one, unpack_series
+from autostream.telemetry.job_records import GONE, JobRecord, ListedJob
 from autostream.telemetry.rollups import STEP_MS, rolled_up, step_of
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
 from autostream.telemetry.samples import JobSample
@@ -35,7 +35,8 @@ _LONG_MS: Final = 8 * DAY_MS
 _SETTLED_MS: Final = 600_000
 # What PostgreSQL cannot store in a text, or no encoding can: Flink takes both in names.
 _NOT_STORABLE: Final = re.compile("[\0\ud800-\udfff]")
-_RECORD_COLUMNS: Final = ("job_id", "state", "team", "owner", "started_ms", "seen_ms", "settings")
+_LISTED_COLUMNS: Final = ("job_id", "state", "team", "owner", "started_ms", "seen_ms")
+_RECORD_COLUMNS: Final = (*_LISTED_COLUMNS, "settings")
 
 
 class FigurePoint(NamedTuple):
@@ -126,6 +127,12 @@ class TelemetryLog:
             query = query.where(FlinkJobRow.team == _storable(team))
         return sorted((_to_record(row) for row in self._connection.execute(query)), key=lambda record: record.job)
 
+    def listed(self) -> list[ListedJob]:
+        """Return what is known of all jobs but for their settings, in no order: several times as fast as `records`."""
+        columns = (FlinkJobRow.cluster, FlinkJobRow.name, *(getattr(FlinkJobRow, name) for name in _LISTED_COLUMNS))
+        rows = self._connection.execute(select(*columns))
+        return [ListedJob(JobName(*row[:2]), *row[2:]) for row in rows]
+
     # ------- samples
     def add(self, samples: Iterable[JobSample]) -> None:
         """Add samples; of a job and an instant the first one counts. Fractions are kept with six digits."""
@@ -193,6 +200,32 @@ class TelemetryLog:
             several = list(rows)
             job = JobName(several[0].cluster, several[0].name)
             yield job, _unpacked(job, several)
+
+    def latest(self, figures: Sequence[str], *, since_ms: int) -> dict[JobName, dict[str, float]]:
+        """Return some figures of the last sample of each job, as far as that was taken after an instant."""
+        taken = (SampleBlockRow.step_ms == _AS_TAKEN, SampleBlockRow.to_ms > since_ms)
+        newest = (
+            select(SampleBlockRow.job, func.max(SampleBlockRow.to_ms).label("to_ms"))
+            .where(*taken)
+            .group_by(SampleBlockRow.job)
+            .subquery()
+        )
+        query = (
+            select(FlinkJobRow.cluster, FlinkJobRow.name, SampleBlockRow.outline, SampleBlockRow.numbers)
+            .join(newest, (newest.c.job == SampleBlockRow.job) & (newest.c.to_ms == SampleBlockRow.to_ms))
+            .join(FlinkJobRow, FlinkJobRow.id == SampleBlockRow.job)
+            .where(*taken)
+        )
+        rows = self._connection.execute(query).all()
+        outlines = sorted({row.outline for row in rows})
+        texts: dict[int, str] = {}
+        for some in _slices(outlines):
+            of_some = select(SampleOutlineRow.id, SampleOutlineRow.outline).where(SampleOutlineRow.id.in_(some))
+            texts |= {row.id: row.outline for row in self._connection.execute(of_some)}
+        places = {key: _places(outline_of(text), figures) for key, text in texts.items()}
+        return {
+            JobName(cluster, name): unpack_one(numbers, places[outline]) for cluster, name, outline, numbers in rows
+        }
 
     # ------- age
     def roll_up_next(self, *, now_ms: int, keeping: Keeping = DEFAULT_KEEPING) -> JobName | None:
@@ -334,6 +367,11 @@ class _Kept:
 
 
 _end: Final = itemgetter(1)
+
+
+def _places(outline: Outline, figures: Sequence[str]) -> dict[str, int]:
+    found = ((figure, outline.column(figure)) for figure in figures)
+    return {figure: place for figure, place in found if place is not None}
 
 
 def _block_query() -> Any:

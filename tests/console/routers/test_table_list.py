@@ -126,7 +126,7 @@ def test_what_is_typed_stays_when_the_list_is_updated(compacted: Browser) -> Non
 
 
 def test_a_long_list_is_cut_and_says_so(filled: Browser, lake: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autostream.console.routers.tables.PAGE_ROWS", 1)
+    monkeypatch.setattr("autostream.console.paging.PAGE_ROWS", 1)
     lake.create_table("db.z", SCHEMA)
 
     first, second = filled.get("/").text, filled.get("/?page=2").text

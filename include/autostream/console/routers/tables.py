@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
@@ -14,6 +14,7 @@ from autostream.console import view
 from autostream.console.chart import chart_of
 from autostream.console.guard import READ
 from autostream.console.pages import Words, render
+from autostream.console.paging import PageNumber, page_of
 from autostream.console.problems import logged
 from autostream.console.questions import (
     Lateness,
@@ -25,7 +26,7 @@ from autostream.console.questions import (
     completion_of,
     condition_of,
 )
-from autostream.console.table_rows import find_rows, sort_rows
+from autostream.console.table_rows import SORTS, find_rows, sort_rows
 from autostream.console.tables import mark_of_loaded
 from autostream.errors import AutostreamError
 from autostream.iceberg.snapshots import lineage_of_main
@@ -39,8 +40,6 @@ from autostream.watermark.marks import TableMark
 
 router = APIRouter(dependencies=[READ], default_response_class=HTMLResponse, include_in_schema=False)
 
-PAGE_ROWS: Final = 50
-"""Tables on a page of the list."""
 _PAGE_ENTRIES: Final = 25
 _PAGE_SNAPSHOTS: Final = 15
 _PAGE_RUNS: Final = 15
@@ -56,22 +55,19 @@ def index(
     t: Words,
     q: str = "",
     sort: str = "table",
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    page: PageNumber = 1,
 ) -> Response:
     """Show all tables, or those with a word in their name, in parts."""
     rows = sort_rows(find_rows(overview.rows, q), sort)
-    pages = max(1, -(-len(rows) // PAGE_ROWS))
-    page = min(page, pages)
+    shown = page_of(rows, page)
     now = now_ms()
     context = {
-        "rows": [view.table_row(row, now, t) for row in rows[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]],
-        "list_columns": view.list_columns(sort, t),
-        "count": len(rows),
+        "rows": [view.table_row(row, now, t) for row in shown.items],
+        "list_columns": view.list_columns("tables", sort, SORTS, t),
         "problems": [*(look.problem for look in overview.catalogs if look.problem), *filter(None, [overview.problem])],
         "q": q,
         "sort": sort,
-        "page": page,
-        "pages": pages,
+        "shown": shown,
     }
     return render(request, "index.html", context)
 
