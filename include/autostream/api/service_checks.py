@@ -128,11 +128,15 @@ def _check_flink(settings: Settings) -> list[Finding]:
         "watermark.flink_clusters": settings.watermark.flink_clusters,
         "janitor.flink_clusters": settings.janitor.flink_clusters,
     }
-    if not settings.flink.clusters and not any(references.values()):
+    if not (settings.flink.clusters or settings.flink.kubernetes or any(references.values())):
         return []
     from autostream.flink.cluster import check_cluster, open_clusters
 
     found = [finding for cluster in settings.flink.clusters for finding in check_cluster(cluster)]
+    if settings.flink.kubernetes:
+        from autostream.flink.kubernetes_discovery import check_kubernetes
+
+        found += map(check_kubernetes, settings.flink.kubernetes)
     for key, names in references.items():
         try:
             open_clusters(settings.flink, names, named_by=key)

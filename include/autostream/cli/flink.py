@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from autostream.flink.fleet import Fleet
     from autostream.flink.fleet_jobs import FleetListing
     from autostream.flink.job_report import CheckpointReport, JobReport
+    from autostream.flink.kubernetes_objects import Deployment
 _PLATFORMS: Final = {"kubernetes": "Kubernetes", "yarn": "YARN"}
 
 _Seen = TypeVar("_Seen")
@@ -43,7 +44,7 @@ def complete_job(incomplete: str) -> list[str]:
 def complete_cluster(incomplete: str) -> list[str]:
     """Return the clusters whose names begin so; whatever fails completes nothing."""
     try:
-        return [cluster.name for cluster in _fleet().clusters if cluster.name.startswith(incomplete)]
+        return [name for name in _fleet().clusters().found if name.startswith(incomplete)]
     except Exception:
         return []
 
@@ -146,17 +147,18 @@ def _fleet() -> Fleet:
     fleet = autostream.flink()
     if not fleet.configured:
         raise ConfigurationError(
-            "No Flink cluster is configured. Add `[[flink.clusters]]` with `name` and `url` to autostream.toml, or set "
-            "AUTOSTREAM_FLINK__CLUSTERS__NAME__URL. docs/jobs.md says how."
+            "No Flink cluster is configured. Add `[[flink.clusters]]` with `name` and `url`, or `[[flink.kubernetes]]` "
+            "with `name`, to autostream.toml. docs/jobs.md says how."
         )
     return fleet
 
 
 def _state(word: str) -> str:
-    from autostream.flink.job_states import JOB_STATES
+    from autostream.flink.job_states import DEPLOYMENT_STATES, JOB_STATES
 
-    if word.upper() not in JOB_STATES:
-        raise UsageError(f"Unknown state {word!r}. {one_of(word.upper(), JOB_STATES, 'There are')}")
+    known = tuple(dict.fromkeys((*JOB_STATES, *DEPLOYMENT_STATES)))
+    if word.upper() not in known:
+        raise UsageError(f"Unknown state {word!r}. {one_of(word.upper(), known, 'There are')}")
     return word.upper()
 
 
@@ -236,6 +238,8 @@ def _facts(report: JobReport) -> Iterator[tuple[str, str]]:
         place += f" on {_PLATFORMS[settings.platform]}"
     scheduler = f"{settings.scheduler} scheduler" if settings.scheduler else ""
     yield "Flink", ", ".join(filter(None, (settings.flink_version or "version unknown", place, scheduler)))
+    if report.deployment is not None:
+        yield "Kubernetes", _deployment(report.deployment)
     restarts = "unknown" if report.restarts is None else str(report.restarts)
     yield "restarts", restarts + (f"; strategy: {settings.restart_strategy}" if settings.restart_strategy else "")
     yield "state backend", settings.state_backend or "unknown"
@@ -247,6 +251,16 @@ def _facts(report: JobReport) -> Iterator[tuple[str, str]]:
     ):
         if checkpoint is not None:
             yield name, _checkpoint(checkpoint)
+
+
+def _deployment(deployment: Deployment) -> str:
+    words = [f"{deployment.namespace}/{deployment.name}, {deployment.lifecycle}"]
+    for asked, name in ((deployment.job_managers, "job manager"), (deployment.task_managers, "task manager")):
+        cores = "" if asked.cpu_cores is None else f"{asked.cpu_cores:g} cores"
+        memory = "" if asked.memory_bytes is None else format_size(asked.memory_bytes)
+        replicas = "" if asked.replicas is None else f" ({asked.replicas} of them)"
+        words.append(f"each {name} asks for {' and '.join(filter(None, (cores, memory))) or 'nothing'}{replicas}")
+    return "; ".join(words)
 
 
 def _checkpointing(report: JobReport) -> str:

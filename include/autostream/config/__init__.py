@@ -7,7 +7,7 @@ from autostream.config.sections.compaction import CompactionSettings
 from autostream.config.sections.console import ConsoleSettings
 from autostream.config.sections.database import DatabaseSettings
 from autostream.config.sections.engine import EngineSettings
-from autostream.config.sections.flink import FlinkClusterSettings, FlinkSettings, JobRule
+from autostream.config.sections.flink import FlinkClusterSettings, FlinkKubernetesSettings, FlinkSettings, JobRule
 from autostream.config.sections.janitor import JanitorSettings
 from autostream.config.sections.notify import NotifySettings, NotifyTarget
 from autostream.config.sections.watermark import WatermarkSettings, WriterRule
@@ -21,6 +21,7 @@ __all__ = [
     "DatabaseSettings",
     "EngineSettings",
     "FlinkClusterSettings",
+    "FlinkKubernetesSettings",
     "FlinkSettings",
     "JanitorSettings",
     "JobRule",

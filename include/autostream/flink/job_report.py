@@ -10,6 +10,7 @@ from typing import Any
 from autostream.flink import models
 from autostream.flink.fleet_jobs import FleetJob
 from autostream.flink.job_settings import JobSettings
+from autostream.flink.kubernetes_objects import Deployment
 from autostream.flink.progress import whole_number
 from autostream.flink.rest import FlinkRest
 from autostream.flink.settings_reading import read_cluster_setup, read_job_settings, task_manager_ids
@@ -106,6 +107,7 @@ class JobReport:
         restored: The checkpoint that it last started from.
         now_ms: The time by its job manager's clock; None where Flink does not tell.
         missing: What is not known, and why.
+        deployment: What Kubernetes says of its cluster; None of one that Kubernetes discovery has not found.
     """
 
     life: FleetJob
@@ -120,6 +122,7 @@ class JobReport:
     restored: CheckpointReport | None = None
     now_ms: int | None = None
     missing: tuple[str, ...] = ()
+    deployment: Deployment | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a JSON document."""
@@ -140,6 +143,7 @@ class JobReport:
             ],
             "task_managers": [vars(one) for one in self.task_managers],
             "checkpoints": checkpoints,
+            "kubernetes": self.deployment.to_dict() if self.deployment else None,
             "missing": list(self.missing),
         }
 

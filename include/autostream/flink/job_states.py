@@ -1,4 +1,4 @@
-"""The states that Flink's jobs may be in."""
+"""The states that Flink's jobs may be in, and those of what Flink's Kubernetes operator deploys."""
 
 from __future__ import annotations
 
@@ -21,3 +21,20 @@ JOB_STATES: Final = (
 
 ENDED_STATES: Final = frozenset({"FAILED", "CANCELED", "FINISHED"})
 """States of jobs that will never run again."""
+
+UNKNOWN: Final = "UNKNOWN"
+"""State of a job of which Kubernetes says nothing."""
+DEPLOYMENT_STATES: Final = (
+    "CREATED",
+    "SUSPENDED",
+    "UPGRADING",
+    "DEPLOYED",
+    "STABLE",
+    "ROLLING_BACK",
+    "ROLLED_BACK",
+    "FAILED",
+    "DELETING",
+    "DELETED",
+    UNKNOWN,
+)
+"""States of what is deployed; those of a job that no job manager runs."""

@@ -16,7 +16,7 @@ from autostream.masking import ESCAPES, learn, mask, secrets_in
 _SEPARATOR: Final = re.compile(r"\s*,\s*(?=[a-z]+://)", re.IGNORECASE)  # there may be a comma in a password
 
 
-def _split_urls(value: object) -> object:
+def split_urls(value: object) -> object:
     """Let one address be written without a list, and several in one text."""
     return [url for url in _SEPARATOR.split(value.strip().rstrip(",")) if url] if isinstance(value, str) else value
 
@@ -60,7 +60,7 @@ class Address:
 class Endpoint(ListedSection):
     """A service that is asked over HTTP: its addresses, a login, and TLS."""
 
-    url: Annotated[tuple[str, ...], BeforeValidator(_split_urls)] = Field(
+    url: Annotated[tuple[str, ...], BeforeValidator(split_urls)] = Field(
         min_length=1,
         examples=["http://jobmanager:8081"],
         description=(

@@ -7,12 +7,59 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from autostream.config.sections.base import ListedSection, NamedSection, RegularExpression, Section, parse_list
-from autostream.config.sections.endpoint import Endpoint
+from autostream.config.sections.base import (
+    ListedSection,
+    NamedSection,
+    NameList,
+    RegularExpression,
+    Section,
+    parse_list,
+)
+from autostream.config.sections.endpoint import Address, Endpoint, split_urls
+from autostream.errors import ConfigurationError
 
 
 class FlinkClusterSettings(Endpoint, NamedSection):
     """One Flink cluster: its name, the REST addresses of its job managers, and how to log in there."""
+
+
+class FlinkKubernetesSettings(Endpoint, NamedSection):
+    """A Kubernetes whose Flink clusters, deployed by Flink's operator, are found: NAME.NAMESPACE.DEPLOYMENT."""
+
+    url: Annotated[tuple[str, ...], BeforeValidator(split_urls)] = Field(
+        default=("{scheme}://{service}.{namespace}:{port}",),
+        description="Address of a deployment's REST interface. {scheme}, {service}, {namespace}, {name} and {port} are "
+        "those of the deployment. Change it to go through an ingress.",
+    )
+    kubeconfig: str = Field(
+        default="",
+        description="File of the cluster and the account. Empty: the service account of the pod, outside of Kubernetes "
+        "KUBECONFIG or ~/.kube/config.",
+    )
+    context: str = Field(default="", description="Context of the kubeconfig. Empty: its current one.")
+    namespaces: NameList = Field(
+        default=(), description="Where to look. Empty: in all namespaces, which takes a ClusterRole."
+    )
+    label_selector: str = Field(default="", description="Only deployments with such labels, such as tier=prod.")
+    team_labels: NameList = Field(
+        default=("autostream.team",), description="Labels that name a team. The first that an object has counts."
+    )
+    owner_labels: NameList = Field(
+        default=("autostream.owner",), description="Labels that name an owner. The first that an object has counts."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        example = {"scheme": "http", "service": "s", "namespace": "n", "name": "d", "port": "8081"}
+        for url in urls:
+            try:
+                Address.parse(url.format_map(example))
+            except (KeyError, IndexError) as error:
+                raise ValueError(f"has {url!r}, in which {error} stands for nothing") from None
+            except ConfigurationError as error:
+                raise ValueError(str(error).rstrip(".")) from None
+        return urls
 
 
 class JobRule(ListedSection):
@@ -53,6 +100,11 @@ class FlinkSettings(Section):
         ),
     )
 
+    kubernetes: Annotated[tuple[FlinkKubernetesSettings, ...], BeforeValidator(parse_list)] = Field(
+        default=(),
+        description="Kubernetes clusters in which Flink's operator runs. Write `[[flink.kubernetes]]` once for each. "
+        "In the environment: one variable for each key, such as AUTOSTREAM_FLINK__KUBERNETES__PROD__NAMESPACES.",
+    )
     jobs: Annotated[tuple[JobRule, ...], BeforeValidator(parse_list)] = Field(
         default=(),
         description="The teams and owners of jobs. Write `[[flink.jobs]]` once for each rule. The first rule that "
@@ -60,7 +112,7 @@ class FlinkSettings(Section):
         "autostream.owner, and labels in Kubernetes, come first. In the environment: a JSON list.",
     )
 
-    @field_validator("clusters")
+    @field_validator("clusters", "kubernetes")
     @classmethod
     def _are_named_differently(cls, clusters: tuple[FlinkClusterSettings, ...]) -> tuple[FlinkClusterSettings, ...]:
         names = [cluster.name for cluster in clusters]
