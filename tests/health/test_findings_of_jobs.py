@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from autostream.findings import Severity
@@ -336,6 +338,16 @@ def test_traps(changes: dict[str, object], facts: JobFacts, found: str) -> None:
 
 def test_checkpoints_that_take_longer_than_their_interval() -> None:
     assert ids(health(window(checkpoint_duration_ms=90_000))) == ["configuration-checkpoint-interval"]
+
+
+def test_checkpoints_are_late_behind_the_records_that_a_busy_operator_has_not_done() -> None:
+    """As on Flink 2.3: its buffers hold thousands of records, before which the source is not back-pressured yet."""
+    slow: dict[str, Any] = {"busy_share_max": 1.0, "cpu_cores_used": 0.03, "checkpoint_duration_ms": 76_000}
+    late = {"checkpoint_age_ms": 700_000, "checkpoints_completed": 0}
+    seen = window(vertex(busy_share=1.0), **slow, **late)
+    assert only(health(seen, record(settings=settings(unaligned_checkpoints=False)))).id == "io-bound"
+    overtaking = health(seen, record(settings=settings(unaligned_checkpoints=True)))
+    assert set(ids(overtaking)) == {"io-bound", "checkpoint-too-old", "configuration-checkpoint-interval"}
 
 
 # ------- unknown

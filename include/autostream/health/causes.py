@@ -26,6 +26,7 @@ SCALED_UP: Final = frozenset({"io-bound", "cpu-bound", "saturated-operator", "la
 """Ids of findings about jobs that need more."""
 _FAILURES: Final = ("restarts", "failed", "failed-checkpoints", "checkpoint-age")
 _ALWAYS: Final[Mapping[str, str]] = dict.fromkeys(_MEMORY, "memory-too-small") | {"skew": "skew"}
+_LATE_CHECKPOINTS: Final = CONFIGURATION + "checkpoint-interval"
 _THEMSELVES: Final = ("no-input", "watermark-missing")
 UNSIZED: Final = frozenset({"no-input", "restarting", "skew", "lag-high"})
 """Ids of findings about jobs that another size would not help, or of which nobody knows what they need."""
@@ -37,7 +38,7 @@ def causes_of(view: JobView, symptoms: Sequence[Symptom]) -> dict[str, str]:
     """Return under which finding each symptom is told, by the symptom's name."""
     levels = {symptom.name: symptom.level for symptom in symptoms}
     load = _cause_of_load(view, levels)
-    return {name: name if name.startswith(CONFIGURATION) else _cause(name, view, levels, load) for name in levels}
+    return {name: _cause(name, view, levels, load) for name in levels}
 
 
 def _cause_of_load(view: JobView, levels: Mapping[str, float]) -> str | None:
@@ -85,6 +86,9 @@ def cpu_of_slots(view: JobView) -> float:
 
 
 def _cause(name: str, view: JobView, levels: Mapping[str, float], load: str | None) -> str:
+    if name.startswith(CONFIGURATION):
+        late = name == _LATE_CHECKPOINTS and _barriers_wait(view, levels)
+        return load if load is not None and late else name
     if name in _LOAD:
         return load or "saturated-operator"
     if name in _ALWAYS:
@@ -106,10 +110,19 @@ def _cause_of_failure(
 ) -> str:
     if restarting:
         return "checkpoints-failing" if _restarts_by_checkpoints(view, levels) else "restarting"
+    if "failed-checkpoints" in levels:
+        waits = (view.value("back_pressured_share_max") or 0.0) >= 0.5
+        return load if load is not None and waits and _barriers_wait(view, levels) else "checkpoints-failing"
+    return load if load is not None and _barriers_wait(view, levels) else "checkpoint-too-old"
+
+
+def _barriers_wait(view: JobView, levels: Mapping[str, float]) -> bool:
+    """Say whether checkpoints take long because barriers wait behind records, which nothing lets them overtake.
+
+    Before a busy operator the buffers are full of records, long before those that fill them are back-pressured.
+    """
     waits = (view.value("back_pressured_share_max") or 0.0) >= 0.5
-    if load is not None and waits and view.record.settings.unaligned_checkpoints is False:
-        return load  # barriers wait behind the rows
-    return "checkpoints-failing" if "failed-checkpoints" in levels else "checkpoint-too-old"
+    return view.record.settings.unaligned_checkpoints is False and (waits or "busy" in levels)
 
 
 def _restarts_by_checkpoints(view: JobView, levels: Mapping[str, float]) -> bool:
