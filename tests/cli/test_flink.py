@@ -1,10 +1,13 @@
 """`autostream flink`: what it prints for people and programs, and what it refuses."""
 
+import fcntl
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +139,12 @@ def test_no_cluster_is_configured(tmp_path: Path) -> None:
     assert "No Flink cluster is configured. Add `[[flink.clusters]]`" in done.stderr
 
 
+def _take_the_terminal() -> None:
+    """Let Ctrl-C on the terminal reach a command, also where the tests themselves run in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def watch(*words: str, until: bytes, times: int) -> tuple[int, bytes]:
     """Run a command on a terminal until it has shown something so often, then press Ctrl-C."""
     ours, theirs = pty.openpty()
@@ -143,7 +152,7 @@ def watch(*words: str, until: bytes, times: int) -> tuple[int, bytes]:
     process = subprocess.Popen(
         [sys.executable, "-c", program, "flink", *words, "--watch", "--interval", "1"],
         stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm"), start_new_session=True,
-        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+        preexec_fn=_take_the_terminal,
     )  # fmt: skip
     os.close(theirs)
     seen, pressed = b"", False
