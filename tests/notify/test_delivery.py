@@ -1,6 +1,9 @@
 """Delivery: what is sent when and how often, and what is told of what is not."""
 
 import logging
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from autostream.config import NotifyTarget, Settings
+from autostream.config import NotifyTarget, Settings, load_settings
 from autostream.errors import ConfigurationError, NotFoundError, ServiceError
 from autostream.masking import MaskingFormatter
 from autostream.notices import Notice
@@ -18,6 +21,7 @@ from autostream.notify.outbox import Fate, Outbox, OutboxMessage, put
 from autostream.notify.sending import NotDeliveredError
 from autostream.notify.wording import Letter
 from autostream.store.database import Database
+from autostream.times import Clock, clock_replaced
 from tests.notify.mails import PASSWORD, Mails, mails
 from tests.notify.notices import released, target
 from tests.notify.robots import SECRET, TOKEN, Reply, Robots, robots
@@ -25,11 +29,6 @@ from tests.support.away import away
 from tests.support.clocks import FakeClock
 
 DAY = 86_400
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(f"sqlite:///{tmp_path}/a.db")
 
 
 @pytest.fixture
@@ -321,6 +320,47 @@ def test_a_target_that_fails_does_not_stop_the_others(database: Database, post: 
     assert (report.sent, report.failed, report.problems) == (4, 1, {"two": "it is away"})
 
 
+KILLED = """
+import os, signal, sys
+from autostream.config import load_settings
+from autostream.notify.delivery import deliver_due, open_sender
+from autostream.store.database import open_database
+
+class Killed:
+    def __init__(self, target, settings):
+        self.sender = open_sender(target, settings)
+    def send(self, letter):
+        self.sender.send(letter)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+deliver_due(open_database(), load_settings(), open_sender=Killed)
+"""
+
+
+def test_a_process_that_is_killed_after_sending_loses_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()  # the process goes by the real one
+    with robots(clock) as robot:
+        monkeypatch.setenv("AUTOSTREAM_DATABASE__URL", str(database.url))
+        monkeypatch.setenv("AUTOSTREAM_NOTIFY__TARGETS__DING__URL", robot.target_url)
+        monkeypatch.setenv("AUTOSTREAM_NOTIFY__DINGTALK_URL", robot.url)
+        settings = load_settings()
+        with database.write() as connection:
+            put(connection, tables(2), settings.notify, now_ms=clock.now_ms())
+        killed = subprocess.run([sys.executable, "-c", KILLED], check=False, capture_output=True, text=True)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert len(robot.taken) == 1
+        assert deliver_due(database, settings).sent == 1, "the other message does not wait for that claim"
+        with clock_replaced(FakeClock()) as later:
+            later.ms = clock.now_ms() + CLAIM_SECONDS * 1000
+            robot.clock = later
+            assert deliver_due(database, settings).sent == 1
+    titles = [text.split("\n")[0] for text in robot.texts]
+    assert sorted(titles) == sorted([titles[0], *dict.fromkeys(titles)]), "one came twice"
+    assert [message.tries for message in messages(database)] == [2, 1]
+
+
 class _Death(BaseException):
     """The process ends here."""
 
@@ -389,19 +429,16 @@ def test_a_database_that_is_lost_after_sending_costs_a_repetition_and_nothing_el
     assert len(post.sent) == 2
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_of_several_processes_each_message_is_sent_by_one(
-    kind: str, database: Database, post: Post, request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)], indirect=True
+)
+def test_of_several_processes_each_message_is_sent_by_one(database: Database, post: Post) -> None:
     """On the real clock, for they are real threads, each with connections of its own."""
-    urls = {"sqlite": lambda: str(database.url), "postgresql": lambda: request.getfixturevalue("postgres_url")}
-    url = urls[kind]()
-    names = [f"{kind}-{number}" for number in range(4)]
+    names = [f"target-{number}" for number in range(4)]
     settings = configured(*(target(name, messages_per_minute=600) for name in names))
-    shared = Database(url)
-    shared.upgrade()
-    with shared.write() as connection:
+    with database.write() as connection:
         put(connection, tables(15), settings.notify, now_ms=1)
+    url = database.url.render_as_string(hide_password=False)
     start = threading.Barrier(4)
 
     def deliver() -> None:
@@ -418,7 +455,6 @@ def test_of_several_processes_each_message_is_sent_by_one(
         thread.join()
     expected = sorted((name, f"lake.db.t{number:02}") for name in names for number in range(15))
     assert sorted(post.sent) == expected
-    shared.close()
 
 
 # ------------------------------------------------------------------------------------- configuration

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -14,11 +13,8 @@ from autostream.store.database import Database
 from tests.notify.notices import NOW_MS, released, settings, target
 
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(f"sqlite:///{tmp_path}/a.db")
+POSTGRES = pytest.param("postgresql", marks=pytest.mark.integration)
+BOTH = pytest.mark.parametrize("database", ["sqlite", POSTGRES], indirect=True)
 
 
 def put_into(database: Database, *notices: Notice, into: NotifySettings | None = None, now_ms: int = NOW_MS) -> int:
@@ -31,6 +27,7 @@ def messages(database: Database) -> list[OutboxMessage]:
         return Outbox(connection).newest(limit=100)
 
 
+@BOTH
 def test_each_target_that_gets_a_notice_has_a_message(database: Database) -> None:
     into = settings(target("all"), target("ads", teams=("ads",)), target("trade", teams=("trade",)))
 
@@ -44,6 +41,7 @@ def test_each_target_that_gets_a_notice_has_a_message(database: Database) -> Non
     assert {message.state for message in messages(database)} == {Fate.WAITING}
 
 
+@BOTH
 def test_repetitions_are_counted_and_not_sent_until_the_time_is_over(database: Database) -> None:
     into = settings(repeat_after_seconds=3600)
     times_ms = (NOW_MS, NOW_MS, NOW_MS + HOUR_MS - 1, NOW_MS + HOUR_MS, NOW_MS + HOUR_MS + 1)
@@ -73,6 +71,7 @@ def test_a_notice_is_part_of_the_transaction_that_it_tells_of(database: Database
     assert messages(database) == []
 
 
+@BOTH
 def test_an_outbox_that_fails_does_not_fail_the_transaction(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -103,6 +102,7 @@ def subject_due(outbox: Outbox, now_ms: int, *but: str) -> tuple[str, str] | Non
     return message and (message.target, message.notice["subject"])
 
 
+@BOTH
 def test_the_oldest_due_message_is_next(database: Database) -> None:
     into = settings(target("a"), target("b"))
     put_into(database, released("lake.db.a"), into=into)
@@ -122,6 +122,7 @@ def claim(outbox: Outbox, now_ms: int, *, until_ms: int) -> Claim:
     return outbox.claim(message, until_ms=until_ms)
 
 
+@BOTH
 def test_a_claim_keeps_others_away_until_it_ends(database: Database) -> None:
     put_into(database, released())
     with database.write() as connection:
@@ -138,6 +139,7 @@ def test_a_claim_keeps_others_away_until_it_ends(database: Database) -> None:
     assert (message.state, message.settled_ms) == (Fate.SENT, NOW_MS + 1500)
 
 
+@BOTH
 def test_old_messages_are_forgotten_but_none_that_waits(database: Database) -> None:
     day_ms = 24 * HOUR_MS
     put_into(database, released("lake.db.a"))
@@ -154,10 +156,9 @@ def test_old_messages_are_forgotten_but_none_that_waits(database: Database) -> N
     assert [message.notice["subject"] for message in messages(database)] == ["table lake.db.b"]
 
 
-def test_of_several_processes_that_put_the_same_one_does(postgres_url: str) -> None:
-    database = Database(postgres_url)
-    database.upgrade()
-    notices = [released(f"lake.db.t{number}", dedupe_key=f"{number} {postgres_url}") for number in range(20)]
+@pytest.mark.parametrize("database", [POSTGRES], indirect=True)
+def test_of_several_processes_that_put_the_same_one_does(database: Database) -> None:
+    notices = [released(f"lake.db.t{number}") for number in range(20)]
     put_messages: list[int] = []
 
     def put_all(order: int) -> None:
