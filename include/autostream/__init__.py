@@ -16,15 +16,30 @@ if TYPE_CHECKING:
     from autostream.api import LakeTable as LakeTable
     from autostream.api import check as check
     from autostream.api import compact as compact
+    from autostream.api import diagnose as diagnose
     from autostream.api import flink as flink
     from autostream.api import health as health
     from autostream.api import locks as locks
+    from autostream.api import profile as profile
     from autostream.api import table as table
     from autostream.api import tables as tables
 
 __version__ = "0.1.0"
 
-__all__ = ["LakeTable", "Lakehouse", "__version__", "check", "compact", "flink", "health", "locks", "table", "tables"]
+__all__ = [
+    "LakeTable",
+    "Lakehouse",
+    "__version__",
+    "check",
+    "compact",
+    "diagnose",
+    "flink",
+    "health",
+    "locks",
+    "profile",
+    "table",
+    "tables",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,7 @@ handles share, such as open catalogs. Command line, workflows and notebooks call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from autostream.api.instants import Instant
@@ -16,6 +16,8 @@ from autostream.api.lakehouse import CatalogProperties, Lakehouse, UnlistedCatal
 if TYPE_CHECKING:
     from autostream.api.service_checks import CheckReport
     from autostream.config import Settings
+    from autostream.diagnosis.diagnosing import JobDiagnosis
+    from autostream.diagnosis.profiling import ProfileRun
     from autostream.flink.fleet import Fleet
     from autostream.health.health_report import HealthReport
     from autostream.lake.compaction.table_outcomes import FleetResult
@@ -30,9 +32,11 @@ __all__ = [
     "UnlistedCatalog",
     "check",
     "compact",
+    "diagnose",
     "flink",
     "health",
     "locks",
+    "profile",
     "table",
     "tables",
 ]
@@ -125,6 +129,78 @@ def health(
     return assess_or_record(
         settings or load_settings(), job=job, team=team, window_seconds=window_seconds, record=record
     )
+
+
+def diagnose(
+    job: str,
+    *,
+    job_id: str | None = None,
+    parts: Collection[str] | None = None,
+    checkpoint_id: int | None = None,
+    flame_kind: str = "full",
+    report_progress: Callable[[str], None] | None = None,
+    settings: Settings | None = None,
+) -> JobDiagnosis:
+    """Find out why a Flink job is slow, stuck or failing. The job stays as it is.
+
+    What one part cannot read is in its `unread`, and hides no other part.
+
+    Args:
+        job: CLUSTER/NAME.
+        job_id: Which of several jobs of this name; the beginning of the id is enough.
+        parts: What to look at: `exceptions`, `back-pressure`, `skew`, `checkpoints`, `watermarks`, `threads`, `logs`,
+            `flame-graph`. None: all but the last.
+        checkpoint_id: The checkpoint to take apart; None: the one that tells most.
+        flame_kind: What a flame graph samples: `full`, `on_cpu` or `off_cpu`.
+        report_progress: Called with the name of each part before it is looked at.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+
+    Raises:
+        UsageError: There is no such part or kind, or several jobs have this name.
+        NotFoundError: There is no such cluster or job.
+        ServiceError: The cluster cannot be reached, or answers what is not understood.
+        DeniedError: It does not accept the login.
+    """
+    from autostream.diagnosis.diagnosing import diagnose_job
+
+    return diagnose_job(
+        flink(settings),
+        job,
+        job_id=job_id,
+        parts=parts,
+        checkpoint_id=checkpoint_id,
+        flame_kind=flame_kind,
+        report_progress=report_progress,
+    )
+
+
+def profile(
+    job: str,
+    *,
+    job_id: str | None = None,
+    task_manager_id: str | None = None,
+    mode: str = "CPU",
+    seconds: int = 30,
+    settings: Settings | None = None,
+) -> tuple[ProfileRun, bytes]:
+    """Run Flink's async-profiler on a task manager of a job; return the run, and its page of HTML.
+
+    Args:
+        job: CLUSTER/NAME.
+        job_id: Which of several jobs of this name; the beginning of the id is enough.
+        task_manager_id: Which task manager; None: the first of the job's.
+        mode: What is sampled: `CPU`, `ALLOC`, `LOCK`, `WALL` or `ITIMER`.
+        seconds: For how long.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+
+    Raises:
+        UsageError: There is no such mode or task manager, or the length cannot be.
+        NotReadyError: The cluster has no profiler, or it is off or busy.
+        AutostreamError: The run failed, did not end, or the cluster cannot be reached.
+    """
+    from autostream.diagnosis.diagnosing import profile_job
+
+    return profile_job(flink(settings), job, job_id=job_id, task_manager_id=task_manager_id, mode=mode, seconds=seconds)
 
 
 def compact(

@@ -99,12 +99,23 @@ class JobDetail(_Answer):
     plan: JobPlan
 
 
+class SubtaskTotals(_Answer):
+    """What a subtask has done since its attempt began; sources do not count what they read from outside."""
+
+    read_records: int | None = Field(default=None, alias="read-records")
+    written_records: int | None = Field(default=None, alias="write-records")
+
+
 class Subtask(_Answer):
     """One subtask of a vertex, in its present attempt."""
 
+    index: int = Field(default=0, alias="subtask")
     status: str
     attempt: int
     started_ms: int | None = Field(default=None, alias="start-time")
+    totals: SubtaskTotals = Field(default_factory=SubtaskTotals, alias="metrics")
+    task_manager_id: str = Field(default="", alias="taskmanager-id")
+    endpoint: str = ""
 
 
 class VertexDetail(_Answer):
@@ -279,3 +290,144 @@ class AggregatedMetric(_Answer):
     max: str | float | None = None
     avg: str | float | None = None
     sum: str | float | None = None
+
+
+class JobException(_Answer):
+    """A failure that Flink remembers: of one task, or of the whole job where no task is named."""
+
+    name: str = Field(default="", alias="exceptionName")
+    stack_trace: str = Field(default="", alias="stacktrace")
+    at_ms: int = Field(default=0, alias="timestamp")
+    task: str | None = Field(default=None, alias="taskName")
+    endpoint: str | None = None
+    task_manager_id: str | None = Field(default=None, alias="taskManagerId")
+    concurrent: tuple[JobException, ...] = Field(default=(), alias="concurrentExceptions")
+
+
+class ExceptionHistory(_Answer):
+    """The failures that Flink remembers, the newest first; `truncated`: there are more than were asked for."""
+
+    entries: tuple[JobException, ...] = ()
+    truncated: bool = False
+
+
+class JobExceptions(_Answer):
+    """`/jobs/:id/exceptions`."""
+
+    history: ExceptionHistory = Field(default_factory=ExceptionHistory, alias="exceptionHistory")
+
+
+class SubtaskPressure(_Answer):
+    """How a subtask spent its time lately, as shares; text where it is not a number."""
+
+    index: int = Field(alias="subtask")
+    back_pressured: str | float | None = Field(default=None, alias="ratio")
+    idle: str | float | None = Field(default=None, alias="idleRatio")
+    busy: str | float | None = Field(default=None, alias="busyRatio")
+
+
+class BackPressure(_Answer):
+    """`/jobs/:id/vertices/:id/backpressure`; `status` is `deprecated` while there are no figures yet."""
+
+    status: str = ""
+    subtasks: tuple[SubtaskPressure, ...] = ()
+
+
+class CheckpointOfVertex(_Answer):
+    """What became of one checkpoint in a vertex."""
+
+    subtasks: int = Field(default=0, alias="num_subtasks")
+    acknowledged: int = Field(default=0, alias="num_acknowledged_subtasks")
+    duration_ms: int | None = Field(default=None, alias="end_to_end_duration")
+    state_size_bytes: int | None = Field(default=None, alias="state_size")
+
+
+class CheckpointDetail(Checkpoint):
+    """`/jobs/:id/checkpoints/details/:id`: one checkpoint, vertex by vertex."""
+
+    tasks: dict[str, CheckpointOfVertex] = Field(default_factory=dict)
+
+
+class SnapshotTimes(_Answer):
+    """The two parts of a subtask's own work for a checkpoint, in milliseconds."""
+
+    synchronous_ms: int | None = Field(default=None, alias="sync")
+    asynchronous_ms: int | None = Field(default=None, alias="async")
+
+
+class Alignment(_Answer):
+    """What a subtask did while barriers of some inputs had come and others had not."""
+
+    duration_ms: int | None = Field(default=None, alias="duration")
+    persisted_bytes: int | None = Field(default=None, alias="persisted")
+
+
+class CheckpointOfSubtask(_Answer):
+    """What became of one checkpoint in a subtask; one that has not acknowledged it has only its index and status."""
+
+    index: int
+    status: str = ""
+    duration_ms: int | None = Field(default=None, alias="end_to_end_duration")
+    state_size_bytes: int | None = Field(default=None, alias="state_size")
+    snapshot: SnapshotTimes = Field(default_factory=SnapshotTimes, alias="checkpoint")
+    alignment: Alignment = Field(default_factory=Alignment)
+    start_delay_ms: int | None = Field(default=None, alias="start_delay")
+    unaligned: bool = Field(default=False, alias="unaligned_checkpoint")
+    aborted: bool = False
+
+
+class CheckpointSubtasks(_Answer):
+    """`/jobs/:id/checkpoints/details/:id/subtasks/:vertex`."""
+
+    subtasks: tuple[CheckpointOfSubtask, ...] = ()
+
+
+class DumpedThread(_Answer):
+    """One thread of a dump, as Java writes it."""
+
+    name: str = Field(default="", alias="threadName")
+    text: str = Field(default="", alias="stringifiedThreadInfo")
+
+
+class ThreadDump(_Answer):
+    """`/taskmanagers/:id/thread-dump`, and the job manager's."""
+
+    threads: tuple[DumpedThread, ...] = Field(default=(), alias="threadInfos")
+
+
+TERMINATED: Final = -1
+FLAME_GRAPHS_OFF: Final = -2
+FLAME_GRAPH_NOT_READY: Final = -3
+
+
+class FlameNode(_Answer):
+    """A place in the code with what it has called: in how many samples it was seen."""
+
+    name: str = ""
+    value: int = 0
+    children: tuple[FlameNode, ...] = ()
+
+
+class FlameSamples(_Answer):
+    """`/jobs/:id/vertices/:id/flamegraph`; below zero, `ended_ms` says why there are no data."""
+
+    ended_ms: int = Field(default=FLAME_GRAPH_NOT_READY, alias="endTimestamp")
+    data: FlameNode | None = None
+
+
+class Profile(_Answer):
+    """A run of the async-profiler."""
+
+    status: str = ""
+    mode: str = ""
+    triggered_ms: int | None = Field(default=None, alias="triggerTime")
+    finished_ms: int | None = Field(default=None, alias="finishedTime")
+    duration_seconds: int | None = Field(default=None, alias="duration")
+    message: str | None = None
+    file: str | None = Field(default=None, alias="outputFile")
+
+
+class Profiles(_Answer):
+    """`/taskmanagers/:id/profiler`: the runs of the async-profiler on it, the newest first."""
+
+    runs: tuple[Profile, ...] = Field(default=(), alias="profilingList")

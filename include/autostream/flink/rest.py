@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from autostream.config.sections.flink import FlinkClusterSettings
 from autostream.errors import ServiceError
-from autostream.http import JsonClient, Limits
+from autostream.http import JsonClient, Limits, Tail
 
 _Shape = TypeVar("_Shape")
 
@@ -49,6 +49,20 @@ class FlinkRest:
             DeniedError: It does not accept the login.
         """
         return self._client.send("POST", path, body)
+
+    def tail(self, path: str, *, keep_bytes: int, most_bytes: int) -> Tail | None:
+        """Return the end of a file, such as a log; None where there is no such file (404).
+
+        Args:
+            path: Where it is.
+            keep_bytes: How much of its end to return.
+            most_bytes: The size of the largest file that is read through.
+
+        Raises:
+            ServiceError: The cluster cannot be reached or answers an error, or the file is larger.
+            DeniedError: It does not accept the login.
+        """
+        return self._client.tail(path, keep_bytes=keep_bytes, most_bytes=most_bytes)
 
     def read(self, path: str, shape: type[_Shape], parameters: Mapping[str, str] | None = None) -> _Shape | None:
         """Return what a path is answered by as a typed value, such as those of `autostream.flink.models`.

@@ -62,6 +62,24 @@ class RefusalError(ServiceError):
         self.status = status
 
 
+@dataclass(frozen=True)
+class Tail:
+    """The end of a file that a service sent.
+
+    Attributes:
+        content: The end.
+        size_bytes: Size of the whole file.
+    """
+
+    content: bytes
+    size_bytes: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether that is all of it."""
+        return len(self.content) == self.size_bytes
+
+
 class _Failure(Exception):
     """A try that failed.
 
@@ -141,6 +159,29 @@ class JsonClient:
                 raise
             return None
 
+    def tail(self, path: str, *, keep_bytes: int, most_bytes: int) -> Tail | None:
+        """Return the end of a file, which may be no JSON; None where there is no such file (404).
+
+        The service sends all of it, of which the end is kept.
+
+        Args:
+            path: Where it is.
+            keep_bytes: How much of its end to return.
+            most_bytes: The size of the largest file that is read through.
+
+        Raises:
+            ServiceError: The service cannot be reached or answers an error, or the file is larger.
+            DeniedError: It does not accept the login, or the account may not do this.
+        """
+        limits = (keep_bytes, most_bytes)
+        try:
+            found: Tail = self._request("GET", path, parameters=None, body=None, repeatable=True, tail=limits)
+        except RefusalError as error:
+            if error.status != 404:
+                raise
+            return None
+        return found
+
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = False) -> Any:
         """Send a request, and return the JSON that it is answered by; None where the answer has no content.
 
@@ -169,12 +210,13 @@ class JsonClient:
         parameters: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         repeatable: bool,
+        tail: tuple[int, int] | None = None,
     ) -> Any:
         failures = 0
         while True:
             index = self._active
             try:
-                return self._try(method, self._servers[index], path, parameters, body)
+                return self._try(method, self._servers[index], path, parameters, body, tail)
             except _Failure as failed:
                 failures += 1
                 may_repeat = failed.passes and (repeatable or not failed.arrived)
@@ -193,6 +235,7 @@ class JsonClient:
         path: str,
         parameters: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
+        tail: tuple[int, int] | None,
     ) -> Any:
         url = server.url + path
         try:
@@ -207,6 +250,8 @@ class JsonClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
+                if tail is not None and response.status_code == 200:
+                    return self._tail(response, f"{method} {url}", *tail)
                 content = self._content(response, f"{method} {url}")
         except OSError as error:  # whatever the HTTP library raises is one
             raise self._unreachable(error, f"{method} {url}", urlsplit(server.url).netloc) from error
@@ -225,6 +270,25 @@ class JsonClient:
                     )
                 )
         return bytes(content)
+
+    def _tail(self, response: requests.Response, operation: str, keep_bytes: int, most_bytes: int) -> Tail:
+        content, size_bytes = bytearray(), 0
+        said = response.headers.get("Content-Length", "")
+        announced = int(said) if said.isdecimal() and "Content-Encoding" not in response.headers else 0
+        for chunk in response.iter_content(_CHUNK_BYTES) if announced <= most_bytes else ():
+            size_bytes += len(chunk)
+            content += chunk
+            del content[:-keep_bytes]
+            if size_bytes > most_bytes:
+                break
+        if max(size_bytes, announced) > most_bytes:
+            raise _Failure(
+                ServiceError(
+                    f"The answer of {self.service} to {operation} is {format_size(max(size_bytes, announced))} or "
+                    f"more, and only files up to {format_size(most_bytes)} are read through. Read it where it is."
+                )
+            )
+        return Tail(bytes(content), size_bytes)
 
     def _answer(self, response: requests.Response, content: bytes, operation: str) -> Any:
         status = response.status_code
