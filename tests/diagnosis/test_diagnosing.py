@@ -204,7 +204,7 @@ def test_what_cannot_be_asked(fleet: Fleet, answers: Answers) -> None:
 
 
 def test_a_log_is_read_from_its_end_and_not_at_any_size(fleet: Fleet, answers: Answers) -> None:
-    rest = fleet.clusters[0].rest
+    rest = fleet.clusters()[0].rest
     answers.paths["/jobmanager/log"] = b"x" * 300_000 + b"\n" + LOG
     tail = rest.tail("/jobmanager/log", keep_bytes=100, most_bytes=400_000)
     assert tail is not None
@@ -238,7 +238,7 @@ def profiling(answers: Answers, *states: str) -> None:
 
 def test_a_run_of_the_profiler(fleet: Fleet, answers: Answers, clock: FakeClock) -> None:
     profiling(answers, "RUNNING", "RUNNING", "FINISHED")
-    rest = fleet.clusters[0].rest
+    rest = fleet.clusters()[0].rest
     run, content = run_profiler(rest, SESSION_TASK_MANAGER, mode="CPU", seconds=3)
     assert (run.file, content) == (FILE, b"<html>flames</html>")
     assert answers.posted == [(f"{TASK_MANAGER}/profiler", {"mode": "CPU", "duration": 3})]
@@ -246,7 +246,7 @@ def test_a_run_of_the_profiler(fleet: Fleet, answers: Answers, clock: FakeClock)
 
 
 def test_runs_that_fail(fleet: Fleet, answers: Answers, clock: FakeClock) -> None:
-    rest = fleet.clusters[0].rest
+    rest = fleet.clusters()[0].rest
     with pytest.raises(NotReadyError, match=r"rest.profiling.enabled: true"):
         run_profiler(rest, SESSION_TASK_MANAGER)
     profiling(answers, "FAILED")
@@ -266,7 +266,7 @@ def test_a_profiler_that_is_busy(fleet: Fleet, answers: Answers) -> None:
         400 if answers.posted else 200, {"errors": ["one runs already"]} if answers.posted else {"profilingList": []}
     )
     with pytest.raises(NotReadyError, match="only one run at a time is possible"):
-        run_profiler(fleet.clusters[0].rest, SESSION_TASK_MANAGER)
+        run_profiler(fleet.clusters()[0].rest, SESSION_TASK_MANAGER)
 
 
 def test_a_job_that_runs_nowhere_is_not_profiled(fleet: Fleet, answers: Answers) -> None:
