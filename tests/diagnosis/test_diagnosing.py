@@ -6,12 +6,13 @@ from urllib.parse import quote
 
 import pytest
 
-from autostream.config.sections.flink import FlinkSettings
+from autostream.config.sections.flink import FlinkClusterSettings, FlinkSettings
 from autostream.diagnosis import reading
 from autostream.diagnosis.diagnosing import PARTS, USUAL_PARTS, JobDiagnosis, diagnose_job, profile_job
 from autostream.diagnosis.profiling import list_runs, run_profiler
 from autostream.errors import AutostreamError, NotFoundError, NotReadyError, ServiceError, TimedOutError, UsageError
 from autostream.flink.fleet import Fleet
+from autostream.flink.rest import FlinkRest
 from autostream.http import Limits
 from tests.flink.serving import SESSION_JOB, SESSION_TASK_MANAGER, SESSION_VERTICES, session, session_file
 from tests.support.clocks import FakeClock
@@ -52,9 +53,19 @@ def answers() -> Answers:
 
 
 @pytest.fixture
-def fleet(answers: Answers) -> Iterator[Fleet]:
+def prod(answers: Answers) -> Iterator[FlinkClusterSettings]:
     with served(answers) as url:
-        yield Fleet(FlinkSettings(clusters=(cluster_at(url),)), limits=Limits(tries=1))
+        yield cluster_at(url)
+
+
+@pytest.fixture
+def fleet(prod: FlinkClusterSettings) -> Fleet:
+    return Fleet(FlinkSettings(clusters=(prod,)), limits=Limits(tries=1))
+
+
+@pytest.fixture
+def rest(prod: FlinkClusterSettings) -> FlinkRest:
+    return FlinkRest(prod, limits=Limits(tries=1))
 
 
 def look(fleet: Fleet, *parts: str, **options: Any) -> JobDiagnosis:
@@ -203,8 +214,7 @@ def test_what_cannot_be_asked(fleet: Fleet, answers: Answers) -> None:
         look(fleet)
 
 
-def test_a_log_is_read_from_its_end_and_not_at_any_size(fleet: Fleet, answers: Answers) -> None:
-    rest = fleet.clusters()[0].rest
+def test_a_log_is_read_from_its_end_and_not_at_any_size(rest: FlinkRest, answers: Answers) -> None:
     answers.paths["/jobmanager/log"] = b"x" * 300_000 + b"\n" + LOG
     tail = rest.tail("/jobmanager/log", keep_bytes=100, most_bytes=400_000)
     assert tail is not None
@@ -236,17 +246,15 @@ def profiling(answers: Answers, *states: str) -> None:
     answers.paths[f"{path}/{FILE}"] = b"<html>flames</html>"
 
 
-def test_a_run_of_the_profiler(fleet: Fleet, answers: Answers, clock: FakeClock) -> None:
+def test_a_run_of_the_profiler(rest: FlinkRest, answers: Answers, clock: FakeClock) -> None:
     profiling(answers, "RUNNING", "RUNNING", "FINISHED")
-    rest = fleet.clusters()[0].rest
     run, content = run_profiler(rest, SESSION_TASK_MANAGER, mode="CPU", seconds=3)
     assert (run.file, content) == (FILE, b"<html>flames</html>")
     assert answers.posted == [(f"{TASK_MANAGER}/profiler", {"mode": "CPU", "duration": 3})]
     assert [one.triggered_ms for one in list_runs(rest, SESSION_TASK_MANAGER)] == [7, 5]
 
 
-def test_runs_that_fail(fleet: Fleet, answers: Answers, clock: FakeClock) -> None:
-    rest = fleet.clusters()[0].rest
+def test_runs_that_fail(rest: FlinkRest, answers: Answers, clock: FakeClock) -> None:
     with pytest.raises(NotReadyError, match=r"rest.profiling.enabled: true"):
         run_profiler(rest, SESSION_TASK_MANAGER)
     profiling(answers, "FAILED")
@@ -261,12 +269,12 @@ def test_runs_that_fail(fleet: Fleet, answers: Answers, clock: FakeClock) -> Non
             run_profiler(rest, SESSION_TASK_MANAGER, **options)  # type: ignore[arg-type]
 
 
-def test_a_profiler_that_is_busy(fleet: Fleet, answers: Answers) -> None:
+def test_a_profiler_that_is_busy(rest: FlinkRest, answers: Answers) -> None:
     answers.paths[f"{TASK_MANAGER}/profiler"] = lambda _: Reply(
         400 if answers.posted else 200, {"errors": ["one runs already"]} if answers.posted else {"profilingList": []}
     )
     with pytest.raises(NotReadyError, match="only one run at a time is possible"):
-        run_profiler(fleet.clusters()[0].rest, SESSION_TASK_MANAGER)
+        run_profiler(rest, SESSION_TASK_MANAGER)
 
 
 def test_a_job_that_runs_nowhere_is_not_profiled(fleet: Fleet, answers: Answers) -> None:
