@@ -313,6 +313,19 @@ def test_a_watermark_is_missed_only_where_it_is_needed(name: str, found: list[st
 
 
 # ------- traps
+FLINK_SINK = (
+    VertexSettings(vertex_id="w", name="rows -> IcebergStreamWriter", parallelism=2, max_parallelism=128),
+    VertexSettings(vertex_id="c", name="IcebergFilesCommitter", parallelism=1, inputs=(("w", "REBALANCE"),)),
+)
+
+
+def test_a_sink_whose_files_cannot_be_overtaken_is_no_trap() -> None:
+    aligned = {"unaligned_checkpoints": False, "flink_version": "2.1.3", "vertices": FLINK_SINK}
+    unknown = {"unaligned_checkpoints": True, "flink_version": None, "vertices": FLINK_SINK}
+    for changes in (aligned, unknown):
+        assert ids(health(known=record(settings=settings(**changes)))) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "facts", "found"),
     [
@@ -324,7 +337,11 @@ def test_a_watermark_is_missed_only_where_it_is_needed(name: str, found: list[st
             JobFacts(),
             "configuration-max-parallelism",
         ),
-        ({}, JobFacts(overtaken="they may be unaligned. Use IcebergSink"), "configuration-unaligned-checkpoints"),
+        (
+            {"unaligned_checkpoints": True, "flink_version": "2.1.3", "vertices": FLINK_SINK},
+            JobFacts(),
+            "configuration-unaligned-checkpoints",
+        ),
         ({}, JobFacts(without_uid=("agg",)), "configuration-missing-uid"),
         ({}, JobFacts(without_retries=("lake.db.t",)), "configuration-sink-retries"),
         ({}, JobFacts(not_compacted=("lake.db.t",)), "configuration-not-compacted"),

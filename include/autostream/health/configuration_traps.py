@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from autostream.flink.iceberg_sinks import SinkWriter, as_metric, is_sink_writer, operators_of
 from autostream.flink.job_settings import JobSettings
+from autostream.flink.overtaking import why_overtaken
 from autostream.health.job_facts import JobFacts
 from autostream.health.job_view import JobView
 
@@ -40,6 +42,7 @@ def traps_of(view: JobView) -> tuple[ConfigurationTrap, ...]:
         *_of_checkpoints(settings, view.value("checkpoint_duration_ms")),
         *_of_restarts(settings),
         *_of_max_parallelism(settings),
+        *_of_sinks(settings),
         *_of_facts(facts),
     )
 
@@ -93,12 +96,40 @@ def _of_max_parallelism(settings: JobSettings) -> Iterator[ConfigurationTrap]:
     )
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A job's plan, as `flink.overtaking` wants it."""
+
+    vertices: tuple[_Vertex, ...]
+    unaligned: bool | None
+    flink_version: str
+
+
+@dataclass(frozen=True)
+class _Vertex:
+    vertex_id: str
+    name: str
+    exchanges: tuple[tuple[str, str], ...]
+
+
+def _of_sinks(settings: JobSettings) -> Iterator[ConfigurationTrap]:
+    """Yield that files of a sink can be overtaken, where Flink tells its version and how it makes checkpoints."""
+    if not settings.unaligned_checkpoints or not settings.flink_version:
+        return
+    vertices = tuple(_Vertex(v.vertex_id, v.name, v.inputs) for v in settings.vertices)
+    plan = _Plan(vertices, settings.unaligned_checkpoints, settings.flink_version)
+    writers = [
+        SinkWriter(vertex.vertex_id, as_metric(name), vertex.parallelism, name)
+        for vertex in settings.vertices
+        for name in operators_of(vertex.name)
+        if is_sink_writer(name)
+    ]
+    if why := why_overtaken(plan, writers):
+        reason, _, remedy = why.partition(". ")
+        yield ConfigurationTrap("unaligned-checkpoints", f"{reason[0].upper()}{reason[1:]}.", f"{remedy}.")
+
+
 def _of_facts(facts: JobFacts) -> Iterator[ConfigurationTrap]:
-    if facts.overtaken:
-        reason, _, remedy = facts.overtaken.partition(". ")
-        yield ConfigurationTrap(
-            "unaligned-checkpoints", f"Its sink may lose rows: {reason}.", f"{remedy}." if remedy else ""
-        )
     if facts.without_uid:
         yield ConfigurationTrap(
             "missing-uid",

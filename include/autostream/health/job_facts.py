@@ -10,14 +10,12 @@ class JobFacts:
     """Facts of one job. None: nobody knows.
 
     Attributes:
-        overtaken: Why files of its Iceberg sink may be committed late or lost, in words; empty where they may not.
         without_uid: Names of operators with state that have no uid: their state is lost when the job changes.
         without_retries: Iceberg tables that it writes to whose commits are not tried again.
         not_compacted: Iceberg tables that it upserts into, and that nobody compacts.
         needs_watermark: Whether somebody waits for its watermark, such as those who read its table.
     """
 
-    overtaken: str | None = None
     without_uid: tuple[str, ...] | None = None
     without_retries: tuple[str, ...] | None = None
     not_compacted: tuple[str, ...] | None = None

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
+from autostream.flink.iceberg_sinks import SinkWriter
+from autostream.flink.overtaking import why_overtaken
 from autostream.flink.progress import Life, TaskMetrics, Vertex
 from autostream.watermark.codec import NOT_YET_MS
 from autostream.watermark.recording.commit_proof import Question, RequestTime, SinkWatch, WatermarkReading
-from autostream.watermark.recording.overtaking import why_overtaken
-from autostream.watermark.recording.sink_targets import SinkWriter
 
 GRAPHS = {
     exchange: (

@@ -6,11 +6,11 @@ import pytest
 
 from autostream.config import WriterRule
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
+from autostream.flink.iceberg_sinks import SinkWriter
 from autostream.flink.progress import JobSummary, Vertex
 from autostream.watermark.recording.job_requests import discover_writers
 from autostream.watermark.recording.sink_targets import (
     SinkTarget,
-    SinkWriter,
     choose_all,
     choose_writers,
     find_writers,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autostream import times
+from autostream.flink.iceberg_sinks import SinkWriter
 from autostream.flink.progress import (
     Life,
     TaskMetrics,
@@ -18,7 +19,7 @@ from autostream.flink.progress import (
 from autostream.flink.rest import FlinkRest
 from autostream.times import FOREVER_MS
 from autostream.watermark.recording.commit_proof import Question, RequestTime
-from autostream.watermark.recording.sink_targets import SinkWriter, find_writers
+from autostream.watermark.recording.sink_targets import find_writers
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from autostream import times
 from autostream.config import WatermarkSettings
 from autostream.errors import AutostreamError
+from autostream.flink.overtaking import why_overtaken
 from autostream.flink.progress import (
     JobSummary,
     job_parameters,
@@ -25,7 +26,6 @@ from autostream.watermark.changes import WriterReport
 from autostream.watermark.recording.background_calls import PAUSES, BackgroundCalls
 from autostream.watermark.recording.commit_proof import Question, SinkWatch, WatermarkReading
 from autostream.watermark.recording.job_requests import JobAnswers, ask_job, discover_writers
-from autostream.watermark.recording.overtaking import why_overtaken
 from autostream.watermark.recording.recorded_jobs import GONE, RecordedCluster, RecordedJob, RecordedSink
 from autostream.watermark.recording.sink_targets import by_writer, choose_all, targets_of
 from autostream.watermark.recording.table_visits import TableVisits

@@ -6,13 +6,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Final
 
+from autostream.flink.iceberg_sinks import SinkWriter
 from autostream.flink.progress import JobSummary, Life
 from autostream.flink.rest import FlinkRest
 from autostream.watermark.changes import WriterReport
 from autostream.watermark.late_notices import LatenessWatch
 from autostream.watermark.marks import TableMark
 from autostream.watermark.recording.commit_proof import SinkWatch
-from autostream.watermark.recording.sink_targets import SinkTarget, SinkWriter
+from autostream.watermark.recording.sink_targets import SinkTarget
 
 GONE: Final = "GONE"
 """State of a job that its cluster does not know any more."""

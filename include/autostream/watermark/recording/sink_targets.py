@@ -9,6 +9,7 @@ from typing import Final
 
 from autostream.config import WriterRule
 from autostream.errors import AutostreamError, ConfigurationError, UsageError
+from autostream.flink.iceberg_sinks import SinkWriter, as_metric, is_sink_writer, operators_of
 from autostream.flink.progress import JobSummary, Vertex, watermark_operators
 from autostream.names import TableName
 from autostream.watermark.codec import check_writer_name
@@ -17,12 +18,6 @@ TABLE_PARAMETER: Final = "autostream.watermark.table"
 """Job parameter: the tables that a job writes to, separated by commas."""
 WRITER_PARAMETER: Final = "autostream.watermark.writer"
 """Job parameter: under which name; the job's own where it is not given."""
-
-# FlinkSink's writer, with its uidPrefix if it has one, and what a sink of Flink's newer interface is called.
-_WRITERS: Final = re.compile(r"IcebergStreamWriter$|(: |__)Writer$")
-# FlinkSink ends in a sink that discards everything, which Flink calls a writer, too.
-_DISCARDS: Final = re.compile(r"(^|-)IcebergSink[ _]")
-_MOST_CHARACTERS: Final = 80  # of an operator's name in the names of its metrics
 
 
 @dataclass(frozen=True)
@@ -40,23 +35,6 @@ class SinkTarget:
     writer: str
     operator: str = ""
     ends_forever: bool = False
-
-
-@dataclass(frozen=True)
-class SinkWriter:
-    """The operator of an Iceberg sink that writes files.
-
-    Attributes:
-        vertex_id: the vertex that it is in.
-        operator: its name as metrics have it.
-        parallelism: how many subtasks it has.
-        text: its name, and those of what it hands its files to, as they are in the job's graph.
-    """
-
-    vertex_id: str
-    operator: str
-    parallelism: int
-    text: str
 
 
 def targets_of(job: JobSummary, rules: Iterable[WriterRule], parameters: Mapping[str, str]) -> list[SinkTarget]:
@@ -94,10 +72,10 @@ def find_writers(vertices: Sequence[Vertex], metrics: Mapping[str, Iterable[str]
     found = []
     for vertex in vertices:
         operators = operators_of(vertex.name)
-        names = [name for name in operators if _WRITERS.search(name) and not _DISCARDS.search(name)]
+        names = [name for name in operators if is_sink_writer(name)]
         for shown in watermark_operators(metrics.get(vertex.vertex_id, ())):
             written = [name for name in names if as_metric(name) == shown]
-            if not written and not (_WRITERS.search(shown) and not _DISCARDS.search(shown)):
+            if not written and not is_sink_writer(shown):
                 continue
             below = [other.name for other in vertices if vertex.vertex_id in other.inputs]
             # Where a vertex has several writers, what comes after it belongs to one of them, and who knows to which.
@@ -146,11 +124,6 @@ def choose_writers(target: SinkTarget, writers: Sequence[SinkWriter]) -> tuple[S
     return tuple(writers)
 
 
-def operators_of(vertex_name: str) -> list[str]:
-    """Return the operators chained in a vertex, of a name like `Source: rows -> (a: Writer, b: Writer)`."""
-    return [name.strip() for name in re.split(r" -> |, |[()]", vertex_name) if name.strip()]
-
-
 def _target(
     job: JobSummary, table: str, writer: str, operator: str, where: str, *, ends_forever: bool = False
 ) -> SinkTarget:
@@ -170,8 +143,3 @@ def _filled(text: str, names: Mapping[str, str], where: str) -> str:
             f"{where} has {text!r}, but the job has no group {error}. Known: "
             f"{', '.join('{' + name + '}' for name in names)}."
         ) from error
-
-
-def as_metric(operator: str) -> str:
-    """Return how metrics call an operator."""
-    return re.sub(r"[ .:,]", "_", operator[:_MOST_CHARACTERS])

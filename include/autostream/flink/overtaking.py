@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from autostream.flink.progress import Life, Vertex
-from autostream.watermark.recording.sink_targets import SinkWriter, as_metric, operators_of
+from autostream.flink.iceberg_sinks import PlanVertex, SinkWriter, as_metric, operators_of
 
 _ICEBERG_SINK: Final = re.compile(r"(: |__)Writer$")
 _FLINK_SINK: Final = re.compile(r"IcebergStreamWriter$")
@@ -31,11 +30,30 @@ _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
 _WAY_ROUND: Final = "Switch execution.checkpointing.unaligned.enabled off, or use"
 
 
-def why_overtaken(life: Life, writers: Sequence[SinkWriter]) -> str | None:
+class CheckpointedPlan(Protocol):
+    """A job's plan, and how its checkpoints are made."""
+
+    @property
+    def vertices(self) -> Sequence[PlanVertex]:
+        """What it is made of."""
+        ...
+
+    @property
+    def unaligned(self) -> bool | None:
+        """Whether its checkpoints can be unaligned; None where Flink does not say."""
+        ...
+
+    @property
+    def flink_version(self) -> str:
+        """Version of its job manager; empty where that is not known."""
+        ...
+
+
+def why_overtaken(life: CheckpointedPlan, writers: Sequence[SinkWriter]) -> str | None:
     """Say why commits of a sink do not prove that files are there; empty where they do.
 
     Args:
-        life: the job's, with its vertices and settings.
+        life: the job's plan.
         writers: the operators of the sink.
 
     Returns:
@@ -63,13 +81,13 @@ def why_overtaken(life: Life, writers: Sequence[SinkWriter]) -> str | None:
     return ""
 
 
-def _is_iceberg_sink(writer: SinkWriter, vertex: Vertex) -> bool:
+def _is_iceberg_sink(writer: SinkWriter, vertex: PlanVertex) -> bool:
     """Say whether a writer is that of an IcebergSink, by its name in the graph: in metrics, long names are cut."""
     names = [name for name in operators_of(vertex.name) if as_metric(name) == writer.operator]
     return all(_ICEBERG_SINK.search(name) for name in names or [writer.operator])
 
 
-def _leaves_files_behind(vertex: Vertex, vertices: Sequence[Vertex], version: tuple[int, ...]) -> bool:
+def _leaves_files_behind(vertex: PlanVertex, vertices: Sequence[PlanVertex], version: tuple[int, ...]) -> bool:
     """Say whether barriers may overtake files between the FlinkSink writers of a vertex and their committers."""
     names = operators_of(vertex.name)
     chained = sum(bool(_ITS_COMMITTER.search(name)) for name in names)

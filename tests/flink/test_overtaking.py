@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from autostream.flink.iceberg_sinks import SinkWriter
+from autostream.flink.overtaking import why_overtaken
 from autostream.flink.progress import Life, Vertex, read_life
 from autostream.watermark.recording.job_requests import discover_writers
-from autostream.watermark.recording.overtaking import why_overtaken
-from autostream.watermark.recording.sink_targets import SinkWriter
 from tests.flink.serving import Direct, recorded
 
 IN_TIME, LATE_OR_LOST, LATE = "", "commits them late or loses them", "in Flink before 1.20.1"
