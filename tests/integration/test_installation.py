@@ -9,7 +9,7 @@ from tests.support.environments import ROOT, Environment, built_wheel
 pytestmark = [pytest.mark.integration, pytest.mark.exhaustive, pytest.mark.slow]
 
 GUIDE = ROOT / "docs" / "installation.md"
-WORKFLOWS = {"deliver_notices", "lake_compaction", "lock_janitor", "watermark_publish"}
+WORKFLOWS = {"deliver_notices", "flink_health", "lake_compaction", "lock_janitor", "watermark_publish"}
 
 LIBRARY = """
 import sys
@@ -83,7 +83,7 @@ def test_airflow_knows_connections_plugin_and_workflows(
     (airflow.directory / "airflow" / "dags").mkdir()
     find = quoted("""WORKFLOWS=$(python -c 'import autostream_airflow; print(autostream_airflow.__path__[0])')/dags""")
     copy = quoted(
-        "cp $WORKFLOWS/{deliver_notices,lake_compaction,lock_janitor,watermark_publish}.py $AIRFLOW_HOME/dags/"
+        "cp $WORKFLOWS/{deliver_notices,flink_health,lake_compaction,lock_janitor,watermark_publish}.py $AIRFLOW_HOME/dags/"
     )
     pool = quoted('airflow pools set lake_compaction 2 "Work items of lake_compaction that run at a time"')
     airflow.run("bash", "-euc", f"{find}\n{copy}\n{pool}")
