@@ -82,9 +82,8 @@ def test_airflow_knows_connections_plugin_and_workflows(
 
     (airflow.directory / "airflow" / "dags").mkdir()
     find = quoted("""WORKFLOWS=$(python -c 'import autostream_airflow; print(autostream_airflow.__path__[0])')/dags""")
-    copy = quoted(
-        "cp $WORKFLOWS/{deliver_notices,flink_health,lake_compaction,lock_janitor,watermark_publish}.py $AIRFLOW_HOME/dags/"
-    )
+    chosen = ",".join(sorted(WORKFLOWS))
+    copy = quoted(f"cp $WORKFLOWS/{{{chosen}}}.py $AIRFLOW_HOME/dags/")
     pool = quoted('airflow pools set lake_compaction 2 "Work items of lake_compaction that run at a time"')
     airflow.run("bash", "-euc", f"{find}\n{copy}\n{pool}")
     airflow.run("airflow", "dags", "reserialize")
