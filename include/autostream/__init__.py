@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autostream.api import compact as compact
     from autostream.api import diagnose as diagnose
     from autostream.api import flink as flink
+    from autostream.api import flink_metrics as flink_metrics
     from autostream.api import health as health
     from autostream.api import locks as locks
     from autostream.api import profile as profile
@@ -34,6 +35,7 @@ __all__ = [
     "compact",
     "diagnose",
     "flink",
+    "flink_metrics",
     "health",
     "locks",
     "profile",

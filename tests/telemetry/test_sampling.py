@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autostream.flink.job_settings import TaskManagerSettings
-from autostream.flink.metrics import Aggregate
+from autostream.flink.metric_values import Aggregate
 from autostream.names import JobName
 from autostream.telemetry.figures import JOB_FIGURES, VERTEX_FIGURES
 from autostream.telemetry.looks import ClusterLook, JobLook, TaskManagerLook, VertexLook
@@ -220,6 +220,16 @@ def test_time_is_what_flink_says_went_by_between_its_collections() -> None:
     assert sample.figures["cpu_cores_used"] == pytest.approx(0.5)
 
 
+def test_tasks_tell_their_own_time_where_the_job_manager_was_asked_earlier() -> None:
+    """Seen with Flink 2.1: task managers were asked 7 seconds after the look before, the job manager after 4."""
+    late = (source(1000 + 7), vertex(1000 + 7))
+
+    (sample,) = sampled(look(0), look(4, jobs=[job(4, vertices=late)]))
+
+    assert sample.figures["records_in_per_second"] == pytest.approx(100)
+    assert sample.vertices[1].figures["records_in_per_second"] == pytest.approx(100)
+
+
 def test_stale_answers_measure_nothing_and_neither_does_the_first_after_them() -> None:
     """Flink has collected nothing between the first two looks, and twice as long until the third."""
     stale = replace(look(0), at_ms=T0 + 60_000)
@@ -228,6 +238,15 @@ def test_stale_answers_measure_nothing_and_neither_does_the_first_after_them() -
 
     assert [s.figures.get("cpu_cores_used") for s in samples] == [None, None, pytest.approx(0.5)]
     assert [s.figures.get("records_in_per_second") for s in samples] == [None, None, pytest.approx(100)]
+
+
+def test_a_vertex_whose_metrics_are_old_does_nothing_that_is_known() -> None:
+    """The job manager's were collected, those of the task manager that runs the vertex were not: that is not zero."""
+    (sample,) = sampled(look(0), look(60, jobs=[job(60, vertices=(source(1060), vertex(1000)))]))
+
+    assert set(sample.vertices[1].figures) == {"parallelism"}
+    assert sample.figures["records_in_per_second"] == pytest.approx(100)
+    assert "records_out_per_second" not in sample.figures
 
 
 def test_one_task_manager_whose_metrics_are_old_makes_the_figures_of_processes_unknown() -> None:

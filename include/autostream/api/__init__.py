@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
-from autostream.api.instants import Instant
+from autostream.api.instants import Instant, to_epoch_ms
 from autostream.api.lake_table import FOREVER, LakeTable
 from autostream.api.lakehouse import CatalogProperties, Lakehouse, UnlistedCatalog
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from autostream.health.health_report import HealthReport
     from autostream.lake.compaction.table_outcomes import FleetResult
     from autostream.locks.table_locks import LockListing
+    from autostream.telemetry.job_metrics import JobMetrics
 
 __all__ = [
     "FOREVER",
@@ -34,6 +35,7 @@ __all__ = [
     "compact",
     "diagnose",
     "flink",
+    "flink_metrics",
     "health",
     "locks",
     "profile",
@@ -201,6 +203,41 @@ def profile(
     from autostream.diagnosis.diagnosing import profile_job
 
     return profile_job(flink(settings), job, job_id=job_id, task_manager_id=task_manager_id, mode=mode, seconds=seconds)
+
+
+def flink_metrics(
+    job: str,
+    *,
+    since: Instant,
+    until: Instant | None = None,
+    figures: Collection[str] = (),
+    vertex: str | None = None,
+    settings: Settings | None = None,
+) -> JobMetrics:
+    """Return the figures of a Flink job over time, as `autostream flink watch` has sampled them.
+
+    Args:
+        job: CLUSTER/NAME, such as `prod/orders-enrich`.
+        since: What was sampled after this point in time.
+        until: Up to when; None: now.
+        figures: Names of figures; none: all.
+        vertex: Id, name or beginning of the name of one of its vertices. None: figures of the job.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+
+    Raises:
+        UsageError: There is no such job, figure or vertex.
+        ServiceError: The database cannot be reached, or fails.
+    """
+    from autostream.telemetry.job_metrics import read_job_metrics
+
+    return read_job_metrics(
+        job,
+        since_ms=to_epoch_ms(since),
+        until_ms=None if until is None else to_epoch_ms(until),
+        figures=figures,
+        vertex=vertex,
+        settings=None if settings is None else settings.database,
+    )
 
 
 def compact(

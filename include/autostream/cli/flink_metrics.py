@@ -39,12 +39,10 @@ def metrics(
     Samples of the last days are shown as they were taken, older ones in steps of 15 minutes. docs/metrics.md says what
     each figure is. With --json or --output csv each sample is printed. Exit code 4: there are no samples of that time.
     """
+    import autostream
     from autostream.errors import NotReadyError
-    from autostream.telemetry.job_metrics import read_job_metrics
 
-    since_ms = _since_ms(since)
-    until_ms = parse_instant(until) if until else None
-    found = read_job_metrics(job, since_ms=since_ms, until_ms=until_ms, figures=figure or (), vertex=vertex)
+    found = autostream.flink_metrics(job, since=_since_ms(since), until=until, figures=figure or (), vertex=vertex)
     emit(found.to_dict(), as_json=as_json, rows="samples", render=lambda: _render(found))
     if not found.samples:
         raise typer.Exit(NotReadyError.exit_code)

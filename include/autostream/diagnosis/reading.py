@@ -24,7 +24,8 @@ from autostream.diagnosis.vertex_times import SubtaskTimes, VertexTimes
 from autostream.diagnosis.watermark_holders import SourceSubtask, WatermarkReport, find_holders, watermark_of
 from autostream.errors import NotFoundError, NotReadyError
 from autostream.flink import models
-from autostream.flink.metrics import metric_ids, number_of, read_values
+from autostream.flink.metric_values import number_of
+from autostream.flink.metrics import metric_ids, read_values
 from autostream.flink.rest import FlinkRest
 from autostream.sizes import MIB
 

@@ -6,35 +6,17 @@ where nobody has asked for longer: a question makes Flink collect metrics again,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from autostream.flink.metric_values import Aggregate, number_of
 from autostream.flink.models import AggregatedMetric, Metric
 from autostream.flink.rest import FlinkRest
 
 # Flink answers a request line of 4,090 characters or more by 404 `/bad-request`; paths are shorter than the rest.
 _LONGEST_QUERY: Final = 3500
 _COMMA: Final = len("%2C")
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """One metric of all subtasks of a vertex that have it.
-
-    Attributes:
-        smallest: The smallest value.
-        largest: The largest one.
-        mean: Their mean.
-        total: Their sum.
-    """
-
-    smallest: float
-    largest: float
-    mean: float
-    total: float
 
 
 def read_values(rest: FlinkRest, path: str, ids: Sequence[str]) -> dict[str, float]:
@@ -92,15 +74,6 @@ def metric_ids(rest: FlinkRest, path: str) -> frozenset[str]:
         DeniedError: It does not accept the login.
     """
     return frozenset(metric.id for metric in rest.read(path, list[Metric]) or ())
-
-
-def number_of(value: str | float | None) -> float | None:
-    """Return a metric as a number; None for NaN, infinity, and what is no number."""
-    try:
-        number = float(value) if value is not None else math.nan
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _queries(ids: Iterable[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from autostream.flink.job_settings import TaskManagerSettings
-from autostream.flink.metrics import Aggregate
+from autostream.flink.metric_values import Aggregate
 from autostream.names import JobName
 
 RUNNING: Final = "RUNNING"

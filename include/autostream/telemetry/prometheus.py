@@ -12,7 +12,7 @@ from autostream.config.sections.flink import JobRule
 from autostream.config.sections.telemetry import FigureQuery, PrometheusSettings
 from autostream.errors import ConfigurationError, ServiceError
 from autostream.flink.job_settings import JobSettings
-from autostream.flink.metrics import number_of
+from autostream.flink.metric_values import number_of
 from autostream.flink.ownership import ownership_of
 from autostream.http import JsonClient, Limits, RefusalError
 from autostream.names import JobName

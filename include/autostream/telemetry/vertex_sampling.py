@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from autostream.flink.metrics import Aggregate
+from autostream.flink.metric_values import Aggregate
 from autostream.telemetry.looks import VertexLook
 from autostream.telemetry.metric_names import (
     BACK_PRESSURED,
@@ -28,7 +28,9 @@ from autostream.telemetry.metric_names import (
 # or near them.
 _NO_WATERMARK: Final = -(2.0**62)
 _LAST_WATERMARK: Final = 2.0**62
-_TIME_TOLERANCE: Final = 0.5
+# Metrics of task managers are collected apart from those of the job manager, so a short interval of one may be a long
+# one of the other. Only what cannot be is not believed.
+_LEAST, _MOST = 0.1, 4.0
 _GAUGES: Final = {"busy_share": BUSY, "idle_share": IDLE, "back_pressured_share": BACK_PRESSURED}
 
 
@@ -69,7 +71,7 @@ def read_vertex(old: VertexLook | None, now: VertexLook, elapsed_ms: float, cloc
     if task_ms is not None and task_ms <= 0:
         return VertexReading(missing={"busy_share_max": f"the metrics of {now.name[:60]!r} are old"})
     seconds = elapsed_ms / 1000
-    if task_ms is not None and abs(task_ms / now.parallelism - elapsed_ms) <= _TIME_TOLERANCE * elapsed_ms:
+    if task_ms is not None and _LEAST * elapsed_ms <= task_ms / now.parallelism <= _MOST * elapsed_ms:
         seconds = task_ms / now.parallelism / 1000
     figures, missing = _shares(old, now, task_ms)
     read = _read_per_second(old, now, seconds)
