@@ -86,7 +86,12 @@ def test_the_demo_shows_what_compaction_did(directory: Path, airflow: list[str])
         assert row["after"]["data_files"] < row["before"]["data_files"]
         assert row["after"]["size_bytes"] < row["before"]["size_bytes"]
         assert row["after"]["rows"] == row["before"]["rows"] > 0
-    assert set(document["seconds"]) == {"seed", "measure", "setup", "workflow", "hour"}
+    assert set(document["seconds"]) == {"seed", "measure", "setup", "workflow", "hour", "fleet"}
+    assert {job["job"] for job in document["fleet"]["jobs"]} == {
+        "stand-in/orders-enrich",
+        "stand-in/clicks-sessions",
+        "stand-in/users-backfill",
+    }
     assert document["hour"]["hour"] == "2026-11-23T01:00:00"
     assert document["hour"]["seconds"]["the workflow of the hour has started"] == 8.5
     assert airflow == ["forget", "prepare", "started", "compact_lakehouse", "complete_an_hour", "stopped"]
@@ -103,6 +108,8 @@ def test_the_demo_for_people_names_each_table_and_the_next_steps(directory: Path
     assert "a writer completed the hour 2026-11-23T01:00:00 of lake.shop.events" in said
     assert "8.5 s the workflow of the hour has started" in said
     assert "It counted 1 buy, 2 view" in said
+    assert "These three are stand-ins, with an hour of samples that were made up" in said
+    assert "io-bound" in said
 
 
 def test_contents_that_changed_are_a_failure(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autostream.cli import interrupts
+from autostream.cli.flink_health import show_report
 from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, progress
 from autostream.cli.terminal import say, say_whole
@@ -17,6 +18,7 @@ from autostream.sizes import format_size
 if TYPE_CHECKING:
     from autostream.demo.run import Demonstration
     from autostream.demo.timeline import Timeline
+    from autostream.health.health_report import HealthReport
 
 app = typer.Typer()
 
@@ -26,9 +28,21 @@ def demo(
     directory: Annotated[
         Path, typer.Option(help="Where the lakehouse and Airflow's home are made; an earlier demo there is replaced.")
     ] = Path(".demo"),
+    flink: Annotated[
+        bool,
+        typer.Option(
+            "--flink", help="Instead, run three jobs on a real Flink for some minutes, and show how they are."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Seed a small lakehouse, compact it through Airflow, and have a workflow run for an hour that is complete."""
+    """Seed a small lakehouse, compact it through Airflow, and have a workflow run for an hour that is complete.
+
+    Then show how three stand-in Flink jobs are, with the reasons and fixes.
+    """
+    if flink:
+        _show_real_fleet(directory / "flink", as_json=as_json)
+        return
     from autostream.demo.run import demonstrate
 
     interrupts.leave_behind(f"{directory} holds an unfinished demo. Run it again: it starts from the beginning.")
@@ -38,6 +52,8 @@ def demo(
 
 
 def _render(done: Demonstration) -> None:
+    from autostream.demo.fleet import CONFIGURATION
+
     rows = [
         [
             change.table,
@@ -57,6 +73,11 @@ def _render(done: Demonstration) -> None:
     show_grid([Column("table", NAME), *(Column(heading, NUMBER) for heading in headings)], rows)
     if done.hour is not None:
         _render_hour(done.hour)
+    if done.fleet is not None:
+        say()
+        say("Flink jobs are judged, too. These three are stand-ins, with an hour of samples that were made up:")
+        say()
+        show_report(done.fleet)
     spent = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in done.seconds.items())
     say()
     say((f"Took: {spent}.", "dim"))
@@ -69,6 +90,33 @@ def _render(done: Demonstration) -> None:
     say_whole(f"  export PYICEBERG_HOME={done.directory}")
     say_whole(f"  {_command()} table inspect {done.changes[0].table}")
     say_whole(f"  {_command()} watermark get lake.shop.events")
+    say_whole(f"  export AUTOSTREAM_CONFIG={done.directory / CONFIGURATION}")
+    say_whole(f"  {_command()} flink health")
+    say_whole(f"  {_command()} serve")
+    say()
+
+
+def _show_real_fleet(directory: Path, *, as_json: bool) -> None:
+    from autostream.demo.fleet import CONFIGURATION
+    from autostream.demo.real_fleet import VERSION, judge_real_fleet
+
+    interrupts.leave_behind("Flink was stopped.")
+    with progress("demo") as report:
+        fleet = judge_real_fleet(directory, report_progress=report)
+    configuration = directory.resolve() / CONFIGURATION
+    emit(fleet.to_dict(), as_json=as_json, rows="jobs", render=lambda: _render_real(fleet, configuration, VERSION))
+
+
+def _render_real(fleet: HealthReport, configuration: Path, version: str) -> None:
+    say()
+    say(f"Three jobs ran on Flink {version}. autostream sampled them over REST, and judged them by what it saw:")
+    say()
+    show_report(fleet)
+    say()
+    say("Flink has stopped. To look at the result, for an hour:")
+    say_whole(f"  export AUTOSTREAM_CONFIG={configuration}")
+    say_whole(f"  {_command()} flink metrics {fleet.jobs[0].record.job} --since 1h")
+    say_whole(f"  {_command()} serve")
     say()
 
 

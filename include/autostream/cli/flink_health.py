@@ -48,7 +48,7 @@ def show_health(
     if record and (job or team or window):
         raise UsageError("--record is about all jobs and the configured window. Leave JOB, --team and --window out.")
     report = autostream.health(job, team=team, window_seconds=_seconds(window), record=record)
-    emit(report.to_dict(), as_json=as_json, rows="jobs", render=lambda: _render(report, closely=job is not None))
+    emit(report.to_dict(), as_json=as_json, rows="jobs", render=lambda: show_report(report, closely=job is not None))
     if all(one.score is None for one in report.jobs):
         raise typer.Exit(NotReadyError.exit_code)
 
@@ -62,7 +62,13 @@ def _seconds(window: str | None) -> int | None:
     return length_ms // 1000
 
 
-def _render(report: HealthReport, *, closely: bool) -> None:
+def show_report(report: HealthReport, *, closely: bool = False) -> None:
+    """Print how jobs are.
+
+    Args:
+        report: How they are.
+        closely: Whether one of them was asked for: then all that is said of it.
+    """
     if not report.jobs:
         say("There are no jobs to judge. `autostream flink watch` takes the samples that they are judged by.")
         return

@@ -11,12 +11,14 @@ from typing import Any
 from autostream import times
 from autostream.demo.airflow import DAG_ID, LocalAirflow, find_project
 from autostream.demo.compaction import compact_lakehouse
+from autostream.demo.fleet import show_fleet
 from autostream.demo.hours import PUBLISHER, WORKFLOW, complete_an_hour, last_full_hour
 from autostream.demo.measure import Figures, measure
 from autostream.demo.seed import CATALOG, STREAMS, clear, open_demo_catalog, seed
 from autostream.demo.session import started
 from autostream.demo.timeline import Timeline
 from autostream.errors import AutostreamError
+from autostream.health.health_report import HealthReport
 
 _WORKFLOWS = (DAG_ID, PUBLISHER, WORKFLOW)
 
@@ -38,12 +40,14 @@ class Demonstration:
         directory: Where the lakehouse and Airflow's home are.
         changes: One per table.
         hour: The way of an hour from its writer to the workflow that works on it.
-        seconds: Wall time by phase: `seed`, `setup` of Airflow, `workflow`, `hour`, `measure`.
+        fleet: How three stand-in Flink jobs are.
+        seconds: Wall time by phase: `seed`, `setup` of Airflow, `workflow`, `hour`, `measure`, `fleet`.
     """
 
     directory: Path
     changes: list[Change] = field(default_factory=list)
     hour: Timeline | None = None
+    fleet: HealthReport | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,6 +65,7 @@ class Demonstration:
                 for change in self.changes
             ],
             "hour": self.hour.to_dict() if self.hour else None,
+            "fleet": self.fleet.to_dict() if self.fleet else None,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
         }
 
@@ -109,6 +114,9 @@ def _demonstrate(demo: Demonstration, airflow: LocalAirflow, *, report_progress:
             f"Compaction changed the contents of {', '.join(changed)}, which must never happen. Please report this, "
             f"and keep {demo.directory} as it is."
         )
+    with _timed(demo, "fleet"):
+        report_progress("judging three stand-in Flink jobs")
+        demo.fleet = show_fleet(directory)
 
 
 def _snapshots(directory: Path) -> dict[str, int]:

@@ -5,8 +5,8 @@
 # flink.sh submit DIR MAIN ARGS... : compiles src/MAIN.java against its jars and runs it there; prints the job's id
 # flink.sh kill DIR NAME           : kills jobmanager-N or taskmanager-N (from 1) at once
 # flink.sh stop DIR                : stops it; DIR may be removed then
-# Options of start, from the environment: JOB_MANAGERS=1 (2 need ZOOKEEPER=HOSTS); TASK_MANAGERS=1; SLOTS=4; CONFIG=lines of
-# the configuration file, `key: value`. Needs JDK 17, uv and curl.
+# Options of start, from the environment: JOB_MANAGERS=1 (2 need ZOOKEEPER=HOSTS); TASK_MANAGERS=1; SLOTS=4; TASK_HEAP=256,
+# megabytes; CONFIG=lines of the configuration file, `key: value`. Needs JDK 17, uv and curl.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../hadoop/common.sh"
 [ $# -ge 2 ] || usage
@@ -87,9 +87,10 @@ start_job_manager() {
 
 # What Flink's own script computes and hands over on the command line, so that the job manager does not know it.
 start_task_manager() {
-  launch_java "taskmanager-$1" "$DIR/conf-1" "-Xmx352m -XX:MaxDirectMemorySize=192m" org.apache.flink.runtime.taskexecutor.TaskManagerRunner \
+  local heap=${TASK_HEAP:-256}
+  launch_java "taskmanager-$1" "$DIR/conf-1" "-Xmx$((heap + 96))m -XX:MaxDirectMemorySize=192m" org.apache.flink.runtime.taskexecutor.TaskManagerRunner \
     --configDir "$DIR/conf-1" -D "taskmanager.resource-id=tm-$1:a" -D "taskmanager.cpu.cores=${SLOTS:-4}.0" \
-    -D taskmanager.memory.framework.heap.size=96m -D taskmanager.memory.task.heap.size=256m \
+    -D taskmanager.memory.framework.heap.size=96m -D taskmanager.memory.task.heap.size=${heap}m \
     -D taskmanager.memory.framework.off-heap.size=64m -D taskmanager.memory.task.off-heap.size=0 \
     -D taskmanager.memory.network.min=64m -D taskmanager.memory.network.max=64m -D taskmanager.memory.managed.size=64m \
     -D taskmanager.memory.jvm-metaspace.size=160m -D taskmanager.memory.jvm-overhead.min=64m -D taskmanager.memory.jvm-overhead.max=64m
@@ -115,9 +116,11 @@ submit() {
   local main=$1 lib jar id
   shift
   lib=$CACHE/$(cat "$DIR/version")/lib
-  mkdir -p "$DIR/classes"
-  javac -nowarn -Xlint:none -d "$DIR/classes" -cp "$lib/*" "$HERE/src/$main.java"
-  jar cf "$DIR/$main.jar" -C "$DIR/classes" .
+  if [ ! -f "$DIR/$main.jar" ]; then
+    mkdir -p "$DIR/classes/$main"
+    javac -nowarn -Xlint:none -d "$DIR/classes/$main" -cp "$lib/*" "$HERE/src/$main.java"
+    jar cf "$DIR/$main.jar" -C "$DIR/classes/$main" .
+  fi
   jar=$(curl -sf -m 60 -F "jarfile=@$DIR/$main.jar;type=application/x-java-archive" "$(url)/jars/upload" | sed 's/.*"filename":"\([^"]*\)".*/\1/')
   python3 - "$main" "$@" >"$DIR/run.json" <<'PYTHON'
 import json, sys
