@@ -55,6 +55,7 @@ def flink_session(
     job_managers: int = 1,
     task_managers: int = 1,
     slots: int = 4,
+    task_heap_megabytes: int = 256,
     zookeeper: str = "",
     config: Mapping[str, Any] | None = None,
 ) -> Iterator[FlinkSession]:
@@ -65,6 +66,7 @@ def flink_session(
         job_managers: More than one need `zookeeper`.
         task_managers: How many.
         slots: Of each task manager.
+        task_heap_megabytes: Of each task manager; 96 more are the framework's.
         zookeeper: Hosts of an ensemble, for high availability.
         config: More settings of Flink.
     """
@@ -75,6 +77,7 @@ def flink_session(
         "JOB_MANAGERS": str(job_managers),
         "TASK_MANAGERS": str(task_managers),
         "SLOTS": str(slots),
+        "TASK_HEAP": str(task_heap_megabytes),
         "ZOOKEEPER": zookeeper,
         "CONFIG": "\n".join(f"{key}: {value}" for key, value in (config or {}).items()),
         "SERVICES_OWNER": str(os.getpid()),
