@@ -253,6 +253,14 @@ def test_restarts_explain_what_follows_from_them() -> None:
     assert "failed checkpoints, lag, old checkpoint" in finding.reason
 
 
+def test_a_job_that_restarts_again_and_again_is_busy_with_catching_up() -> None:
+    """As on Flink 2.3, of which nothing but its restarts is known in the samples right after them."""
+    seen = window(vertex(busy_share=0.9), restarts=1, busy_share_max=0.9, cpu_cores_used=0.02)
+    assert only(health(seen)).id == "restarting"
+    seen = window(restarts=1, without=("pending_records",), missing={"pending_records": "it has restarted"})
+    assert only(health(seen)).id == "restarting"
+
+
 def test_a_job_that_has_failed_scores_nothing_even_without_samples() -> None:
     judged = judge_job(record("FAILED"), None, now_ms=0, window_seconds=600)
     assert (judged.score, ids(judged)) == (0, ["restarting"])

@@ -39,8 +39,8 @@ def conclude(view: JobView, symptoms: Sequence[Symptom]) -> tuple[tuple[JobFindi
 
 
 def _unknown_lag(view: JobView) -> JobFinding | None:
-    if view.lag is not None or view.record.state in FAILED_STATES or not view.window.figures:
-        return None
+    if view.lag is not None or view.record.state in FAILED_STATES or not view.window.figures or view.window.restarts:
+        return None  # right after a restart nothing is known of it: that is no lack of the source
     why = view.window.missing.get("pending_records") or view.window.missing.get("event_time_lag_ms")
     return JobFinding(
         _subject(view),

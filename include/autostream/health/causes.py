@@ -25,6 +25,8 @@ _HOLD_UP: Final = ("io-bound", "cpu-bound", "skew", "saturated-operator")
 SCALED_UP: Final = frozenset({"io-bound", "cpu-bound", "saturated-operator", "lag-growing"})
 """Ids of findings about jobs that need more."""
 _FAILURES: Final = ("restarts", "failed", "failed-checkpoints", "checkpoint-age")
+_AGAIN: Final = 3
+"""A job that restarts so often in a window is hardly ever done with catching up."""
 _ALWAYS: Final[Mapping[str, str]] = dict.fromkeys(_MEMORY, "memory-too-small") | {"skew": "skew"}
 _LATE_CHECKPOINTS: Final = CONFIGURATION + "checkpoint-interval"
 _THEMSELVES: Final = ("no-input", "watermark-missing")
@@ -45,8 +47,8 @@ def _cause_of_load(view: JobView, levels: Mapping[str, float]) -> str | None:
     """Return why a job is at its limit or behind; None where it is not."""
     if not any(name in levels for name in _LOAD):
         return None
-    if "failed" in levels or ("restarts" in levels and "busy" not in levels):
-        return "restarting"  # it reads nothing while it restarts
+    if "failed" in levels or ("restarts" in levels and ("busy" not in levels or view.window.restarts >= _AGAIN)):
+        return "restarting"  # it reads nothing while it restarts, and catches up after that
     if levels.get("gc-high", 0.0) >= 0.5:
         return "memory-too-small"
     if "skew" in levels:
