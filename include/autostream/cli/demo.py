@@ -31,7 +31,9 @@ def demo(
     flink: Annotated[
         bool,
         typer.Option(
-            "--flink", help="Instead, run three jobs on a real Flink for some minutes, and show how they are."
+            "--flink",
+            help="Instead, run three jobs on a real Flink for some minutes, and show how they are. Their samples are "
+            "kept in DIRECTORY-flink.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -41,7 +43,7 @@ def demo(
     Then show how three stand-in Flink jobs are, with the reasons and fixes.
     """
     if flink:
-        _show_real_fleet(directory / "flink", as_json=as_json)
+        _show_real_fleet(directory.with_name(f"{directory.name}-flink"), as_json=as_json)
         return
     from autostream.demo.run import demonstrate
 

@@ -58,7 +58,7 @@ JOBS: Final = (
     RealJob(
         "trade-orders-enrich",
         "waits 5 ms for each record, and gets more than it can read",
-        ("rate=380", "wait=5000", "backlog=4000"),
+        ("rate=380", "wait=5000", "backlog=20000"),
     ),
     RealJob("web-users-backfill", "has four subtasks for 20 records a second", ("rate=20", "wait=2000", "par=4")),
 )
@@ -78,8 +78,9 @@ def judge_real_fleet(directory: Path, *, report_progress: Callable[[str], None])
     script = find_project() / "scripts" / "services" / "flink" / "flink.sh"
     directory.mkdir(parents=True, exist_ok=True)
     (directory / DATABASE).unlink(missing_ok=True)
-    report_progress(f"fetching Flink {VERSION} from the package index: about 330 MB, once")
-    _run(script, "setup", VERSION)
+    if subprocess.run([script, "ready", VERSION], capture_output=True, check=False).returncode:
+        report_progress(f"fetching Flink {VERSION} from the package index: about 330 MB, once")
+        _run(script, "setup", VERSION)
     with _cluster(script, directory, report_progress) as (place, urls):
         settings = _settings(directory, urls)
         for job in JOBS:
