@@ -10,6 +10,9 @@ import pytest
 
 from autostream.config import FlinkSettings
 from autostream.config.sections.telemetry import TelemetrySettings
+from autostream.errors import ServiceError
+from autostream.flink.fleet import FleetCluster, FleetClusters
+from autostream.flink.kubernetes_objects import AskedResources, Deployment
 from autostream.names import JobName
 from autostream.store.database import Database
 from autostream.store.leases import leases, take_lease
@@ -18,7 +21,7 @@ from autostream.telemetry.job_records import JobRecord
 from autostream.telemetry.log import TelemetryLog
 from autostream.telemetry.samples import JobSample
 from tests.support.clocks import FakeClock
-from tests.support.flink_clusters import cluster_at
+from tests.support.flink_clusters import cluster_at, open_cluster
 from tests.support.job_managers import StandInJobManager, serving_job_manager
 
 
@@ -207,3 +210,35 @@ def test_a_day_later_samples_are_rolled_up_by_the_service(database: Database, cl
     assert {(sample.at_ms - sample.from_ms) // 60_000 for sample in found[:-1]} <= set(range(1, 16))
     assert len(found) < 8
     assert found[0].largest["cpu_cores_used"] == pytest.approx(0.25)
+
+
+def test_clusters_that_come_and_go_are_followed(database: Database, clock: FakeClock, serve: Any) -> None:
+    """As Kubernetes has them: found, not ready, gone; a Kubernetes that does not answer takes none away."""
+    urls = {name: serve(a_job_manager(clock, jobs=1).answer) for name in ("k8s.a", "k8s.b")}
+    ready, silent = {"k8s.a"}, False
+
+    def deployed(name: str) -> FleetCluster:
+        asked = AskedResources(memory_bytes=4096)
+        deployment = Deployment("ns", name, "application", "STABLE", "READY", task_managers=asked)
+        return FleetCluster(name, open_cluster(urls[name]), deployment)
+
+    def discover() -> FleetClusters:
+        if silent:
+            return FleetClusters({}, {"k8s": ServiceError("does not answer")})
+        return FleetClusters({name: deployed(name) for name in urls if name in ready}, {})
+
+    collector = Collector(FlinkSettings(), TelemetrySettings(), database, settle_seconds=0, discover=discover)
+    steps(clock, 2, collector)
+    ready.add("k8s.b")
+    steps(clock, 2, collector)
+    silent = True
+    steps(clock, 1, collector)
+    silent = False
+    ready.remove("k8s.a")
+    steps(clock, 2, collector)
+
+    assert [(tally.cluster, tally.looks) for tally in collector.tallies] == [("k8s.a", 5), ("k8s.b", 5)]
+    assert len(samples(database, "k8s.a/job-0")) == 4
+    found = samples(database, "k8s.b/job-0")
+    assert len(found) == 4
+    assert found[0].figures["container_limit_bytes"] == 4096

@@ -46,7 +46,7 @@ def watch(
     from autostream.telemetry.collecting import Collector
 
     settings = load_settings()
-    if not settings.flink.clusters:
+    if not (settings.flink.clusters or settings.flink.kubernetes or settings.telemetry.prometheus):
         raise ConfigurationError(
             "There is nothing to watch: no Flink cluster is configured. Write [[flink.clusters]] with `name` and `url` "
             "into autostream.toml, or set AUTOSTREAM_FLINK__CLUSTERS__PROD__URL=http://jobmanager:8081."

@@ -21,6 +21,7 @@ from autostream.config.sections.telemetry import TelemetrySettings
 from autostream.coordination.lock_holder import Holder
 from autostream.errors import AutostreamError, ConfigurationError
 from autostream.flink.cluster import open_clusters
+from autostream.flink.fleet import Fleet, FleetClusters
 from autostream.flink.rest import FlinkRest
 from autostream.http import Limits
 from autostream.names import JobName
@@ -101,6 +102,7 @@ class Collector:
         *,
         interval_seconds: int | None = None,
         settle_seconds: float = SETTLE_SECONDS,
+        discover: Callable[[], FleetClusters] | None = None,
     ) -> None:
         """Prepare; nothing is asked yet.
 
@@ -110,6 +112,8 @@ class Collector:
             database: Where samples go.
             interval_seconds: How often, if not as `settings` say.
             settle_seconds: See `looking.SETTLE_SECONDS`.
+            discover: Finds the clusters that come and go; by default those of `flink.kubernetes`, unless
+                `telemetry.flink_clusters` names the ones to look at.
 
         Raises:
             ConfigurationError: There is no such cluster, or its certificates cannot be read.
@@ -127,6 +131,11 @@ class Collector:
             _ClusterLoop(self._common, source, offset_seconds=number * apart_seconds)
             for number, source in enumerate(sources)
         ]
+        self._threads: list[threading.Thread] = []
+        self._flink, self._settle_seconds = flink, settle_seconds
+        if discover is None and flink.kubernetes and not settings.flink_clusters:
+            discover = Fleet(flink, limits=_LIMITS).clusters
+        self._discover = discover
 
     @property
     def tallies(self) -> list[ClusterTally]:
@@ -157,23 +166,71 @@ class Collector:
         """
         self._common.database.prepare()
         end = math.inf if seconds is None else times.monotonic() + seconds
-        threads = [threading.Thread(target=loop.run, name=loop.tally.cluster, daemon=True) for loop in self._loops]
-        for thread in threads:
-            thread.start()
+        for loop in self._loops:
+            self._start(loop)
+        if self._discover is not None:
+            threading.Thread(target=self._keep_discovering, name="discovery", daemon=True).start()
         try:
             while not stop.wait(_STEP_SECONDS) and times.monotonic() < end:
                 on_step()
         finally:
             self._stop.set()
             deadline = times.monotonic() + grace_seconds
-            for thread in threads:
+            for thread in self._threads:
                 thread.join(max(deadline - times.monotonic(), 0.0))
             self.leave()
 
     def step(self) -> None:
         """Look once at each cluster that is this collector's, one after the other."""
+        self._follow()
         for loop in self._loops:
-            loop.step()
+            if not loop.gone:
+                loop.step()
+
+    def _start(self, loop: _ClusterLoop) -> None:
+        thread = threading.Thread(target=loop.run, name=loop.tally.cluster, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _keep_discovering(self) -> None:
+        while not self._stop.is_set():
+            try:
+                for loop in self._follow():
+                    self._start(loop)
+            except Exception:
+                _logger.exception("Finding Flink clusters failed.")
+            self._stop.wait(self._common.settings.interval_seconds)
+
+    def _follow(self) -> list[_ClusterLoop]:
+        """Find the clusters that there are now: look at new ones from now on, and no more at those that are gone."""
+        if self._discover is None:
+            return []
+        now = self._discover()
+        known = {loop.tally.cluster: loop for loop in self._loops if not loop.gone}
+        new = []
+        for name, cluster in now.found.items():
+            if isinstance(cluster, AutostreamError) or cluster.deployment is None or cluster.flink is None:
+                continue
+            loop = known.get(name)
+            if loop is None:
+                watch = ClusterWatch(
+                    name,
+                    cluster.flink.rest,
+                    rules=self._flink.jobs,
+                    threads=self._common.settings.concurrency,
+                    settle_seconds=self._settle_seconds,
+                )
+                loop = _ClusterLoop(self._common, watch, offset_seconds=0.0, discovered=watch)
+                new.append(loop)
+            if loop.discovered is not None:
+                limit_bytes = cluster.deployment.task_managers.memory_bytes
+                loop.discovered.update(cluster.flink.rest, cluster.labels_of, container_limit_bytes=limit_bytes)
+        for name, loop in known.items():
+            # Where its Kubernetes cannot be asked, a cluster is not gone.
+            if loop.discovered is not None and name not in now.found and not now.undiscovered:
+                loop.gone = True
+        self._loops += new
+        return new
 
     def leave(self) -> None:
         """Let other collectors look at the clusters at once."""
@@ -220,7 +277,16 @@ def _sources(flink: FlinkSettings, settings: TelemetrySettings, settle_seconds: 
 class _ClusterLoop:
     """Looks at one cluster again and again."""
 
-    def __init__(self, common: _Common, source: SampleSource, *, offset_seconds: float) -> None:
+    def __init__(
+        self,
+        common: _Common,
+        source: SampleSource,
+        *,
+        offset_seconds: float,
+        discovered: ClusterWatch | None = None,
+    ) -> None:
+        self.discovered = discovered
+        self.gone = False
         self.tally = ClusterTally(source.cluster)
         self._common, self._source, self._offset_seconds = common, source, offset_seconds
         self._lease = f"flink watch: {source.cluster}"
@@ -233,7 +299,7 @@ class _ClusterLoop:
         interval = self._common.settings.interval_seconds
         due = times.monotonic() + self._offset_seconds
         # The first look is at once: samples begin with the second one, which keeps its distance from those of others.
-        while not self._common.stop.is_set():
+        while not (self.gone or self._common.stop.is_set()):
             self.step()
             while due <= times.monotonic():
                 due += interval

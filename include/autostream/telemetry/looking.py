@@ -119,8 +119,26 @@ class ClusterWatch:
         self._setup: tuple[float, ClusterSetup] | None = None
         self._lives: dict[str, _Life] = {}
         self._occupations: dict[str, _Occupation] = {}
+        self._labels_of: Callable[[str], Mapping[str, str]] = lambda job_id: {}
+        self._container_limit_bytes: float | None = None
         self._before: ClusterLook | None = None
         self._now: ClusterLook | None = None
+
+    def update(
+        self,
+        rest: FlinkRest,
+        labels_of: Callable[[str], Mapping[str, str]],
+        *,
+        container_limit_bytes: float | None = None,
+    ) -> None:
+        """Ask at another address from the next look on.
+
+        Args:
+            rest: How the cluster is asked now.
+            labels_of: Gives the labels of a job in Kubernetes, by its id.
+            container_limit_bytes: What Kubernetes gives each of its task managers.
+        """
+        self._rest, self._labels_of, self._container_limit_bytes = rest, labels_of, container_limit_bytes
 
     def sweep(self, *, longest_ms: int) -> Sweep:
         """Look at all jobs, and compare with the last sweep that was written. See `SampleSource`."""
@@ -157,7 +175,8 @@ class ClusterWatch:
         setup = replace(setup, task_managers=tuple(one for one, _ in task_managers))
         jobs = self._look_at_jobs(setup, alive, at_ms, problems)
         self._lives = {job_id: life for job_id, life in self._lives.items() if job_id in jobs}
-        look = ClusterLook(at_ms, jobs, {found.task_manager_id: found for _, found in task_managers})
+        by_id = {found.task_manager_id: found for _, found in task_managers}
+        look = ClusterLook(at_ms, jobs, by_id, self._container_limit_bytes)
         records = [replace(self._lives[job_id].record, state=job.state, seen_ms=at_ms) for job_id, job in jobs.items()]
         states = {JobName(self.cluster, job.name): job.state for job in chosen}
         return Sighting(look, tuple(records), states, tuple(problems))
@@ -248,7 +267,8 @@ class ClusterWatch:
         if detail is None or settings is None:
             return None
         name = JobName(self.cluster, job.name)
-        whose = ownership_of(name, parameters=settings.parameters, rules=self._rules)
+        labels = self._labels_of(job.job_id)
+        whose = ownership_of(name, parameters=settings.parameters, labels=labels, rules=self._rules)
         record = JobRecord(name, job.job_id, job.state, whose.team, whose.owner, job.started_ms, at_ms, settings)
         inputs = {node.id: tuple(edge.id for edge in node.inputs) for node in detail.plan.nodes}
         life = _Life(key, detail, record, settings.deployment == "application", inputs, offset_ms)

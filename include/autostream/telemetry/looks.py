@@ -104,8 +104,10 @@ class ClusterLook:
         at_ms: When it was looked at, by the collector's clock.
         jobs: Jobs that have not ended, by job id.
         task_managers: Task managers by id.
+        container_limit_bytes: What Kubernetes gives the container of each task manager; None where it does not tell.
     """
 
     at_ms: int
     jobs: Mapping[str, JobLook] = field(default_factory=dict)
     task_managers: Mapping[str, TaskManagerLook] = field(default_factory=dict)
+    container_limit_bytes: float | None = None

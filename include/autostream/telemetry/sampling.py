@@ -119,6 +119,8 @@ def _sample(before: ClusterLook, now: ClusterLook, old: JobLook, job: JobLook, e
         shared = any(_used_by_others(one, job) for one in task_managers)
         _put_allotted(figures, task_managers, job)
         _put_used(figures, task_managers, job)
+        limits = [now.container_limit_bytes for _ in task_managers]
+        figures.put("container_limit_bytes", _weighted(task_managers, limits, job), "no Kubernetes tells it")
         _put_times(figures, before, task_managers, job, elapsed_ms if same else None)
     readings: list[VertexReading] = []
     if same and not (job.stale or old.stale):
@@ -233,7 +235,6 @@ def _put_used(figures: _Figures, task_managers: list[TaskManagerLook], job: JobL
     for name, metric in TASK_MANAGER_GAUGES.items():
         values = [_at_least_zero(one.metrics.get(metric)) for one in task_managers]
         figures.put(name, _weighted(task_managers, values, job), f"not all of its task managers tell {metric}")
-    figures.missing["container_limit_bytes"] = "no Kubernetes tells it"
 
 
 def _put_times(
