@@ -125,12 +125,17 @@ def health(
         ConfigurationError: A ladder is configured wrongly.
         ServiceError: The database cannot be reached, or fails.
     """
-    from autostream.config import load_settings
-    from autostream.health.assessing import assess_or_record
+    from autostream.api.job_tables import JobTables
+    from autostream.errors import UsageError
+    from autostream.health.assessing import assess_jobs, record_health
 
-    return assess_or_record(
-        settings or load_settings(), job=job, team=team, window_seconds=window_seconds, record=record
-    )
+    lakehouse = Lakehouse(settings=settings)
+    facts_of = JobTables(lakehouse).facts_of
+    if not record:
+        return assess_jobs(lakehouse.settings, job=job, team=team, window_seconds=window_seconds, facts_of=facts_of)
+    if job or team or window_seconds:
+        raise UsageError("What is recorded is the health of all jobs over the configured window. Name no job or team.")
+    return record_health(lakehouse.settings, facts_of=facts_of)
 
 
 def diagnose(

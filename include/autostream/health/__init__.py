@@ -27,12 +27,13 @@ class _CallablePackage(ModuleType):
         record: bool = False,
         settings: Settings | None = None,
     ) -> HealthReport:
-        from autostream.config.loading import load_settings
-        from autostream.health.assessing import assess_or_record
+        from importlib import import_module
 
-        return assess_or_record(
-            settings or load_settings(), job=job, team=team, window_seconds=window_seconds, record=record
+        # The library, which lies above: it knows tables too.
+        report: HealthReport = import_module("autostream.api").health(
+            job, team=team, window_seconds=window_seconds, record=record, settings=settings
         )
+        return report
 
 
 sys.modules[__name__].__class__ = _CallablePackage

@@ -8,7 +8,7 @@ from typing import Final
 
 from autostream import times
 from autostream.config.root import Settings
-from autostream.errors import NotFoundError, UsageError
+from autostream.errors import NotFoundError
 from autostream.health.health_alerts import DEFAULT_ALERTS, decide_alerts
 from autostream.health.health_changes import DAY_MS, HealthChange, HealthEntry, change_between, trend_of
 from autostream.health.health_report import HealthReport, worst_jobs_first
@@ -116,21 +116,6 @@ def record_health(settings: Settings, *, facts_of: FactsOf = lambda _: NO_FACTS)
         log.forget_when_due(now_ms=report.at_ms, keep_days=settings.health.history_days)
     tell(notices)
     return replace(report, notices=tuple(notices))
-
-
-def assess_or_record(
-    settings: Settings, *, job: str | None, team: str | None, window_seconds: int | None, record: bool
-) -> HealthReport:
-    """Return how jobs are; with `record`, all of them, and as `record_health` does it.
-
-    Raises:
-        UsageError: A job, a team or a window is given with `record`.
-    """
-    if not record:
-        return assess_jobs(settings, job=job, team=team, window_seconds=window_seconds)
-    if job or team or window_seconds:
-        raise UsageError("What is recorded is the health of all jobs over the configured window. Name no job or team.")
-    return record_health(settings)
 
 
 def low_utilisation(settings: Settings, *, team: str | None = None) -> dict[JobName, tuple[Utilisation, ...]]:
