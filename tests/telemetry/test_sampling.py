@@ -340,6 +340,7 @@ def test_lag_is_what_sources_tell_of_it() -> None:
     assert lag(currentFetchEventTimeLag=Aggregate(5, 900, 400, 800)).figures["event_time_lag_ms"] == 900
     assert "event_time_lag_ms" not in lag(currentEmitEventTimeLag=even(-2)).figures  # -1: no event time yet
     assert "pending_records" not in lag(pendingRecords=even(-2)).figures
+    assert "pending_records" not in lag(pendingRecords=Aggregate(0, 0, 0, -1)).figures
 
 
 def test_a_source_that_does_not_tell_its_lag_is_named_beside_one_that_does() -> None:

@@ -176,7 +176,9 @@ def _largest_gauge(now: VertexLook) -> float | None:
 
 def _pending(now: VertexLook) -> float | None:
     for suffix in (PENDING, KAFKA_LAG):
-        told = [metric.total for name, metric in now.metrics.items() if name.endswith(suffix) and metric.smallest >= 0]
+        # Below zero is what is not known, in any of the subtasks.
+        shown = [metric for name, metric in now.metrics.items() if name.endswith(suffix)]
+        told = [metric.total for metric in shown if min(metric.smallest, metric.total) >= 0]
         if told:
             return sum(told)
     return None
