@@ -437,7 +437,7 @@ def test_of_several_processes_each_message_is_sent_by_one(database: Database, po
     names = [f"target-{number}" for number in range(4)]
     settings = configured(*(target(name, messages_per_minute=600) for name in names))
     with database.write() as connection:
-        put(connection, tables(15), settings.notify, now_ms=1)
+        put(connection, tables(15), settings.notify, now_ms=Clock().now_ms() - 1000)
     url = database.url.render_as_string(hide_password=False)
     start = threading.Barrier(4)
 

@@ -233,7 +233,6 @@ class _Delivery:
             else:
                 fate = Fate.GIVEN_UP if self._is_old(message, now_ms) else Fate.WAITING
                 pace = pace.failed(now_ms, pause_seconds=pause_seconds)
-                self._left_out.add(message.target)
             outbox.keep_pace(message.target, pace)
             again_ms = next_try_ms(message.tries, now_ms, pause_seconds=pause_seconds)
             outbox.settle(claim, fate, now_ms=now_ms, error=why, next_try_ms=again_ms)

@@ -10,7 +10,7 @@ import json
 import logging
 import uuid
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
@@ -214,7 +214,7 @@ class Outbox:
             .where(OutboxMessageRow.id == message.number)
             .values(claim=token, claimed_until_ms=until_ms, tries=OutboxMessageRow.tries + 1)
         )
-        return Claim(OutboxMessage(**{**_fields(message), "tries": message.tries + 1}), token)
+        return Claim(replace(message, tries=message.tries + 1), token)
 
     def settle(self, claim: Claim, fate: Fate, *, now_ms: int, error: str = "", next_try_ms: int | None = None) -> bool:
         """Say how it went with a message that was claimed.
@@ -288,19 +288,14 @@ class Outbox:
         return [_to_message(row) for row in self._connection.execute(query)]
 
     def forget_when_due(self, *, now_ms: int, keep_days: int) -> None:
-        """Delete settled messages older than so many days, where nobody has done it within the day."""
+        """Delete messages older than so many days, where nobody has done it within the day.
+
+        Those that wait, too: nobody has delivered for all that time.
+        """
         if take_chore(self._connection, _CHORE, now_ms=now_ms, every_ms=DAY_MS):
             oldest_ms = now_ms - keep_days * DAY_MS
-            self._connection.execute(
-                delete(OutboxMessageRow).where(
-                    OutboxMessageRow.created_ms < oldest_ms, OutboxMessageRow.state != Fate.WAITING.value
-                )
-            )
+            self._connection.execute(delete(OutboxMessageRow).where(OutboxMessageRow.created_ms < oldest_ms))
             self._connection.execute(delete(OutboxKeyRow).where(OutboxKeyRow.put_ms < oldest_ms))
-
-
-def _fields(message: OutboxMessage) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in OutboxMessage.__dataclass_fields__}
 
 
 def _to_message(row: Any) -> OutboxMessage:

@@ -45,11 +45,15 @@ def _put(notices: tuple[Notice, ...], settings: Settings | None) -> int:
     settings = settings or load_settings()
     if not settings.notify.targets:
         return 0
-    from autostream.notify.outbox import put  # loads SQLAlchemy
+    from autostream.notify.outbox import Outbox, put  # loads SQLAlchemy
     from autostream.store.database import open_database
 
+    now_ms = times.now_ms()
     with open_database(settings.database).write() as connection:
-        return put(connection, notices, settings.notify, now_ms=times.now_ms())
+        count = put(connection, notices, settings.notify, now_ms=now_ms)
+        # Here too, for there may be nobody who delivers.
+        Outbox(connection).forget_when_due(now_ms=now_ms, keep_days=settings.database.history_days)
+    return count
 
 
 @lru_cache(maxsize=32)
