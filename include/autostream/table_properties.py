@@ -97,6 +97,10 @@ _WRITTEN: Final[_Rows] = (
     ("autostream.watermark.reset", "", "JSON: when the watermark was last set back, by whom, and why."),
 )
 
+_HEALTH: Final[_Rows] = (
+    ("write.upsert.enabled", "false", "Flink upserts into the table. A job is told if the table is not compacted."),
+)
+
 _COMMITS: Final[_Rows] = (
     ("commit.retry.num-retries", "4", "How many times a commit is retried after a conflict."),
     ("commit.retry.min-wait-ms", "100", "The shortest pause before a retry."),
@@ -152,6 +156,10 @@ SECTIONS: Final[dict[str, tuple[str, _Rows]]] = {
         _WRITTEN,
     ),
     "Commits": ("These are Iceberg's own, as in its Java library.", _COMMITS),
+    "Health of jobs": (
+        "`autostream flink health` reads this of the tables that jobs write to. It is Iceberg's own, as in Flink's sink.",
+        _HEALTH,
+    ),
     "Files": ("These are Iceberg's own, as in its Java library.", _FILES),
     "Hive": ("", _HIVE),
 }
