@@ -157,7 +157,7 @@ SECTIONS: Final[dict[str, tuple[str, _Rows]]] = {
     ),
     "Commits": ("These are Iceberg's own, as in its Java library.", _COMMITS),
     "Health of jobs": (
-        "`autostream flink health` reads this of the tables that jobs write to. It is Iceberg's own, as in Flink's sink.",
+        "`autostream flink health` reads this of the tables that jobs write to. It is Iceberg's own.",
         _HEALTH,
     ),
     "Files": ("These are Iceberg's own, as in its Java library.", _FILES),
