@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from autostream.api import flink_metrics as flink_metrics
     from autostream.api import health as health
     from autostream.api import locks as locks
+    from autostream.api import log_levels as log_levels
     from autostream.api import profile as profile
+    from autostream.api import reset_log_levels as reset_log_levels
+    from autostream.api import set_log_level as set_log_level
     from autostream.api import table as table
     from autostream.api import tables as tables
 
@@ -38,7 +41,10 @@ __all__ = [
     "flink_metrics",
     "health",
     "locks",
+    "log_levels",
     "profile",
+    "reset_log_levels",
+    "set_log_level",
     "table",
     "tables",
 ]

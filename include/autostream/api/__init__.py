@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from autostream.api.service_checks import CheckReport
     from autostream.config import Settings
     from autostream.diagnosis.diagnosing import JobDiagnosis
+    from autostream.diagnosis.level_changes import LevelChange
+    from autostream.diagnosis.log_levels import LevelsSet, LogLevels
     from autostream.diagnosis.profiling import ProfileRun
     from autostream.flink.fleet import Fleet
     from autostream.health.health_report import HealthReport
@@ -38,7 +40,10 @@ __all__ = [
     "flink_metrics",
     "health",
     "locks",
+    "log_levels",
     "profile",
+    "reset_log_levels",
+    "set_log_level",
     "table",
     "tables",
 ]
@@ -243,6 +248,81 @@ def flink_metrics(
         vertex=vertex,
         settings=None if settings is None else settings.database,
     )
+
+
+def set_log_level(
+    job: str, logger: str, level: str, *, for_seconds: float, why: str = "", settings: Settings | None = None
+) -> LevelsSet:
+    """Change the level of a logger of a job's cluster for a while, without a restart.
+
+    It is reset when its time is over by `autostream flink watch`, or by the next call of one of these functions.
+
+    Args:
+        job: CLUSTER/NAME. All jobs of the cluster have the same log configuration.
+        logger: A class or a package, or `root`.
+        level: `DEBUG`, `TRACE`, `INFO` and so on.
+        for_seconds: After how long it is reset; 24 hours at most.
+        why: Why, for the journal.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+
+    Raises:
+        UsageError: There is no such level, or it cannot stay so long.
+        NotFoundError: There is no such cluster, or its log configuration is not there.
+        ConfigurationError: The deployment cannot do it.
+        ConflictError: Others have written the log configuration since levels were changed in it.
+        ServiceError: The log configuration or the database cannot be read or written.
+    """
+    levels = _log_levels(settings)
+    levels.reset_due()
+    return levels.set(job, logger, level, for_ms=round(for_seconds * 1000), why=why)
+
+
+def reset_log_levels(
+    job: str,
+    *,
+    loggers: Collection[str] = (),
+    why: str = "",
+    forget: bool = False,
+    settings: Settings | None = None,
+) -> tuple[LevelChange, ...]:
+    """Reset the levels of a job's cluster to what they were, and return those that were changed.
+
+    Args:
+        job: CLUSTER/NAME.
+        loggers: Only these; none: all that are changed.
+        why: Why, for the journal.
+        forget: Leave the log configuration as it is: others have written it since.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+
+    Raises:
+        UsageError: The level of such a logger is not changed.
+        ConflictError: Others have written the log configuration since; it is left as it is.
+        AutostreamError: As `set_log_level`.
+    """
+    return _log_levels(settings).reset(job, loggers=loggers, why=why, forget=forget)
+
+
+def log_levels(
+    job: str | None = None, *, settings: Settings | None = None
+) -> tuple[tuple[LevelChange, ...], tuple[str, ...]]:
+    """Reset the levels that are due; return those that are changed still, and what could not be reset.
+
+    Args:
+        job: Only of this job's cluster.
+        settings: The configuration; None: read `autostream.toml` and the environment.
+    """
+    levels = _log_levels(settings)
+    _, problems = levels.reset_due()
+    return levels.changes(job), problems
+
+
+def _log_levels(settings: Settings | None) -> LogLevels:
+    from autostream.config import load_settings
+    from autostream.diagnosis.log_levels import LogLevels
+    from autostream.store.database import open_database
+
+    settings = settings or load_settings()
+    return LogLevels(settings.flink, open_database(settings.database))
 
 
 def compact(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from autostream import times
-from autostream.cli import flink_diagnose, flink_health, flink_metrics, flink_watch
+from autostream.cli import flink_diagnose, flink_health, flink_log_level, flink_metrics, flink_watch
 from autostream.cli.grid import NAME, NUMBER, TEXT, Column, show_grid
 from autostream.cli.output import JsonOption, emit, is_watched, print_error
 from autostream.cli.terminal import Part, note, say, start_anew
@@ -132,6 +132,7 @@ def show(
 
 
 app.command("diagnose")(flink_diagnose.show_diagnosis)
+app.command("log-level")(flink_log_level.change_log_level)
 app.command("metrics")(flink_metrics.metrics)
 app.command("watch")(flink_watch.watch)
 app.command("health")(flink_health.show_health)

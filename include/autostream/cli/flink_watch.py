@@ -38,10 +38,11 @@ def watch(
     """Sample what the Flink jobs of all clusters use and do, into the database.
 
     Flink and its jobs stay as they are. Several of these may run: each cluster is looked at by one of them, and another
-    one takes over where that ends. Notices that are due are sent meanwhile. Exit code 1: a cluster could not be looked
-    at even once.
+    one takes over where that ends. Notices that are due are sent meanwhile, and log levels are reset whose time is
+    over. Exit code 1: a cluster could not be looked at even once.
     """
     from autostream.config import load_settings
+    from autostream.diagnosis.level_sweep import levels_reset_when_due
     from autostream.store.database import open_database
     from autostream.telemetry.collecting import Collector
 
@@ -59,7 +60,11 @@ def watch(
     )
     stop = threading.Event()
     seconds = None if length is None else parse_length(length) / 1000
-    with stopped_by_signals(stop), autostream.Lakehouse(settings=settings).delivering_notices():
+    with (
+        stopped_by_signals(stop),
+        autostream.Lakehouse(settings=settings).delivering_notices(),
+        levels_reset_when_due(settings.flink, open_database(settings.database)),
+    ):
         collector.run(stop, seconds=seconds, on_step=beating(heartbeat))
     tallies = collector.tallies
     document = {"clusters": [_as_json(tally) for tally in tallies], "samples": sum(tally.samples for tally in tallies)}

@@ -1,7 +1,7 @@
 """The Flink clusters that the operator has deployed in Kubernetes, found by asking an API server.
 
-This is the one module that knows Kubernetes' client, which is loaded when it is used: `pip install
-'autostream[kubernetes]'`.
+This module and `kubernetes_config_maps` are the ones that know Kubernetes' client, which is loaded when it is used:
+`pip install 'autostream[kubernetes]'`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,9 @@ def discover(settings: FlinkKubernetesSettings) -> list[Deployment]:
         DeniedError: The account may not list them.
         ServiceError: The API server cannot be reached, or does not know Flink's operator.
     """
-    try:
+    with connect_kubernetes(settings) as api:
         from kubernetes import client
-    except ImportError:
-        raise ConfigurationError(
-            f"`flink.kubernetes` {settings.name} needs Kubernetes' client, which is not installed. Run: pip install "
-            "'autostream[kubernetes]'"
-        ) from None
-    with _connected(settings) as api:
+
         objects = client.CustomObjectsApi(api)
         deployments = list(_listed(objects, settings, "flinkdeployments", labels=settings.label_selector))
         session_jobs = list(_listed(objects, settings, "flinksessionjobs"))
@@ -87,9 +82,19 @@ def cluster_name(settings: FlinkKubernetesSettings, deployment: Deployment) -> s
     return f"{settings.name}.{deployment.namespace}.{deployment.name}"
 
 
-def _connected(settings: FlinkKubernetesSettings) -> Any:
-    """Return a client of the API server: that of the pod that this runs in, else that of a kubeconfig."""
-    from kubernetes import client, config
+def connect_kubernetes(settings: FlinkKubernetesSettings) -> Any:
+    """Return a client of the API server: that of the pod that this runs in, else that of a kubeconfig.
+
+    Raises:
+        ConfigurationError: The client is not installed, or there is no such kubeconfig or context.
+    """
+    try:
+        from kubernetes import client, config
+    except ImportError:
+        raise ConfigurationError(
+            f"`flink.kubernetes` {settings.name} needs Kubernetes' client, which is not installed. Run: pip install "
+            "'autostream[kubernetes]'"
+        ) from None
 
     named = bool(settings.kubeconfig or settings.context)
     try:

@@ -83,6 +83,13 @@ class Journal:
         newest = select(func.max(JournalRow.version)).where(JournalRow.stream == stream)
         return self._connection.scalar(newest) or 0
 
+    def streams(self, prefix: str) -> list[str]:
+        """Return the names of the streams that begin so, in their order."""
+        query = select(JournalRow.stream).where(JournalRow.stream.startswith(prefix, autoescape=True)).distinct()
+        return sorted(
+            name for name in self._connection.scalars(query) if name.startswith(prefix)
+        )  # LIKE takes any case
+
     def append(
         self, stream: str, entries: Sequence[NewEntry], *, now_ms: int, expected_version: int | None = None
     ) -> list[JournalEntry]:

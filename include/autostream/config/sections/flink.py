@@ -22,6 +22,19 @@ from autostream.errors import ConfigurationError
 class FlinkClusterSettings(Endpoint, NamedSection):
     """One Flink cluster: its name, the REST addresses of its job managers, and how to log in there."""
 
+    log4j_file: str = Field(
+        default="",
+        description="The log4j.properties that the cluster's processes watch, as a file that this machine can write. "
+        "With it `autostream flink log-level` changes log levels at run time.",
+    )
+    log4j_config_map: str = Field(
+        default="",
+        examples=["flink/flink-config-orders"],
+        pattern=r"^$|^[a-z0-9.-]+/[a-z0-9.-]+$",
+        description="The ConfigMap that holds it instead, as NAMESPACE/NAME. The clusters of `flink.kubernetes` need "
+        "none: theirs is flink-config-DEPLOYMENT.",
+    )
+
 
 class FlinkKubernetesSettings(Endpoint, NamedSection):
     """A Kubernetes whose Flink clusters, deployed by Flink's operator, are found: NAME.NAMESPACE.DEPLOYMENT."""
