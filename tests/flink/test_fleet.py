@@ -110,6 +110,16 @@ def test_what_does_not_change_in_a_jobs_life_is_asked_once() -> None:
         assert seen(fleet) == [("eu/orders", "RUNNING", "ads")]
 
 
+def test_parameters_of_a_job_that_is_being_initialized_are_asked_for_again() -> None:
+    answers = cluster_of(("a1", "orders", "RUNNING", {TEAM: "trade"}))
+    told = answers.paths["/jobs/a1/config"]
+    answers.paths["/jobs/a1/config"] = {"jid": "a1"}
+    with fleet_of(eu=answers) as fleet:
+        assert seen(fleet) == [("eu/orders", "RUNNING", None)]
+        answers.paths["/jobs/a1/config"] = told
+        assert seen(fleet) == [("eu/orders", "RUNNING", "trade")]
+
+
 def test_a_cluster_that_fails_hides_no_other() -> None:
     liar = Answers({"/jobs/overview": {"jobs": [{"jid": 3}]}})
     with fleet_of(eu=US, down="http://127.0.0.1:1", lies=liar, broken=Answers({"/jobs/overview": 500})) as fleet:

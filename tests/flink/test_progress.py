@@ -330,8 +330,8 @@ def test_which_states_are_the_last(state: str, ended: bool) -> None:
 
 def test_parameters_of_a_job(opened: Open) -> None:
     assert job_parameters(*opened("running-v1")) == {"autostream.watermark.writer": "ingest", "team": "search"}
-    assert job_parameters(*opened("running-v1", config=404)) == {}
-    assert job_parameters(*opened("running-v1", config={"jid": "x"})) == {}
+    assert job_parameters(*opened("running-v1", config=404)) is None
+    assert job_parameters(*opened("running-v1", config={"jid": "x"})) is None
 
 
 def test_vertices_and_what_they_get_their_rows_from(opened: Open) -> None:

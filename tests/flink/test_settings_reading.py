@@ -81,6 +81,21 @@ def test_a_job_that_its_cluster_does_not_know() -> None:
     assert read_job_settings(Direct(session()), "0" * 32) is None
 
 
+def test_a_job_that_is_being_initialized_is_not_known_yet() -> None:
+    answers = session()
+    answers.paths[PATH] |= {"state": "INITIALIZING", "vertices": [], "plan": {}}
+    assert read_job_settings(Direct(answers), JOB_ID) is None
+
+
+@pytest.mark.parametrize(("state", "known"), [("RUNNING", False), ("FAILED", True)])
+def test_a_job_whose_parameters_are_not_told(state: str, *, known: bool) -> None:
+    """A page that is cached since the job was initialized; a job that failed before it had a plan."""
+    answers = session()
+    answers.paths[f"{PATH}/config"] = {"jid": JOB_ID, "name": "backlog-job"}
+    answers.paths[PATH]["state"] = state
+    assert (read_job_settings(Direct(answers), JOB_ID) is not None) is known
+
+
 def test_what_jobs_of_a_cluster_have_in_common_is_read_once() -> None:
     answers = session()
     cluster = read_cluster_setup(Direct(answers))
@@ -94,7 +109,7 @@ def test_what_a_cluster_does_not_tell_is_not_known() -> None:
     answers = session()
     del answers.paths["/jobmanager/config"], answers.paths[f"{PATH}/checkpoints/config"], answers.paths["/config"]
     answers.paths["/taskmanagers"] = {"taskmanagers": []}
-    answers.paths[f"{PATH}/config"] = {"jid": JOB_ID, "name": "backlog-job"}
+    answers.paths[f"{PATH}/config"] = {"jid": JOB_ID, "execution-config": {}}
     job = answers.paths[PATH]
     del job["schedulerType"], job["maxParallelism"], job["job-type"]
     for vertex in job["vertices"]:
@@ -142,6 +157,8 @@ def test_whether_checkpoints_stay(*, enabled: bool, deleted: bool, retained: boo
         ({"execution_target": "yarn-application"}, "application", "yarn"),
         ({"$internal_yarn_log__config__file": "/x"}, "session", "yarn"),
         ({"execution_target": "remote"}, "session", "standalone"),
+        ({"execution_target": "embedded"}, "application", "standalone"),
+        ({"execution_target": "embedded", "kubernetes_cluster__id": "orders"}, "application", "kubernetes"),
         ({"$internal_application_program__args": ""}, "application", "standalone"),
     ],
 )

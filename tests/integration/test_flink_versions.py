@@ -95,6 +95,21 @@ def test_what_each_version_tells_of_a_job(version: str, tmp_path: Path) -> None:
         assert (ended.life.state, ended.task_managers) == ("CANCELED", ())
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_cluster_that_is_for_one_application(version: str) -> None:
+    job = ("Counting", "orders", "500", "", "autostream.team=trade")
+    with flink_session(version, config=RESTARTS, application=job) as session:
+        fleet = fleet_of(session)
+
+        def running() -> bool:  # from its very beginning, when it has no plan yet
+            return any(fleet.show(str(job.job)).completed for job in fleet.jobs().jobs)
+
+        wait_for("a checkpoint", running)
+        report = fleet.show("prod/orders")
+        assert (report.settings.deployment, report.settings.platform) == ("application", "standalone")
+        assert (report.life.team, report.settings.scheduler, len(report.vertices)) == ("trade", "default", 2)
+
+
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
 def test_jobs_are_seen_through_whichever_job_manager_is_left(version: str, zookeeper: ZooKeeper) -> None:
     """A standby job manager hands requests to the leader; while a leader is elected it answers 500 and 503."""

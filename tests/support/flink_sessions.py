@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,9 @@ def flink_session(
     task_heap_megabytes: int = 256,
     zookeeper: str = "",
     config: Mapping[str, Any] | None = None,
+    application: Sequence[str] = (),
 ) -> Iterator[FlinkSession]:
-    """Run a session cluster.
+    """Run a session cluster, or one for a single application.
 
     Args:
         version: Of Flink.
@@ -69,6 +70,7 @@ def flink_session(
         task_heap_megabytes: Of each task manager; 96 more are the framework's.
         zookeeper: Hosts of an ensemble, for high availability.
         config: More settings of Flink.
+        application: The class of a job in `scripts/services/flink/src`, and its arguments.
     """
     what = f"Flink {version}"
     need_programs(what, "java", "javac", "jar", "uv", "curl")
@@ -80,6 +82,7 @@ def flink_session(
         "TASK_HEAP": str(task_heap_megabytes),
         "ZOOKEEPER": zookeeper,
         "CONFIG": "\n".join(f"{key}: {value}" for key, value in (config or {}).items()),
+        "APPLICATION": "\n".join(application),
         "SERVICES_OWNER": str(os.getpid()),
     }
     with tempfile.TemporaryDirectory(prefix="autostream-flink-", ignore_cleanup_errors=True) as directory:

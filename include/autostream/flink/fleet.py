@@ -217,14 +217,17 @@ class Fleet:
             NotFoundError: There is no such cluster or job.
             ServiceError: The cluster cannot be reached, or answers what is not understood.
             DeniedError: It does not accept the login.
-            NotReadyError: Kubernetes knows the job, and no job manager runs it.
+            NotReadyError: Kubernetes knows the job, and no job manager runs it; or the job is about to start.
         """
         cluster, life = self._find(job, job_id)
         if cluster.flink is None:
             raise NotReadyError(f"No job manager runs {life.job}. {life.note}")
         report = read_report(cluster.flink.rest, self._owned(cluster, [life])[0])
         if report is None:
-            raise NotFoundError(f"Job {life.job} ({life.job_id}) has just gone from its cluster. Try again.")
+            raise NotReadyError(
+                f"Cluster {cluster.name} does not tell how {life.job} ({life.job_id}) is set up: the job is about to "
+                "start, or has just gone. Try again."
+            )
         return replace(report, deployment=cluster.deployment)
 
     def find(self, job: str | JobName, *, job_id: str | None = None) -> tuple[FlinkCluster, FleetJob]:
@@ -254,7 +257,9 @@ class Fleet:
             note = life.note
             if cluster.flink is not None and life.job_id not in known and not life.note:
                 try:
-                    known[life.job_id] = job_parameters(cluster.flink.rest, life.job_id)
+                    parameters = job_parameters(cluster.flink.rest, life.job_id)
+                    if parameters is not None:
+                        known[life.job_id] = parameters
                 except ServiceError as error:
                     note = f"Its parameters cannot be read, so its team and owner may be others: {error}"
             owner = ownership_of(

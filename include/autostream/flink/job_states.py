@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+INITIALIZING: Final = "INITIALIZING"
+"""State of a job whose job manager does not know its plan yet."""
 JOB_STATES: Final = (
-    "INITIALIZING",
+    INITIALIZING,
     "CREATED",
     "RUNNING",
     "RESTARTING",

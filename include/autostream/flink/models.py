@@ -74,9 +74,9 @@ class PlanNode(_Answer):
 
 
 class JobPlan(_Answer):
-    """How the vertices of a job are connected."""
+    """How the vertices of a job are connected; of a job that is being initialized it is empty."""
 
-    nodes: tuple[PlanNode, ...]
+    nodes: tuple[PlanNode, ...] = ()
 
 
 class StateTimes(_Answer):
@@ -96,7 +96,7 @@ class JobDetail(_Answer):
     started_ms: int = Field(alias="start-time")
     timestamps: StateTimes = Field(default_factory=StateTimes)
     vertices: tuple[JobVertex, ...]
-    plan: JobPlan
+    plan: JobPlan = JobPlan()
 
 
 class SubtaskTotals(_Answer):
@@ -133,9 +133,9 @@ class ExecutionConfig(_Answer):
 
 
 class JobConfig(_Answer):
-    """`/jobs/:id/config`."""
+    """`/jobs/:id/config`; of a job that is being initialized it is empty."""
 
-    execution_config: ExecutionConfig = Field(default_factory=ExecutionConfig, alias="execution-config")
+    execution_config: ExecutionConfig | None = Field(default=None, alias="execution-config")
 
 
 class Checkpoint(_Answer):

@@ -162,9 +162,14 @@ def refresh_seconds(rest: FlinkRest) -> float:
     return rest.require("/config", ClusterConfig).refresh_interval_ms / 1000
 
 
-def job_parameters(rest: FlinkRest, job_id: str) -> dict[str, str]:
-    """Return the global parameters that a job was given; none for a job that is not there."""
-    config = rest.read(f"/jobs/{job_id}/config", JobConfig) or JobConfig()
+def job_parameters(rest: FlinkRest, job_id: str) -> dict[str, str] | None:
+    """Return the global parameters that a job was given; None where they are not known, or not yet.
+
+    A job that is being initialized does not tell its parameters, nor does one that is not there.
+    """
+    config = rest.read(f"/jobs/{job_id}/config", JobConfig)
+    if config is None or config.execution_config is None:
+        return None
     return {key: value for key, value in config.execution_config.user_config.items() if value is not None}
 
 

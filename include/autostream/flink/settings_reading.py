@@ -8,6 +8,7 @@ from typing import Final
 
 from autostream.flink import models
 from autostream.flink.job_settings import JobSettings, VertexSettings
+from autostream.flink.job_states import ENDED_STATES, INITIALIZING
 from autostream.flink.rest import FlinkRest
 from autostream.flink.task_managers import TaskManager, list_task_managers, most_common
 from autostream.masking import mask_setting
@@ -50,7 +51,10 @@ def read_cluster_setup(rest: FlinkRest) -> ClusterSetup:
 
 
 def read_job_settings(rest: FlinkRest, job_id: str, cluster: ClusterSetup | None = None) -> JobSettings | None:
-    """Return how a job is set up; None where its cluster does not know it.
+    """Return how a job is set up; None where its cluster does not know it, or does not know it yet.
+
+    A job that is being initialized has neither vertices nor parameters. Pages are cached for some time, so it may have
+    none for seconds after it runs.
 
     It takes three requests; three more without `cluster`; and one a vertex where task managers are allotted different
     things, since then it matters which of them run the job.
@@ -67,8 +71,10 @@ def read_job_settings(rest: FlinkRest, job_id: str, cluster: ClusterSetup | None
     job = rest.read(f"/jobs/{job_id}", models.JobDetail)
     if job is None:
         return None
-    cluster = cluster or read_cluster_setup(rest)
     config = rest.read(f"/jobs/{job_id}/config", models.JobConfig) or models.JobConfig()
+    if job.state == INITIALIZING or (config.execution_config is None and job.state not in ENDED_STATES):
+        return None
+    cluster = cluster or read_cluster_setup(rest)
     checkpoints = rest.read(f"/jobs/{job_id}/checkpoints/config", models.CheckpointsConfig)
     task_managers: Sequence[TaskManager] = cluster.task_managers
     if len({one.settings for one in task_managers}) > 1:
@@ -105,7 +111,7 @@ def settings_of(
         cluster: What its cluster's jobs have in common.
         task_managers: Those that run it, as far as it matters.
     """
-    execution = config.execution_config
+    execution = config.execution_config or models.ExecutionConfig()
     page = checkpoints or models.CheckpointsConfig()
     interval_ms = page.interval_ms if page.interval_ms and 0 < page.interval_ms < _NEVER_MS else None
     retained = page.externalization
@@ -150,10 +156,11 @@ def _vertices(job: models.JobDetail) -> tuple[VertexSettings, ...]:
 
 
 def _deployment(configuration: Mapping[str, str] | None) -> str | None:
-    """Say what the cluster is for: one application, or any jobs."""
+    """Say what the cluster is for: one application, whose job manager has `embedded` for its target, or any jobs."""
     if configuration is None:
         return None
-    application = configuration.get("execution.target", "").endswith("-application")
+    target = configuration.get("execution.target", "")
+    application = target == "embedded" or target.endswith("-application")
     return "application" if application or any(key in configuration for key in _APPLICATION_KEYS) else "session"
 
 

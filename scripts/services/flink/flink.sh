@@ -6,7 +6,8 @@
 # flink.sh kill DIR NAME           : kills jobmanager-N or taskmanager-N (from 1) at once
 # flink.sh stop DIR                : stops it; DIR may be removed then
 # Options of start, from the environment: JOB_MANAGERS=1 (2 need ZOOKEEPER=HOSTS); TASK_MANAGERS=1; SLOTS=4; TASK_HEAP=256,
-# megabytes; CONFIG=lines of the configuration file, `key: value`. Needs JDK 17, uv and curl.
+# megabytes; CONFIG=lines of the configuration file, `key: value`; APPLICATION=lines, MAIN and its arguments: the one job
+# that the cluster is for. Needs JDK 17, uv and curl.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../hadoop/common.sh"
 [ $# -ge 2 ] || usage
@@ -76,13 +77,24 @@ launch_java() {
   export FLINK_PLUGINS_DIR=$DIR/plugins
   # shellcheck disable=SC2046,SC2086
   launch "$name" java $memory -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=UTC $(java_options) \
-    -Dlog4j.configurationFile="file:$conf/log4j.properties" -cp "$CACHE/$(cat "$DIR/version")/lib/*" "$@"
+    -Dlog4j.configurationFile="file:$conf/log4j.properties" -cp "$CACHE/$(cat "$DIR/version")/lib/*${EXTRA_CLASSES:-}" "$@"
 }
 
 start_job_manager() {
-  launch_java "jobmanager-$1" "$DIR/conf-$1" "-Xmx256m" org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint \
-    --configDir "$DIR/conf-$1" --executionMode cluster --host 127.0.0.1 \
-    -D "jobmanager.memory.jvm-overhead.max=128m" -D "jobmanager.memory.jvm-overhead.min=128m"
+  local memory=(-D "jobmanager.memory.jvm-overhead.max=128m" -D "jobmanager.memory.jvm-overhead.min=128m")
+  local job=() jar
+  if [ -z "${APPLICATION:-}" ]; then
+    launch_java "jobmanager-$1" "$DIR/conf-$1" "-Xmx256m" org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint \
+      --configDir "$DIR/conf-$1" --executionMode cluster "${memory[@]}"
+    return
+  fi
+  mapfile -t job <<<"$APPLICATION"
+  jar=$(build "${job[0]}")
+  # For task managers, too: what is on the class path is sent to nobody.
+  export EXTRA_CLASSES=:$jar
+  launch_java "jobmanager-$1" "$DIR/conf-$1" "-Xmx256m" \
+    org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint --configDir "$DIR/conf-$1" "${memory[@]}" \
+    --job-classname "${job[@]}"
 }
 
 # What Flink's own script computes and hands over on the command line, so that the job manager does not know it.
@@ -112,16 +124,23 @@ start() {
   cat "$DIR/client"
 }
 
-submit() {
-  local main=$1 lib jar id
-  shift
+# build MAIN: compiles it against the cluster's jars; prints the path of its jar.
+build() {
+  local lib
   lib=$CACHE/$(cat "$DIR/version")/lib
-  if [ ! -f "$DIR/$main.jar" ]; then
-    mkdir -p "$DIR/classes/$main"
-    javac -nowarn -Xlint:none -d "$DIR/classes/$main" -cp "$lib/*" "$HERE/src/$main.java"
-    jar cf "$DIR/$main.jar" -C "$DIR/classes/$main" .
+  if [ ! -f "$DIR/$1.jar" ]; then
+    mkdir -p "$DIR/classes/$1"
+    javac -nowarn -Xlint:none -d "$DIR/classes/$1" -cp "$lib/*" "$HERE/src/$1.java" >&2
+    jar cfe "$DIR/$1.jar" "$1" -C "$DIR/classes/$1" .
   fi
-  jar=$(curl -sf -m 60 -F "jarfile=@$DIR/$main.jar;type=application/x-java-archive" "$(url)/jars/upload" | sed 's/.*"filename":"\([^"]*\)".*/\1/')
+  echo "$DIR/$1.jar"
+}
+
+submit() {
+  local main=$1 jar id
+  shift
+  jar=$(build "$main")
+  jar=$(curl -sf -m 60 -F "jarfile=@$jar;type=application/x-java-archive" "$(url)/jars/upload" | sed 's/.*"filename":"\([^"]*\)".*/\1/')
   python3 - "$main" "$@" >"$DIR/run.json" <<'PYTHON'
 import json, sys
 print(json.dumps({"entryClass": sys.argv[1], "programArgsList": sys.argv[2:]}))

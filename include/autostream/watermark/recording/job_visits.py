@@ -311,4 +311,7 @@ def _list(cluster: RecordedCluster) -> _Listed:
     jobs = list_jobs(cluster.rest)
     known = cluster.ignored | {job_id for job_id, job in list(cluster.jobs.items()) if not job.gone}
     new = [job for job in jobs if job.job_id not in known]
-    return _Listed(refresh, jobs, {job.job_id: job_parameters(cluster.rest, job.job_id) for job in new})
+    parameters = {job.job_id: job_parameters(cluster.rest, job.job_id) for job in new}
+    # What a job that is about to start does not tell yet is asked for again; one that has ended never tells it.
+    told = {job.job_id: parameters[job.job_id] or {} for job in new if parameters[job.job_id] is not None or job.ended}
+    return _Listed(refresh, jobs, told)
