@@ -197,6 +197,18 @@ def test_a_restart_is_counted_and_measures_nothing_else() -> None:
     assert whole.figures["cpu_cores_used"] == pytest.approx(0.5)
 
 
+def test_another_parallelism_that_was_asked_for_is_no_restart() -> None:
+    """As on Flink 2.3, whose adaptive scheduler counts one restart and one rescaling."""
+    metrics = {"numRestarts": 3.0, "numRescales": 1.0, "uptime": 20_000.0}
+    rescaled = {"metrics": metrics, "running_since_ms": T0 + 40_000}
+    before = look(0, jobs=[job(0, metrics={"numRestarts": 2.0, "numRescales": 0.0, "uptime": 60_000.0})])
+
+    (broken,) = sampled(before, look(60, jobs=[job(60, **rescaled)]))
+
+    assert broken.figures["restarts"] == 0
+    assert "records_in_per_second" not in broken.figures
+
+
 @pytest.mark.parametrize("change", [{"job_id": "b" * 32}, {"started_ms": JOB_START + 1}])
 def test_another_life_under_the_same_name_begins_anew(change: dict[str, Any]) -> None:
     """The job was submitted again, or its cluster was started again under the same address."""

@@ -67,6 +67,19 @@ def test_a_job_that_restarts_all_the_time_still_has_a_window() -> None:
     assert (window.restarts, window.samples) == (2, 1)
 
 
+def test_another_parallelism_begins_the_window_again() -> None:
+    def at(parallelism: float) -> tuple[VertexSample, ...]:
+        return (VertexSample("v", "map", {"parallelism": parallelism}),)
+
+    samples = [sample(minute, vertices=at(2 if minute < 3 else 4), gc_share=minute / 10) for minute in range(1, 5)]
+    window = window_of(samples)
+    assert window is not None
+    assert (window.restarts, window.samples, window.figures["gc_share"].smallest) == (0, 2, 0.3)
+    unread = window_of([*samples, sample(5)])
+    assert unread is not None
+    assert unread.samples == 5  # of the last one nobody knows
+
+
 def test_growth_is_from_the_first_sample_to_the_last() -> None:
     window = window_of([sample(1, pending_records=100), sample(2, pending_records=50), sample(3, pending_records=220)])
     assert window is not None

@@ -7,6 +7,7 @@ from typing import Final
 
 JOB_METRICS: Final = (
     "numRestarts",
+    "numRescales",
     "uptime",
     "runningTime",
     "numberOfCompletedCheckpoints",
@@ -16,7 +17,8 @@ JOB_METRICS: Final = (
     "lastCheckpointSize",
     "lastCheckpointCompletedTimestamp",
 )
-"""Metrics of a job. `runningTime` is there since 1.16, the last one since 2.0; `uptime` may go."""
+"""Metrics of a job. `numRescales` is the adaptive scheduler's; `runningTime` is there since 1.16, the last one since
+2.0; `uptime` may go."""
 
 # `All` is there since 1.19; before that, times of what each kind of collector is called.
 _COLLECTORS: Final = (

@@ -157,8 +157,11 @@ def _not_running(job: JobLook) -> str:
 
 # ------- the job manager's figures
 def _put_restarts(figures: _Figures, old: JobLook, job: JobLook) -> None:
+    """Count restarts, but not those by which the adaptive scheduler gives a job another parallelism."""
     restarts = _growth(old.metrics, job.metrics, "numRestarts")
-    figures.put("restarts", restarts, "the cluster does not tell numRestarts")
+    rescales = _growth(old.metrics, job.metrics, "numRescales") or 0.0
+    failures = None if restarts is None else max(restarts - rescales, 0.0)
+    figures.put("restarts", failures, "the cluster does not tell numRestarts")
 
 
 def _put_checkpoints(figures: _Figures, old: JobLook, job: JobLook, at_ms: int) -> None:

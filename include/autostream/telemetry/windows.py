@@ -93,8 +93,8 @@ class JobWindow:
 def window_of(samples: Sequence[JobSample]) -> JobWindow | None:
     """Return what samples of one job come to; None where there are none.
 
-    Only the samples since the last restart or change of the job's id are summarised: a mean over two configurations
-    would be true of neither. Restarts are counted over all samples.
+    Only the samples since the last restart, change of parallelism or change of the job's id are summarised: a mean over
+    two configurations would be true of neither. Restarts are counted over all samples.
 
     Args:
         samples: Of one job, the oldest first.
@@ -122,14 +122,20 @@ def window_of(samples: Sequence[JobSample]) -> JobWindow | None:
 
 def _since_last_cut(samples: Sequence[JobSample]) -> Sequence[JobSample]:
     last = samples[-1]
+    subtasks = _subtasks(last)
     for index in range(len(samples) - 1, -1, -1):
         sample = samples[index]
-        if sample.job_id != last.job_id:
+        rescaled = any(subtasks.get(vertex, count) != count for vertex, count in _subtasks(sample).items())
+        if sample.job_id != last.job_id or rescaled:
             return samples[index + 1 :]
         if sample.figures.get("restarts", 0.0) > 0:
             # The interval in which it restarted holds both attempts: only what came after it counts, if there is any.
             return samples[index + 1 :] or samples[index:]
     return samples
+
+
+def _subtasks(sample: JobSample) -> dict[str, float]:
+    return {one.vertex_id: count for one in sample.vertices if (count := one.figures.get("parallelism"))}
 
 
 def _vertex_windows(samples: Sequence[JobSample]) -> tuple[VertexWindow, ...]:
