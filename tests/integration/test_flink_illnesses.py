@@ -54,7 +54,9 @@ ILLNESSES: Final = {
     "cpu-bound": Illness({"rate": 230, "cpu": 4000}, "cpu-bound", proposed_parallelism),
     "skewed": Illness({"rate": 400, "wait": 5000, "par": 4, "hot": 50}, "skew", without(hot=0)),
     "restarting": Illness({"wait": 2000, "fail": 8}, "restarting", without(fail=0)),
-    "checkpoints": Illness({"wait": 2000, "snapshot": "fails"}, "checkpoints-failing", without(snapshot="")),
+    "checkpoints": Illness(
+        {"rate": 50, "wait": 2000, "snapshot": 1500, "timeout": 600}, "checkpoints-failing", without(snapshot=0)
+    ),
 }
 HEAP_OF_FRAMEWORK: Final = 96 * MIB
 

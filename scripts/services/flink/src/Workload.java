@@ -42,7 +42,7 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
  *   <li>hot: percent of the records that have the same key (0); the others have one of a thousand
  *   <li>garbage, held: bytes that a record allocates and forgets (0); megabytes of small objects that stay (0)
  *   <li>fail: seconds after which each attempt fails (0: never)
- *   <li>snapshot: fails: no checkpoint can be made
+ *   <li>snapshot, timeout: milliseconds that the snapshot of each subtask takes (0), and after which a checkpoint fails
  * </ul>
  */
 public class Workload {
@@ -53,6 +53,9 @@ public class Workload {
     }
     int hot = (int) number(given, "hot", 0);
     StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
+    if (given.containsKey("timeout")) {
+      env.getCheckpointConfig().setCheckpointTimeout(number(given, "timeout", 0));
+    }
     env.fromSource(
             new Arrivals(number(given, "rate", 200), number(given, "backlog", 0)),
             WatermarkStrategy.noWatermarks(),
@@ -87,7 +90,7 @@ public class Workload {
     private final int garbage;
     private final int heldMegabytes;
     private final long failNanos;
-    private final boolean snapshotFails;
+    private final long snapshotMillis;
     private transient long begun;
     private transient byte[] forgotten;
 
@@ -97,7 +100,7 @@ public class Workload {
       garbage = (int) number(given, "garbage", 0);
       heldMegabytes = (int) number(given, "held", 0);
       failNanos = 1_000_000_000L * number(given, "fail", 0);
-      snapshotFails = given.getOrDefault("snapshot", "").equals("fails");
+      snapshotMillis = number(given, "snapshot", 0);
     }
 
     @Override
@@ -129,10 +132,8 @@ public class Workload {
     }
 
     @Override
-    public void snapshotState(FunctionSnapshotContext context) {
-      if (snapshotFails) {
-        throw new IllegalStateException("asked to make no checkpoint");
-      }
+    public void snapshotState(FunctionSnapshotContext context) throws InterruptedException {
+      Thread.sleep(snapshotMillis);
     }
 
     @Override
