@@ -165,6 +165,19 @@ def test_counters_become_rates_and_gauges_stay() -> None:
     )
 
 
+def test_the_largest_metaspace_is_what_is_allotted_where_no_metric_tells_it() -> None:
+    """Flink 1.18 tells -1."""
+    given = ALLOTTED.model_copy(update={"metaspace_bytes": 777})
+    silent = {"Status.JVM.Memory.Metaspace.Max": -1.0}
+    processes = [
+        replace(one, settings=given, metrics={**one.metrics, **silent}) for one in (task_manager(0), task_manager(60))
+    ]
+
+    (sample,) = sampled(look(0, task_managers=processes[:1]), look(60, task_managers=processes[1:]))
+
+    assert sample.figures["metaspace_bytes"] == 777
+
+
 def test_what_is_missing_is_said() -> None:
     (sample,) = sampled(look(0), look(60))
 

@@ -236,8 +236,19 @@ def _put_allotted(figures: _Figures, task_managers: list[TaskManagerLook], job: 
 
 def _put_used(figures: _Figures, task_managers: list[TaskManagerLook], job: JobLook) -> None:
     for name, metric in TASK_MANAGER_GAUGES.items():
-        values = [_at_least_zero(one.metrics.get(metric)) for one in task_managers]
+        values = [_gauge(one, name, metric) for one in task_managers]
         figures.put(name, _weighted(task_managers, values, job), f"not all of its task managers tell {metric}")
+
+
+def _gauge(one: TaskManagerLook, name: str, metric: str) -> float | None:
+    """Return a gauge of a task manager; of a largest size that it does not tell, such as metaspace's, what it is given.
+
+    Flink 1.18 shows -1 as the largest metaspace.
+    """
+    told = _at_least_zero(one.metrics.get(metric))
+    if told is None and name == "metaspace_bytes":
+        return one.settings.metaspace_bytes
+    return told
 
 
 def _put_times(
