@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,6 +122,13 @@ def test_lag_that_grows_for_no_reason_that_is_known() -> None:
     assert finding.proposal["parallelism"] > 2
 
 
+def test_of_two_lags_the_worse_one_counts() -> None:
+    seen = window(event_time_lag_ms=600_000, growing={"event_time_lag_ms": 30_000}, without=("cpu_cores_used",))
+    finding = only(health(seen))
+    assert finding.id == "lag-growing"
+    assert finding.reason == "It is 15 min behind, and 30 s more each minute."
+
+
 def test_lag_that_shrinks_says_when_it_will_be_gone() -> None:
     seen = window(pending_records=900_000, growing={"pending_records": -30_000})
     finding = only(health(seen))
@@ -235,6 +243,14 @@ def test_cores_that_are_not_used_by_a_job_that_needs_its_subtasks() -> None:
     finding = only(health(window(cpu_cores=8.0, cpu_cores_used=1.0), record(settings=its)))
     assert finding.id == "cpu-over-allotted"
     assert finding.remedy == "Cores of each task manager 4 → 1: frees 6 cores; expected CPU use 50 %."
+
+
+def test_a_peak_is_carried_however_low_the_mean() -> None:
+    its = settings(task_manager=TaskManagerSettings(cpu_cores=4.0, slots=1))
+    seen = window(cpu_cores=8.0, cpu_cores_used=1.0)
+    peak = replace(seen.figures["cpu_cores_used"], largest=5.0)
+    finding = only(health(replace(seen, figures={**seen.figures, "cpu_cores_used": peak}), record(settings=its)))
+    assert finding.remedy.startswith("Cores of each task manager 4 → 2.5: frees 3 cores")
 
 
 def test_a_busy_job_is_not_told_that_its_cores_are_idle() -> None:
