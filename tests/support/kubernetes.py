@@ -24,10 +24,14 @@ class ApiServer:
 
     kubeconfig: str
 
-    def _api(self) -> Any:
+    def api(self, context: str) -> Any:
+        """Return a client."""
         from kubernetes import client, config
 
-        return client.ApiClient(config.new_client_from_config(self.kubeconfig, "admin").configuration)
+        return client.ApiClient(config.new_client_from_config(self.kubeconfig, context).configuration)
+
+    def _api(self) -> Any:
+        return self.api("admin")
 
     def create_namespace(self, name: str) -> None:
         """Make a namespace."""
@@ -57,6 +61,18 @@ class ApiServer:
         subject = {"kind": "User", "name": "nobody", "apiGroup": "rbac.authorization.k8s.io"}
         reference = {"kind": "Role", "name": "flink", "apiGroup": "rbac.authorization.k8s.io"}
         binding = {"metadata": {"name": "flink"}, "subjects": [subject], "roleRef": reference}
+        roles.create_namespaced_role_binding(namespace, binding)
+
+    def allow(self, resources: list[str], verbs: list[str], *, namespace: str, names: list[str]) -> None:
+        """Let `nobody` do something to objects of these names."""
+        from kubernetes import client
+
+        rules = [{"apiGroups": [""], "resources": resources, "verbs": verbs, "resourceNames": names}]
+        roles = client.RbacAuthorizationV1Api(self._api())
+        roles.create_namespaced_role(namespace, {"metadata": {"name": "named"}, "rules": rules})
+        subject = {"kind": "User", "name": "nobody", "apiGroup": "rbac.authorization.k8s.io"}
+        reference = {"kind": "Role", "name": "named", "apiGroup": "rbac.authorization.k8s.io"}
+        binding = {"metadata": {"name": "named"}, "subjects": [subject], "roleRef": reference}
         roles.create_namespaced_role_binding(namespace, binding)
 
 

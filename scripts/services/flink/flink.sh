@@ -61,7 +61,7 @@ configure() {
         "high-availability.storageDir: file://$DIR/ha" "high-availability.zookeeper.client.session-timeout: 6000"
       [ -z "${CONFIG:-}" ] || printf '%s\n' "$CONFIG"
     } >"$file"
-    printf '%s\n' "rootLogger.level = INFO" "rootLogger.appenderRef.out.ref = out" "appender.out.name = out" "appender.out.type = CONSOLE" \
+    printf '%s\n' "monitorInterval = 1" "rootLogger.level = INFO" "rootLogger.appenderRef.out.ref = out" "appender.out.name = out" "appender.out.type = CONSOLE" \
       "appender.out.layout.type = PatternLayout" "appender.out.layout.pattern = %d{HH:mm:ss.SSS} %-5p %c{1} %m%n" >"$conf/log4j.properties"
     urls+=("http://127.0.0.1:${ports[at + 1]}")
   done
