@@ -23,6 +23,7 @@ USE = {
     "records_in_per_second": 100.0,
     "checkpoints_completed": 1.0,
 }
+VERTEX = {"busy_share": 1.0, "parallelism": 2.0}
 SETTINGS = JobSettings(
     flink_version="2.3.0",
     checkpoint_interval_ms=60_000,
@@ -35,7 +36,13 @@ def fill_fleet(now_ms: int) -> None:
     """A job of team trade with findings, a healthy one of ads, one without a team that failed, and one that is gone."""
     fill_telemetry(
         [
-            *job_samples("prod/orders", until_ms=now_ms, minutes=30, figures=USE, vertices={"v1": {"busy_share": 1.0}}),
+            *job_samples(
+                "prod/orders",
+                until_ms=now_ms,
+                minutes=30,
+                figures=USE,
+                vertices={"v1": {"busy_share": 1.0, "parallelism": 2.0}},
+            ),
             *job_samples("prod/bids", until_ms=now_ms, minutes=5, figures={"cpu_cores_used": 1.5, "cpu_cores": 2.0}),
         ],
         [

@@ -139,6 +139,13 @@ def test_jobs_are_found_and_looked_at_in_a_browser(address: str, tmp_path: Path)
         assert names(tab, "jobs") == ["prod/bids"]
         assert tab.run("location.search").endswith("team=ads&cluster=&state=&sort=job")
 
+        tab.open(f"{address}/job?name=prod/orders", width=400)
+        assert tab.run("document.querySelectorAll('figure.chart path.used').length") == 4
+        require_readable(tab)
+        tab.run("document.querySelector('#range-7d').click()")
+        tab.until("document.querySelector('#live [aria-current]').textContent === '7d'")
+        assert tab.run("document.querySelectorAll('figure.chart path.used').length") == 4
+
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_has_to_be_scrolled_sideways(address: str, tmp_path: Path, language: str) -> None:
@@ -146,7 +153,15 @@ def test_nothing_has_to_be_scrolled_sideways(address: str, tmp_path: Path, langu
         tab.call("Network.enable")
         tab.call("Network.setExtraHTTPHeaders", headers={"Accept-Language": language})
         parts = [f"/{part}/lake.db.orders" for part in ("tables", "plan", "locks")]
-        for path in ("/", "/jobs", "/login", "/nothing", f"{parts[0]}?until=2026-11-28T02:00", *parts[1:]):
+        for path in (
+            "/",
+            "/jobs",
+            "/job?name=prod/orders",
+            "/login",
+            "/nothing",
+            f"{parts[0]}?until=2026-11-28T02:00",
+            *parts[1:],
+        ):
             for width in (1440, 1240, 800, 390):
                 tab.open(f"{address}{path}", width=width)
                 require_no_scrolling_sideways(tab)

@@ -12,6 +12,7 @@ from autostream.store.database import open_database
 from tests.console.support import Browser
 from tests.console.walk import ALONE, DECISIONS, decisions, requests
 from tests.support.clocks import FakeClock
+from tests.support.telemetry import fill_telemetry, job_record
 
 
 def test_every_route_has_a_decision(configured: object) -> None:
@@ -27,6 +28,7 @@ def test_each_route_answers_whom_it_should(configured: object, clock: FakeClock,
             tokens[each] = {"Authorization": f"Bearer {secret}"}
     browser = Browser(create_app_alone(), headers=tokens.get(role, {}))
 
+    fill_telemetry(records=[job_record("prod/orders")])
     for method, path, permission in requests(DECISIONS | ALONE):
         status = browser.request(method, path).status_code
         if permission is None or (role and role.may(permission)):

@@ -24,7 +24,11 @@ DECISIONS: Final[Decisions] = {
     ("GET", "/api/notices"): OPERATE,
     ("GET", "/"): READ,
     ("GET", "/jobs"): READ,
+    ("GET", "/job"): READ,
     ("GET", "/api/jobs"): READ,
+    ("GET", "/api/jobs/health"): READ,
+    ("GET", "/api/jobs/settings"): READ,
+    ("GET", "/api/jobs/metrics"): READ,
     ("GET", "/tables/{table:name}"): READ,
     ("GET", "/plan/{table:name}"): READ,
     ("GET", "/locks/{table:name}"): READ,
@@ -41,6 +45,8 @@ ALONE: Final[Decisions] = {
 }
 """What there is besides where the console is served by itself."""
 
+# What takes the name of a job, by what.
+_WITH_A_JOB: Final = {"/job": "name"} | {f"/api/jobs/{part}": "job" for part in ("health", "settings", "metrics")}
 # It refuses whoever did not load the login page before: see test_alone.
 _NOT_WALKED: Final = ("POST", "/login")
 
@@ -59,4 +65,6 @@ def requests(table: Decisions) -> Iterator[tuple[str, str, Permission | None]]:
     for (method, path), permission in table.items():
         if (method, path) != _NOT_WALKED:
             filled = path.replace("{table:name}", "lake.db.t").replace("{language}", "en")
+            if path in _WITH_A_JOB:
+                filled += f"?{_WITH_A_JOB[path]}=prod/orders"
             yield method, f"{filled}/style.css" if filled == "/static" else filled, permission

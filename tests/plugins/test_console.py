@@ -15,6 +15,7 @@ from starlette.routing import Mount
 
 from autostream.access.roles import Permission, Role
 from tests.console.walk import DECISIONS, decisions, requests
+from tests.support.telemetry import fill_telemetry, job_record
 
 ROLES = {"viewer": Role.VIEWER, "user": Role.VIEWER, "op": Role.ADMIN, "admin": Role.ADMIN}
 """What Airflow's simple auth manager, which lets everybody read the audit log, makes of its roles."""
@@ -78,6 +79,7 @@ def test_each_route_answers_whom_it_should(
 ) -> None:
     client = log_in(role, by_cookie=by_cookie)
 
+    fill_telemetry(records=[job_record("prod/orders")])
     for method, path, permission in requests(DECISIONS):
         status = client.request(method, f"/autostream{path}").status_code
         if permission is None or (role and ROLES[role].may(permission)):

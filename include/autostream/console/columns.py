@@ -31,6 +31,15 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
         "lag": _NUMBER,
         "findings": "details",
     },
+    "vertices": {
+        "operators": "name",
+        "parallelism": _NUMBER,
+        "busy": _NUMBER,
+        "back_pressured": _NUMBER,
+        "records_in": _NUMBER,
+        "records_out": _NUMBER,
+        "watermark_lag": _NUMBER,
+    },
     "partitions": {
         "partition": "name",
         "data_files": _NUMBER,
@@ -63,7 +72,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 """The columns of each table by their keys, and how style sheets call what is in them."""
-_NAMES: Final = ("table", "job", "partition", "writer")
+_NAMES: Final = ("table", "job", "operators", "partition", "writer")
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class JobFindingItem(JobFindingId):
     figures: dict[str, float] = Field(description="What it was concluded from.")
     reason: str
     fix: str
-    proposal: dict[str, Any] = Field(description="What to set, by name; empty where nothing is to be resized.")
+    proposal: dict[str, Any] = Field(description="What to set, by name; empty where nothing has another size.")
     frees: Freed
 
 

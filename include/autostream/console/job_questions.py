@@ -7,6 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Query
 
 from autostream.console.job_rows import ANY_STATE, SORTS, JobFilter
+from autostream.errors import NotFoundError, UsageError
+from autostream.names import JobName
+from autostream.times import parse_instant, parse_length
 
 
 def _wanted(
@@ -29,3 +32,27 @@ JobsWanted = Annotated[JobFilter, Depends(_wanted)]
 """Which jobs are asked for: the type of a route's parameter."""
 JobSort = Annotated[str, Query(description=f"One of {', '.join(SORTS)}; after a `-` the largest comes first.")]
 Job = Annotated[str, Query(description="`CLUSTER/NAME`. A parameter, since names may hold slashes and dots.")]
+
+
+def job_name(text: str) -> JobName:
+    """Return the job that a name stands for.
+
+    Raises:
+        NotFoundError: No job can have such a name.
+    """
+    try:
+        return JobName.parse(text)
+    except UsageError as error:
+        raise NotFoundError(str(error)) from error
+
+
+def since_instant(text: str, *, now_ms: int) -> int:
+    """Return an instant that is written as one, or as how long ago it was.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    try:
+        return now_ms - parse_length(text)
+    except UsageError:
+        return parse_instant(text)
