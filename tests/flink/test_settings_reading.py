@@ -83,7 +83,8 @@ def test_a_job_that_its_cluster_does_not_know() -> None:
 
 def test_a_job_that_is_being_initialized_is_not_known_yet() -> None:
     answers = session()
-    answers.paths[PATH] |= {"state": "INITIALIZING", "vertices": [], "plan": {}}
+    unknown = dict.fromkeys(("schedulerType", "job-type", "plan"))
+    answers.paths[PATH] |= {"state": "INITIALIZING", "vertices": [], **unknown}
     assert read_job_settings(Direct(answers), JOB_ID) is None
 
 

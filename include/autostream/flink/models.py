@@ -6,9 +6,9 @@ Only this module and `autostream.flink.rest` know what Flink's JSON looks like.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Answer(BaseModel):
@@ -97,6 +97,12 @@ class JobDetail(_Answer):
     timestamps: StateTimes = Field(default_factory=StateTimes)
     vertices: tuple[JobVertex, ...]
     plan: JobPlan = JobPlan()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_null_for_missing(cls, answer: Any) -> Any:
+        """Of a job that is being initialized, what is not known yet is null."""
+        return {k: v for k, v in answer.items() if v is not None} if isinstance(answer, dict) else answer
 
 
 class SubtaskTotals(_Answer):
