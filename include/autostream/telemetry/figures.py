@@ -122,7 +122,7 @@ _JOB: Final = (
     Figure("checkpoint_age_ms", Unit.MILLISECONDS, "time since the last completed checkpoint"),
     Figure("checkpoints_completed", Unit.COUNT, "checkpoints completed since the sample before", Rollup.SUM),
     Figure("checkpoints_failed", Unit.COUNT, "checkpoints failed since the sample before", Rollup.SUM),
-    Figure("restarts", Unit.COUNT, "restarts since the sample before", Rollup.SUM),
+    Figure("restarts", Unit.COUNT, "restarts since the sample before, without changes of parallelism", Rollup.SUM),
 )
 
 _VERTEX: Final = (
