@@ -68,7 +68,8 @@ def test_a_lock_whose_owner_only_the_stack_tells() -> None:
 
 def test_a_thread_that_waits_for_a_notice_has_given_its_lock_away() -> None:
     text = '"a" Id=1 WAITING on x.Y@1f\n\tat java.lang.Object.wait\n\t-  waiting on x.Y@1f\n\t-  locked x.Y@1f\n'
-    assert read_dump("tm", [text]).findings[0].id == "threads-free"
+    holder = '"b" Id=2 RUNNABLE\n\tat x.Y.run(Y.java:2)\n\t-  locked x.Y@1f\n'  # which will give the notice
+    assert read_dump("tm", [text, holder]).findings[0].id == "threads-free"
 
 
 @given(st.dictionaries(st.integers(0, 12), st.integers(0, 12)))
