@@ -12,7 +12,7 @@ from autostream.errors import UsageError
 from autostream.findings import Severity
 from autostream.health.health_changes import HealthEntry
 from autostream.names import JobName
-from autostream.telemetry.job_records import ListedJob
+from autostream.telemetry.job_records import KnownJob
 
 
 def row(name: str = "prod/orders", *, score: int | None = None, **more: Any) -> JobRow:
@@ -20,7 +20,7 @@ def row(name: str = "prod/orders", *, score: int | None = None, **more: Any) -> 
     figures = fields.pop("figures", {})
     job = JobName.parse(name)
     health = None if score is None else HealthEntry(job, 0, "trade", score, 1.0)
-    return JobRow(ListedJob(job, **fields), health, figures)
+    return JobRow(KnownJob(job, **fields), health, figures)
 
 
 ROWS = [

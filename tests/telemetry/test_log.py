@@ -10,7 +10,7 @@ from autostream.flink.job_settings import JobSettings, VertexSettings
 from autostream.names import JobName
 from autostream.store.database import Database
 from autostream.telemetry.figures import tidy
-from autostream.telemetry.job_records import ListedJob
+from autostream.telemetry.job_records import KnownJob
 from autostream.telemetry.log import Keeping, TelemetryLog
 from autostream.telemetry.rollups import STEP_MS, rolled_up
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
@@ -110,7 +110,7 @@ def test_jobs_are_listed_without_their_settings(database: Database) -> None:
         listed = TelemetryLog(connection).listed()
 
     assert sorted(listed, key=lambda job: job.job) == [
-        ListedJob(**{field.name: getattr(record, field.name) for field in fields(ListedJob)}) for record in records
+        KnownJob(**{field.name: getattr(record, field.name) for field in fields(KnownJob)}) for record in records
     ]
 
 

@@ -12,7 +12,7 @@ from autostream.console.sorting import Sorts, sort_by
 from autostream.findings import Severity
 from autostream.flink.job_states import ENDED_STATES
 from autostream.health.health_changes import HealthEntry
-from autostream.telemetry.job_records import GONE, ListedJob
+from autostream.telemetry.job_records import GONE, KnownJob
 
 ANY_STATE: Final = "any"
 """Asks for jobs in any state, also for those that have ended."""
@@ -29,7 +29,7 @@ class JobRow:
         figures: Its last sample, of the figures of `resource_use.FIGURES`; empty where there is none of late.
     """
 
-    listed: ListedJob
+    listed: KnownJob
     health: HealthEntry | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ GONE: Final = "GONE"
 
 
 @dataclass(frozen=True)
-class ListedJob:
+class KnownJob:
     """A job as last seen, without how it is set up: what a list of thousands of jobs has of each.
 
     Attributes:
@@ -36,7 +36,7 @@ class ListedJob:
 
 
 @dataclass(frozen=True)
-class JobRecord(ListedJob):
+class JobRecord(KnownJob):
     """A job as last seen.
 
     Attributes:

@@ -20,7 +20,7 @@ from autostream.store.rows import value_of
 from autostream.store.turns import take_turn
 from autostream.store.upsert import insert_missing, insert_or_update
 from autostream.telemetry.blocks import Block, Outline, outline_of, pack_samples, unpack, unpack_one, unpack_series
-from autostream.telemetry.job_records import GONE, JobRecord, ListedJob
+from autostream.telemetry.job_records import GONE, JobRecord, KnownJob
 from autostream.telemetry.rollups import STEP_MS, rolled_up, step_of
 from autostream.telemetry.rows import FlinkJobRow, SampleBlockRow, SampleOutlineRow
 from autostream.telemetry.samples import JobSample
@@ -127,11 +127,11 @@ class TelemetryLog:
             query = query.where(FlinkJobRow.team == _storable(team))
         return sorted((_to_record(row) for row in self._connection.execute(query)), key=lambda record: record.job)
 
-    def listed(self) -> list[ListedJob]:
+    def listed(self) -> list[KnownJob]:
         """Return what is known of all jobs but for their settings, in no order: several times as fast as `records`."""
         columns = (FlinkJobRow.cluster, FlinkJobRow.name, *(getattr(FlinkJobRow, name) for name in _LISTED_COLUMNS))
         rows = self._connection.execute(select(*columns))
-        return [ListedJob(JobName(*row[:2]), *row[2:]) for row in rows]
+        return [KnownJob(JobName(*row[:2]), *row[2:]) for row in rows]
 
     # ------- samples
     def add(self, samples: Iterable[JobSample]) -> None:
