@@ -156,6 +156,7 @@ def test_nothing_has_to_be_scrolled_sideways(address: str, tmp_path: Path, langu
         for path in (
             "/",
             "/jobs",
+            "/teams",
             "/job?name=prod/orders",
             "/login",
             "/nothing",

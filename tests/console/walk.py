@@ -24,6 +24,8 @@ DECISIONS: Final[Decisions] = {
     ("GET", "/api/notices"): OPERATE,
     ("GET", "/"): READ,
     ("GET", "/jobs"): READ,
+    ("GET", "/teams"): READ,
+    ("GET", "/api/teams"): READ,
     ("GET", "/job"): READ,
     ("GET", "/api/jobs"): READ,
     ("GET", "/api/jobs/health"): READ,

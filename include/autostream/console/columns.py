@@ -31,6 +31,15 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
         "lag": _NUMBER,
         "findings": "details",
     },
+    "teams": {
+        "team": "name",
+        "score": _NUMBER,
+        "jobs": _NUMBER,
+        "unwell": _NUMBER,
+        "cpu": _NUMBER,
+        "memory": _NUMBER,
+        "slots": _NUMBER,
+    },
     "vertices": {
         "operators": "name",
         "parallelism": _NUMBER,
@@ -72,7 +81,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 """The columns of each table by their keys, and how style sheets call what is in them."""
-_NAMES: Final = ("table", "job", "operators", "partition", "writer")
+_NAMES: Final = ("table", "job", "team", "operators", "partition", "writer")
 
 
 @dataclass(frozen=True)

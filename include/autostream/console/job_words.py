@@ -9,6 +9,7 @@ from autostream.console import view
 from autostream.console.job_rows import JobRow
 from autostream.console.language import Translate
 from autostream.console.resource_use import ResourceUse
+from autostream.console.team_rows import TeamRow
 from autostream.console.time_chart import Span, Spot, TimeChart
 from autostream.findings import Severity
 from autostream.flink.job_settings import JobSettings, TaskManagerSettings
@@ -43,6 +44,21 @@ def job_row(row: JobRow, now_ms: int, t: Translate) -> dict[str, Any]:
         "pending": pending(row.figures.get("pending_records"), t),
         "findings": finding_pills(findings[:_FINDINGS_A_ROW]),
         "more": len(findings) - _FINDINGS_A_ROW,
+    }
+
+
+def team_row(row: TeamRow, t: Translate) -> dict[str, Any]:
+    """Return some jobs together: one row of the list of teams, or what stands above a list of jobs."""
+    return {
+        "team": row.team or "",
+        "jobs": view.number(row.jobs),
+        "without_score": view.number(row.without_score) if row.without_score else "",
+        "unwell": view.number(row.unwell),
+        "score": score(row.score),
+        "score_class": score_class(row.score),
+        "cpu": cores_of(row.use, t),
+        "memory": memory_of(row.use, t),
+        "slots": slots_of(row.use, t),
     }
 
 

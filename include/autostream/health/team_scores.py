@@ -67,17 +67,16 @@ def team_scores(jobs: Iterable[JobHealth]) -> tuple[TeamScore, ...]:
 def score_of(team: str | None, jobs: Sequence[JobHealth]) -> TeamScore:
     """Return the score of some jobs together."""
     weights = [resource_weight(job) for job in jobs]
-    judged = [(job.score, weight) for job, weight in zip(jobs, weights, strict=True) if job.score is not None]
-    total, known = math.fsum(weights), math.fsum(weight for _, weight in judged)
+    total = math.fsum(weights)
     sure = math.fsum(job.confidence * weight for job, weight in zip(jobs, weights, strict=True))
     current = [job.proposal.current for job in jobs if job.proposal]
     frees = [finding.frees for job in jobs for finding in job.findings]
     return TeamScore(
         team=team,
-        score=round(math.fsum(score * weight for score, weight in judged) / known) if known else None,
+        score=weighted_score(zip((job.score for job in jobs), weights, strict=True)),
         confidence=round(sure / total, 2) if total else 0.0,
         jobs=len(jobs),
-        unknown=len(jobs) - len(judged),
+        unknown=sum(job.score is None for job in jobs),
         cpu_cores=math.fsum(has.cpu_cores or 0.0 for has in current),
         memory_bytes=sum(has.memory_bytes or 0 for has in current),
         frees_cpu_cores=math.fsum(freed.cpu_cores for freed in frees),
@@ -87,7 +86,17 @@ def score_of(team: str | None, jobs: Sequence[JobHealth]) -> TeamScore:
 
 def resource_weight(job: JobHealth) -> float:
     """Return how much a job counts: its cores, and its memory in units of what comes with a core; at least 1."""
-    if job.proposal is None:
-        return 1.0
-    has = job.proposal.current
-    return max(1.0, (has.cpu_cores or 0.0) + (has.memory_bytes or 0) / BYTES_A_CORE)
+    has = job.proposal.current if job.proposal else None
+    return weight_of(has.cpu_cores, has.memory_bytes) if has else 1.0
+
+
+def weight_of(cpu_cores: float | None, memory_bytes: int | None) -> float:
+    """Return how much a job counts that is allotted this; None where that is not known."""
+    return max(1.0, (cpu_cores or 0.0) + (memory_bytes or 0) / BYTES_A_CORE)
+
+
+def weighted_score(scores: Iterable[tuple[int | None, float]]) -> int | None:
+    """Return the mean of scores, each with its weight; those that are None do not count, and of none it is None."""
+    judged = [(score, weight) for score, weight in scores if score is not None]
+    known = math.fsum(weight for _, weight in judged)
+    return round(math.fsum(score * weight for score, weight in judged) / known) if known else None

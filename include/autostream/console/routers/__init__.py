@@ -17,6 +17,7 @@ from autostream.console.routers import (
     table_list,
     table_parts,
     tables,
+    teams,
     watermarks,
 )
 
@@ -33,5 +34,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     table_list.router,
     table_parts.router,
     tables.router,
+    teams.router,
     watermarks.router,
 )

@@ -12,9 +12,10 @@ from autostream.console.guard import READ
 from autostream.console.job_board import Board
 from autostream.console.job_questions import JobSort, JobsWanted
 from autostream.console.job_rows import ANY_STATE, SORTS, choose_jobs
-from autostream.console.job_words import job_row
+from autostream.console.job_words import job_row, team_row
 from autostream.console.pages import Words, render
 from autostream.console.paging import PageNumber, page_of
+from autostream.console.team_rows import TeamRow
 
 router = APIRouter(dependencies=[READ], default_response_class=HTMLResponse, include_in_schema=False)
 
@@ -24,10 +25,12 @@ def index(
     request: Request, board: Board, wanted: JobsWanted, t: Words, sort: JobSort = "score", page: PageNumber = 1
 ) -> Response:
     """Show the jobs of all clusters, those of the lowest score first."""
-    shown = page_of(choose_jobs(board.rows, wanted, sort), page)
+    chosen = choose_jobs(board.rows, wanted, sort)
+    shown = page_of(chosen, page)
     context = {
         "rows": [job_row(row, board.now_ms, t) for row in shown.items],
         "list_columns": view.list_columns("jobs", sort, SORTS, t),
+        "together": team_row(TeamRow.of(None, chosen), t),
         "shown": shown,
         "wanted": wanted,
         "asked": {name: value for name, value in asdict(wanted).items() if value},
