@@ -121,3 +121,8 @@ class Notice:
 def page_of_table(table: str) -> str:
     """Return the path of a table's page in the console, for `Notice.link`."""
     return f"/tables/{quote(table)}"
+
+
+def page_of_job(job: str) -> str:
+    """Return the path of a job's page in the console, for `Notice.link`. Its name may hold any character."""
+    return f"/job?name={quote(job, safe='')}"

@@ -251,7 +251,7 @@ def test_the_server_goes_down_at_the_swap(broken: World, landed: bool) -> None:
         with pytest.raises(OperationalError):  # of PyIceberg's next try
             append(table, 3)
     else:
-        with pytest.raises(CommitStateUnknownException, match=r"It is not known .*All files were\s+kept\. Look"):
+        with pytest.raises(CommitStateUnknownException, match=r"It is not known .*All files were\s+kept\. Check"):
             append(table, 3)
     broken.store.up()
     broken.check(AFTER if landed else BEFORE, left_over=0 if broken.name == "sql" and not landed else 1)

@@ -101,7 +101,7 @@ def test_no_space_for_metadata(pair: Hdfs, catalog: SqlCatalog) -> None:
     before = metadata_files(pair, table)
     path = table.location().removeprefix(pair.uri) + "/metadata"
     once_at(catalog, CommitStep.LOCKED, lambda: set_quota(pair, path, files=1))
-    with pytest.raises(CommitFailedException, match=r"metadata file .* cannot be written.*quota"):
+    with pytest.raises(CommitFailedException, match=r"Cannot write the metadata file .*quota"):
         append(table, 2)
     set_quota(pair, path)
     assert metadata_files(pair, table) == before

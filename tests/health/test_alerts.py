@@ -15,7 +15,7 @@ from autostream.health.health_alerts import AlertKey, AlertState, decide_alerts
 from autostream.health.health_changes import HealthEntry
 from autostream.health.job_findings import JobFinding
 from autostream.health.job_health import JobHealth
-from autostream.notices import Notice, NoticeKind
+from autostream.notices import Notice, NoticeKind, page_of_job
 from tests.health.jobs import JOB, record
 
 LOW = AlertRule(name="low", when="score-below", value=60, margin=10, silence_seconds=3600)
@@ -63,6 +63,7 @@ def test_a_low_score_is_told_once_and_so_is_its_end() -> None:
     }  # fmt: skip
     assert (well.severity, well.fields["score"]) == (low.severity, 70)
     assert low.key != well.key
+    assert (low.link, well.link) == (page_of_job(str(JOB)), page_of_job(str(JOB)))
 
 
 def test_a_score_that_moves_around_the_limit_is_told_once() -> None:

@@ -313,7 +313,7 @@ def test_a_small_file_is_fetched_by_one_request(
 
 def test_a_body_that_only_breaks_is_given_up(files: WebHdfsFileIO, stored: dict[int, bytes]) -> None:
     client = Breaking(files.client("hdfs://lake/"), iter(lambda: 0, 1))
-    with pytest.raises(ServiceError, match=r"stopped at byte 0 of /data/sizes/3000000 7 times.* cut"):
+    with pytest.raises(ServiceError, match=r"/data/sizes/3000000 from HDFS stopped at byte 0 7 times.* cut"):
         RangeReader(client, "/data/sizes/3000000", 3_000_000, modified_at_ms=0).read(500_000)
     assert client.pauses == [1, 2, 3, 4, 5]
 

@@ -196,7 +196,7 @@ def test_two_catalogs_of_one_process_act_as_two_accounts(catalog: SqlCatalog) ->
     theirs.append(pa.table({"id": [2]}))
     assert {status.owner for status in files_of(catalog.load_table("db.mine")).values()} == {"alice"}
     assert {status.owner for status in files_of(bobs.load_table("db.theirs")).values()} == {"bob"}
-    with pytest.raises(PermissionError, match="denies bob"):
+    with pytest.raises(PermissionError, match="denied access to bob"):
         bobs.load_table("db.mine").append(pa.table({"id": [3]}))
     assert isinstance(theirs.io, WebHdfsFileIO)
     theirs.io.client(theirs.location()).delete("/data/theirs-of-bob", recursive=True)

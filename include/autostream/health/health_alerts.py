@@ -18,7 +18,7 @@ from autostream.config.sections.health import AlertRule
 from autostream.findings import Severity
 from autostream.health.health_changes import HealthEntry
 from autostream.health.job_health import JobHealth
-from autostream.notices import Notice, NoticeKind
+from autostream.notices import Notice, NoticeKind, page_of_job
 from autostream.times import describe_length
 
 DEFAULT_ALERTS: Final = (
@@ -177,7 +177,7 @@ def _notice(health: JobHealth, verdict: _Verdict, now_ms: int) -> Notice:
         team=health.record.team,
         owner=health.record.owner,
         fields=verdict.fields,
-        link=f"/jobs/{job.cluster}/{job.name}",
+        link=page_of_job(str(job)),
         dedupe_key=f"health {' '.join(verdict.key)} {job} {now_ms}",
     )
 
@@ -192,6 +192,6 @@ def _recovery(health: JobHealth, verdict: _Verdict, state: AlertState, now_ms: i
         team=health.record.team,
         owner=health.record.owner,
         fields={"job": str(job), "score": health.score or 0, "reason": verdict.recovered},
-        link=f"/jobs/{job.cluster}/{job.name}",
+        link=page_of_job(str(job)),
         dedupe_key=f"health {' '.join(verdict.key)} {job} {state.since_ms} ended",
     )

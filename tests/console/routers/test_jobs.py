@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 
+from autostream.notices import page_of_job
 from autostream.telemetry.job_records import GONE
 from tests.console.jobs import fill_fleet
 from tests.console.support import MINUTE, T0, Browser, text
@@ -114,6 +115,7 @@ def test_each_job_that_is_listed_has_its_page(client: Browser, name: str) -> Non
     assert told == name.replace("\0", "\ufffd")
     assert re.sub(r"\s+", " ", told).strip() in text(page.text)
     assert re.findall(r"<b>|<c>", page.text) == []
+    assert re.sub(r"\s+", " ", told).strip() in text(client.get(page_of_job(told)).text)
     for part in ("health", "settings", "metrics"):
         assert client.get(f"/api/jobs/{part}", params={"job": name}).json()["job"] in (told, name)
 
