@@ -25,7 +25,7 @@ from autostream.telemetry.samples import JobSample, VertexSample
 from autostream.times import DAY_MS
 
 _MINUTE: Final = 60_000
-_TODAY: Final = 1_795_824_000_000
+TODAY: Final = 1_795_824_000_000
 _LARGE: Final = {Unit.BYTES: 4e9, Unit.SHARE: 1.0, Unit.MILLISECONDS: 30_000, Unit.PER_SECOND: 20_000}
 
 
@@ -42,29 +42,31 @@ def _wandering(figure: Figure, source: random.Random) -> Iterator[float]:
         yield float(round(value * large)) if figure.unit in (Unit.BYTES, Unit.MILLISECONDS) else tidy(value * large)
 
 
-def _samples(job: JobName, days: int, seed: int) -> Iterator[list[JobSample]]:
-    """Give the samples of each day, the last of which ends today."""
+def samples_of_days(
+    job: JobName, days: int, seed: int, *, until_ms: int = TODAY, every_ms: int = _MINUTE
+) -> Iterator[list[JobSample]]:
+    """Give the samples of each day, the last of which ends at an instant."""
     source = random.Random(seed)
     absent = {"container_limit_bytes", "event_time_lag_ms"}
     of_job = {name: _wandering(figure, source) for name, figure in JOB_FIGURES.items() if name not in absent}
     of_vertices = [{name: _wandering(figure, source) for name, figure in VERTEX_FIGURES.items()} for _ in range(3)]
     for day in range(days, 0, -1):
-        begin = _TODAY - day * DAY_MS
+        begin = until_ms - day * DAY_MS
         yield [
             JobSample(
                 job=job,
                 job_id=f"{seed:032x}",
-                from_ms=begin + minute * _MINUTE,
-                at_ms=begin + (minute + 1) * _MINUTE,
+                from_ms=begin + number * every_ms,
+                at_ms=begin + (number + 1) * every_ms,
                 state="RUNNING",
                 figures={name: next(values) for name, values in of_job.items()},
                 missing={"event_time_lag_ms": "no source tells currentEmitEventTimeLag or currentFetchEventTimeLag"},
                 vertices=tuple(
-                    VertexSample(f"{number:032x}", f"operator {number}", {n: next(v) for n, v in its.items()})
-                    for number, its in enumerate(of_vertices)
+                    VertexSample(f"{vertex:032x}", f"operator {vertex}", {n: next(v) for n, v in its.items()})
+                    for vertex, its in enumerate(of_vertices)
                 ),
             )
-            for minute in range(1440)
+            for number in range(DAY_MS // every_ms)
         ]
 
 
@@ -103,7 +105,7 @@ def _measure(database: Database, jobs: int, days: int) -> None:
     empty = _bytes(database)
     begun = time.perf_counter()
     for number, job in enumerate(names):
-        for day in _samples(job, days, number):
+        for day in samples_of_days(job, days, number):
             with database.write() as connection:
                 TelemetryLog(connection).add(day)
     seconds = time.perf_counter() - begun
@@ -115,7 +117,7 @@ def _measure(database: Database, jobs: int, days: int) -> None:
     keeping = Keeping(as_taken_days=0)
     for _ in names:
         with database.write() as connection:
-            TelemetryLog(connection).roll_up_next(now_ms=_TODAY + DAY_MS // 2, keeping=keeping)
+            TelemetryLog(connection).roll_up_next(now_ms=TODAY + DAY_MS // 2, keeping=keeping)
     rolled_seconds = time.perf_counter() - begun
     rolled = _bytes(database) - empty
     print(f"| {kind} | 15 minutes | {_rows(database, STEP_MS) / job_days:.0f} | {rolled / job_days / 1000:.1f} |")
@@ -125,22 +127,22 @@ def _measure(database: Database, jobs: int, days: int) -> None:
 
 def _measure_reading(database: Database) -> None:
     job = JobName("prod", "job-long")
-    for number, day in enumerate(_samples(job, 90, 7)):
+    for number, day in enumerate(samples_of_days(job, 90, 7)):
         with database.write() as connection:
             log = TelemetryLog(connection)
             log.add(day)
             if number == 87:
-                log.roll_up_next(now_ms=_TODAY - 2 * DAY_MS + DAY_MS // 2, keeping=Keeping(as_taken_days=0))
+                log.roll_up_next(now_ms=TODAY - 2 * DAY_MS + DAY_MS // 2, keeping=Keeping(as_taken_days=0))
     wanted: list[tuple[str, str | None]] = [(name, None) for name in [*JOB_FIGURES][:10]]
     with database.read() as connection:
         log = TelemetryLog(connection)
-        since = _TODAY - 90 * DAY_MS
+        since = TODAY - 90 * DAY_MS
         points = len(log.series(job, wanted, since_ms=since)[0])
         print(
             f"\nTen figures of one job for 90 days ({points:,} points): "
             f"{_best_ms(lambda: log.series(job, wanted, since_ms=since)):.0f} ms; for a day: "
-            f"{_best_ms(lambda: log.series(job, wanted, since_ms=_TODAY - DAY_MS)):.0f} ms. All samples of a day: "
-            f"{_best_ms(lambda: log.samples(job, since_ms=_TODAY - DAY_MS)):.0f} ms."
+            f"{_best_ms(lambda: log.series(job, wanted, since_ms=TODAY - DAY_MS)):.0f} ms. All samples of a day: "
+            f"{_best_ms(lambda: log.samples(job, since_ms=TODAY - DAY_MS)):.0f} ms."
         )
 
 

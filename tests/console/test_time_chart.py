@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autostream.console.time_chart import HEIGHT, WIDTH, Happenings, Series, Span, time_chart
-from autostream.telemetry.log import FigurePoint
+from autostream.console.time_chart import HEIGHT, WIDTH, Happenings, Point, Series, Span, time_chart
 
 SPAN = Span(0, 240_000)
 """A slot is a second long."""
 
 
-def point(begin: int, end: int, value: float, largest: float | None = None) -> FigurePoint:
-    return FigurePoint(begin, end, value, value if largest is None else largest)
+def point(begin: int, end: int, value: float, largest: float | None = None) -> Point:
+    return begin, end, value, value if largest is None else largest
 
 
 def test_a_slot_has_the_mean_by_time_and_the_largest_sample() -> None:
@@ -35,7 +34,7 @@ def test_no_line_leaves_the_chart_and_gaps_stay_gaps(drawn: list[tuple[int, int,
     series = Series.of(points, SPAN)
     chart = time_chart(SPAN, points)
 
-    covered = {slot for slot in range(240) for p in points if p.from_ms < (slot + 1) * 1000 and p.at_ms > slot * 1000}
+    covered = {slot for slot in range(240) for p in points if p[0] < (slot + 1) * 1000 and p[1] > slot * 1000}
     assert {slot for slot, mean in enumerate(series.means) if mean is not None} == covered
     if chart is None:
         assert not covered
@@ -45,8 +44,8 @@ def test_no_line_leaves_the_chart_and_gaps_stay_gaps(drawn: list[tuple[int, int,
     # A line is begun once for each run of slots that are known.
     assert chart.used.count("M") == sum(slot - 1 not in covered for slot in covered)
     known = [mean for mean in series.means if mean is not None]
-    assert min(p.value for p in points) * 0.999 <= min(known)
-    assert max(known) <= max(p.value for p in points) * 1.001
+    assert min(p[2] for p in points) * 0.999 <= min(known)
+    assert max(known) <= max(p[2] for p in points) * 1.001
 
 
 def test_the_scale_has_what_is_allotted_and_lines_are_steps() -> None:
@@ -62,7 +61,8 @@ def test_the_scale_has_what_is_allotted_and_lines_are_steps() -> None:
 
 def test_restarts_and_checkpoints_are_marked_where_they_happened() -> None:
     minute = [point(60_000, 61_000, 2.0), point(61_000, 62_000, 0.0)]
-    happened = Happenings(restarts=minute, completed=[point(s * 1000, s * 1000 + 1000, 1.0) for s in (0, 1, 2, 9)])
+    completed = [point(s * 1000, s * 1000 + 1000, 1.0) for s in (0, 1, 2, 9)]
+    happened = Happenings.of(SPAN, restarts=minute, completed=completed, failed=[])
 
     chart = time_chart(SPAN, [point(0, 240_000, 0.0)], happened=happened)
 

@@ -171,11 +171,11 @@ def test_series_are_those_of_the_samples(database: Database) -> None:
         samples = log.samples(ORDERS, since_ms=since_ms)
 
     name = "cpu_cores_used"
-    assert [(point.from_ms, point.at_ms) for point in found[0]] == [(s.from_ms, s.at_ms) for s in samples]
-    assert [point.value for point in found[0]] == pytest.approx([s.figures[name] for s in samples])
+    assert [point[:2] for point in found[0]] == [(s.from_ms, s.at_ms) for s in samples]
+    assert [point[2] for point in found[0]] == pytest.approx([s.figures[name] for s in samples])
     largest = [s.largest.get(name, s.figures[name]) for s in samples]
-    assert [point.largest for point in found[0]] == pytest.approx(largest)
-    assert [p.value for p in found[1]] == [0.5] * len(samples)
+    assert [point[3] for point in found[0]] == pytest.approx(largest)
+    assert [point[2] for point in found[1]] == [0.5] * len(samples)
     assert found[2] == []
 
 
@@ -222,8 +222,8 @@ def test_long_series_are_rolled_up_as_far_as_they_are(database: Database) -> Non
         (week,) = log.series(ORDERS, [("slots", None)], since_ms=NOON - 7 * DAY_MS)
         (all_of_it,) = log.series(ORDERS, [("slots", None)], since_ms=0)
 
-    assert {point.at_ms - point.from_ms for point in week if point.at_ms > MIDNIGHT - 2 * DAY_MS} == {MINUTE}
-    assert {point.at_ms - point.from_ms for point in all_of_it if point.at_ms <= MIDNIGHT} == {15 * MINUTE}
+    assert {end - begin for begin, end, *_ in week if end > MIDNIGHT - 2 * DAY_MS} == {MINUTE}
+    assert {end - begin for begin, end, *_ in all_of_it if end <= MIDNIGHT} == {15 * MINUTE}
     for points in (week, all_of_it):
-        assert points[-1].at_ms == NOON
-        assert all(a.at_ms == b.from_ms for a, b in pairwise(points))
+        assert points[-1][1] == NOON
+        assert all(before[1] == after[0] for before, after in pairwise(points))

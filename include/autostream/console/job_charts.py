@@ -70,7 +70,12 @@ def read_charts(log: TelemetryLog, job: JobName, span: Span) -> JobCharts:
     wanted = [(figure, None) for figure in _FIGURES]
     series = log.series(job, wanted, since_ms=span.from_ms, until_ms=span.to_ms)
     points: Mapping[str, Sequence[FigurePoint]] = dict(zip(_FIGURES, series, strict=True))
-    happened = Happenings(points["restarts"], points["checkpoints_completed"], points["checkpoints_failed"])
+    happened = Happenings.of(
+        span,
+        restarts=points["restarts"],
+        completed=points["checkpoints_completed"],
+        failed=points["checkpoints_failed"],
+    )
 
     def drawn(used: Sequence[Point], allotted: str | None = None) -> TimeChart | None:
         return time_chart(span, used, points[allotted] if allotted else None, happened)
@@ -91,6 +96,6 @@ def _memory(points: Mapping[str, Sequence[FigurePoint]]) -> list[FigurePoint]:
     """Return the memory in use where the heap is known; its largest samples are not known, only those of the pools."""
     sums: dict[int, float] = defaultdict(float)
     for pool in MEMORY_POOLS:
-        for point in points[pool]:
-            sums[point.at_ms] += point.value
-    return [FigurePoint(p.from_ms, p.at_ms, sums[p.at_ms], sums[p.at_ms]) for p in points[MEMORY_POOLS[0]]]
+        for _, at_ms, value, _ in points[pool]:
+            sums[at_ms] += value
+    return [(from_ms, at_ms, sums[at_ms], sums[at_ms]) for from_ms, at_ms, _, _ in points[MEMORY_POOLS[0]]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Self
 
 WIDTH: Final = 960
 HEIGHT: Final = 140
@@ -14,24 +14,8 @@ _SLOTS_A_SPOT: Final = 4
 _STRIP: Final = 6
 
 
-class Point(Protocol):
-    """A figure of one interval, such as `telemetry.log.FigurePoint`."""
-
-    @property
-    def from_ms(self) -> int:
-        """When the interval began."""
-
-    @property
-    def at_ms(self) -> int:
-        """When it ended."""
-
-    @property
-    def value(self) -> float:
-        """The figure."""
-
-    @property
-    def largest(self) -> float:
-        """Its largest sample."""
+Point = tuple[int, int, float, float]
+"""A figure of one interval: when that began, when it ended, the figure, its largest sample."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +39,6 @@ class Span:
     def middle_ms(self) -> int:
         """The middle of it."""
         return (self.from_ms + self.to_ms) // 2
-
-    def slots_of(self, point: Point) -> range:
-        """Return the slots that a point's interval touches."""
-        first = max(0, int((point.from_ms - self.from_ms) / self.slot_ms))
-        last = min(_SLOTS - 1, int((point.at_ms - 1 - self.from_ms) / self.slot_ms))
-        return range(first, last + 1)
 
     def slot_at(self, ms: int) -> int | None:
         """Return the slot that an instant is in; None where it is in none."""
@@ -89,17 +67,20 @@ class Series:
         """Return what points come to in the slots of a span."""
         sums, weights = [0.0] * _SLOTS, [0.0] * _SLOTS
         peaks: list[float | None] = [None] * _SLOTS
-        slot_ms = span.slot_ms
-        for point in points:
-            for slot in span.slots_of(point):
-                begin = span.from_ms + slot * slot_ms
-                weight = min(point.at_ms, begin + slot_ms) - max(point.from_ms, begin)
+        slot_ms, start_ms = span.slot_ms, span.from_ms
+        for from_ms, at_ms, value, largest in points:
+            first = max(0, int((from_ms - start_ms) / slot_ms))
+            last = min(_SLOTS - 1, int((at_ms - 1 - start_ms) / slot_ms))
+            for slot in range(first, last + 1):
+                begin = start_ms + slot * slot_ms
+                weight = min(at_ms, begin + slot_ms) - max(from_ms, begin)
                 if weight <= 0:
                     continue
-                sums[slot] += weight * point.value
+                sums[slot] += weight * value
                 weights[slot] += weight
                 peak = peaks[slot]
-                peaks[slot] = point.largest if peak is None else max(peak, point.largest)
+                if peak is None or largest > peak:
+                    peaks[slot] = largest
         means = tuple(total / weight if weight else None for total, weight in zip(sums, weights, strict=True))
         return cls(means, tuple(peaks))
 
@@ -173,21 +154,38 @@ class TimeChart:
 
 @dataclass(frozen=True)
 class Happenings:
-    """What happened to a job, as points whose values are counts.
+    """What happened to a job: the same on each of its charts.
 
     Attributes:
-        restarts: Restarts.
-        completed: Checkpoints that completed.
-        failed: Checkpoints that failed.
+        marks: Where restarts and checkpoints are marked.
+        restarts: How many restarts there were in each slot.
     """
 
-    restarts: Sequence[Point] = ()
-    completed: Sequence[Point] = ()
-    failed: Sequence[Point] = ()
+    marks: tuple[Mark, ...] = ()
+    restarts: tuple[int, ...] = (0,) * _SLOTS
+
+    @classmethod
+    def of(cls, span: Span, *, restarts: Sequence[Point], completed: Sequence[Point], failed: Sequence[Point]) -> Self:
+        """Return what points say whose figures are counts: restarts, completed checkpoints and failed ones."""
+        restarted = _counts(restarts, span)
+        return cls(
+            (
+                *_marks("completed", _counts(completed, span)),
+                *_marks("failed", _counts(failed, span)),
+                *_marks("restart", restarted),
+            ),
+            tuple(restarted),
+        )
+
+
+NOTHING_HAPPENED: Final = Happenings()
 
 
 def time_chart(
-    span: Span, used: Sequence[Point], allotted: Sequence[Point] | None = None, happened: Happenings | None = None
+    span: Span,
+    used: Sequence[Point],
+    allotted: Sequence[Point] | None = None,
+    happened: Happenings = NOTHING_HAPPENED,
 ) -> TimeChart | None:
     """Return a chart; None where nothing is known of what is used.
 
@@ -202,19 +200,13 @@ def time_chart(
     if used_series.last is None:
         return None
     most = max(used_series.most, allotted_series.most if allotted_series else 0.0) or 1.0
-    happened = happened or Happenings()
-    restarts = _counts(happened.restarts, span)
     return TimeChart(
         used=_path(used_series.means, most),
         peaks=_path(used_series.peaks, most) if used_series.peaks != used_series.means else "",
         allotted=_path(allotted_series.means, most) if allotted_series else "",
         most=most,
-        marks=(
-            *_marks("completed", happened.completed, span),
-            *_marks("failed", happened.failed, span),
-            *_marks("restart", happened.restarts, span),
-        ),
-        spots=tuple(_spots(span, used_series, allotted_series, restarts)),
+        marks=happened.marks,
+        spots=tuple(_spots(span, used_series, allotted_series, happened.restarts)),
         used_series=used_series,
         allotted_series=allotted_series,
     )
@@ -239,11 +231,11 @@ def _path(values: Sequence[float | None], most: float) -> str:
     return "".join(path)
 
 
-def _marks(kind: str, points: Sequence[Point], span: Span) -> tuple[Mark, ...]:
+def _marks(kind: str, counts: Sequence[int]) -> tuple[Mark, ...]:
     """Return where something happened; slots that follow each other as one mark, but for restarts."""
     width = WIDTH / _SLOTS
     marks: list[Mark] = []
-    for slot, count in enumerate(_counts(points, span)):
+    for slot, count in enumerate(counts):
         if not count:
             continue
         x = round(slot * width, 1)
@@ -256,9 +248,9 @@ def _marks(kind: str, points: Sequence[Point], span: Span) -> tuple[Mark, ...]:
 
 def _counts(points: Sequence[Point], span: Span) -> list[int]:
     counts = [0] * _SLOTS
-    for point in points:
-        if point.value > 0 and (slot := span.slot_at(point.at_ms)) is not None:
-            counts[slot] += round(point.value)
+    for _, at_ms, count, _ in points:
+        if count > 0 and (slot := span.slot_at(at_ms)) is not None:
+            counts[slot] += round(count)
     return counts
 
 

@@ -66,11 +66,12 @@ def assess_jobs(
             records = [_require(log, name)]
             windows = {name: window_of(log.samples(name, since_ms=now_ms - seconds * 1000))}
             weeks = {name: history.entries(name, since_ms=now_ms - _TREND_DAYS * DAY_MS)}
+            yesterday = history.latest(before_ms=now_ms - DAY_MS, job=name)
         else:
             records = [record for record in log.records(team=team) if record.state not in _WITHOUT_HEALTH]
             windows = {name: window_of(samples) for name, samples in log.recent(since_ms=now_ms - seconds * 1000)}
             weeks = history.scores(since_ms=now_ms - _TREND_DAYS * DAY_MS)
-        yesterday = history.latest(before_ms=now_ms - DAY_MS)
+            yesterday = history.latest(before_ms=now_ms - DAY_MS)
     jobs = [
         judge_job(
             record,

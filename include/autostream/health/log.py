@@ -46,15 +46,15 @@ class HealthLog:
             self._connection.execute(insert(JobHealthRow), rows[start : start + _ROWS_A_STATEMENT])
         return len(rows)
 
-    def latest(self, *, before_ms: int) -> dict[JobName, HealthEntry]:
-        """Return the last entry of each job up to some time, of those that were judged within two hours before."""
+    def latest(self, *, before_ms: int, job: JobName | None = None) -> dict[JobName, HealthEntry]:
+        """Return the last entry of each job, or of one, up to some time: of those judged within two hours before."""
         since_ms = before_ms - KEPT_EVERY_MS - _LATE_MS
-        newest = (
-            select(JobHealthRow.name_digest, func.max(JobHealthRow.at_ms).label("at_ms"))
-            .where(JobHealthRow.at_ms > since_ms, JobHealthRow.at_ms <= before_ms)
-            .group_by(JobHealthRow.name_digest)
-            .subquery()
+        last = select(JobHealthRow.name_digest, func.max(JobHealthRow.at_ms).label("at_ms")).where(
+            JobHealthRow.at_ms > since_ms, JobHealthRow.at_ms <= before_ms
         )
+        if job is not None:
+            last = last.where(JobHealthRow.name_digest == _digest(job))
+        newest = last.group_by(JobHealthRow.name_digest).subquery()
         query = select(JobHealthRow).join(
             newest, (JobHealthRow.name_digest == newest.c.name_digest) & (JobHealthRow.at_ms == newest.c.at_ms)
         )

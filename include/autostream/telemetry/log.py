@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
@@ -39,20 +39,9 @@ _LISTED_COLUMNS: Final = ("job_id", "state", "team", "owner", "started_ms", "see
 _RECORD_COLUMNS: Final = (*_LISTED_COLUMNS, "settings")
 
 
-class FigurePoint(NamedTuple):
-    """One figure of one interval.
-
-    Attributes:
-        from_ms: When the interval began.
-        at_ms: When it ended.
-        value: The figure.
-        largest: The largest sample, where the interval is several rolled up; else the value.
-    """
-
-    from_ms: int
-    at_ms: int
-    value: float
-    largest: float
+FigurePoint = tuple[int, int, float, float]
+"""One figure of one interval: when that began, when it ended, the figure, and its largest sample, which is the figure
+itself where the interval is not several rolled up. Charts take tens of thousands of them."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +173,7 @@ class TelemetryLog:
         for rows, taken in ((kept.rolled_up, False), (kept.as_taken, True)):
             for row in rows:
                 for points, more in zip(found, unpack_series(outline_of(row.text), row.numbers, asked), strict=True):
-                    points += [FigurePoint._make(point) for point in more if taken or kept.has(point[1])]
+                    points += more if taken else [point for point in more if kept.has(point[1])]
         return [sorted(points, key=_end) for points in found]
 
     def recent(self, *, since_ms: int) -> Iterator[tuple[JobName, list[JobSample]]]:
@@ -203,10 +192,9 @@ class TelemetryLog:
 
     def latest(self, figures: Sequence[str], *, since_ms: int) -> dict[JobName, dict[str, float]]:
         """Return some figures of the last sample of each job, as far as that was taken after an instant."""
-        taken = (SampleBlockRow.step_ms == _AS_TAKEN, SampleBlockRow.to_ms > since_ms)
         newest = (
             select(SampleBlockRow.job, func.max(SampleBlockRow.to_ms).label("to_ms"))
-            .where(*taken)
+            .where(SampleBlockRow.step_ms == _AS_TAKEN, SampleBlockRow.to_ms > since_ms)
             .group_by(SampleBlockRow.job)
             .subquery()
         )
@@ -214,7 +202,8 @@ class TelemetryLog:
             select(FlinkJobRow.cluster, FlinkJobRow.name, SampleBlockRow.outline, SampleBlockRow.numbers)
             .join(newest, (newest.c.job == SampleBlockRow.job) & (newest.c.to_ms == SampleBlockRow.to_ms))
             .join(FlinkJobRow, FlinkJobRow.id == SampleBlockRow.job)
-            .where(*taken)
+            # And not by age again: each block is found by its key.
+            .where(SampleBlockRow.step_ms == _AS_TAKEN)
         )
         rows = self._connection.execute(query).all()
         outlines = sorted({row.outline for row in rows})
