@@ -302,7 +302,7 @@ def test_the_next_server_answers_where_the_first_is_down(hive_metastore: HiveMet
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        ({"uri": "http://x"}, "is not the address of a metastore"),
+        ({"uri": "http://x"}, "Invalid address of a metastore 'http://x'"),
         ({"hive__client_timeout_seconds": "soon"}, "must be a number above 0"),
         ({"autostream__hive__compare_and_swap": "maybe"}, "must be true or false"),
     ],
