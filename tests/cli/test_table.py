@@ -589,7 +589,7 @@ def test_the_engine_is_given_what_is_configured(
     monkeypatch.setenv("AUTOSTREAM_ENGINE__SPILL_DIRECTORY", str(tmp_path / "file"))
     code, _, err = autostream("table", "scan", "lake.db.orders")
     assert code == 1
-    assert f"Spill directory {tmp_path}/file/" in err
+    assert f"Cannot create spill directory {tmp_path}/file/" in err
 
 
 def test_long_reports_are_cut_for_people_only(autostream: InProcess, lake: SqlCatalog) -> None:

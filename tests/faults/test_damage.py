@@ -132,7 +132,7 @@ def test_an_unreadable_catalog_is_named(lake: SqlCatalog, tmp_path: Path) -> Non
         ({"write.metadata.metrics.default": "all"}, "write.metadata.metrics.default is 'all'"),
         ({"write.parquet.row-group-limit": "big"}, "write.parquet.row-group-limit is 'big'"),
         ({"write.target-file-size-bytes": "-1"}, "write.target-file-size-bytes is '-1'"),
-        ({"autostream.compaction.engine": "spark"}, "Engine 'spark'"),
+        ({"autostream.compaction.engine": "spark"}, "engine 'spark'"),
     ],
 )
 def test_a_wrong_property_is_named(properties: dict[str, str], message: str, orders: Orders) -> None:

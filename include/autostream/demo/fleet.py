@@ -113,8 +113,9 @@ def show_fleet(directory: Path) -> HealthReport:
     """
     settings = settings_in(directory)
     now_ms = times.now_ms()
-    (directory / DATABASE).unlink(missing_ok=True)
     database = open_database(settings.database)
+    database.close()  # of a demo before this one, whose file is gone
+    (directory / DATABASE).unlink(missing_ok=True)
     with database.write() as connection:
         log = TelemetryLog(connection)
         log.put(record_of(job, now_ms) for job in STAND_INS)

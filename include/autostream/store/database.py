@@ -129,8 +129,9 @@ class Database:
         return f"{self.shown_url} is reachable, its schema is {self.revision()}"
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections; the next one looks at the schema again."""
         self._engine.dispose()
+        self._ready = False
 
     @contextmanager
     def _transaction(self, *, writing: bool) -> Iterator[Connection]:

@@ -70,7 +70,7 @@ def test_names_and_notes_are_escaped(client: Browser, change: Callable[..., None
     for page in ("/tables/lake.db.t", "/", "/?q=<script>q()</script>", "/tables/<script>y"):
         html = client.get(page).text
         assert re.findall(r"<script>|<script(?! src=\"/static/)|<b>|<i>", html) == []
-    assert "&lt;script&gt;x()&lt;/script&gt;" in client.get("/tables/lake.db.t").text
+    assert "&lt;script&gt;x()&lt;/script&gt;" in client.get("/tables/lake.db.t").text.replace("<wbr>", "")
 
 
 @pytest.mark.parametrize("name", ["[red]x[/red]", "a/watermark", "new\nline", "50%", "a?b#c", "<b>"])
