@@ -27,7 +27,8 @@ CONFIG = {
 }
 
 
-@pytest.mark.parametrize("version", [pytest.param("1.18.1", marks=pytest.mark.exhaustive), "2.3.0"])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("version", ["1.18.1", "2.3.0"])
 def test_a_job_and_its_cluster(version: str, tmp_path: Path) -> None:
     fails = tmp_path / "fail"
     with flink_session(version, config=CONFIG) as session:

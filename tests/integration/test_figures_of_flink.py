@@ -17,7 +17,12 @@ from tests.support import event_jobs
 from tests.support.event_jobs import create_table, wait_for
 from tests.support.flink_clusters import cluster_at
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("java")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.exhaustive,  # a job that is judged in make test is sampled by the same code
+    pytest.mark.xdist_group("java"),
+]
 
 RATE = 400
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
+from tests.coordination.locking import until
 from tests.support.services import SERVICES, need_programs, skip
 
 NEWER_HIVE = "4.0.1"
@@ -52,7 +53,15 @@ class Instance:
 
     def signal(self, process: str, number: signal.Signals) -> None:
         """Send a signal, SIGSTOP and SIGCONT say, to the process that writes the log ``process``.log."""
-        os.kill(int((self.directory / f"{process}.pid").read_text()), number)
+        process_id = int((self.directory / f"{process}.pid").read_text())
+        os.kill(process_id, number)
+        if number is signal.SIGSTOP:  # its threads stop one after the other, and may answer until then
+            tasks = Path(f"/proc/{process_id}/task")
+            until(lambda: {_state(task) for task in tasks.iterdir()} == {"T"}, what=f"the stop of {process}")
+
+
+def _state(task: Path) -> str:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 @dataclass(frozen=True)

@@ -384,7 +384,7 @@ def test_a_retired_writer_that_runs_again_does_not_take_its_table_back() -> None
 
 @pytest.mark.parametrize("watermark", [FOREVER_MS + 1, 2**63 - 1, NOT_YET_MS, T * 1000])
 def test_reports_of_what_is_no_time_are_refused(watermark: int) -> None:
-    with pytest.raises(UsageError, match=f"Writer a: {watermark}Invalid watermark"):
+    with pytest.raises(UsageError, match=f"Invalid watermark {watermark} of writer a"):
         WriterReport("a", watermark)
 
 
