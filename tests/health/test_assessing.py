@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import func, select
@@ -128,6 +129,17 @@ def test_notices_go_to_the_outbox(clock: FakeClock, monkeypatch: pytest.MonkeyPa
     record()
     with open_database().read() as connection:
         assert connection.scalar(select(func.count()).select_from(OutboxMessageRow)) == 2
+
+
+def test_a_process_that_dies_before_its_notices_are_written_leaves_the_alert_to_the_next(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(clock, "prod/orders", FAILING)
+    with monkeypatch.context() as dying:
+        dying.setattr("autostream.health.assessing.put", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            record()
+    assert "health-finding" in record()
 
 
 def test_low_utilisation_by_the_rules_of_the_configuration(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

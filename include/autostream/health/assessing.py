@@ -20,7 +20,7 @@ from autostream.health.log import HealthLog
 from autostream.health.low_utilisation import DEFAULT_UTILISATION_RULES, Utilisation, utilisation_of
 from autostream.names import JobName
 from autostream.notices import Notice
-from autostream.notify.telling import tell
+from autostream.notify.outbox import put
 from autostream.spelling import one_of
 from autostream.store.database import open_database
 from autostream.store.turns import take_turn
@@ -92,8 +92,8 @@ def assess_jobs(
 def record_health(settings: Settings, *, facts_of: FactsOf = lambda _: NO_FACTS) -> HealthReport:
     """Judge all jobs, write down how they are, and tell people of what has become bad or well.
 
-    Several that do so at once take turns, so that an alert is told once. It is written down first: a process that dies
-    between that and the outbox leaves it untold.
+    Several that do so at once take turns, so that an alert is told once. That it has begun and the messages about it are
+    written in one transaction: a process that dies leaves both or neither.
     """
     report = assess_jobs(settings, facts_of=facts_of)
     rules = settings.health.alerts or DEFAULT_ALERTS
@@ -115,7 +115,7 @@ def record_health(settings: Settings, *, facts_of: FactsOf = lambda _: NO_FACTS)
         log.forget_alerts_but([health.record.job for health in report.jobs])
         log.add(HealthEntry.of(health, at_ms=report.at_ms) for health in report.jobs)
         log.forget_when_due(now_ms=report.at_ms, keep_days=settings.health.history_days)
-    tell(notices)
+        put(connection, notices, settings.notify, now_ms=report.at_ms)
     return replace(report, notices=tuple(notices))
 
 
