@@ -92,7 +92,7 @@ def assess_jobs(
 def record_health(settings: Settings, *, facts_of: FactsOf = lambda _: NO_FACTS) -> HealthReport:
     """Judge all jobs, write down how they are, and tell people of what has become bad or well.
 
-    Several that do so at once take turns, so that an alert is told once. That it has begun and the messages about it are
+    Several that do so at once take turns, so that an alert is told once. Its beginning and the messages about it are
     written in one transaction: a process that dies leaves both or neither.
     """
     report = assess_jobs(settings, facts_of=facts_of)
