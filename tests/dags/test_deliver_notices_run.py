@@ -11,7 +11,7 @@ from tests.dags.airflow_runs import run_dag
 from tests.notify.notices import released, settings, target
 from tests.notify.robots import robots
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.exhaustive]
 
 
 def test_what_is_due_is_sent_once(tmp_path: Path) -> None:
@@ -37,7 +37,6 @@ def test_what_is_due_is_sent_once(tmp_path: Path) -> None:
         assert Outbox(connection).counts()[Fate.SENT] == 2
 
 
-@pytest.mark.exhaustive
 def test_without_targets_a_run_is_skipped(tmp_path: Path) -> None:
     (run,) = run_dag("deliver_notices", "deliver", tmp_path, {})
     assert [task[:3:2] for task in run["tasks"]] == [["deliver", "skipped"]]

@@ -141,6 +141,7 @@ def test_one_broken_table_holds_up_no_other_and_fails_the_run(lake: Lake, tmp_pa
 
 @pytest.mark.integration
 @pytest.mark.xdist_group("hadoop")
+@pytest.mark.exhaustive
 def test_a_compaction_waits_for_its_lock_under_the_name_of_its_run(
     lake: Lake, tmp_path: Path, zookeeper: "ZooKeeper"
 ) -> None:

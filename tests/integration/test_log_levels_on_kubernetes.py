@@ -14,7 +14,7 @@ from autostream.store.database import Database
 from tests.diagnosis.test_log4j_text import FLINK
 from tests.support.kubernetes import ApiServer, api_server
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exhaustive]
 
 KEY, NAME = "log4j-console.properties", "flink-config-orders"
 
