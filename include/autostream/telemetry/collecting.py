@@ -322,7 +322,7 @@ class _ClusterLoop:
             self._say(str(error))
         except Exception:
             self.tally.failed += 1
-            self._say("It failed in a way that nobody has thought of.")
+            self._say("Looking at it failed unexpectedly. The log has the details.")
             _logger.exception("Looking at Flink cluster %s failed.", self._source.cluster)
         else:
             self.tally.looks += 1

@@ -46,7 +46,7 @@ def settings(job: Job) -> JobSettingsAnswer:
 def metrics(
     job: Job,
     since: Annotated[str, Query(description="How far back, such as 24h, or an instant.")] = "24h",
-    until: Annotated[str | None, Query(description="Up to when: an instant; none for now.")] = None,
+    until: Annotated[str | None, Query(description="Up to when: an instant. Without it: until now.")] = None,
     figure: Annotated[list[str] | None, Query(description="Only these figures; may be repeated.")] = None,
     vertex: Annotated[
         str | None, Query(description="Figures of this vertex: its id, its name, or the beginning of its name.")
